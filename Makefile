@@ -1,0 +1,43 @@
+# make repro · make test · make lint · make bench
+# Everything is installed into .venv from requirements.lock; nothing outside this folder is changed.
+
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: repro test lint lock bench clean
+
+repro: .venv/installed
+	dvc repro
+	@echo
+	@echo "The balanced sheet:  $$(ls augmented/balanced.*)"
+	@echo "The copies:          augmented/images"
+	@echo "The comparison:      results/comparison.svg, results/comparison.csv"
+
+test: .venv/installed
+	pytest
+
+lint: .venv/installed
+	ruff format --check .
+	ruff check .
+	mypy
+
+bench: .venv/installed
+	python -m benchmarks.real_input
+
+# uv is installed first, by pip, from its own entry in the lock; uv then installs the rest and checks every hash.
+.venv/installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed. Name yours: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	test -x .venv/bin/pip || $(PYTHON) -m venv .venv
+	sed -n '/^uv==/,/^ *# via/p' requirements.lock > .venv/uv.lock
+	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock
+	.venv/bin/uv pip sync --python .venv/bin/python --require-hashes --compile-bytecode requirements.lock
+	touch $@
+
+# After a change of the dependencies in pyproject.toml.
+lock:
+	uv pip compile --universal --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

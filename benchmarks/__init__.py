@@ -1,0 +1,1 @@
+"""Measurements on real input, one command each."""

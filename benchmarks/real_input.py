@@ -1,0 +1,168 @@
+"""Run the pipeline on real photographs and write what came out into benchmarks/README.md.
+
+    python -m benchmarks.real_input [scenes] [pets] [--data ../shared]
+
+Each run is a `dvc repro` in a temporary folder, by the project's own dvc.yaml. It needs the photographs and weights
+that the README names under --data, and changes nothing there.
+"""
+
+import argparse
+import json
+import platform
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pandas as pd
+import yaml
+from sklearn.metrics import normalized_mutual_info_score
+
+from stages.core import manifest
+from stages.core.workbook import write_sheet
+from tests.workspace import make_workspace, run
+
+README = Path(__file__).parent / "README.md"
+WEIGHTS = "weights/resnet18-imagenet-through-layer3.safetensors"
+
+
+def scenes(data: Path, folder: Path) -> dict[str, Any]:
+    """Photographs of scenes, deserts and sunsets rare; a linear head on a frozen ResNet-18."""
+    return {
+        "data.images": str(data / "datasets/miml_scenes/images"),
+        "data.sheet": str(data / "datasets/miml_scenes/labels_imbalanced.xlsx"),
+        "resize.width": 400,
+        "resize.height": 400,
+        "features.weights": str(data / WEIGHTS),
+        "features.layer": "layer3",
+        "train.weights": str(data / WEIGHTS),
+        "train.layer": "layer3",
+        "train.freeze": True,
+        "train.size": 224,
+        "train.epochs": 200,
+        "train.patience": 10,
+    }
+
+
+def pets(data: Path, folder: Path) -> dict[str, Any]:
+    """Cats and dogs at 32 x 32, four cats to a dog, as a sheet; cnn7 from scratch."""
+    root = data / "datasets/cats_dogs"
+    files = sorted(path.relative_to(root) for path in root.glob("*/*/*.jpg"))
+    rows = [[file.as_posix(), file.parts[0], file.parts[1]] for file in files]
+    write_sheet(["file", "part", "animal"], rows, folder / "pets.xlsx", "xlsx")
+    return {
+        "data.images": str(root),
+        "data.sheet": str(folder / "pets.xlsx"),
+        "data.columns.image": "file",
+        "data.columns.split": "part",
+        "data.columns.labels": "animal",
+        "resize.width": 32,
+        "resize.height": 32,
+        "resize.format": "png",
+        "features.weights": str(data / WEIGHTS),
+        "features.layer": "layer3",
+        "train.model": "cnn7",
+        "train.size": 32,
+        "train.epochs": 6,
+        "train.batch_size": 64,
+    }
+
+
+RUNS: Mapping[str, Callable[[Path, Path], dict[str, Any]]] = {"scenes": scenes, "pets": pets}
+
+
+def report(name: str, changes: Mapping[str, Any], folder: Path, data: Path, seconds: float) -> str:
+    """What one run gave, as a section of the README."""
+    clusters = manifest.read(folder / "features/clusters.csv")
+    train = manifest.of_split(clusters, "train")
+    sets = ["".join(map(str, row)) for row in manifest.targets(train)]
+    nmi = normalized_mutual_info_score(sets, train["cluster"].astype(int))
+    augment = json.loads((folder / "augmented/augment.json").read_text())
+    ingest = json.loads((folder / "data/ingest.json").read_text())
+    labels = pd.read_csv(folder / "augmented/labels.csv")
+    comparison = pd.read_csv(folder / "results/comparison.csv", dtype={"label": str})
+    overall = comparison[comparison["label"] == "all"].drop(columns="label")
+    per_label = comparison[comparison["measure"].isin(["average_precision", "f1_tuned", "recall_tuned"])]
+    before = [int(count) for count in train["cluster"].value_counts().sort_index()]
+    settings = {
+        key: str(value).replace(str(data), "DATA").replace(str(folder.parent), "TMP") for key, value in changes.items()
+    }
+    return "\n".join(
+        [
+            f"## {name}",
+            "",
+            RUNS[name].__doc__ or "",
+            "",
+            f"`python -m benchmarks.real_input {name}`, {date.today()}, {platform.machine()}, 2 cores, no GPU, "
+            f"{', '.join(f'{package} {version(package)}' for package in ('torch', 'scikit-learn', 'imaug', 'dvc'))}: "
+            f"{seconds:.0f} s from the sheet to the comparison.",
+            "",
+            "Params that differ from the project's params.yaml:",
+            "",
+            "```yaml",
+            yaml.safe_dump(settings, sort_keys=False).strip(),
+            "```",
+            "",
+            f"- Train images by cluster: {before} before, {list(augment['sizes'].values())} after "
+            f"({augment['copies']} copies, {augment['drawn_again']['uniform']} drawn again for being uniform, "
+            f"{augment['drawn_again']['contrast']} for lost contrast, {augment['unfit_images']} unfit images).",
+            f"- Normalised mutual information of clusters and label sets: {nmi:.3f}.",
+            f"- MeanIR of train: {ingest['train']['mean_ir']:.3f} before, {augment['train']['mean_ir']:.3f} after; "
+            f"SCUMBLE {ingest['train']['scumble']:.4f} before, {augment['train']['scumble']:.4f} after.",
+            f"- {checked_rows(changes, folder)}",
+            "",
+            labels.to_markdown(index=False, floatfmt=".2f"),
+            "",
+            "On the test images, both arms with the same settings:",
+            "",
+            overall.to_markdown(index=False, floatfmt=".3f"),
+            "",
+            per_label.to_markdown(index=False, floatfmt=".3f"),
+            "",
+        ]
+    )
+
+
+def checked_rows(changes: Mapping[str, Any], folder: Path) -> str:
+    """Compare the balanced sheet's test rows with the input's, cell by cell, by openpyxl; raise if they differ."""
+    split = str(changes.get("data.columns.split", "split"))
+
+    def test_rows(path: str | Path) -> list[tuple[Any, ...]]:
+        head, *rows = openpyxl.load_workbook(path, read_only=True).active.iter_rows(values_only=True)
+        return [row for row in rows if row[head.index(split)] == "test"]
+
+    given, returned = test_rows(changes["data.sheet"]), test_rows(folder / "augmented/balanced.xlsx")
+    width = len(given[0])
+    if [row[:width] for row in returned] != given or any(any(row[width:]) for row in returned):
+        raise AssertionError("the test rows of the balanced sheet are not those of the input")
+    return f"Test rows of the balanced sheet: {len(returned)}, equal to the input's cell by cell."
+
+
+def main() -> None:
+    """Run the measurements that the command line names, all by default."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[[], *RUNS], metavar="NAME")
+    parser.add_argument("--data", type=Path, default=Path("../shared"))
+    args = parser.parse_args()
+    data = args.data.resolve()
+    for name in args.names or RUNS:
+        with tempfile.TemporaryDirectory() as temporary:
+            changes = RUNS[name](data, Path(temporary))
+            folder = make_workspace(Path(temporary) / "project", changes)
+            started = time.perf_counter()
+            run(folder, "dvc", "repro")
+            section = report(name, changes, folder, data, time.perf_counter() - started)
+            text = README.read_text(encoding="utf-8")
+            mark = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+            README.write_text(mark.sub(lambda found: found[1] + section + found[2], text), encoding="utf-8")
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

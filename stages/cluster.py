@@ -1,0 +1,46 @@
+"""Group the train images that look alike.
+
+Reads   data/resized.csv, features/features.npy
+Writes  features/clusters.csv (the table with clusters, 0 the largest), features/cluster.json (metrics)
+Params  cluster
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from stages.core import manifest
+from stages.core.clustering import find_clusters
+from stages.core.command import arguments, run
+from stages.core.outputs import write_json
+from stages.core.params import load_params
+
+
+def main(argv: Sequence[str] | None = None) -> str:
+    """Run the stage."""
+    args = arguments(__doc__, argv, "table", "features", "clusters", "metrics")
+    params = load_params(args.params).cluster
+
+    table = manifest.read(args.table)
+    features = np.load(args.features, allow_pickle=False)
+    found = find_clusters(features, components=params.components, clusters=params.clusters, seed=params.seed)
+    table.loc[table["split"] == "train", "cluster"] = found.numbers
+
+    manifest.write(table, args.clusters)
+    write_json(
+        {
+            "sizes": {str(cluster): size for cluster, size in enumerate(found.sizes)},
+            "explained_variance": found.explained_variance,
+            "inertia": found.inertia,
+            "silhouette": found.silhouette,
+        },
+        args.metrics,
+    )
+    return (
+        f"{len(features)} train images in clusters of {', '.join(map(str, found.sizes))}, "
+        f"silhouette {found.silhouette:.3f}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,97 @@
+"""Copies of an image by imgaug; the one module that imports it."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import imgaug.augmenters as iaa
+import numpy as np
+
+from stages.core.errors import InputError
+from stages.core.images import Pixels
+
+
+class Augmentation:
+    """A pipeline of augmenters whose outcome depends on the image and a seed alone.
+
+    Parameters
+    ----------
+    pipeline : sequence of mapping of str to mapping
+        Steps in order, each one augmenter's name with its arguments. A list of two numbers is a range; longer lists,
+        and lists of words, are choices.
+
+    Raises
+    ------
+    InputError
+        If imgaug refuses an argument's value.
+    """
+
+    def __init__(self, pipeline: Sequence[Mapping[str, Mapping[str, Any]]]) -> None:
+        self._steps = iaa.Sequential(
+            [_augmenter(name, arguments) for step in pipeline for name, arguments in step.items()]
+        )
+
+    def __call__(self, pixels: Pixels, seed: int) -> Pixels:
+        """Make one copy of an image of uint8, shape (height, width, 3); the copy has the same shape."""
+        self._steps.seed_(seed)
+        return np.ascontiguousarray(self._steps(image=pixels), dtype=np.uint8)
+
+
+def copy_seed(seed: int, source_id: str, number: int, draw: int) -> int:
+    """Seed of one draw of one copy, the same wherever and whenever it is made.
+
+    Parameters
+    ----------
+    seed : int
+        ``augment.seed``.
+    source_id : str
+        The image.
+    number, draw : int
+        1 for its first copy, and for the first draw of a copy.
+
+    Returns
+    -------
+    int
+        The first 8 bytes of BLAKE2b over the four values.
+    """
+    key = f"{seed}\0{source_id}\0{number}\0{draw}".encode()
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
+
+
+def fault(copy: Pixels, source: Pixels, *, min_std: float, min_contrast: float) -> str | None:
+    """Say what is wrong with a copy: ``uniform``, ``contrast``, or None.
+
+    Parameters
+    ----------
+    copy, source : arrays of uint8, shape (height, width, 3)
+        RGB.
+    min_std : float
+        Grey levels; a copy whose grey values have a lower standard deviation is nearly uniform.
+    min_contrast : float
+        Fraction of its source's standard deviation that a copy must keep.
+    """
+    std = _grey_std(copy)
+    if std < min_std:
+        return "uniform"
+    return "contrast" if std < min_contrast * _grey_std(source) else None
+
+
+def _grey_std(pixels: Pixels) -> float:
+    return float(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).std())
+
+
+def _augmenter(name: str, arguments: Mapping[str, Any]) -> iaa.Augmenter:
+    values = {argument: _range(value) for argument, value in arguments.items()}
+    try:
+        return getattr(iaa, name)(**values)
+    except (AssertionError, ValueError, TypeError) as error:
+        raise InputError(
+            f"params.yaml: augment.pipeline: imgaug refuses {name} with {dict(arguments)}: {error}"
+        ) from None
+
+
+def _range(value: Any) -> Any:
+    """YAML has lists only, and imgaug takes a tuple as a range, a list as a choice."""
+    is_range = isinstance(value, list) and len(value) == 2 and not any(isinstance(item, (str, bool)) for item in value)
+    return tuple(value) if is_range else value

@@ -1,0 +1,181 @@
+"""torchvision ResNets, cut at a node and pooled, with weights by name, from a file, or random."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import cast
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.models import get_model, get_model_weights
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
+from stages.core.errors import InputError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Backbone(nn.Module):
+    """A network up to one node, its output averaged over height and width.
+
+    Parameters
+    ----------
+    model : str
+        A torchvision model, such as ``resnet18``.
+    layer : str
+        A node of it, such as ``layer3``.
+
+    Attributes
+    ----------
+    n_features : int
+        Length of a row of the output.
+
+    Raises
+    ------
+    InputError
+        If the model has no such node.
+    """
+
+    def __init__(self, model: str, layer: str) -> None:
+        super().__init__()
+        self.model = model
+        self.layer = layer
+        whole = get_model(model, weights=None)
+        nodes = get_graph_node_names(whole)[1]
+        if not any(node == layer or node.startswith(f"{layer}.") for node in nodes):
+            blocks = list(dict.fromkeys(node.split(".")[0] for node in nodes[1:]))
+            raise InputError(
+                f"{model} has no layer '{layer}'. Set layer to one of {', '.join(blocks)}, or to a node inside one."
+            )
+        self.cut = create_feature_extractor(whole, {layer: "features"})
+        self.eval()
+        with torch.no_grad():
+            self.n_features = self(torch.zeros(1, 64, 64, 3, dtype=torch.uint8)).shape[1]
+        self.train()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features of RGB squares: uint8 (n, size, size, 3) to float (n, n_features)."""
+        features: Tensor = self.cut(normalised(images))["features"]
+        return features.mean(dim=(2, 3)) if features.dim() == 4 else features.flatten(1)
+
+
+def load_weights(network: Backbone, weights: str) -> None:
+    """Give a backbone its weights.
+
+    Parameters
+    ----------
+    network : Backbone
+        It is changed.
+    weights : str
+        A name of torchvision's, such as ``IMAGENET1K_V1``, which is fetched once and checked against its hash; the
+        path of a ``.safetensors`` or ``.pth`` file; or ``random``, which leaves the network as it was built.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown, the weights cannot be fetched, or the file does not fit the model.
+    """
+    if weights == "random":
+        return
+    state = _from_file(Path(weights)) if Path(weights).suffix else _from_torchvision(network.model, weights)
+    _load(network, state, f"{weights} into {network.model} up to {network.layer}")
+
+
+def normalised(images: Tensor) -> Tensor:
+    """Pixels as ImageNet-trained networks expect them.
+
+    Parameters
+    ----------
+    images : Tensor of uint8, shape (n, height, width, 3)
+        RGB.
+
+    Returns
+    -------
+    Tensor of float32, shape (n, 3, height, width)
+        In channels-last memory: (value / 255 - mean) / standard deviation, per channel.
+    """
+    mean = torch.tensor(IMAGENET_MEAN, device=images.device)
+    std = torch.tensor(IMAGENET_STD, device=images.device)
+    return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device to compute on.
+
+    Parameters
+    ----------
+    name : str
+        A torch device, or ``auto``: the first GPU if there is one, else the CPU.
+
+    Raises
+    ------
+    InputError
+        If this machine has no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.zeros(1, device=name)
+        return torch.device(name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"environment: COUNTERWEIGHT_DEVICE is '{name}', and torch cannot use it here: {reason} "
+            "Set it to cpu, or unset it to use a GPU when there is one."
+        ) from None
+
+
+def _from_file(path: Path) -> Mapping[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return cast(Mapping[str, Tensor], load_file(path))
+        return cast(Mapping[str, Tensor], torch.load(path, map_location="cpu", weights_only=True))
+    except FileNotFoundError:
+        raise InputError(f"weights: there is no file '{path}'. Put it there, or set weights to where it is.") from None
+    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError, UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"weights: '{path}' is not a .safetensors file or a state dict saved by torch: {reason} "
+            "Save the model's state_dict(), without other objects."
+        ) from None
+
+
+def _from_torchvision(model: str, name: str) -> Mapping[str, Tensor]:
+    known = get_model_weights(model)
+    if name not in known.__members__:
+        raise InputError(
+            f"weights: '{name}' is neither a file nor weights of {model}. "
+            f"Set it to one of {', '.join(known.__members__)}, the path of a .safetensors or .pth file, or random."
+        )
+    url = known[name].url
+    try:
+        return cast(Mapping[str, Tensor], known[name].get_state_dict(progress=False, check_hash=True))
+    except (URLError, OSError, RuntimeError) as error:
+        cache = Path(torch.hub.get_dir()) / "checkpoints"
+        raise InputError(
+            f"weights: {name} of {model} could not be fetched: {error}. On a machine with internet, download {url} "
+            f"and put the file into {cache}, or anywhere and set weights to its path."
+        ) from None
+
+
+def _load(network: Backbone, state: Mapping[str, Tensor], what: str) -> None:
+    """Give the network the part of the weights that it has; the rest, beyond the cut, is not needed."""
+    wanted = network.cut.state_dict()
+    missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
+    if missing:
+        raise InputError(
+            f"weights: {what}: {len(missing)} of {len(wanted)} tensors are missing, the first is '{missing[0]}'. "
+            "Choose the model that the weights were made for, and a layer that they reach."
+        )
+    differing = [key for key in wanted if key in state and wanted[key].shape != state[key].shape]
+    if differing:
+        found, expected = tuple(state[differing[0]].shape), tuple(wanted[differing[0]].shape)
+        raise InputError(
+            f"weights: {what}: '{differing[0]}' has the shape {found}, the model's is {expected}. "
+            "Choose the model that the weights were made for."
+        )
+    network.cut.load_state_dict({key: state.get(key, value) for key, value in wanted.items()})

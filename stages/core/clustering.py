@@ -1,0 +1,112 @@
+"""Groups of images that look alike: PCA, k-means, and how well the groups stand apart."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.metrics import silhouette_score
+from threadpoolctl import threadpool_limits
+
+from stages.core.errors import InputError
+
+# The silhouette compares every image with every other; on so many it takes seconds.
+SILHOUETTE_SAMPLE = 5_000
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """The outcome of `find_clusters`.
+
+    Attributes
+    ----------
+    numbers : array of int64, shape (n_images,)
+        Cluster of each image; 0 is the largest.
+    sizes : list of int
+        Images in each cluster, descending.
+    explained_variance : float
+        Fraction of the features' variance that the principal components keep.
+    inertia : float
+        Sum of squared distances of the images from their cluster's centre, in principal components.
+    silhouette : float
+        Mean silhouette, from -1 to 1, of at most `SILHOUETTE_SAMPLE` images.
+    """
+
+    numbers: NDArray[np.int64]
+    sizes: list[int]
+    explained_variance: float
+    inertia: float
+    silhouette: float
+
+
+def find_clusters(features: NDArray[np.float32], *, components: int, clusters: int, seed: int) -> Clusters:
+    """Reduce features by PCA and group them by k-means.
+
+    Parameters
+    ----------
+    features : array of float, shape (n_images, n_features)
+        Of train images only.
+    components : int
+        Principal components to keep.
+    clusters : int
+        Groups to find; k-means is started ten times, and the best outcome kept.
+    seed : int
+        Of k-means and of the silhouette's sample.
+
+    Raises
+    ------
+    InputError
+        If there are fewer images than clusters or components, or fewer features than components.
+    """
+    n_images, n_features = features.shape
+    if n_images < clusters:
+        raise InputError(f"cluster.clusters is {clusters}, and there are {n_images} train images. Lower it.")
+    if components > min(n_images, n_features):
+        raise InputError(
+            f"cluster.components is {components}, and {n_images} train images of {n_features} features have at most "
+            f"{min(n_images, n_features)}. Lower it."
+        )
+    # With several threads the partial sums of k-means arrive in another order, and with them the last digits.
+    with threadpool_limits(1):
+        pca = PCA(components, svd_solver="covariance_eigh")
+        reduced = pca.fit_transform(features.astype(np.float64))
+        model = KMeans(clusters, n_init=10, random_state=seed).fit(reduced)
+        numbers = by_size(model.labels_)
+        distinct = len(np.unique(numbers))
+        silhouette = (
+            silhouette_score(reduced, numbers, sample_size=min(n_images, SILHOUETTE_SAMPLE), random_state=seed)
+            if 1 < distinct < n_images
+            else 0.0
+        )
+    if distinct < clusters:
+        raise InputError(
+            f"the train images have only {distinct} different looks, and cluster.clusters is {clusters}. Lower it."
+        )
+    return Clusters(
+        numbers=numbers,
+        sizes=[int(size) for size in np.bincount(numbers)],
+        explained_variance=float(pca.explained_variance_ratio_.sum()),
+        inertia=float(model.inertia_),
+        silhouette=float(silhouette),
+    )
+
+
+def by_size(numbers: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Renumber clusters by size, the largest 0; among equals, the one whose first image comes first.
+
+    Parameters
+    ----------
+    numbers : array of int, shape (n_images,)
+        Any numbering.
+
+    Examples
+    --------
+    >>> by_size(np.array([2, 0, 0, 1, 1, 1]))
+    array([2, 1, 1, 0, 0, 0])
+    """
+    old, first, sizes = np.unique(numbers, return_index=True, return_counts=True)
+    order = np.lexsort((first, -sizes))
+    rank = np.empty(len(old), dtype=np.int64)
+    rank[order] = np.arange(len(old))
+    return rank[np.searchsorted(old, numbers)]

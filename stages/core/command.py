@@ -1,0 +1,79 @@
+"""What every stage's command line has in common: its options, its log and its exit code."""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from stages.core.errors import InputError
+
+
+def arguments(doc: str | None, argv: Sequence[str] | None, *paths: str) -> argparse.Namespace:
+    """Parse a stage's options: one required path for each name, and the params file.
+
+    Parameters
+    ----------
+    doc : str or None
+        The stage's docstring, which ``--help`` shows as it stands.
+    argv : sequence of str or None
+        The options, without the program's name; None takes the process's own.
+    *paths : str
+        Names of the path options, in the order in which ``--help`` lists them.
+
+    Returns
+    -------
+    argparse.Namespace
+        A ``pathlib.Path`` for each name, and for ``params``.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in paths:
+        parser.add_argument(f"--{name}", type=Path, required=True, metavar="PATH")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="PATH")
+    return parser.parse_args(argv)
+
+
+def run(main: Callable[[], str]) -> None:
+    """Run a stage as a command: log to stderr, log its summary with the seconds it took, set the exit code.
+
+    Parameters
+    ----------
+    main : callable
+        The stage; it returns its summary, one line with the counts that matter.
+    """
+    stage = Path(sys.argv[0]).stem
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"{stage}: %(message)s")
+    log = logging.getLogger(stage)
+    started = time.perf_counter()
+    try:
+        summary = main()
+    except InputError as error:
+        log.error("%s", error)
+        sys.exit(1)
+    log.info("%s, in %.1f s", summary, time.perf_counter() - started)
+
+
+def worker_count() -> int:
+    """Worker processes to use: ``COUNTERWEIGHT_WORKERS``, or as many as this process may use cores.
+
+    Raises
+    ------
+    InputError
+        If the variable is not a whole number of at least 1.
+    """
+    value = os.environ.get("COUNTERWEIGHT_WORKERS")
+    if value is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not value.isdecimal() or int(value) < 1:
+        raise InputError(
+            f"environment: COUNTERWEIGHT_WORKERS must be a whole number of at least 1, not '{value}'. "
+            "Set it to the number of processes to use, or unset it to use every core."
+        )
+    return int(value)
+
+
+def device_name() -> str:
+    """Where networks run: ``COUNTERWEIGHT_DEVICE`` (``cpu``, ``cuda``, ``cuda:1``, ``mps``), by default ``auto``."""
+    return os.environ.get("COUNTERWEIGHT_DEVICE", "auto")

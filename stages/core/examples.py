@@ -1,0 +1,59 @@
+"""The rows of a table as a network is trained on them."""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset
+
+from stages.core import manifest
+from stages.core.classifiers import Classifier
+from stages.core.inference import rows_of
+from stages.core.views import Views
+
+
+def examples(
+    classifier: Classifier,
+    table: pd.DataFrame,
+    *,
+    resized: Path,
+    copies: Path,
+    frozen: bool,
+    device: torch.device,
+    workers: int,
+) -> Dataset[tuple[Tensor, ...]]:
+    """Pairs of input and targets.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Its design says how it sees an image.
+    table : pandas.DataFrame
+        Rows of a manifest.
+    resized, copies : Path
+        Folders of the user's images and of the copies.
+    frozen : bool
+        Whether the body stays as it is: then its outputs are computed once, and are the inputs.
+    device, workers
+        As in `stages.core.inference.rows_of`.
+
+    Returns
+    -------
+    Dataset
+        Inputs are uint8 squares (size, size, 3), or rows of features; targets are float32 (n_labels,).
+    """
+    files = [
+        (copies if source_id else resized) / path
+        for source_id, path in zip(table["source_id"], table["path"], strict=True)
+    ]
+    checksums = table["checksum"].tolist()
+    targets = torch.from_numpy(manifest.targets(table)).float()
+    design = classifier.design
+    if not frozen:
+        return Views(files, checksums, design.view, design.size, targets)
+    features = rows_of(
+        classifier.body, files, checksums, view=design.view, size=design.size, device=device, workers=workers
+    )
+    classifier.cpu()
+    return TensorDataset(torch.from_numpy(features), targets)

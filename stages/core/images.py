@@ -1,0 +1,223 @@
+"""Images as files: what may come in, how it becomes plain RGB, and how it is resized and written."""
+
+import hashlib
+import io
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from stages.core.errors import InputError
+
+Pixels = NDArray[np.uint8]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+
+# Full colour resolution: on small images the usual halving blurs a sixteenth of the picture into each colour sample.
+_ENCODING = {
+    "jpg": [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
+    "png": [cv2.IMWRITE_PNG_COMPRESSION, 3],
+}
+# How a torchvision classifier looks at a photograph: the shorter side to 400, then the central 224.
+_CENTRE = 400 / 224
+
+
+def image_files(folder: Path) -> list[str]:
+    """Paths of all image files in a folder and below, relative to it, with forward slashes, sorted."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def checksum(data: bytes) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def problem_with(data: bytes) -> str | None:
+    """Say why a file's bytes are no image that `decode` takes, or return None. Reads to the last byte."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            # Decoding a JPEG at an eighth of its size still reads all of it, and so finds a file that was cut off.
+            image.draft("RGB", (1, 1))
+            image.load()
+            if image.mode == "F":
+                return "holds floating-point pixels"
+    except UnidentifiedImageError:
+        return f"is not an image ({', '.join(FORMATS)})"
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return f"cannot be decoded: {error}"
+    return None
+
+
+def decode(data: bytes) -> Pixels:
+    """Decode an image file the way a viewer shows it.
+
+    EXIF orientation is applied, palettes are looked up, CMYK is converted, 16 bits become 8, and what is transparent
+    shows a white page. Of an animation or a file of several pages, the first is taken.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's content, in one of `FORMATS`.
+
+    Returns
+    -------
+    array of uint8, shape (height, width, 3)
+        RGB.
+
+    Raises
+    ------
+    OSError
+        If it cannot be decoded.
+    """
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        if image.format == "JPEG" and image.mode in {"RGB", "L"}:
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+            if pixels is None:
+                raise OSError("not a JPEG that can be decoded")
+            return np.asarray(pixels, dtype=np.uint8)
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I"):
+            deep = np.asarray(upright).astype(np.uint32)
+            grey = np.clip((deep + 128) // 257, 0, 255).astype(np.uint8)
+            return np.repeat(grey[..., None], 3, axis=2)
+        if upright.has_transparency_data:
+            colour = upright.convert("RGBA")
+            page = Image.new("RGBA", colour.size, "white")
+            upright = Image.alpha_composite(page, colour)
+        return np.array(upright.convert("RGB"))
+
+
+def read(path: Path, expected: str | None = None) -> Pixels:
+    """Read an image file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    expected : str, optional
+        The checksum that the manifest has for it.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not what the manifest says, or cannot be decoded.
+    """
+    try:
+        data = path.read_bytes()
+        if expected is not None and checksum(data) != expected:
+            raise InputError(f"{path}: the file has changed since the manifest was written. Run dvc repro.")
+        return decode(data)
+    except FileNotFoundError:
+        raise InputError(f"{path}: the file of the manifest is not there. Put it back, or run dvc repro.") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: cannot be decoded: {error}. Replace the file, or delete its row.") from None
+
+
+def write(pixels: Pixels, path: Path, format: str) -> str:
+    """Write an RGB image and return the checksum of the file.
+
+    Parameters
+    ----------
+    pixels : array of uint8, shape (height, width, 3)
+        RGB.
+    path : Path
+        The file; its folder is made.
+    format : str
+        ``jpg`` (quality 95, full colour resolution) or ``png``.
+    """
+    ok, encoded = cv2.imencode(f".{format}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), _ENCODING[format])
+    if not ok:
+        raise RuntimeError(f"OpenCV could not encode {path}")
+    data = encoded.tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return checksum(data)
+
+
+def file_name(path: str, format: str) -> str:
+    """Name of an image's file in another format: the same name, with a suffix added where its own is another.
+
+    Adding, not replacing, keeps ``a.png`` and ``a.jpg`` apart.
+
+    Examples
+    --------
+    >>> file_name("sea/a.JPEG", "jpg"), file_name("sea/a.tif", "jpg")
+    ('sea/a.JPEG', 'sea/a.tif.jpg')
+    """
+    same = {"jpg": {".jpg", ".jpeg"}, "png": {".png"}}[format]
+    return path if PurePosixPath(path).suffix.lower() in same else f"{path}.{format}"
+
+
+def resize(pixels: Pixels, width: int, height: int, mode: str) -> Pixels:
+    """Bring an image to one size.
+
+    Parameters
+    ----------
+    pixels : array of uint8, shape (h, w, 3)
+        RGB.
+    width, height : int
+        The size wanted, in pixels.
+    mode : str
+        ``stretch`` changes the shape; ``fit`` keeps all of the image and adds black bars; ``crop`` fills the size and
+        cuts the longer side evenly.
+
+    Returns
+    -------
+    array of uint8, shape (height, width, 3)
+    """
+    h, w = pixels.shape[:2]
+    if mode == "stretch":
+        return _scaled(pixels, width, height)
+    if mode == "fit":
+        scale = min(width / w, height / h)
+        inner = _scaled(pixels, max(round(w * scale), 1), max(round(h * scale), 1))
+        canvas = np.zeros((height, width, 3), np.uint8)
+        top, left = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
+        canvas[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
+        return canvas
+    scale = max(width / w, height / h)
+    return _centre(_scaled(pixels, max(round(w * scale), width), max(round(h * scale), height)), width, height)
+
+
+def view(pixels: Pixels, how: str, size: int) -> Pixels:
+    """The square that a network sees.
+
+    Parameters
+    ----------
+    pixels : array of uint8, shape (h, w, 3)
+        RGB.
+    how : str
+        ``whole``: everything, resized. ``centre``: the central square after the shorter side was resized to
+        400/224 of ``size``, so that 224 gives the usual Resize(400), CenterCrop(224).
+    size : int
+        Width and height of the square, in pixels.
+    """
+    if how == "whole":
+        return _scaled(pixels, size, size)
+    h, w = pixels.shape[:2]
+    scale = round(size * _CENTRE) / min(h, w)
+    return _centre(_scaled(pixels, round(w * scale), round(h * scale)), size, size)
+
+
+def _scaled(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Shrink by the mean of the pixels that fall together, enlarge by cubic interpolation; each side on its own."""
+    h, w = pixels.shape[:2]
+    scaled: Any = pixels
+    if width < w or height < h:
+        scaled = cv2.resize(scaled, (min(width, w), min(height, h)), interpolation=cv2.INTER_AREA)
+    if width > w or height > h:
+        scaled = cv2.resize(scaled, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(scaled, dtype=np.uint8)
+
+
+def _centre(pixels: Pixels, width: int, height: int) -> Pixels:
+    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+    return pixels[top : top + height, left : left + width]

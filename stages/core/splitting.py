@@ -1,0 +1,89 @@
+"""Splits that keep the share of every label, though one image carries several.
+
+Iterative stratification: K. Sechidis, G. Tsoumakas, I. Vlahavas, "On the stratification of multi-label data",
+ECML PKDD 2011, LNCS 6913, 145-158.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
+from numpy.typing import NDArray
+
+from stages.core.errors import InputError
+
+
+def complete_splits(
+    splits: Sequence[str] | None,
+    targets: NDArray[np.integer],
+    *,
+    test: float,
+    validation: float,
+    seed: int,
+) -> list[str]:
+    """Add the parts that a sheet does not have: test where it has no split, val where it has no val rows.
+
+    Parameters
+    ----------
+    splits : sequence of str or None
+        ``train``, ``val`` or ``test`` for each image; None where the sheet has no split.
+    targets : array of int, shape (n_images, n_labels)
+        1 where the image has the label.
+    test, validation : float in (0, 1)
+        Fraction of all images for test, and of the train images for validation.
+    seed : int
+        Of both draws.
+
+    Returns
+    -------
+    list of str
+        A split for each image; a row that was test stays test, and only train rows become val.
+
+    Raises
+    ------
+    InputError
+        If a part would be empty.
+    """
+    parts = np.array(["train"] * len(targets) if splits is None else list(splits), dtype=object)
+    if splits is None:
+        parts[carve(targets, test, seed)] = "test"
+    if "val" not in parts:
+        train = np.flatnonzero(parts == "train")
+        if len(train) < 2:
+            raise InputError(
+                f"the sheet has {len(train)} train rows; at least 2 are needed. Add rows whose split is train."
+            )
+        parts[train[carve(targets[train], validation, seed)]] = "val"
+    for part in ("train", "test"):
+        if part not in parts:
+            raise InputError(f"no row is in {part}. Give at least one row the split '{part}'.")
+    return [str(part) for part in parts]
+
+
+def carve(targets: NDArray[np.integer], fraction: float, seed: int) -> NDArray[np.intp]:
+    """Choose rows so that each label keeps its share in them, the rarest labels first.
+
+    Parameters
+    ----------
+    targets : array of int, shape (n_images, n_labels)
+        1 where the image has the label.
+    fraction : float in (0, 1)
+        Share of the rows to choose. At least one is chosen, and at least one is left.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    array of int
+        Indices of the chosen rows, ascending.
+    """
+    rows = len(targets)
+    size = min(max(round(rows * fraction), 1), rows - 1)
+    # Images without any label are stratified as if that were a label of theirs; it also gives the splitter the second
+    # column that it needs where there is one label only.
+    strata = np.column_stack([targets, targets.sum(axis=1) == 0]).astype(bool)
+    splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=size, random_state=seed)
+    left, chosen = next(splitter.split(np.zeros((rows, 1)), strata))
+    if len(left) == 0 or len(chosen) == 0:  # The stratification meets the size only nearly; it matters in tiny data.
+        chosen = np.random.default_rng(seed).permutation(rows)[:size]
+    return np.sort(chosen)

@@ -1,0 +1,92 @@
+"""Image files as batches of the squares that a network sees, decoded by worker processes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from stages.core import images
+
+
+class Views(Dataset[tuple[Tensor, ...]]):
+    """Squares of images with their targets, read when asked for.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        The images.
+    checksums : sequence of str
+        What the manifest says of each file; a file that differs is an error.
+    how, size : str, int
+        As in `stages.core.images.view`.
+    targets : Tensor of float, shape (n_images, n_labels), optional
+        Of each image; without them the second element of an item is empty.
+    """
+
+    def __init__(
+        self, files: Sequence[Path], checksums: Sequence[str], how: str, size: int, targets: Tensor | None = None
+    ) -> None:
+        self.files = list(files)
+        self.checksums = list(checksums)
+        self.how = how
+        self.size = size
+        self.targets = torch.empty(len(self.files), 0) if targets is None else targets
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """One image, uint8 of shape (size, size, 3), and its targets."""
+        pixels = images.read(self.files[index], self.checksums[index])
+        square = images.view(pixels, self.how, self.size)
+        return torch.from_numpy(square.copy()), self.targets[index]
+
+
+def batches(
+    views: Dataset[tuple[Tensor, ...]],
+    *,
+    batch_size: int,
+    workers: int,
+    shuffle_seed: int | None = None,
+    drop_single: bool = False,
+    pin_memory: bool = False,
+) -> DataLoader[tuple[Tensor, ...]]:
+    """Batches of a dataset, in its order, or in an order that depends on the seed and the epoch alone.
+
+    Parameters
+    ----------
+    views : Dataset
+        Items of tensors.
+    batch_size : int
+        Items a batch; the last batch may be smaller.
+    workers : int
+        Processes that read and decode; 0 does it in this one.
+    shuffle_seed : int, optional
+        Of the order.
+    drop_single : bool
+        Whether to leave out a last batch of one item, where there is another batch.
+    pin_memory : bool
+        Whether batches wait in page-locked memory, from which a GPU copies faster.
+    """
+    items = len(views)  # type: ignore[arg-type]
+    generator = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
+    return DataLoader(
+        views,
+        batch_size=batch_size,
+        shuffle=generator is not None,
+        generator=generator,
+        num_workers=workers,
+        worker_init_fn=_one_thread,
+        drop_last=drop_single and items > batch_size and items % batch_size == 1,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+    )
+
+
+def _one_thread(_worker: int) -> None:
+    """The workers share the cores; OpenCV's own threads in each would only get in each other's way."""
+    cv2.setNumThreads(1)

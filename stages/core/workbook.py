@@ -1,0 +1,151 @@
+"""Sheets at the two edges of the pipeline: .xlsx or .csv, cells as they stand."""
+
+import csv
+import datetime
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import xlsxwriter
+from python_calamine import CalamineError, CalamineWorkbook
+
+from stages.core.errors import InputError
+from stages.core.outputs import file_aside
+
+Cell = str | int | float | bool | datetime.datetime | datetime.date | datetime.time | datetime.timedelta
+
+EXCEL_ROWS = 1_048_576
+EXCEL_CELL = 32_767
+
+_DATE_FORMATS = {
+    datetime.datetime: "yyyy-mm-dd hh:mm:ss",
+    datetime.date: "yyyy-mm-dd",
+    datetime.time: "hh:mm:ss",
+    datetime.timedelta: "[h]:mm:ss",
+}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet's first row and the rows below it.
+
+    Attributes
+    ----------
+    columns : list of str
+        The first row's names.
+    rows : list of list of Cell
+        One an image, each as long as ``columns``; an empty cell is ``""``.
+    """
+
+    columns: list[str]
+    rows: list[list[Cell]]
+
+
+def read_sheet(path: Path) -> Sheet:
+    """Read the first sheet of an .xlsx, or a .csv.
+
+    Parameters
+    ----------
+    path : Path
+        The file. Of a formula, Excel's last result is read. Every cell of a .csv is text.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, cannot be read, has no rows, or names a column twice.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file. Set data.sheet in params.yaml to your sheet.")
+    if path.suffix.lower() == ".csv":
+        grid = _csv_grid(path)
+    elif path.suffix.lower() == ".xlsx":
+        grid = _xlsx_grid(path)
+    else:
+        raise InputError(f"{path}: a sheet is an .xlsx or a .csv, not '{path.suffix}'. Save it as one of these.")
+    while grid and all(cell == "" for cell in grid[-1]):
+        grid.pop()
+    if len(grid) < 2:
+        raise InputError(f"{path}: the sheet needs a row of column names and a row an image, found {len(grid)} rows.")
+    columns = [str(cell).strip() for cell in grid[0]]
+    while columns and not columns[-1]:
+        columns.pop()
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise InputError(f"{path} row 1: the column name '{twice[0]}' stands there twice. Rename one of them.")
+    width = len(columns)
+    return Sheet(columns, [[*row[:width], *[""] * (width - len(row))] for row in grid[1:]])
+
+
+def write_sheet(columns: Sequence[str], rows: Iterable[Sequence[Cell]], path: Path, format: str) -> None:
+    """Write a sheet, with the same bytes for the same cells, in memory that does not grow with the rows.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Names for the first row.
+    rows : iterable of sequences of Cell
+        The cells; text stays text, whatever it begins with; ``""`` is an empty cell.
+    path : Path
+        The file to write.
+    format : str
+        ``xlsx`` or ``csv``.
+    """
+    with file_aside(path) as aside:
+        if format == "csv":
+            with aside.open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+        else:
+            _write_xlsx([columns, *rows], aside)
+
+
+def check_row_count(rows: int, format: str) -> None:
+    """Raise if an .xlsx could not hold so many rows below its row of names."""
+    if format == "xlsx" and rows + 1 > EXCEL_ROWS:
+        raise InputError(
+            f"the balanced sheet would have {rows:,} rows, and Excel holds {EXCEL_ROWS - 1:,} below the column names. "
+            "Set split.format to csv, or lower augment.target."
+        )
+
+
+def _csv_grid(path: Path) -> list[list[Cell]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return [list(row) for row in csv.reader(file, strict=True)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a CSV in UTF-8: {error}. Save it as 'CSV UTF-8'.") from None
+
+
+def _xlsx_grid(path: Path) -> list[list[Cell]]:
+    try:
+        with CalamineWorkbook.from_path(path) as book:
+            return book.get_sheet_by_index(0).to_python(skip_empty_area=False)
+    except (CalamineError, zipfile.BadZipFile, OSError) as error:
+        raise InputError(f"{path}: no workbook: {error}. Save it as .xlsx in Excel.") from None
+
+
+def _write_xlsx(rows: Iterable[Sequence[Cell]], path: Path) -> None:
+    book = xlsxwriter.Workbook(str(path), {"constant_memory": True})
+    # The one date that the file itself would carry; without it the same cells give other bytes a second later.
+    book.set_properties({"created": datetime.datetime(2000, 1, 1)})
+    dates = {kind: book.add_format({"num_format": text}) for kind, text in _DATE_FORMATS.items()}
+    sheet = book.add_worksheet()
+    sheet.freeze_panes(1, 0)
+    for i, row in enumerate(rows):
+        for j, cell in enumerate(row):
+            if isinstance(cell, str):
+                if len(cell) > EXCEL_CELL:
+                    raise InputError(
+                        f"row {i + 1}, column {j + 1}: {len(cell):,} characters; Excel takes {EXCEL_CELL:,} in a cell. "
+                        "Shorten it, or set split.format to csv."
+                    )
+                # Text by its own method: the general one would turn '=A1' into a formula and '@x' into who knows what.
+                if cell:
+                    sheet.write_string(i, j, cell)
+            elif isinstance(cell, bool):
+                sheet.write_boolean(i, j, cell)
+            elif isinstance(cell, (int, float)):
+                sheet.write_number(i, j, cell)
+            else:
+                sheet.write_datetime(i, j, cell, dates[type(cell)])
+    book.close()

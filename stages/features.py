@@ -1,0 +1,52 @@
+"""Describe every train image by a row of network features.
+
+Reads   data/resized.csv, data/resized/
+Writes  features/features.npy (row i belongs to the i-th train row of the table)
+Params  features
+"""
+
+import logging
+from collections.abc import Sequence
+
+import torch
+
+from stages.core import manifest
+from stages.core.backbones import Backbone, chosen_device, load_weights
+from stages.core.command import arguments, device_name, run, worker_count
+from stages.core.inference import rows_of
+from stages.core.outputs import write_array
+from stages.core.params import load_params
+
+SIZE = 224  # What ImageNet-trained ResNets were trained to see.
+
+log = logging.getLogger("features")
+
+
+def main(argv: Sequence[str] | None = None) -> str:
+    """Run the stage."""
+    args = arguments(__doc__, argv, "table", "resized", "out")
+    params = load_params(args.params).features
+    device = chosen_device(device_name())
+
+    torch.manual_seed(params.seed)
+    network = Backbone(params.model, params.layer)
+    load_weights(network, params.weights)
+    if params.weights == "random":
+        log.warning("weights are random: such features see colour and texture only, not what an image shows")
+    train = manifest.of_split(manifest.read(args.table), "train")
+    rows = rows_of(
+        network,
+        [args.resized / path for path in train["path"]],
+        train["checksum"].tolist(),
+        view=params.view,
+        size=SIZE,
+        device=device,
+        workers=worker_count(),
+    )
+    write_array(rows, args.out)
+
+    return f"{rows.shape[0]} train images, {rows.shape[1]} features each, on {device}"
+
+
+if __name__ == "__main__":
+    run(main)

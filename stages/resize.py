@@ -1,0 +1,41 @@
+"""Bring every image to one size, one colour mode and one file format.
+
+Reads   data/manifest.csv and the folder of images that params.yaml names
+Writes  data/resized/, data/resized.csv (the table, its paths and checksums those of the resized files)
+Params  resize
+"""
+
+from collections.abc import Sequence
+
+from stages.core import manifest
+from stages.core.command import arguments, run, worker_count
+from stages.core.outputs import folder_aside
+from stages.core.params import load_params
+from stages.core.resizing import resize_all
+
+
+def main(argv: Sequence[str] | None = None) -> str:
+    """Run the stage."""
+    args = arguments(__doc__, argv, "manifest", "images", "resized", "table")
+    params = load_params(args.params).resize
+
+    table = manifest.read(args.manifest)
+    with folder_aside(args.resized) as aside:
+        paths, checksums = resize_all(
+            table["path"].tolist(),
+            table["checksum"].tolist(),
+            source=args.images,
+            target=aside,
+            width=params.width,
+            height=params.height,
+            mode=params.mode,
+            format=params.format,
+            workers=worker_count(),
+        )
+    manifest.write(table.assign(path=paths, checksum=checksums), args.table)
+
+    return f"{len(table)} images to {params.width} x {params.height} ({params.mode}, {params.format})"
+
+
+if __name__ == "__main__":
+    run(main)

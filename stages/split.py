@@ -1,0 +1,33 @@
+"""Write the balanced sheet: the user's own rows as they were, then the copies with inherited labels.
+
+Reads   the sheet that params.yaml names, augmented/manifest.csv
+Writes  augmented/balanced.xlsx (or .csv)
+Params  split, data.columns
+"""
+
+from collections.abc import Sequence
+
+from stages.core import manifest
+from stages.core.command import arguments, run
+from stages.core.params import load_params
+from stages.core.provenance import balanced_sheet
+from stages.core.workbook import check_row_count, read_sheet, write_sheet
+
+
+def main(argv: Sequence[str] | None = None) -> str:
+    """Run the stage."""
+    args = arguments(__doc__, argv, "sheet", "manifest", "out")
+    params = load_params(args.params)
+
+    table = manifest.read(args.manifest)
+    check_row_count(len(table), params.split.format)
+    columns, rows = balanced_sheet(
+        read_sheet(args.sheet), table, image=params.data.columns.image, split=params.data.columns.split
+    )
+    write_sheet(columns, rows, args.out, params.split.format)
+
+    return f"{args.out}: {len(table)} rows, {(table['source_id'] != '').sum()} of them copies"
+
+
+if __name__ == "__main__":
+    run(main)
