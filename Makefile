@@ -1,11 +1,11 @@
-# make repro · make test · make lint · make bench
+# make repro · make test · make lint · make docs · make bench · make lock
 # Everything is installed into .venv from requirements.lock; nothing outside this folder is changed.
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test lint lock bench clean
+.PHONY: repro test lint docs lock bench clean
 
 repro: .venv/installed
 	dvc repro
@@ -24,6 +24,9 @@ lint: .venv/installed
 
 bench: .venv/installed
 	python -m benchmarks.real_input
+
+docs: .venv/installed
+	python -m docs.readme
 
 # uv is installed first, by pip, from its own entry in the lock; uv then installs the rest and checks every hash.
 .venv/installed: requirements.lock

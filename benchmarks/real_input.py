@@ -9,8 +9,6 @@ that the README names under --data, and changes nothing there.
 import argparse
 import json
 import platform
-import re
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -144,6 +142,14 @@ def checked_rows(changes: Mapping[str, Any], folder: Path) -> str:
     return f"Test rows of the balanced sheet: {len(returned)}, equal to the input's cell by cell."
 
 
+def write_section(name: str, section: str) -> None:
+    """Put a run's section between its two marks in the README."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    text = README.read_text(encoding="utf-8")
+    head, rest = text.split(begin)
+    README.write_text(head + begin + section + end + rest.split(end)[1], encoding="utf-8")
+
+
 def main() -> None:
     """Run the measurements that the command line names, all by default."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -158,10 +164,7 @@ def main() -> None:
             started = time.perf_counter()
             run(folder, "dvc", "repro")
             section = report(name, changes, folder, data, time.perf_counter() - started)
-            text = README.read_text(encoding="utf-8")
-            mark = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-            README.write_text(mark.sub(lambda found: found[1] + section + found[2], text), encoding="utf-8")
-            shutil.rmtree(folder)
+            write_section(name, section)
 
 
 if __name__ == "__main__":

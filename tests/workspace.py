@@ -36,16 +36,16 @@ def write_params(path: Path, changes: Mapping[str, Any]) -> None:
     yaml.dump(params, path)
 
 
-def make_workspace(folder: Path, changes: Mapping[str, Any]) -> Path:
-    """Copy the pipeline into a folder and make it a DVC project with a cache of its own, without git."""
+def make_workspace(folder: Path, changes: Mapping[str, Any], *, scm: bool = False) -> Path:
+    """Copy the pipeline into a folder and make it a DVC project with a cache of its own, in git if there is git."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(PROJECT / "dvc.yaml", folder)
+    shutil.copy(PROJECT / ".gitignore", folder)
     shutil.copytree(PROJECT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     write_params(folder / "params.yaml", changes)
-    run(folder, "dvc", "init", "--no-scm", "--quiet")
-    shutil.copy(PROJECT / ".dvc" / "config", folder / ".dvc" / "config")
-    with (folder / ".dvc" / "config").open("a") as config:
-        config.write("[core]\n    no_scm = true\n")
+    run(folder, "dvc", "init", "--quiet", *([] if scm else ["--no-scm"]))
+    config = (PROJECT / ".dvc" / "config").read_text()
+    (folder / ".dvc" / "config").write_text(config if scm else config.replace("[core]", "[core]\n    no_scm = true"))
     return folder
 
 

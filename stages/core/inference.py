@@ -11,7 +11,7 @@ from scipy.special import expit
 from torch import nn
 from tqdm import tqdm
 
-from stages.core.views import Views, batches
+from stages.core.views import Views, batches, errors_of_workers
 
 # On the CPU, the largest batch whose layers stay in the cache is the fastest; a GPU wants many images at once.
 CPU_BATCH = 8
@@ -62,6 +62,7 @@ def rows_of(
     rows = np.empty((0, 0), dtype=np.float32)
     done = 0
     with (
+        errors_of_workers(),
         torch.inference_mode(),
         torch.autocast(device.type, dtype=torch.bfloat16, enabled=on_gpu),
         tqdm(total=len(files), desc="images", unit="image", disable=None, leave=False) as bar,

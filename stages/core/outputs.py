@@ -82,5 +82,5 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 def read_label_measures(path: Path) -> pd.DataFrame:
     """Read a table of measures by label, in which only measures may be missing: a label may well be called NA."""
     text = pd.read_csv(path, dtype="str", keep_default_na=False)
-    measures = {name: pd.to_numeric(text[name].replace("", "nan")) for name in text.columns.drop("label")}
+    measures = {name: pd.to_numeric(text[name].where(text[name] != "")) for name in text.columns.drop("label")}
     return text.assign(**measures)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import Dataset
 
-from stages.core.views import batches
+from stages.core.views import batches, errors_of_workers
 
 Rows = Dataset[tuple[Tensor, ...]]
 
@@ -128,7 +128,8 @@ def fit(
             num_sanity_val_steps=0,
         )
         read = partial(batches, batch_size=batch_size, workers=workers, pin_memory=on_gpu)
-        trainer.fit(task, read(train, shuffle_seed=seed, drop_single=True), read(validation))
+        with errors_of_workers():
+            trainer.fit(task, read(train, shuffle_seed=seed, drop_single=True), read(validation))
         state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
     task.cpu().load_state_dict(state)
     return history.rows

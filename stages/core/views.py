@@ -1,6 +1,7 @@
 """Image files as batches of the squares that a network sees, decoded by worker processes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from stages.core import images
+from stages.core.errors import InputError
 
 
 class Views(Dataset[tuple[Tensor, ...]]):
@@ -85,6 +87,19 @@ def batches(
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
     )
+
+
+@contextmanager
+def errors_of_workers() -> Iterator[None]:
+    """Give an `InputError` that was raised in a worker process its own message back.
+
+    A DataLoader passes a worker's exception on with the worker's traceback for a message; a user is to read what is
+    wrong with which file.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error).rpartition(f"{InputError.__name__}: ")[2].rstrip()) from None
 
 
 def _one_thread(_worker: int) -> None:

@@ -1,0 +1,1 @@
+"""What the documentation has that is made by code."""

@@ -1,0 +1,131 @@
+"""Tiny data, and the stages run on it as real commands, each once a session."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from data.example.drawing import make_images
+from stages.core.workbook import write_sheet
+from tests.workspace import PROJECT, run, write_params
+
+# What makes the whole pipeline pass in seconds; every stage still does its own work.
+TINY = {
+    "data.images": "images",
+    "data.sheet": "labels.xlsx",
+    "data.validation": 0.2,
+    "resize.width": 32,
+    "resize.height": 32,
+    "features.layer": "layer1",
+    "cluster.components": 8,
+    "cluster.clusters": 3,
+    "train.layer": "layer1",
+    "train.size": 32,
+    "train.epochs": 2,
+}
+
+Stage = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def make_tiny_data(folder: Path, train: int = 60, test: int = 20) -> None:
+    """Draw a few images of the example, and write their sheet, with a column of the user's own."""
+    (folder / "images").mkdir(parents=True)
+    drawn = make_images(folder / "images", train=train, test=test, seed=3)
+    rows = [[image.file, image.split, ",".join(map(str, image.digits)), f"=note {i}"] for i, image in enumerate(drawn)]
+    write_sheet(["id", "split", "target", "note"], rows, folder / "labels.xlsx", "xlsx")
+
+
+def run_stage(folder: Path, stage: str, *options: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    """Run a stage's command in a folder, by the paths of the project's dvc.yaml unless options say otherwise."""
+    return run(folder, "python", "-m", f"stages.{stage}", *options, check=check, PYTHONPATH=str(PROJECT))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with images, a sheet and params.yaml."""
+    folder = tmp_path_factory.mktemp("tiny")
+    make_tiny_data(folder)
+    write_params(folder / "params.yaml", TINY)
+    return folder
+
+
+INGEST = (
+    "--images images --sheet labels.xlsx --manifest data/manifest.csv --labels data/labels.csv "
+    "--unlisted data/unlisted.csv --metrics data/ingest.json"
+).split()
+RESIZE = "--manifest data/manifest.csv --images images --resized data/resized --table data/resized.csv".split()
+FEATURES = "--table data/resized.csv --resized data/resized --out features/features.npy".split()
+CLUSTER = (
+    "--table data/resized.csv --features features/features.npy --clusters features/clusters.csv "
+    "--metrics features/cluster.json"
+).split()
+AUGMENT = (
+    "--clusters features/clusters.csv --resized data/resized --images augmented/images "
+    "--manifest augmented/manifest.csv --labels augmented/labels.csv --metrics augmented/augment.json"
+).split()
+SPLIT = "--sheet labels.xlsx --manifest augmented/manifest.csv --out augmented/balanced.xlsx".split()
+TRAIN = (
+    "--table augmented/manifest.csv --resized data/resized --copies augmented/images "
+    "--model results/balanced/model --history results/balanced/history.csv"
+).split()
+EVALUATE = (
+    "--model results/balanced/model --table augmented/manifest.csv --resized data/resized "
+    "--metrics results/balanced/metrics.json --labels results/balanced/labels.csv --scores results/balanced/scores.csv"
+).split()
+
+
+@pytest.fixture(scope="session")
+def ingested(tiny: Path) -> Path:
+    """The tiny folder after ingest."""
+    run_stage(tiny, "ingest", *INGEST)
+    return tiny
+
+
+@pytest.fixture(scope="session")
+def resized(ingested: Path) -> Path:
+    """The tiny folder after resize."""
+    run_stage(ingested, "resize", *RESIZE)
+    return ingested
+
+
+@pytest.fixture(scope="session")
+def featured(resized: Path) -> Path:
+    """The tiny folder after features."""
+    run_stage(resized, "features", *FEATURES)
+    return resized
+
+
+@pytest.fixture(scope="session")
+def clustered(featured: Path) -> Path:
+    """The tiny folder after cluster."""
+    run_stage(featured, "cluster", *CLUSTER)
+    return featured
+
+
+@pytest.fixture(scope="session")
+def augmented(clustered: Path) -> Path:
+    """The tiny folder after augment."""
+    run_stage(clustered, "augment", *AUGMENT)
+    return clustered
+
+
+@pytest.fixture(scope="session")
+def balanced(augmented: Path) -> Path:
+    """The tiny folder after split."""
+    run_stage(augmented, "split", *SPLIT)
+    return augmented
+
+
+@pytest.fixture(scope="session")
+def trained(balanced: Path) -> Path:
+    """The tiny folder after train on the balanced arm."""
+    run_stage(balanced, "train", *TRAIN)
+    return balanced
+
+
+@pytest.fixture(scope="session")
+def evaluated(trained: Path) -> Path:
+    """The tiny folder after evaluate of the balanced arm."""
+    run_stage(trained, "evaluate", *EVALUATE)
+    return trained

@@ -1,0 +1,105 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stages.core.command import arguments, device_name, worker_count
+from stages.core.errors import InputError
+
+PROJECT = Path(__file__).parents[2]
+
+
+def run_script(path: Path, body: str) -> subprocess.CompletedProcess[str]:
+    path.write_text(
+        f"from stages.core.command import run, worker_count\nfrom stages.core.errors import InputError\n{body}"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERWEIGHT_")}
+    return subprocess.run(
+        [sys.executable, str(path)],
+        env={**environment, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_options_become_paths() -> None:
+    options = arguments(
+        "Doc.", ["--sheet", "labels.xlsx", "--images", "data/raw", "--params", "p.yaml"], "sheet", "images"
+    )
+    assert vars(options) == {"sheet": Path("labels.xlsx"), "images": Path("data/raw"), "params": Path("p.yaml")}
+
+
+def test_params_are_params_yaml_unless_said_otherwise() -> None:
+    assert arguments("Doc.", ["--out", "a.csv"], "out").params == Path("params.yaml")
+
+
+def test_a_missing_option_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        arguments("Doc.", ["--sheet", "labels.xlsx"], "sheet", "out")
+    assert ended.value.code == 2
+    assert "the following arguments are required: --out" in capsys.readouterr().err
+
+
+def test_help_shows_the_stages_docstring_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        arguments("Resize.\n\nReads   data/manifest.csv\nWrites  data/resized/", ["--help"], "out")
+    assert ended.value.code == 0
+    assert "\nResize.\n\nReads   data/manifest.csv\nWrites  data/resized/\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("value", "workers"), [("1", 1), ("4", 4), ("064", 64)])
+def test_the_variable_sets_the_workers(value: str, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COUNTERWEIGHT_WORKERS", value)
+    assert worker_count() == workers
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "two", "", "²"])
+def test_workers_are_a_whole_number_of_at_least_one(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COUNTERWEIGHT_WORKERS", value)
+    with pytest.raises(InputError) as error:
+        worker_count()
+    assert str(error.value) == (
+        f"environment: COUNTERWEIGHT_WORKERS must be a whole number of at least 1, not '{value}'. "
+        "Set it to the number of processes to use, or unset it to use every core."
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot tie a process to a core")
+def test_without_the_variable_there_are_as_many_workers_as_cores_allowed(tmp_path: Path) -> None:
+    body = (
+        "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nrun(lambda: f'{worker_count()} worker')\n"
+    )
+    assert "ingest: 1 worker, in " in run_script(tmp_path / "ingest.py", body).stderr
+
+
+def test_the_variable_names_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COUNTERWEIGHT_DEVICE", "cuda:1")
+    assert device_name() == "cuda:1"
+
+
+def test_without_the_variable_the_device_is_chosen_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COUNTERWEIGHT_DEVICE", raising=False)
+    assert device_name() == "auto"
+
+
+def test_a_stage_logs_its_summary_and_its_seconds_to_stderr(tmp_path: Path) -> None:
+    ended = run_script(tmp_path / "ingest.py", "run(lambda: '3 images')\n")
+    assert re.fullmatch(r"ingest: 3 images, in \d+\.\d s\n", ended.stderr)
+    assert (ended.returncode, ended.stdout) == (0, "")
+
+
+def test_an_input_error_ends_a_stage_with_its_message_alone(tmp_path: Path) -> None:
+    body = "def main() -> str:\n    raise InputError('labels.xlsx row 2: no label.')\nrun(main)\n"
+    ended = run_script(tmp_path / "ingest.py", body)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "ingest: labels.xlsx row 2: no label.\n")
+
+
+def test_a_programming_error_keeps_its_traceback(tmp_path: Path) -> None:
+    ended = run_script(tmp_path / "ingest.py", "run(lambda: str(1 / 0))\n")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Traceback (most recent call last):\n")
+    assert ended.stderr.endswith("\nZeroDivisionError: division by zero\n")

@@ -1,0 +1,126 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages.core.outputs import file_aside, folder_aside, read_label_measures, write_array, write_json, write_table
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@pytest.fixture
+def old_file(tmp_path: Path) -> Path:
+    path = tmp_path / "counts.csv"
+    path.write_text("old")
+    return path
+
+
+@pytest.fixture
+def old_folder(tmp_path: Path) -> Path:
+    path = tmp_path / "images"
+    path.mkdir()
+    (path / "old.txt").write_text("old")
+    return path
+
+
+def test_a_written_file_replaces_the_old_one(old_file: Path) -> None:
+    with file_aside(old_file) as aside:
+        aside.write_text("new")
+    assert old_file.read_text() == "new"
+    assert names_in(old_file.parent) == ["counts.csv"]
+
+
+def test_until_it_is_complete_a_file_has_its_old_content(old_file: Path) -> None:
+    with file_aside(old_file) as aside:
+        aside.write_text("new")
+        assert old_file.read_text() == "old"
+
+
+def test_a_failure_leaves_the_old_file_and_no_part_of_the_new(old_file: Path) -> None:
+    with pytest.raises(ZeroDivisionError), file_aside(old_file) as aside:
+        aside.write_text("half")
+        _ = 1 / 0
+    assert old_file.read_text() == "old"
+    assert names_in(old_file.parent) == ["counts.csv"]
+
+
+def test_a_failure_before_the_first_byte_is_not_hidden(old_file: Path) -> None:
+    with pytest.raises(ZeroDivisionError), file_aside(old_file):
+        _ = 1 / 0
+    assert old_file.read_text() == "old"
+
+
+def test_a_files_folder_is_made(tmp_path: Path) -> None:
+    with file_aside(tmp_path / "results" / "balanced" / "metrics.json") as aside:
+        aside.write_text("{}")
+    assert names_in(tmp_path) == ["results", "results/balanced", "results/balanced/metrics.json"]
+
+
+def test_a_filled_folder_replaces_all_of_the_old_one(old_folder: Path) -> None:
+    with folder_aside(old_folder) as aside:
+        (aside / "new.txt").write_text("new")
+    assert names_in(old_folder.parent) == ["images", "images/new.txt"]
+
+
+def test_a_failure_leaves_the_old_folder_and_no_part_of_the_new(old_folder: Path) -> None:
+    with pytest.raises(ZeroDivisionError), folder_aside(old_folder) as aside:
+        (aside / "new.txt").write_text("half")
+        _ = 1 / 0
+    assert names_in(old_folder.parent) == ["images", "images/old.txt"]
+
+
+def test_what_an_interrupted_run_left_is_not_in_the_new_folder(old_folder: Path) -> None:
+    with folder_aside(old_folder) as aside:
+        left = aside
+    left.mkdir()
+    (left / "left.txt").write_text("half")
+    with folder_aside(old_folder) as aside:
+        (aside / "new.txt").write_text("new")
+    assert names_in(old_folder.parent) == ["images", "images/new.txt"]
+
+
+def test_a_new_folder_may_lie_in_folders_that_are_not_there_yet(tmp_path: Path) -> None:
+    with folder_aside(tmp_path / "augmented" / "images") as aside:
+        (aside / "a.txt").write_text("a")
+    assert names_in(tmp_path) == ["augmented", "augmented/images", "augmented/images/a.txt"]
+
+
+def test_json_is_indented_in_its_own_order_and_in_plain_letters(tmp_path: Path) -> None:
+    write_json({"rows": 2, "label": "Früh"}, tmp_path / "a.json")
+    assert (tmp_path / "a.json").read_bytes() == '{\n  "rows": 2,\n  "label": "Früh"\n}\n'.encode()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_json_refuses_what_is_no_number(value: float, old_file: Path) -> None:
+    with pytest.raises(ValueError, match="Out of range float values are not JSON compliant"):
+        write_json({"f1": value}, old_file)
+    assert old_file.read_text() == "old"
+
+
+def test_an_array_comes_back_without_pickle(tmp_path: Path) -> None:
+    write_array(np.array([[1.5, 2.5]], dtype=np.float32), tmp_path / "features.npy")
+    array = np.load(tmp_path / "features.npy", allow_pickle=False)
+    assert (array.tolist(), array.dtype) == ([[1.5, 2.5]], np.float32)
+
+
+def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        write_array(np.array([{}], dtype=object), tmp_path / "features.npy")
+    assert names_in(tmp_path) == []
+
+
+def test_a_table_is_written_without_its_index(tmp_path: Path) -> None:
+    write_table(pd.DataFrame({"path": ["a.jpg", "b, c.jpg"], "rows": [1, 2]}, index=[7, 8]), tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_bytes() == b'path,rows\na.jpg,1\n"b, c.jpg",2\n'
+
+
+def test_a_label_called_na_is_a_label_and_an_empty_measure_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "f1.csv").write_text("label,f1,rows\nNA,0.5,3\nnan,,0\n007,1,12\n")
+    table = read_label_measures(tmp_path / "f1.csv")
+    assert table["label"].tolist() == ["NA", "nan", "007"]
+    assert table["f1"].tolist() == pytest.approx([0.5, math.nan, 1.0], nan_ok=True)
+    assert table["rows"].tolist() == [3, 0, 12]

@@ -1,0 +1,145 @@
+"""The whole pipeline by DVC's own commands, on tiny data, in a project of its own. The tests build on each other."""
+
+import csv
+import hashlib
+import io
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import TINY, make_tiny_data
+from tests.workspace import make_workspace, run
+
+OUTPUTS = ("data", "features", "augmented", "results")
+BALANCED = ["train@balanced", "evaluate@balanced", "compare"]
+
+
+def ran(output: str) -> list[str]:
+    """Names of the stages that a dvc command ran, in its order."""
+    return re.findall(r"Running stage '([^']+)'", output)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for output in OUTPUTS
+        for path in (folder / output).rglob("*")
+        if path.is_file() and path.name != ".gitignore"
+    }
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in git, its data tracked by DVC, after `dvc repro` and a commit."""
+    folder = tmp_path_factory.mktemp("project")
+    make_tiny_data(folder)
+    run(folder, "git", "init", "--quiet")
+    run(folder, "git", "config", "user.name", "A User")
+    run(folder, "git", "config", "user.email", "user@example.invalid")
+    make_workspace(folder, TINY, scm=True)
+    run(folder, "dvc", "add", "--quiet", "images", "labels.xlsx")
+    result = run(folder, "dvc", "repro")
+    assert ran(result.stdout) == [
+        *("ingest", "resize", "features", "cluster", "augment", "split"),
+        *("train@original", "train@balanced", "evaluate@original", "evaluate@balanced", "compare"),
+    ] or sorted(ran(result.stdout))[:2] == ["augment", "cluster"]
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "first")
+    return folder
+
+
+def test_another_run_does_nothing(project: Path) -> None:
+    result = run(project, "dvc", "repro")
+    assert ran(result.stdout) == []
+    assert "Data and pipelines are up to date." in result.stdout
+
+
+def test_outputs_are_ignored_by_git_but_for_metrics_and_plots(project: Path) -> None:
+    tracked = run(project, "git", "ls-files", *OUTPUTS).stdout.split()
+    assert sorted(path for path in tracked if not path.endswith(".gitignore")) == [
+        "augmented/augment.json",
+        "data/ingest.json",
+        "features/cluster.json",
+        "results/balanced/history.csv",
+        "results/balanced/metrics.json",
+        "results/comparison.svg",
+        "results/original/history.csv",
+        "results/original/metrics.json",
+    ]
+
+
+def test_same_bytes_in_another_place_with_one_worker(project: Path, tmp_path: Path) -> None:
+    make_tiny_data(tmp_path)
+    make_workspace(tmp_path, TINY)
+    run(tmp_path, "dvc", "repro", COUNTERWEIGHT_WORKERS="1")
+    assert digests(tmp_path) == digests(project)
+
+
+def test_a_cluster_param_starts_at_cluster_and_leaves_the_original_arm(project: Path) -> None:
+    result = run(project, "dvc", "exp", "run", "-S", "cluster.clusters=4")
+    assert ran(result.stdout) == ["cluster", "augment", "split", *BALANCED]
+    assert len(json.loads((project / "features/cluster.json").read_text())["sizes"]) == 4
+
+
+def test_params_diff_shows_the_setting(project: Path) -> None:
+    rows = json.loads(run(project, "dvc", "params", "diff", "--json").stdout)
+    assert rows == {"params.yaml": {"cluster.clusters": {"old": 3, "new": 4}}}
+
+
+def test_metrics_diff_compares_with_the_last_commit(project: Path) -> None:
+    rows = json.loads(run(project, "dvc", "metrics", "diff", "--json").stdout)
+    assert "silhouette" in rows["diff"]["features/cluster.json"] if "diff" in rows else rows["features/cluster.json"]
+
+
+def test_earlier_settings_come_back_without_work(project: Path) -> None:
+    after = digests(project)
+    run(project, "git", "checkout", "--quiet", "params.yaml")
+    result = run(project, "dvc", "repro")
+    assert "is cached - skipping run" in result.stdout
+    assert "python -m" not in result.stdout
+    assert digests(project) != after
+    assert run(project, "git", "status", "--porcelain").stdout == ""
+
+
+def test_a_named_experiment_starts_at_augment(project: Path) -> None:
+    result = run(project, "dvc", "exp", "run", "-S", "augment.target=0.5", "--name", "half")
+    assert ran(result.stdout) == ["augment", "split", *BALANCED]
+    sizes = json.loads((project / "augmented/augment.json").read_text())["sizes"]
+    assert sizes["2"] == round(sizes["0"] * 0.5)
+    run(project, "git", "checkout", "--quiet", ".")
+    run(project, "dvc", "checkout", "--quiet")
+
+
+def test_queued_experiments_train_and_evaluate_only(project: Path) -> None:
+    run(project, "dvc", "exp", "run", "--queue", "-S", "train.learning_rate=0.003,0.0003")
+    result = run(project, "dvc", "exp", "run", "--run-all")
+    assert {name.partition("@")[0] for name in ran(result.stdout)} == {"train", "evaluate", "compare"}
+
+
+def test_exp_show_lists_the_experiments_with_their_metrics(project: Path) -> None:
+    table = pd.read_csv(io.StringIO(run(project, "dvc", "exp", "show", "--csv").stdout))
+    rates = table["train.learning_rate"].tolist()
+    assert "half" in table["Experiment"].tolist()
+    assert {0.003, 0.0003} <= set(rates)
+    half = table[table["Experiment"] == "half"].iloc[0]
+    assert half["augment.target"] == "0.5"
+    assert half["results/balanced/metrics.json:map"] > 0
+
+
+def test_plots_and_dag_are_drawn(project: Path) -> None:
+    run(project, "dvc", "plots", "show", "--out", "plots")
+    page = (project / "plots/index.html").read_text()
+    assert "Validation loss" in page
+    assert "comparison.svg" in page
+    shutil.rmtree(project / "plots")
+    assert "train@balanced" in run(project, "dvc", "dag").stdout
+
+
+def test_metrics_show_has_a_row_for_each_arm(project: Path) -> None:
+    rows = list(csv.reader(io.StringIO(run(project, "dvc", "metrics", "show", "--md").stdout), delimiter="|"))
+    files = {row[1].strip() for row in rows if len(row) > 1}
+    assert {"results/original/metrics.json", "results/balanced/metrics.json"} <= files

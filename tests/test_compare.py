@@ -1,0 +1,44 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import run_stage
+
+
+@pytest.fixture
+def compared(evaluated: Path, tmp_path: Path) -> Path:
+    """A comparison of the balanced arm with one that gives label 0 a perfect F1."""
+    (tmp_path / "params.yaml").write_text((evaluated / "params.yaml").read_text())
+    results = evaluated / "results/balanced"
+    metrics = json.loads((results / "metrics.json").read_text())
+    metrics["threshold_tuned"]["macro_f1"] += 0.25
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    options = ["--original-metrics", str(results / "metrics.json"), "--original-labels", str(results / "labels.csv")]
+    options += ["--balanced-metrics", "metrics.json", "--balanced-labels", str(results / "labels.csv")]
+    outs = ["--table", "comparison.csv", "--json", "comparison.json", "--chart", "comparison.svg"]
+    result = run_stage(tmp_path, "compare", *options, *outs)
+    assert "compare: macro F1 at the tuned threshold changed by +0.250" in result.stderr
+    return tmp_path
+
+
+def test_both_arms_stand_side_by_side_in_one_table(compared: Path) -> None:
+    table = pd.read_csv(compared / "comparison.csv", dtype={"label": "str"})
+    assert table.columns.tolist() == ["label", "measure", "original", "balanced", "difference"]
+    row = table[(table["label"] == "all") & (table["measure"] == "macro_f1_tuned")].iloc[0]
+    assert row["difference"] == pytest.approx(0.25)
+    assert {str(digit) for digit in range(10)} < set(table["label"])
+
+
+def test_both_arms_stand_side_by_side_in_one_json(compared: Path) -> None:
+    content = json.loads((compared / "comparison.json").read_text())
+    assert content["macro_f1_tuned"]["difference"] == pytest.approx(0.25)
+    assert set(content["map"]) == {"original", "balanced", "difference"}
+
+
+def test_both_arms_stand_in_one_chart(compared: Path) -> None:
+    chart = (compared / "comparison.svg").read_text()
+    assert chart.startswith("<?xml")
+    assert "original, mean" in chart
+    assert "balanced, mean" in chart

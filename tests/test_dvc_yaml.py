@@ -1,0 +1,98 @@
+"""dvc.yaml is the whole graph: DVC follows neither imports nor the paths of a command."""
+
+import ast
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.repo import Repo
+
+from stages.core.params import Params
+from tests.workspace import PROJECT
+
+STAGES = {stage.addressing.rpartition(":")[2]: stage for stage in Repo(PROJECT).index.stages}
+# The tables carry the checksums of all images that they name, so this change arrives by the table; see dvc.yaml.
+BY_CHECKSUM = {("train@balanced", "data/resized")}
+# Read only to stop before work that would be in vain; no output depends on it.
+NO_RESULT = {("ingest", "split.format"), ("augment", "split.format")}
+
+
+def paths(entries: list[Any]) -> set[str]:
+    """Paths of deps or outs, from the project's root."""
+    return {Path(entry.fs_path).relative_to(PROJECT).as_posix() for entry in entries if entry.def_path}
+
+
+def imported(file: Path) -> set[Path]:
+    """The project's own modules that a module imports, and the ones that these import."""
+    found: set[Path] = set()
+    waiting = [file]
+    while waiting:
+        module = waiting.pop()
+        if module in found:
+            continue
+        found.add(module)
+        for node in ast.walk(ast.parse(module.read_text())):
+            names = []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            candidates = [PROJECT / (name.replace(".", "/") + ".py") for name in names]
+            waiting += [candidate for candidate in candidates if candidate.exists()]
+    return found
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_deps_are_the_modules_that_the_stage_imports(name: str) -> None:
+    stage = STAGES[name]
+    module = re.search(r"python -m (\S+)", stage.cmd)
+    assert module
+    expected = {
+        path.relative_to(PROJECT).as_posix() for path in imported(PROJECT / (module[1].replace(".", "/") + ".py"))
+    }
+    assert {path for path in paths(stage.deps) if path.endswith(".py")} == expected
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_each_path_of_the_command_is_a_dependency_or_an_output(name: str) -> None:
+    stage = STAGES[name]
+    words = shlex.split(stage.cmd)
+    named = {value for option, value in pairwise(words) if option.startswith("--")}
+    declared = paths(stage.deps) | paths(stage.outs) | {"data/example/params.yaml"}
+    assert {path for path in named - declared if (name, path) not in BY_CHECKSUM} == set()
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_each_stage_says_what_it_does(name: str) -> None:
+    assert STAGES[name].desc
+
+
+@pytest.mark.parametrize("name", [name for name in STAGES if name != "example"])
+def test_params_are_the_ones_that_the_stage_reads(name: str) -> None:
+    stage = STAGES[name]
+    declared = {param for dep in stage.deps if getattr(dep, "params", None) for param in dep.params}
+    source = (PROJECT / "stages" / f"{name.partition('@')[0]}.py").read_text()
+    sections = "|".join(Params.model_fields)
+    used = set(re.findall(rf"load_params\(args\.params\)\.({sections})", source))
+    used |= (
+        set(re.findall(rf"(?<!\.)\bparams\.((?:{sections})(?:\.\w+)?)", source))
+        if "load_params(args.params)\n" in source
+        else set()
+    )
+    covered = {use for use in used for param in declared if use == param or use.startswith(f"{param}.")}
+    assert {use for use in used - covered if (name, use) not in NO_RESULT} == set()
+    assert {param for param in declared if not any(use.startswith(param) for use in used)} == set()
+
+
+def test_a_stage_file_is_named_once_in_the_graph_and_tested() -> None:
+    files = {path.stem for path in (PROJECT / "stages").glob("[!_]*.py")}
+    assert {name.partition("@")[0] for name in STAGES} - {"example"} == files
+    assert {path.stem.removeprefix("test_") for path in (PROJECT / "tests").glob("test_*.py")} >= files
+
+
+@pytest.mark.parametrize("stage", sorted((PROJECT / "stages").glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_no_stage_imports_another(stage: Path) -> None:
+    assert {path for path in imported(stage) if path.parent == PROJECT / "stages"} == {stage}

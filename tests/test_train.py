@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from tests.conftest import TINY, TRAIN, run_stage
+from tests.workspace import PROJECT, run, write_params
+
+
+def test_history_has_a_row_an_epoch(trained: Path) -> None:
+    history = pd.read_csv(trained / "results/balanced/history.csv")
+    assert history.columns.tolist() == ["epoch", "train_loss", "validation_loss"]
+    assert history["epoch"].tolist() == [1, 2]
+
+
+def test_the_model_is_written_without_pickle(trained: Path) -> None:
+    folder = trained / "results/balanced/model"
+    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
+    assert load_file(folder / "model.safetensors")["head.weight"].shape == (10, 64)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_same_weights_for_any_number_of_workers(workers: str, trained: Path, tmp_path: Path) -> None:
+    options = [*TRAIN[:-4], "--model", str(tmp_path / "model"), "--history", str(tmp_path / "history.csv")]
+    command = ["python", "-m", "stages.train", *options]
+    run(trained, *command, COUNTERWEIGHT_WORKERS=workers, PYTHONPATH=str(PROJECT))
+    again, before = tmp_path / "model/model.safetensors", trained / "results/balanced/model/model.safetensors"
+    assert again.read_bytes() == before.read_bytes()
+
+
+def test_a_frozen_body_keeps_its_weights(balanced: Path, tmp_path: Path) -> None:
+    write_params(tmp_path / "params.yaml", TINY | {"train.freeze": True, "train.epochs": 1})
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, epochs in ((first, 1), (second, 4)):
+        write_params(tmp_path / "params.yaml", TINY | {"train.freeze": True, "train.epochs": epochs})
+        options = ["--model", str(folder), "--history", str(tmp_path / "history.csv")]
+        run_stage(balanced, "train", *TRAIN[:-4], *options, "--params", str(tmp_path / "params.yaml"))
+    one, four = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
+    assert all((one[key] == four[key]).all() for key in one if key.startswith("body."))
+    assert (one["head.weight"] != four["head.weight"]).any()
