@@ -52,10 +52,11 @@ def rows_of(
         Row i belongs to ``files[i]``.
     """
     on_gpu = device.type == "cuda"
+    batch_size = GPU_BATCH if on_gpu else CPU_BATCH
     network.eval().to(device).to(memory_format=torch.channels_last)
     loader = batches(
         Views(files, checksums, view, size),
-        batch_size=GPU_BATCH if on_gpu else CPU_BATCH,
+        batch_size=batch_size,
         workers=workers,
         pin_memory=on_gpu,
     )
@@ -68,7 +69,10 @@ def rows_of(
         tqdm(total=len(files), desc="images", unit="image", disable=None, leave=False) as bar,
     ):
         for squares, _ in loader:
-            outputs = network(squares.to(device, non_blocking=True)).float().cpu().numpy()
+            # The kernels that are chosen for a smaller batch may round otherwise; so the last one is filled up.
+            filler = squares[-1:].expand(batch_size - len(squares), -1, -1, -1)
+            batch = torch.cat([squares, filler]).to(device, non_blocking=True)
+            outputs = network(batch)[: len(squares)].float().cpu().numpy()
             if done == 0:
                 rows = np.empty((len(files), outputs.shape[1]), dtype=np.float32)
             rows[done : done + len(squares)] = outputs

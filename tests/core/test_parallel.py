@@ -1,4 +1,5 @@
 import os
+import time
 
 import pytest
 
@@ -12,6 +13,12 @@ def refuse_200(item: int) -> int:
     return item
 
 
+def last_batch_first(item: int) -> int:
+    if item == 0:
+        time.sleep(0.5)
+    return item
+
+
 def process_of(_: int) -> int:
     return os.getpid()
 
@@ -19,6 +26,10 @@ def process_of(_: int) -> int:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_stand_in_the_order_of_the_items(workers: int) -> None:
     assert for_each(str, range(300), workers=workers, what="count") == [str(item) for item in range(300)]
+
+
+def test_results_stand_in_the_order_of_the_items_whatever_is_done_first() -> None:
+    assert for_each(last_batch_first, range(300), workers=2, what="count") == list(range(300))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

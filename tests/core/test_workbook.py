@@ -26,7 +26,7 @@ MOMENTS = st.builds(
     st.times().map(lambda moment: moment.replace(microsecond=0)).filter(lambda moment: moment != datetime.time()),
 )
 
-by_example = settings(deadline=None, max_examples=60)
+by_example = settings(deadline=None, derandomize=True, max_examples=50)
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +166,14 @@ def test_the_first_sheet_of_a_workbook_is_read(tmp_path: Path) -> None:
     assert read_sheet(tmp_path / "labels.xlsx") == Sheet(["id"], [["a"]])
 
 
+def test_an_empty_first_column_keeps_its_place(tmp_path: Path) -> None:
+    write_sheet(["", "id"], [["", "a"]], tmp_path / "labels.xlsx", "xlsx")
+    assert read_sheet(tmp_path / "labels.xlsx") == Sheet(["", "id"], [["", "a"]])
+
+
 def test_a_column_with_cells_but_no_name_is_an_error(tmp_path: Path) -> None:
     write_sheet(["id", ""], [["a", "a note"]], tmp_path / "labels.xlsx", "xlsx")
-    with pytest.raises(InputError, match="row 1: column 2 has no name"):
+    with pytest.raises(InputError, match="column 2"):
         read_sheet(tmp_path / "labels.xlsx")
 
 

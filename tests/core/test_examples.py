@@ -1,0 +1,111 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.utils.data import Dataset, TensorDataset
+
+from stages.core import images, manifest
+from stages.core.classifiers import Classifier, Design
+from stages.core.errors import InputError
+from stages.core.examples import examples
+from stages.core.inference import rows_of
+from stages.core.views import Views
+
+
+@pytest.fixture
+def classifier() -> Classifier:
+    torch.manual_seed(0)
+    return Classifier(Design("resnet18", "layer1", ["cat", "dog"], "whole", 32))
+
+
+@pytest.fixture
+def image_and_copy(tmp_path: Path) -> pd.DataFrame:
+    """The table of a.png among the resized images and of its copy among the copies."""
+    rng = np.random.default_rng(0)
+    checksums = [
+        images.write(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8), tmp_path / path, "png")
+        for path in ("resized/a.png", "copies/a__copy1.png")
+    ]
+    return manifest.build(
+        image_ids=["a.png", "a__copy1.png"],
+        paths=["a.png", "a__copy1.png"],
+        splits=["train", "train"],
+        labels=["cat", "dog"],
+        targets=np.array([[0, 1], [0, 1]]),
+        checksums=checksums,
+        source_ids=["", "a.png"],
+        clusters=[0, 0],
+    )
+
+
+def made(classifier: Classifier, table: pd.DataFrame, folder: Path, *, frozen: bool) -> Dataset[Any]:
+    return examples(
+        classifier,
+        table,
+        resized=folder / "resized",
+        copies=folder / "copies",
+        frozen=frozen,
+        device=torch.device("cpu"),
+        workers=0,
+    )
+
+
+def test_images_are_read_from_the_resized_and_copies_from_the_copies(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    views = made(classifier, image_and_copy, tmp_path, frozen=False)
+    assert isinstance(views, Views)
+    assert views.files == [tmp_path / "resized" / "a.png", tmp_path / "copies" / "a__copy1.png"]
+
+
+def test_input_is_the_square_that_the_classifier_sees(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    square, targets = made(classifier, image_and_copy, tmp_path, frozen=False)[1]
+    pixels = images.read(tmp_path / "copies" / "a__copy1.png")
+    assert np.array_equal(square.numpy(), images.view(pixels, "whole", 32))
+    assert (targets.dtype, targets.tolist()) == (torch.float32, [0.0, 1.0])
+
+
+def test_inputs_of_a_frozen_body_are_its_features(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    rows = made(classifier, image_and_copy, tmp_path, frozen=True)
+    assert isinstance(rows, TensorDataset)
+    features, targets = rows[:]
+    files = [tmp_path / "resized" / "a.png", tmp_path / "copies" / "a__copy1.png"]
+    expected = rows_of(
+        classifier.body,
+        files,
+        image_and_copy["checksum"].tolist(),
+        view="whole",
+        size=32,
+        device=torch.device("cpu"),
+        workers=0,
+    )
+    assert features.shape == (2, 64)
+    assert np.array_equal(features.numpy(), expected)
+    assert targets.tolist() == [[0.0, 1.0], [0.0, 1.0]]
+
+
+def test_head_on_frozen_features_gives_the_classifiers_logits(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    squares = torch.stack([square for square, _ in made(classifier, image_and_copy, tmp_path, frozen=False)])
+    features, _ = made(classifier, image_and_copy, tmp_path, frozen=True)[:]
+    with torch.inference_mode():
+        assert torch.allclose(classifier.head(features), classifier.eval()(squares), atol=1e-6)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_changed_copy_is_an_error_that_names_it(
+    frozen: bool, classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copies" / "a__copy1.png"
+    copy.write_bytes((tmp_path / "resized" / "a.png").read_bytes())
+    with pytest.raises(InputError) as error:
+        list(made(classifier, image_and_copy, tmp_path, frozen=frozen))
+    assert str(error.value) == f"{copy}: the file has changed since the manifest was written. Run dvc repro."

@@ -1,0 +1,157 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages.core.errors import InputError
+from stages.core.files import check_files, match_files
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "images"
+    path.mkdir()
+    return path
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def save_noise(path: Path) -> bytes:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("file", "image_id"),
+    [
+        ("a.jpg", "a.jpg"),
+        ("a.jpg", "a"),
+        ("a.JPEG", "a"),
+        ("sea/a.png", "sea/a.png"),
+        ("sea/a.png", "sea/a"),
+        ("a.b.webp", "a.b"),
+        ("12.tif", "12"),
+        ("a b, c.jpg", "a b, c"),
+    ],
+)
+def test_an_id_is_a_path_with_or_without_its_suffix(file: str, image_id: str, folder: Path) -> None:
+    put(folder, file)
+    assert match_files([image_id], folder) == ([file], [], [])
+
+
+@pytest.mark.parametrize("image_id", ["../x", "../x.jpg", "sea/../../x.jpg", "b", "a.png", "A", "sea/a", "."])
+def test_a_row_without_a_file_in_the_folder_is_named(image_id: str, folder: Path) -> None:
+    put(folder, "a.jpg", "../x.jpg", "sea/b.jpg")
+    paths, _, problems = match_files(["a", image_id], folder)
+    assert paths == ["a.jpg", ""]
+    assert problems == [f"row 3: image '{image_id}' is not in {folder}. Add the file or delete the row."]
+
+
+def test_a_file_is_not_found_by_its_absolute_path(folder: Path) -> None:
+    put(folder, "a.jpg")
+    assert match_files([str(folder / "a.jpg")], folder)[0] == [""]
+
+
+def test_an_id_with_two_files_needs_its_suffix(folder: Path) -> None:
+    put(folder, "a.jpg", "a.png")
+    paths, _, problems = match_files(["a"], folder)
+    assert paths == [""]
+    assert problems == ["row 2: image 'a' may be a.jpg or a.png. Give its suffix in the sheet."]
+
+
+def test_with_its_suffix_an_id_has_one_file(folder: Path) -> None:
+    put(folder, "a.jpg", "a.png")
+    assert match_files(["a.png", "a.jpg"], folder) == (["a.png", "a.jpg"], [], [])
+
+
+def test_a_file_of_that_very_name_comes_before_one_with_a_suffix_more(folder: Path) -> None:
+    put(folder, "a.jpg", "a.jpg.png")
+    assert match_files(["a.jpg"], folder) == (["a.jpg"], ["a.jpg.png"], [])
+
+
+def test_two_rows_for_one_file_are_named(folder: Path) -> None:
+    put(folder, "a.jpg", "b.jpg")
+    _, _, problems = match_files(["a", "b", "a.jpg"], folder)
+    assert problems == ["row 4: image 'a.jpg' is a.jpg, the file of row 2. Delete a row."]
+
+
+def test_an_id_that_stands_there_twice_is_a_matter_of_the_sheet(folder: Path) -> None:
+    put(folder, "a.jpg")
+    assert match_files(["a", "a"], folder) == (["a.jpg", "a.jpg"], [], [])
+
+
+def test_an_empty_id_is_a_matter_of_the_sheet(folder: Path) -> None:
+    assert match_files([""], folder) == ([""], [], [])
+
+
+def test_image_files_that_no_row_names_are_listed(folder: Path) -> None:
+    put(folder, "b.jpg", "a.jpg", "sea/c.png", "notes.txt", ".hidden.jpg")
+    assert match_files(["b"], folder) == (["b.jpg"], ["a.jpg", "sea/c.png"], [])
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        match_files(["a"], tmp_path / "images")
+    assert str(error.value) == (
+        f"{tmp_path / 'images'}: there is no such folder. Set data.images in params.yaml to the images' folder."
+    )
+
+
+def test_checksums_are_sha_256_in_the_order_of_the_rows(folder: Path) -> None:
+    contents = [save_noise(folder / "b.png"), save_noise(folder / "a.jpg")]
+    checksums, problems = check_files(folder, ["b.png", "a.jpg"], workers=1)
+    assert checksums == [hashlib.sha256(content).hexdigest() for content in contents]
+    assert problems == []
+
+
+def test_a_row_without_a_file_has_no_checksum_and_no_second_problem(folder: Path) -> None:
+    assert check_files(folder, [""], workers=1) == ([""], [])
+
+
+@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><html><body>Not found</body></html>", b"\xff\xd8\xff"])
+def test_a_file_that_is_no_image_is_named_with_its_row(content: bytes, folder: Path) -> None:
+    save_noise(folder / "a.jpg")
+    (folder / "b.jpg").write_bytes(content)
+    _, problems = check_files(folder, ["a.jpg", "b.jpg"], workers=1)
+    assert problems == [
+        f"row 3: {folder / 'b.jpg'} is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF). "
+        "Replace the file or delete the row."
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp", "tif", "gif"])
+def test_an_image_that_was_cut_in_half_is_named_with_its_row(suffix: str, folder: Path) -> None:
+    content = save_noise(folder / f"a.{suffix}")
+    (folder / f"a.{suffix}").write_bytes(content[: len(content) // 2])
+    _, (problem,) = check_files(folder, [f"a.{suffix}"], workers=1)
+    assert problem.startswith(f"row 2: {folder / f'a.{suffix}'} cannot be decoded: ")
+    assert problem.endswith(". Replace the file or delete the row.")
+
+
+def test_an_image_in_another_format_than_its_suffix_says_is_an_image(folder: Path) -> None:
+    save_noise(folder / "a.png")
+    (folder / "a.png").rename(folder / "a.jpg")
+    assert check_files(folder, ["a.jpg"], workers=1)[1] == []
+
+
+def test_all_bad_files_are_named_together(folder: Path) -> None:
+    put(folder, "a.jpg", "b.jpg")
+    _, problems = check_files(folder, ["b.jpg", "a.jpg"], workers=1)
+    assert [problem.split(" is not")[0] for problem in problems] == [
+        f"row 2: {folder / 'b.jpg'}",
+        f"row 3: {folder / 'a.jpg'}",
+    ]
+
+
+def test_a_file_that_went_away_meanwhile_is_named(folder: Path) -> None:
+    _, problems = check_files(folder, ["a.jpg"], workers=1)
+    assert problems == [
+        f"row 2: {folder / 'a.jpg'} cannot be read: No such file or directory. Replace the file or delete the row."
+    ]

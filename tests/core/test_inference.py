@@ -1,0 +1,147 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from stages.core import images
+from stages.core.backbones import Backbone
+from stages.core.classifiers import Classifier, Design
+from stages.core.errors import InputError
+from stages.core.inference import rows_of, scores_of
+
+Files = tuple[list[Path], list[str]]
+
+
+@pytest.fixture(scope="module")
+def nine_files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """Noise of different sizes, with the checksums; one image more than a batch on the CPU."""
+    folder = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    files = [folder / f"{i}.png" for i in range(9)]
+    noise = [rng.integers(0, 256, (40 + i, 50 + 2 * i, 3), dtype=np.uint8) for i in range(9)]
+    return files, [images.write(pixels, path, "png") for pixels, path in zip(noise, files, strict=True)]
+
+
+def cnn7() -> nn.Module:
+    return Classifier(Design("cnn7", "", ["cat", "dog"], "whole", 32))
+
+
+def resnet_classifier() -> nn.Module:
+    return Classifier(Design("resnet18", "layer2", ["cat", "dog"], "whole", 32))
+
+
+def resnet18() -> nn.Module:
+    return Backbone("resnet18", "layer3")
+
+
+def resnet50() -> nn.Module:
+    return Backbone("resnet50", "layer2")
+
+
+@pytest.fixture(scope="module", params=[cnn7, resnet_classifier, resnet18, resnet50], ids=lambda build: build.__name__)
+def network(request: pytest.FixtureRequest) -> nn.Module:
+    torch.manual_seed(0)
+    built: nn.Module = request.param()
+    return built
+
+
+def rows(network: nn.Module, files: list[Path], checksums: list[str], **changes: Any) -> NDArray[np.float32]:
+    how = {"view": "whole", "size": 32, "device": torch.device("cpu"), "workers": 0}
+    return rows_of(network, files, checksums, **(how | changes))
+
+
+def test_row_i_belongs_to_file_i(nine_files: Files) -> None:
+    files, checksums = nine_files
+    found = rows(nn.Flatten(), files, checksums, size=8)
+    squares = [images.view(images.read(path), "whole", 8).ravel() for path in files]
+    assert found.dtype == np.float32
+    assert np.array_equal(found, np.array(squares))
+
+
+def test_view_and_size_are_those_asked_for(nine_files: Files) -> None:
+    files, checksums = nine_files
+    found = rows(nn.Flatten(), files[:1], checksums[:1], view="centre", size=12)
+    assert np.array_equal(found[0], images.view(images.read(files[0]), "centre", 12).ravel())
+
+
+def test_rows_are_the_same_for_no_worker_and_for_two(network: nn.Module, nine_files: Files) -> None:
+    files, checksums = nine_files
+    assert np.array_equal(rows(network, files, checksums, workers=2), rows(network, files, checksums))
+
+
+def test_rows_are_the_same_for_another_order_of_the_files(network: nn.Module, nine_files: Files) -> None:
+    files, checksums = nine_files
+    turned = rows(network, files[::-1], checksums[::-1])
+    assert np.array_equal(turned[::-1], rows(network, files, checksums))
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_row_of_an_image_alone_is_its_row_among_nine(size: int, network: nn.Module, nine_files: Files) -> None:
+    files, checksums = nine_files
+    among = rows(network, files, checksums, size=size)
+    alone = [rows(network, files[i : i + 1], checksums[i : i + 1], size=size)[0] for i in (0, 4, 8)]
+    assert np.array_equal(np.array(alone), among[[0, 4, 8]])
+
+
+def test_rows_are_the_same_for_one_thread_and_for_two(network: nn.Module, nine_files: Files) -> None:
+    files, checksums = nine_files
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(rows(network, files, checksums))
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(found[0], found[1])
+
+
+def test_network_is_not_trained_by_being_applied(nine_files: Files) -> None:
+    torch.manual_seed(0)
+    network = resnet18().train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    rows(network, *nine_files)
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    assert not network.training
+
+
+def test_no_files_give_no_rows() -> None:
+    assert len(rows(nn.Flatten(), [], [])) == 0
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_changed_file_is_an_error_that_names_it(workers: int, nine_files: Files) -> None:
+    files, checksums = nine_files
+    wrong = [*checksums[:5], checksums[0], *checksums[6:]]
+    with pytest.raises(InputError) as error:
+        rows(nn.Flatten(), files, wrong, workers=workers)
+    assert str(error.value) == f"{files[5]}: the file has changed since the manifest was written. Run dvc repro."
+
+
+def test_scores_are_the_sigmoid_of_the_rows(nine_files: Files) -> None:
+    # The sum of a black square is 0 and so its score a half; any other's sum is so large that its score is 1.
+    files, checksums = nine_files
+    black = files[0].with_name("black.png")
+    checksum = images.write(np.zeros((8, 8, 3), np.uint8), black, "png")
+    summing = nn.Sequential(nn.Flatten(), Sum())
+    found = scores_of(
+        summing,
+        [black, files[0]],
+        [checksum, checksums[0]],
+        view="whole",
+        size=8,
+        device=torch.device("cpu"),
+        workers=0,
+    )
+    assert found.dtype == np.float64
+    assert found.tolist() == [[0.5], [1.0]]
+
+
+class Sum(nn.Module):
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Give one number a row."""
+        return rows.float().sum(dim=1, keepdim=True)
