@@ -85,7 +85,7 @@ def _augmenter(name: str, arguments: Mapping[str, Any]) -> iaa.Augmenter:
     values = {argument: _range(value) for argument, value in arguments.items()}
     try:
         return getattr(iaa, name)(**values)
-    except (AssertionError, ValueError, TypeError) as error:
+    except Exception as error:  # imgaug raises plain Exception, as well as others
         raise InputError(
             f"params.yaml: augment.pipeline: imgaug refuses {name} with {dict(arguments)}: {error}"
         ) from None

@@ -11,20 +11,28 @@ from math import inf
 
 @dataclass(frozen=True)
 class Number:
-    """A number from ``low`` to ``high``: one, [low, high] for a range, or three and more to choose among."""
+    """A number from ``low`` to ``high``; [low, high] for a range, or more to choose among, unless it is ``single``."""
 
     low: float = -inf
     high: float = inf
+    whole: bool = False
+    single: bool = False
 
     def __str__(self) -> str:
         """Name the bounds that there are."""
         bounds = [f"at least {self.low:g}"] * (self.low > -inf) + [f"at most {self.high:g}"] * (self.high < inf)
-        return " ".join(["a number or [low, high],", " and ".join(bounds)]).rstrip(" ,")
+        kind = "a whole number" if self.whole else "a number"
+        return ", ".join(
+            [kind + ("" if self.single else " or [low, high]"), *([" and ".join(bounds)] if bounds else [])]
+        )
 
     def takes(self, value: object) -> bool:
         """Whether imgaug would accept the value."""
         if isinstance(value, list):
-            return len(value) > 1 and all(not isinstance(item, list) and self.takes(item) for item in value)
+            items = not self.single and all(not isinstance(item, list) and self.takes(item) for item in value)
+            return items and len(value) > 1
+        if self.whole and not isinstance(value, int):
+            return False
         return isinstance(value, (int, float)) and not isinstance(value, bool) and self.low <= value <= self.high
 
 
@@ -49,9 +57,9 @@ _COLOUR = Number(0, 255)
 _FLAG = Word((False, True))
 
 ARGUMENTS: Mapping[str, Mapping[str, Number | Word]] = {
-    "AverageBlur": {"k": Number(1)},
+    "AverageBlur": {"k": Number(1, whole=True)},
     "CropAndPad": {
-        "px": Number(),
+        "px": Number(whole=True),
         "percent": Number(-0.99),
         "pad_mode": Word(
             ("constant", "edge", "linear_ramp", "maximum", "mean", "median", "minimum", "reflect", "symmetric", "wrap")
@@ -60,24 +68,24 @@ ARGUMENTS: Mapping[str, Mapping[str, Number | Word]] = {
         "sample_independently": _FLAG,
     },
     "Cutout": {
-        "nb_iterations": Number(0),
+        "nb_iterations": Number(0, whole=True),
         "position": Word(("uniform", "normal", "center")),
         "size": Number(0, 1),
-        "squared": Number(0, 1),
+        "squared": Number(0, 1, single=True),
         "fill_mode": Word(("constant", "gaussian")),
         "cval": _COLOUR,
-        "fill_per_channel": Number(0, 1),
+        "fill_per_channel": Number(0, 1, single=True),
     },
     "ElasticTransformation": {
         "alpha": Number(0),
         "sigma": Number(0),
-        "order": Number(0, 5),
+        "order": Number(0, 5, whole=True),
         "cval": _COLOUR,
         "mode": Word(("constant", "nearest", "reflect", "wrap")),
     },
-    "Fliplr": {"p": Number(0, 1)},
+    "Fliplr": {"p": Number(0, 1, single=True)},
     "GaussianBlur": {"sigma": Number(0)},
-    "MedianBlur": {"k": Number(1)},
+    "MedianBlur": {"k": Number(1, whole=True)},
     "PerspectiveTransform": {"scale": Number(0), "cval": _COLOUR, "mode": Word(("replicate", "constant"))},
 }
 
@@ -94,7 +102,7 @@ def problem_with(operation: object) -> str | None:
     --------
     >>> problem_with({"Fliplr": {"p": 0.7}})
     >>> problem_with({"Fliplr": {"p": 7}})
-    "Fliplr: p is 7. It takes a number or [low, high], at least 0 and at most 1"
+    'Fliplr: p is 7. It takes a number, at least 0 and at most 1'
     """
     if not isinstance(operation, Mapping) or len(operation) != 1:
         return "a step is one augmenter's name with its arguments, such as 'Fliplr: {p: 0.7}'"

@@ -7,7 +7,6 @@ from typing import cast
 from urllib.error import URLError
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights
@@ -121,7 +120,7 @@ def chosen_device(name: str) -> torch.device:
     try:
         torch.zeros(1, device=name)
         return torch.device(name)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"environment: COUNTERWEIGHT_DEVICE is '{name}', and torch cannot use it here: {reason} "
@@ -133,11 +132,15 @@ def _from_file(path: Path) -> Mapping[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return cast(Mapping[str, Tensor], load_file(path))
-        return cast(Mapping[str, Tensor], torch.load(path, map_location="cpu", weights_only=True))
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+            raise ValueError("it holds something else.")
+        return cast(Mapping[str, Tensor], state)
     except FileNotFoundError:
         raise InputError(f"weights: there is no file '{path}'. Put it there, or set weights to where it is.") from None
-    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError, UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # what torch and safetensors raise depends on the bytes they meet
+        unpicklable = isinstance(error, UnpicklingError)
+        reason = "it holds other objects than tensors." if unpicklable else str(error).partition("\n")[0]
         raise InputError(
             f"weights: '{path}' is not a .safetensors file or a state dict saved by torch: {reason} "
             "Save the model's state_dict(), without other objects."
@@ -153,8 +156,10 @@ def _from_torchvision(model: str, name: str) -> Mapping[str, Tensor]:
         )
     url = known[name].url
     try:
-        return cast(Mapping[str, Tensor], known[name].get_state_dict(progress=False, check_hash=True))
-    except (URLError, OSError, RuntimeError) as error:
+        # A file that lies in torch's cache already is not checked against its hash; it must not run code either.
+        state = known[name].get_state_dict(progress=False, check_hash=True, weights_only=True)
+        return cast(Mapping[str, Tensor], state)
+    except (URLError, OSError, RuntimeError, UnpicklingError, EOFError) as error:
         cache = Path(torch.hub.get_dir()) / "checkpoints"
         raise InputError(
             f"weights: {name} of {model} could not be fetched: {error}. On a machine with internet, download {url} "

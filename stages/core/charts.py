@@ -28,7 +28,9 @@ def comparison_chart(tables: Mapping[str, pd.DataFrame], measure: str, title: st
         The .svg to write.
     """
     order = next(iter(tables.values())).sort_values(["train", "label"], ascending=[False, True])["label"]
-    with mpl.rc_context({"svg.hashsalt": "counterweight", "svg.fonttype": "none", "font.size": 10}):
+    with mpl.rc_context(
+        {"svg.hashsalt": "counterweight", "svg.fonttype": "none", "text.parse_math": False, "font.size": 10}
+    ):
         figure = Figure(figsize=(max(6.0, 0.7 * len(order) + 2), 4.2), layout="constrained")
         axes = figure.subplots()
         width = 0.8 / len(tables)

@@ -30,7 +30,7 @@ class Clusters:
     inertia : float
         Sum of squared distances of the images from their cluster's centre, in principal components.
     silhouette : float
-        Mean silhouette, from -1 to 1, of at most `SILHOUETTE_SAMPLE` images.
+        Mean silhouette, from -1 to 1, of at most `SILHOUETTE_SAMPLE` images; 0 where it is not defined.
     """
 
     numbers: NDArray[np.int64]
@@ -74,11 +74,10 @@ def find_clusters(features: NDArray[np.float32], *, components: int, clusters: i
         model = KMeans(clusters, n_init=10, random_state=seed).fit(reduced)
         numbers = by_size(model.labels_)
         distinct = len(np.unique(numbers))
-        silhouette = (
-            silhouette_score(reduced, numbers, sample_size=min(n_images, SILHOUETTE_SAMPLE), random_state=seed)
-            if 1 < distinct < n_images
-            else 0.0
-        )
+        # Drawn here, since silhouette_score's own sample may miss a small cluster and then raises.
+        sample = np.random.default_rng(seed).permutation(n_images)[:SILHOUETTE_SAMPLE]
+        several = 1 < len(np.unique(numbers[sample])) < len(sample)
+        silhouette = silhouette_score(reduced[sample], numbers[sample]) if several else 0.0
     if distinct < clusters:
         raise InputError(
             f"the train images have only {distinct} different looks, and cluster.clusters is {clusters}. Lower it."

@@ -48,7 +48,7 @@ def examples(
         for source_id, path in zip(table["source_id"], table["path"], strict=True)
     ]
     checksums = table["checksum"].tolist()
-    targets = torch.from_numpy(manifest.targets(table)).float()
+    targets = torch.tensor(manifest.targets(table), dtype=torch.float32)
     design = classifier.design
     if not frozen:
         return Views(files, checksums, design.view, design.size, targets)
@@ -56,4 +56,4 @@ def examples(
         classifier.body, files, checksums, view=design.view, size=design.size, device=device, workers=workers
     )
     classifier.cpu()
-    return TensorDataset(torch.from_numpy(features), targets)
+    return TensorDataset(torch.tensor(features), targets)

@@ -66,8 +66,10 @@ def scumble(targets: NDArray[np.integer]) -> float:
     some = count > 0
     usable = np.where(np.isfinite(ratios), ratios, 1.0)
     arithmetic = (present * usable).sum(axis=1)[some] / count[some]
-    geometric = np.exp((present * np.log(usable)).sum(axis=1)[some] / count[some])
-    return float((1.0 - geometric / arithmetic).sum() / len(targets))
+    # The ratio of the two means is the geometric mean of the parts by the arithmetic mean: exactly 1 for one label.
+    relative = np.where(present[some], usable / arithmetic[:, None], 1.0)
+    ratio = np.exp(np.log(relative).sum(axis=1) / count[some])
+    return float((1.0 - ratio).sum() / len(targets))
 
 
 def summary(targets: NDArray[np.integer]) -> dict[str, float]:

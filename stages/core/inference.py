@@ -1,6 +1,7 @@
 """Networks applied to image files: a row of outputs an image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ def rows_of(
     done = 0
     with (
         errors_of_workers(),
+        _threads(max(torch.get_num_threads(), 2)),
         torch.inference_mode(),
         torch.autocast(device.type, dtype=torch.bfloat16, enabled=on_gpu),
         tqdm(total=len(files), desc="images", unit="image", disable=None, leave=False) as bar,
@@ -79,6 +81,17 @@ def rows_of(
             done += len(squares)
             bar.update(len(squares))
     return rows
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute in so many threads. One alone takes other kernels than several, and these round otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def scores_of(network: nn.Module, files: Sequence[Path], checksums: Sequence[str], **how: Any) -> NDArray[np.float64]:

@@ -159,12 +159,12 @@ def _from_names(
 
 
 def _from_flags(rows: Sequence[Sequence[Cell]], names: Sequence[str]) -> tuple[NDArray[np.int8], list[str]]:
-    values = {"0": 0, "1": 1, "False": 0, "True": 1, "FALSE": 0, "TRUE": 1}
+    values = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
     targets = np.zeros((len(rows), len(names)), dtype=np.int8)
     problems = []
     for i, row in enumerate(rows):
         for j, cell in enumerate(row):
-            text = as_text(cell)
+            text = as_text(cell).lower()
             if text in values:
                 targets[i, j] = values[text]
             else:

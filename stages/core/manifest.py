@@ -86,10 +86,12 @@ def read(path: Path) -> pd.DataFrame:
     text = pd.read_csv(path, dtype="str", keep_default_na=False)
     missing = [name for name in (*TEXT, "cluster") if name not in text.columns]
     raise_problems([f"there is no column '{name}'. Make the file again: dvc repro." for name in missing], str(path))
+    if not text["cluster"].str.fullmatch(r"\d{0,9}").all():
+        raise_problems(["a cluster is no whole number. Make the file again: dvc repro."], str(path))
     table = text.copy()
-    table["cluster"] = pd.to_numeric(text["cluster"].where(text["cluster"] != ""), errors="coerce").astype("Int64")
+    table["cluster"] = pd.to_numeric(text["cluster"].where(text["cluster"] != "")).astype("Int64")
     for column in text.columns[text.columns.str.startswith(LABEL)]:
-        table[column] = pd.to_numeric(text[column], errors="coerce").fillna(-1).astype("int8")
+        table[column] = text[column].map({"0": 0, "1": 1}).fillna(-1).astype("int8")
     return _checked(table, str(path))
 
 

@@ -6,7 +6,7 @@ The models have no defaults: what is not in the file does not exist, so that DVC
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -20,10 +20,20 @@ View = Literal["centre", "whole"]
 ResNet = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 
 
+def _each_once(values: list[Any]) -> list[Any]:
+    twice = [value for i, value in enumerate(values) if value in values[:i]]
+    if twice:
+        raise ValueError(f"{twice[0]!r} stands there twice. Delete one")
+    return values
+
+
+Names = Annotated[list[str], Field(min_length=1), AfterValidator(_each_once)]
+
+
 class Section(BaseModel):
     """A part of params.yaml: no unknown keys, no conversion between types, no change after reading."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Columns(Section):
@@ -31,9 +41,7 @@ class Columns(Section):
 
     image: str = Field(description="file of the image, relative to `data.images`, with or without its suffix")
     split: str | None = Field(description="train, val or test; `null` where the sheet has no such column")
-    labels: str | Annotated[list[str], Field(min_length=1)] = Field(
-        description="one column of separated names, or a list of 0/1 columns"
-    )
+    labels: str | Names = Field(description="one column of separated names, or a list of 0/1 columns")
 
 
 class Data(Section):
@@ -43,7 +51,7 @@ class Data(Section):
     sheet: str = Field(description="the .xlsx (first sheet) or .csv with a row an image")
     columns: Columns
     separator: str = Field(min_length=1, description="what stands between two names in a column of names")
-    labels: Annotated[list[str], Field(min_length=1)] | None = Field(
+    labels: Names | None = Field(
         description="the labels there are; any other is an error. `null` takes them from the sheet"
     )
     test: Fraction = Field(description="fraction of the images for test, where the sheet has no split")
@@ -158,16 +166,9 @@ class Train(Section):
 class Evaluate(Section):
     """How the arms are judged on the test rows."""
 
-    thresholds: list[Fraction] = Field(
+    thresholds: Annotated[list[Fraction], AfterValidator(_each_once)] = Field(
         min_length=1, description="from which score on a label counts as given; one tuned on validation is added"
     )
-
-    @field_validator("thresholds")
-    @classmethod
-    def _each_once(cls, thresholds: list[float]) -> list[float]:
-        if len(set(thresholds)) < len(thresholds):
-            raise ValueError("a threshold stands there twice: delete one")
-        return thresholds
 
 
 class Params(Section):
@@ -207,13 +208,18 @@ def load_params(path: Path) -> Params:
     try:
         return Params.model_validate(plain)
     except ValidationError as error:
-        problems = [_sentence(problem["loc"], problem, content) for problem in error.errors()]
-        raise_problems(list(dict.fromkeys(problems)), str(path))
+        # A value that fits no branch of a union is one problem, not one a branch; the most precise place names it.
+        by_place: dict[str, list[str]] = {}
+        for problem in error.errors():
+            place, what = _sentence(problem["loc"], problem, content)
+            by_place.setdefault(place, []).append(what)
+        precise = [place for place in by_place if not any(other.startswith(f"{place}.") for other in by_place)]
+        raise_problems([f"{place}: {', or '.join(dict.fromkeys(by_place[place]))}" for place in precise], str(path))
         raise
 
 
-def _sentence(loc: tuple[int | str, ...], problem: Any, content: Any) -> str:
-    """One validation error as: line, name of the param, what is wrong, what was found."""
+def _sentence(loc: tuple[int | str, ...], problem: Any, content: Any) -> tuple[str, str]:
+    """One validation error as its place (line, name of the param), and what is wrong there."""
     name, line = [], None
     for key in loc:
         try:
@@ -233,4 +239,4 @@ def _sentence(loc: tuple[int | str, ...], problem: Any, content: Any) -> str:
         "value_error": problem["msg"].removeprefix("Value error, "),
     }
     what = known.get(problem["type"], f"{problem['msg']}, found {problem['input']!r}")
-    return f"{where}{'.'.join(name) or 'the file'}: {what}"
+    return f"{where}{'.'.join(name) or 'the file'}", what

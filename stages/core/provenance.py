@@ -85,9 +85,10 @@ def balanced_sheet(
         The sheet's rows in their order and as they were, but for train rows that went to validation, which say
         ``val``; then the copies, each with the cells of its source and its own id.
     """
-    columns = [*sheet.columns, *([] if split else ["split"])]
+    split_name = split or _free("split", sheet.columns)
+    columns = [*sheet.columns, *([] if split else [split_name])]
     added = [_free("source_id", columns), _free("cluster", columns)]
-    at_image, at_split = columns.index(image), columns.index(split or "split")
+    at_image, at_split = columns.index(image), columns.index(split_name)
     by_id = table.set_index("image_id")
     split_of = by_id["split"].to_dict()
     cluster_of = {image_id: "" if pd.isna(c) else int(c) for image_id, c in by_id["cluster"].items()}

@@ -44,6 +44,9 @@ def complete_splits(
     InputError
         If a part would be empty.
     """
+    least = 3 if splits is None else 1
+    if len(targets) < least:
+        raise InputError(f"the sheet has {len(targets)} rows; at least 3 are needed: train, val and test. Add rows.")
     parts = np.array(["train"] * len(targets) if splits is None else list(splits), dtype=object)
     if splits is None:
         parts[carve(targets, test, seed)] = "test"

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from stages.core import images
 from stages.core.errors import InputError
@@ -75,12 +75,14 @@ def batches(
         Whether batches wait in page-locked memory, from which a GPU copies faster.
     """
     items = len(views)  # type: ignore[arg-type]
-    generator = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
+    # The order has a generator of its own: the loader draws from its own too, once an epoch or once in all, as it has
+    # workers or not.
+    order = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
     return DataLoader(
         views,
         batch_size=batch_size,
-        shuffle=generator is not None,
-        generator=generator,
+        sampler=None if order is None else RandomSampler(views, generator=order),  # type: ignore[arg-type]
+        generator=torch.Generator().manual_seed(0),
         num_workers=workers,
         worker_init_fn=_one_thread,
         drop_last=drop_single and items > batch_size and items % batch_size == 1,

@@ -2,6 +2,7 @@
 
 import csv
 import datetime
+import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -68,6 +69,10 @@ def read_sheet(path: Path) -> Sheet:
     if len(grid) < 2:
         raise InputError(f"{path}: the sheet needs a row of column names and a row an image, found {len(grid)} rows.")
     columns = [str(cell).strip() for cell in grid[0]]
+    nameless = [j for j in range(max(map(len, grid))) if j >= len(columns) or not columns[j]]
+    filled = [j for j in nameless if any(j < len(row) and row[j] != "" for row in grid[1:])]
+    if filled:
+        raise InputError(f"{path} row 1: column {filled[0] + 1} has cells and no name. Name it, or delete its cells.")
     while columns and not columns[-1]:
         columns.pop()
     twice = sorted({name for name in columns if columns.count(name) > 1})
@@ -94,7 +99,7 @@ def write_sheet(columns: Sequence[str], rows: Iterable[Sequence[Cell]], path: Pa
     with file_aside(path) as aside:
         if format == "csv":
             with aside.open("w", encoding="utf-8", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+                csv.writer(file).writerows([columns, *rows])
         else:
             _write_xlsx([columns, *rows], aside)
 
@@ -124,19 +129,37 @@ def _xlsx_grid(path: Path) -> list[list[Cell]]:
         raise InputError(f"{path}: no workbook: {error}. Save it as .xlsx in Excel.") from None
 
 
+class _Exact(float):
+    """A number that is written with all its digits; XlsxWriter's format has 16, and a double may need 17."""
+
+    def __format__(self, _format: str) -> str:
+        return repr(float(self))
+
+
+def _escaped(content: object) -> str:
+    """Content as a workbook holds it: control characters as _xHHHH_, and what looks like such a mark escaped itself."""
+    text = str(content)
+    marked = re.sub(r"_(?=x[0-9a-fA-F]{4}_)", "_x005F_", text)
+    marked = re.sub(r"[\x00-\x08\x0b-\x1f]", lambda found: f"_x{ord(found[0]):04X}_", marked)
+    return "_x003C_" + marked[1:] if marked.startswith("<r>") else marked
+
+
 def _write_xlsx(rows: Iterable[Sequence[Cell]], path: Path) -> None:
     book = xlsxwriter.Workbook(str(path), {"constant_memory": True})
     # The one date that the file itself would carry; without it the same cells give other bytes a second later.
     book.set_properties({"created": datetime.datetime(2000, 1, 1)})
     dates = {kind: book.add_format({"num_format": text}) for kind, text in _DATE_FORMATS.items()}
     sheet = book.add_worksheet()
+    # XlsxWriter's own escaping misses overlapping marks, and takes text between <r> and </r> for its own markup.
+    sheet._escape_control_characters = _escaped
     sheet.freeze_panes(1, 0)
     for i, row in enumerate(rows):
         for j, cell in enumerate(row):
             if isinstance(cell, str):
-                if len(cell) > EXCEL_CELL:
+                length = len(cell.encode("utf-16-le")) // 2  # as Excel counts
+                if length > EXCEL_CELL:
                     raise InputError(
-                        f"row {i + 1}, column {j + 1}: {len(cell):,} characters; Excel takes {EXCEL_CELL:,} in a cell. "
+                        f"row {i + 1}, column {j + 1}: {length:,} characters; Excel takes {EXCEL_CELL:,} in a cell. "
                         "Shorten it, or set split.format to csv."
                     )
                 # Text by its own method: the general one would turn '=A1' into a formula and '@x' into who knows what.
@@ -145,7 +168,7 @@ def _write_xlsx(rows: Iterable[Sequence[Cell]], path: Path) -> None:
             elif isinstance(cell, bool):
                 sheet.write_boolean(i, j, cell)
             elif isinstance(cell, (int, float)):
-                sheet.write_number(i, j, cell)
+                sheet.write_number(i, j, _Exact(cell))
             else:
                 sheet.write_datetime(i, j, cell, dates[type(cell)])
     book.close()

@@ -59,16 +59,19 @@ def test_arguments_have_names(arguments: object) -> None:
 @pytest.mark.parametrize(
     ("step", "problem"),
     [
-        ({"Fliplr": {"p": -0.1}}, "Fliplr: p is -0.1. It takes a number or [low, high], at least 0 and at most 1"),
-        ({"Fliplr": {"p": "1"}}, "Fliplr: p is '1'. It takes a number or [low, high], at least 0 and at most 1"),
-        ({"Fliplr": {"p": True}}, "Fliplr: p is True. It takes a number or [low, high], at least 0 and at most 1"),
-        ({"AverageBlur": {"k": [0, 7]}}, "AverageBlur: k is [0, 7]. It takes a number or [low, high], at least 1"),
-        ({"AverageBlur": {"k": [7]}}, "AverageBlur: k is [7]. It takes a number or [low, high], at least 1"),
+        ({"Fliplr": {"p": -0.1}}, "Fliplr: p is -0.1. It takes a number, at least 0 and at most 1"),
+        ({"Fliplr": {"p": "1"}}, "Fliplr: p is '1'. It takes a number, at least 0 and at most 1"),
+        ({"Fliplr": {"p": True}}, "Fliplr: p is True. It takes a number, at least 0 and at most 1"),
+        (
+            {"AverageBlur": {"k": [0, 7]}},
+            "AverageBlur: k is [0, 7]. It takes a whole number or [low, high], at least 1",
+        ),
+        ({"AverageBlur": {"k": [7]}}, "AverageBlur: k is [7]. It takes a whole number or [low, high], at least 1"),
         (
             {"AverageBlur": {"k": [[1, 2], 3]}},
-            "AverageBlur: k is [[1, 2], 3]. It takes a number or [low, high], at least 1",
+            "AverageBlur: k is [[1, 2], 3]. It takes a whole number or [low, high], at least 1",
         ),
-        ({"CropAndPad": {"px": "2"}}, "CropAndPad: px is '2'. It takes a number or [low, high]"),
+        ({"CropAndPad": {"px": "2"}}, "CropAndPad: px is '2'. It takes a whole number or [low, high]"),
         ({"Cutout": {"fill_mode": "noise"}}, "Cutout: fill_mode is 'noise'. It takes one of constant, gaussian"),
         ({"Cutout": {"fill_mode": []}}, "Cutout: fill_mode is []. It takes one of constant, gaussian"),
         (

@@ -198,7 +198,7 @@ def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
             "line 53: train.learning_rate: Input should be greater than 0, found -1",
         ),
         ("[0.2, 0.5]", "[0.2, 1.5]", "line 57: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
-        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 57: evaluate.thresholds: a threshold stands there twice: delete one"),
+        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 57: evaluate.thresholds: 0.5 stands there twice. Delete one"),
         (
             "split:\n  format: xlsx",
             "split: xlsx",
@@ -223,7 +223,7 @@ def test_a_mistake_is_reported_with_its_line(old: str, new: str, problem: str, t
         (
             "{p: 0.7}",
             "{p: 7}",
-            "step 1: Fliplr: p is 7. It takes a number or [low, high], at least 0 and at most 1",
+            "step 1: Fliplr: p is 7. It takes a number, at least 0 and at most 1",
         ),
         ("Fliplr: {p: 0.7}", "Fliplr: 0.7", "step 1: Fliplr needs its arguments by name. It takes: p"),
     ],

@@ -43,10 +43,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_workspace(folder, TINY, scm=True)
     run(folder, "dvc", "add", "--quiet", "images", "labels.xlsx")
     result = run(folder, "dvc", "repro")
-    assert ran(result.stdout) == [
-        *("ingest", "resize", "features", "cluster", "augment", "split"),
-        *("train@original", "train@balanced", "evaluate@original", "evaluate@balanced", "compare"),
-    ] or sorted(ran(result.stdout))[:2] == ["augment", "cluster"]
+    assert len(ran(result.stdout)) == 11
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", "first")
     return folder
@@ -87,12 +84,12 @@ def test_a_cluster_param_starts_at_cluster_and_leaves_the_original_arm(project: 
 
 def test_params_diff_shows_the_setting(project: Path) -> None:
     rows = json.loads(run(project, "dvc", "params", "diff", "--json").stdout)
-    assert rows == {"params.yaml": {"cluster.clusters": {"old": 3, "new": 4}}}
+    assert rows == {"params.yaml": {"cluster.clusters": {"old": 3, "new": 4, "diff": 1}}}
 
 
 def test_metrics_diff_compares_with_the_last_commit(project: Path) -> None:
     rows = json.loads(run(project, "dvc", "metrics", "diff", "--json").stdout)
-    assert "silhouette" in rows["diff"]["features/cluster.json"] if "diff" in rows else rows["features/cluster.json"]
+    assert rows["diff"]["features/cluster.json"]["sizes.3"]["new"] > 0
 
 
 def test_earlier_settings_come_back_without_work(project: Path) -> None:
