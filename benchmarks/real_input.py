@@ -43,8 +43,9 @@ def scenes(data: Path, folder: Path) -> dict[str, Any]:
         "train.layer": "layer3",
         "train.freeze": True,
         "train.size": 224,
-        "train.epochs": 200,
-        "train.patience": 10,
+        "train.epochs": 300,
+        "train.patience": 20,
+        "train.learning_rate": 0.003,
     }
 
 
@@ -89,7 +90,8 @@ def report(name: str, changes: Mapping[str, Any], folder: Path, data: Path, seco
     per_label = comparison[comparison["measure"].isin(["average_precision", "f1_tuned", "recall_tuned"])]
     before = [int(count) for count in train["cluster"].value_counts().sort_index()]
     settings = {
-        key: str(value).replace(str(data), "DATA").replace(str(folder.parent), "TMP") for key, value in changes.items()
+        key: value.replace(str(data), "DATA").replace(str(folder.parent), "TMP") if isinstance(value, str) else value
+        for key, value in changes.items()
     }
     return "\n".join(
         [

@@ -89,7 +89,7 @@ def test_params_diff_shows_the_setting(project: Path) -> None:
 
 def test_metrics_diff_compares_with_the_last_commit(project: Path) -> None:
     rows = json.loads(run(project, "dvc", "metrics", "diff", "--json").stdout)
-    assert rows["diff"]["features/cluster.json"]["sizes.3"]["new"] > 0
+    assert rows["features/cluster.json"]["sizes.3"]["new"] > 0
 
 
 def test_earlier_settings_come_back_without_work(project: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_named_experiment_starts_at_augment(project: Path) -> None:
 
 
 def test_queued_experiments_train_and_evaluate_only(project: Path) -> None:
-    run(project, "dvc", "exp", "run", "--queue", "-S", "train.learning_rate=0.003,0.0003")
+    run(project, "dvc", "exp", "run", "--queue", "-S", "train.learning_rate=0.001,0.003")
     result = run(project, "dvc", "exp", "run", "--run-all")
     assert {name.partition("@")[0] for name in ran(result.stdout)} == {"train", "evaluate", "compare"}
 
@@ -121,7 +121,7 @@ def test_exp_show_lists_the_experiments_with_their_metrics(project: Path) -> Non
     table = pd.read_csv(io.StringIO(run(project, "dvc", "exp", "show", "--csv").stdout))
     rates = table["train.learning_rate"].tolist()
     assert "half" in table["Experiment"].tolist()
-    assert {0.003, 0.0003} <= set(rates)
+    assert rates.count(0.003) == 1
     half = table[table["Experiment"] == "half"].iloc[0]
     assert half["augment.target"] == "0.5"
     assert half["results/balanced/metrics.json:map"] > 0
