@@ -35,7 +35,7 @@ docs: .venv/installed
 	test -x .venv/bin/pip || $(PYTHON) -m venv .venv
 	sed -n '/^uv==/,/^ *# via/p' requirements.lock > .venv/uv.lock
 	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock
-	.venv/bin/uv pip sync --python .venv/bin/python --require-hashes --compile-bytecode requirements.lock
+	.venv/bin/uv pip sync --python .venv/bin/python --system-certs --require-hashes --compile-bytecode requirements.lock
 	touch $@
 
 # After a change of the dependencies in pyproject.toml.
