@@ -40,7 +40,7 @@ def test_labels_are_counted_a_split(ingested: Path) -> None:
 def faulty(tmp_path: Path) -> Path:
     """A folder with one of everything that a sheet may get wrong."""
     make_tiny_data(tmp_path, train=12, test=4)
-    write_params(tmp_path / "params.yaml", TINY | {"data.labels": [str(digit) for digit in range(9)]})
+    write_params(tmp_path / "params.yaml", TINY | {"data.labels": [str(digit) for digit in range(10)]})
     sheet = read_sheet(tmp_path / "labels.xlsx")
     rows = [list(row) for row in sheet.rows]
     rows[0][1] = "tset"
@@ -59,7 +59,7 @@ def test_all_bad_rows_are_reported_together_without_a_traceback(faulty: Path) ->
     assert "labels.xlsx: 5 problems" in result.stderr
     assert "row 2: split 'tset' is none of train, val, test. Correct the cell." in result.stderr
     assert (
-        "row 3: label 'seven' is none of 0, 1, 2, 3, 4, 5, 6, 7, 8. Correct it, or add it to data.labels."
+        "row 3: label 'seven' is none of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9. Correct it, or add it to data.labels."
         in result.stderr
     )
     assert "row 4: image 'nowhere.jpg' is not in images. Add the file or delete the row." in result.stderr
