@@ -1,8 +1,8 @@
-"""Check the sheet and the images, complete the split, and write the table that the other stages work on.
+"""Check the rows and the images, complete the split, and write the table that the other stages work on.
 
-Reads   the sheet and the folder of images that params.yaml names
-Writes  data/manifest.csv, data/labels.csv (counts and IRLbl), data/unlisted.csv (files without a row),
-        data/ingest.json (metrics)
+Reads   the sheet and the images that params.yaml names
+Writes  data/manifest.csv, data/labels.csv (counts and IRLbl), data/unlisted.csv (images without a row),
+        data/dropped.csv (rows without an image), data/ingest.json (metrics)
 Params  data
 """
 
@@ -14,42 +14,69 @@ import pandas as pd
 from stages.core import imbalance, manifest
 from stages.core.command import arguments, run, worker_count
 from stages.core.errors import raise_problems
-from stages.core.files import check_files, match_files
-from stages.core.labels import annotations
+from stages.core.files import check_files, match_files, missing_problems, missing_table, rows_with_image
+from stages.core.labels import annotations, only
 from stages.core.outputs import write_json, write_table
 from stages.core.params import load_params
+from stages.core.rows import check_source, open_rows
+from stages.core.sources import open_images
 from stages.core.splitting import complete_splits
-from stages.core.workbook import check_row_count, read_sheet
+from stages.core.workbook import check_row_count
 
 log = logging.getLogger("ingest")
+
+# What becomes of missing label cells, by data.missing.
+TREATMENT = {
+    "mask": "they are left out of loss and metrics",
+    "negative": "they are read as 0",
+    "self_train": "those of train are filled by a classifier, the others left out of metrics",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(__doc__, argv, "images", "sheet", "manifest", "labels", "unlisted", "metrics")
+    args = arguments(__doc__, argv, "images", "sheet", "manifest", "labels", "unlisted", "dropped", "metrics")
     params = load_params(args.params)
     data, where = params.data, str(args.sheet)
 
-    sheet = read_sheet(args.sheet)
-    check_row_count(len(sheet.rows), params.split.format)
-    rows = annotations(sheet, where=where, separator=data.separator, known=data.labels, **data.columns.model_dump())
-    paths, unlisted, missing = match_files(rows.image_ids, args.images)
-    checksums, unreadable = check_files(args.images, paths, workers=worker_count())
-    raise_problems(rows.problems + missing + unreadable, where)
+    source = open_images(args.images)
+    named = open_rows(args.sheet, known=data.labels, **data.columns.model_dump())
+    check_source(named, args.sheet, args.images, source)
+    check_row_count(len(named.sheet.rows), params.split.format)
+    rows = annotations(
+        named.sheet, where=where, image=named.image, split=named.split, labels=named.labels, known=named.known,
+        separator=data.separator, task=data.task, negative=data.missing == "negative",
+    )  # fmt: skip
+    matches = match_files(rows.image_ids, source)
+    checksums, unreadable = check_files(source, matches.paths, workers=worker_count())
+    absent = missing_problems(matches, rows.image_ids, source) if data.missing_files == "error" else []
+    raise_problems(rows.problems + matches.problems + absent + unreadable, where)
 
+    kept = rows_with_image(matches, source)
+    dropped = missing_table(matches, rows.image_ids)
+    rows = only(rows, kept)
     splits = complete_splits(rows.splits, rows.targets, test=data.test, validation=data.validation, seed=data.seed)
-    table = manifest.build(rows.image_ids, paths, splits, rows.labels, rows.targets, checksums)
+    paths, sums = [matches.paths[i] for i in kept], [checksums[i] for i in kept]
+    table = manifest.build(rows.image_ids, paths, splits, rows.labels, rows.targets, sums)
 
     manifest.write(table, args.manifest)
-    write_table(pd.DataFrame({"path": unlisted}, dtype="str"), args.unlisted)
+    write_table(pd.DataFrame({"path": matches.unlisted}, dtype="str"), args.unlisted)
+    write_table(dropped, args.dropped)
     parts = {split: manifest.targets(manifest.of_split(table, split)) for split in manifest.SPLITS}
     write_table(imbalance.label_table(parts, rows.labels), args.labels)
     measures = {split: imbalance.summary(targets) for split, targets in parts.items()}
-    write_json({"unlisted_files": len(unlisted), **measures}, args.metrics)
+    write_json({"unlisted_files": len(matches.unlisted), "dropped_rows": len(dropped), **measures}, args.metrics)
 
-    if unlisted:
-        log.warning("%d files without a row are left out, listed in %s", len(unlisted), args.unlisted)
-    unlabelled = int((rows.targets.sum(axis=1) == 0).sum())
+    if matches.unlisted:
+        log.warning("%d images without a row are left out, listed in %s", len(matches.unlisted), args.unlisted)
+    if len(dropped):
+        log.warning("%d rows without an image are dropped, listed in %s", len(dropped), args.dropped)
+    if rows.missing.any():
+        cells = ", ".join(
+            f"{n} of '{name}'" for name, n in zip(rows.labels, rows.missing.sum(axis=0), strict=True) if n
+        )
+        log.warning("label cells are missing, %s: %s", cells, TREATMENT[data.missing])
+    unlabelled = int(((rows.targets == 0) & ~rows.missing).all(axis=1).sum())
     if unlabelled:
         log.warning("%d rows have no label; they take part as images that show none", unlabelled)
     sizes = ", ".join(f"{len(targets)} {split}" for split, targets in parts.items())

@@ -1,6 +1,6 @@
 """Bring every image to one size, one colour mode and one file format.
 
-Reads   data/manifest.csv and the folder of images that params.yaml names
+Reads   data/manifest.csv and the images that params.yaml names
 Writes  data/resized/, data/resized.csv (the table, its paths and checksums those of the resized files)
 Params  resize
 """
@@ -12,6 +12,7 @@ from stages.core.command import arguments, run, worker_count
 from stages.core.outputs import folder_aside
 from stages.core.params import load_params
 from stages.core.resizing import resize_all
+from stages.core.sources import open_images
 
 
 def main(argv: Sequence[str] | None = None) -> str:
@@ -24,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         paths, checksums = resize_all(
             table["path"].tolist(),
             table["checksum"].tolist(),
-            source=args.images,
+            source=open_images(args.images),
             target=aside,
             width=params.width,
             height=params.height,

@@ -1,6 +1,6 @@
 """Write the balanced sheet: the user's own rows as they were, then the copies with inherited labels.
 
-Reads   the sheet that params.yaml names, augmented/manifest.csv
+Reads   the rows that params.yaml names, augmented/manifest.csv
 Writes  augmented/balanced.xlsx (or .csv)
 Params  split, data.columns
 """
@@ -11,7 +11,8 @@ from stages.core import manifest
 from stages.core.command import arguments, run
 from stages.core.params import load_params
 from stages.core.provenance import balanced_sheet
-from stages.core.workbook import check_row_count, read_sheet, write_sheet
+from stages.core.rows import open_rows
+from stages.core.workbook import check_row_count, write_sheet
 
 
 def main(argv: Sequence[str] | None = None) -> str:
@@ -21,9 +22,8 @@ def main(argv: Sequence[str] | None = None) -> str:
 
     table = manifest.read(args.manifest)
     check_row_count(len(table), params.split.format)
-    columns, rows = balanced_sheet(
-        read_sheet(args.sheet), table, image=params.data.columns.image, split=params.data.columns.split
-    )
+    own = open_rows(args.sheet, **params.data.columns.model_dump())
+    columns, rows = balanced_sheet(own.sheet, table, image=own.image, split=own.split)
     write_sheet(columns, rows, args.out, params.split.format)
 
     return f"{args.out}: {len(table)} rows, {(table['source_id'] != '').sum()} of them copies"

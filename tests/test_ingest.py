@@ -2,10 +2,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from stages.core import manifest
+from stages.core.images import write
 from stages.core.workbook import read_sheet, write_sheet
 from tests.conftest import INGEST, TINY, make_tiny_data, run_stage
 from tests.workspace import write_params
@@ -62,7 +64,7 @@ def test_all_bad_rows_are_reported_together_without_a_traceback(faulty: Path) ->
         "row 3: label 'seven' is none of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9. Correct it, or add it to data.labels."
         in result.stderr
     )
-    assert "row 4: image 'nowhere.jpg' is not in images. Add the file or delete the row." in result.stderr
+    assert "row 4: image 'nowhere.jpg' is not in images. Add the file or delete the row, or set" in result.stderr
     assert "row 6: image '0004.jpg' stands in row 5 already. Delete one of the rows." in result.stderr
     assert "row 9: images/0008.jpg is not an image" in result.stderr
     assert not (faulty / "data").exists()
@@ -75,7 +77,7 @@ def test_files_without_a_row_are_listed(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "images/0001.jpg", tmp_path / "images/new/b.jpg")
     result = run_stage(tmp_path, "ingest", *INGEST)
     assert (tmp_path / "data/unlisted.csv").read_text() == "path\nnew/b.jpg\n"
-    assert "ingest: 1 files without a row are left out, listed in data/unlisted.csv" in result.stderr
+    assert "ingest: 1 images without a row are left out, listed in data/unlisted.csv" in result.stderr
 
 
 def test_a_sheet_without_a_split_column_gets_test_and_validation(tmp_path: Path) -> None:
@@ -85,6 +87,121 @@ def test_a_sheet_without_a_split_column_gets_test_and_validation(tmp_path: Path)
     sizes = manifest.read(tmp_path / "data/manifest.csv")["split"].value_counts()
     assert abs(sizes["test"] - 20) <= 2
     assert abs(sizes["val"] - 12) <= 2
+
+
+def test_rows_without_a_file_may_be_dropped(tmp_path: Path) -> None:
+    make_tiny_data(tmp_path, train=12, test=4)
+    write_params(tmp_path / "params.yaml", TINY | {"data.missing_files": "drop"})
+    (tmp_path / "images/0003.jpg").unlink()
+    (tmp_path / "images/0016.jpg").unlink()
+    result = run_stage(tmp_path, "ingest", *INGEST)
+    assert (tmp_path / "data/dropped.csv").read_text() == (
+        "row,image_id,reason\n4,0003.jpg,there is no such image\n17,0016.jpg,there is no such image\n"
+    )
+    ids = manifest.read(tmp_path / "data/manifest.csv")["image_id"].tolist()
+    assert ids == [f"{i:04d}.jpg" for i in range(1, 16) if i != 3]
+    assert json.loads((tmp_path / "data/ingest.json").read_text())["dropped_rows"] == 2
+    assert "ingest: 2 rows without an image are dropped, listed in data/dropped.csv" in result.stderr
+
+
+def test_where_no_row_is_dropped_the_list_has_a_header_alone(ingested: Path) -> None:
+    assert (ingested / "data/dropped.csv").read_text() == "row,image_id,reason\n"
+    assert json.loads((ingested / "data/ingest.json").read_text())["dropped_rows"] == 0
+
+
+def test_all_rows_dropped_are_an_error(tmp_path: Path) -> None:
+    make_tiny_data(tmp_path, train=12, test=4)
+    write_params(tmp_path / "params.yaml", TINY | {"data.missing_files": "drop"})
+    for file in (tmp_path / "images").iterdir():
+        file.unlink()
+    result = run_stage(tmp_path, "ingest", *INGEST, check=False)
+    assert result.returncode == 1
+    assert "ingest: none of the 16 rows has an image in images, so that all would be dropped." in result.stderr
+
+
+def draw(path: Path, grey: int) -> None:
+    write(np.full((8, 8, 3), grey, np.uint8), path, "png")
+
+
+def ingest(folder: Path, sheet: str, images: str = "images", **changes: object) -> str:
+    """Run the stage on another sheet than the tiny one, and return its log."""
+    options = {"--sheet": sheet, "--images": images}
+    write_params(folder / "params.yaml", TINY | {"data.sheet": sheet, "data.images": images} | changes)
+    paired = zip(INGEST[::2], INGEST[1::2], strict=True)
+    return run_stage(
+        folder, "ingest", *(word for name, path in paired for word in (name, options.get(name, path)))
+    ).stderr
+
+
+ONE_CLASS = {"data.task": "binary", "train.loss": "cross_entropy"}
+
+
+def test_class_folders_take_the_place_of_a_sheet(tmp_path: Path) -> None:
+    for i, name in enumerate(["train/cat/a", "train/cat/deep/b", "train/dog/c", "val/dog/d", "test/cat/e"]):
+        draw(tmp_path / f"images/{name}.png", i)
+    ingest(tmp_path, "images", **ONE_CLASS)
+    table = manifest.read(tmp_path / "data/manifest.csv")
+    assert table[["image_id", "split", "label:cat", "label:dog"]].to_numpy().tolist() == [
+        ["test/cat/e.png", "test", 1, 0],
+        ["train/cat/a.png", "train", 1, 0],
+        ["train/cat/deep/b.png", "train", 1, 0],
+        ["train/dog/c.png", "train", 0, 1],
+        ["val/dog/d.png", "val", 0, 1],
+    ]
+
+
+def test_class_folders_without_splits_are_split_by_class(tmp_path: Path) -> None:
+    for i in range(40):
+        draw(tmp_path / f"images/{'cat' if i < 30 else 'dog'}/{i:02d}.png", i)
+    ingest(tmp_path, "images", **ONE_CLASS, **{"data.test": 0.2, "data.validation": 0.25})
+    table = manifest.read(tmp_path / "data/manifest.csv")
+    counts = table.groupby("split")[["label:cat", "label:dog"]].sum()
+    assert counts.to_dict("index") == {
+        "train": {"label:cat": 18, "label:dog": 6},
+        "val": {"label:cat": 6, "label:dog": 2},
+        "test": {"label:cat": 6, "label:dog": 2},
+    }
+
+
+def test_an_array_takes_the_place_of_a_folder(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(12, dtype=np.uint8).repeat(64).reshape(12, 8, 8))
+    (tmp_path / "s.csv").write_text("split,target\n" + "train,1\n" * 8 + "test,2\n" * 4)
+    ingest(tmp_path, "s.csv", "x.npy", **{"data.columns.image": None})
+    table = manifest.read(tmp_path / "data/manifest.csv")
+    numbers = [f"{i:02d}" for i in range(12)]
+    assert (table["image_id"].tolist(), table["path"].tolist()) == (numbers, numbers)
+    assert table["checksum"].nunique() == 12
+
+
+def test_a_sheet_may_give_the_number_of_an_image_in_an_array(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(12, dtype=np.uint8).repeat(64).reshape(12, 8, 8))
+    (tmp_path / "s.csv").write_text("id,split,target\n11,train,1\n7,train,2\n0,test,1\n")
+    ingest(tmp_path, "s.csv", "x.npy")
+    table = manifest.read(tmp_path / "data/manifest.csv")
+    assert dict(zip(table["image_id"], table["path"], strict=True)) == {"0": "00", "11": "11", "7": "07"}
+    assert (tmp_path / "data/unlisted.csv").read_text().split() == ["path", *"01 02 03 04 05 06 08 09 10".split()]
+
+
+@pytest.mark.parametrize(
+    ("missing", "cells", "treatment"),
+    [
+        ("mask", [1, -1, 0, -1], "they are left out of loss and metrics"),
+        ("self_train", [1, -1, 0, -1], "those of train are filled by a classifier, the others left out of metrics"),
+        ("negative", [1, 0, 0, 0], "they are read as 0"),
+    ],
+)
+def test_missing_cells_are_counted_and_treated(missing: str, cells: list[int], treatment: str, tmp_path: Path) -> None:
+    for i in range(4):
+        draw(tmp_path / f"images/{i}.png", i)
+    (tmp_path / "s.csv").write_text("id,split,cat,dog\n0,train,1,1\n1,train,NA,0\n2,val,0,0\n3,test,,1\n")
+    log = ingest(tmp_path, "s.csv", **{"data.columns.labels": ["cat", "dog"], "data.missing": missing})
+    assert manifest.targets(manifest.read(tmp_path / "data/manifest.csv"))[:, 0].tolist() == cells
+    assert f"ingest: label cells are missing, 2 of 'cat': {treatment}\n" in log
+    counted = pd.read_csv(tmp_path / "data/labels.csv")
+    assert [name for name in counted.columns if name.endswith("_missing")] == (
+        [] if missing == "negative" else ["train_missing", "val_missing", "test_missing"]
+    )
+    assert "ingest: 1 rows have no label; they take part as images that show none\n" in log
 
 
 def test_wrong_params_are_reported_before_any_image_is_opened(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 from pathlib import Path
 
+import numpy as np
 import openpyxl
+import pandas as pd
 
 from stages.core import manifest
 from tests.conftest import SPLIT, TINY, run_stage
@@ -55,3 +57,56 @@ def test_csv_holds_the_same_rows(balanced: Path, tmp_path: Path) -> None:
     lines = (tmp_path / "b.csv").read_text().splitlines()
     assert len(lines) == len(cells(balanced / "augmented/balanced.xlsx"))
     assert lines[0] == "id,split,target,note,source_id,cluster"
+
+
+def split(folder: Path, sheet: str, table: pd.DataFrame, **changes: object) -> list[list[str]]:
+    """Run the stage on another sheet than the tiny one, and return the cells of the balanced one."""
+    manifest.write(table, folder / "augmented/manifest.csv")
+    write_params(folder / "params.yaml", TINY | {"split.format": "csv"} | changes)
+    run_stage(folder, "split", "--sheet", sheet, *SPLIT[2:-1], "augmented/balanced.csv")
+    return [line.split(",") for line in (folder / "augmented/balanced.csv").read_text().splitlines()]
+
+
+def table_of(*rows: tuple[str, str, str]) -> pd.DataFrame:
+    """A manifest of image ids, splits and the sources of copies."""
+    ids, splits, sources = zip(*rows, strict=True)
+    clusters = [0 if split == "train" else pd.NA for split in splits]
+    return manifest.build(ids, ids, splits, ["cat"], np.ones((len(ids), 1)), ids, sources, clusters)
+
+
+def test_class_folders_give_a_sheet_of_their_own(tmp_path: Path) -> None:
+    for name in ("cat/a.png", "cat/b.png", "dog/c.png"):
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / name).touch()
+    table = table_of(
+        ("cat/a.png", "train", ""), ("cat/a__copy1.png", "train", "cat/a.png"), ("cat/b.png", "val", ""),
+        ("dog/c.png", "test", ""),
+    )  # fmt: skip
+    assert split(tmp_path, "images", table) == [
+        ["id", "target", "split", "source_id", "cluster"],
+        ["cat/a.png", "cat", "train", "", "0"],
+        ["cat/b.png", "cat", "val", "", ""],
+        ["dog/c.png", "dog", "test", "", ""],
+        ["cat/a__copy1.png", "cat", "train", "cat/a.png", "0"],
+    ]
+
+
+def test_rows_in_the_order_of_an_array_say_their_numbers(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("split,target\ntrain,cat\ntest,dog\n")
+    table = table_of(("0", "train", ""), ("0__copy1", "train", "0"), ("1", "test", ""))
+    assert split(tmp_path, "s.csv", table, **{"data.columns.image": None, "data.images": "x.npy"}) == [
+        ["split", "target", "image_id", "source_id", "cluster"],
+        ["train", "cat", "0", "", "0"],
+        ["test", "dog", "1", "", ""],
+        ["train", "cat", "0__copy1", "0", "0"],
+    ]
+
+
+def test_dropped_rows_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("id,split,target\na,train,cat\nb,train,cat\nc,test,dog\n")
+    table = table_of(("a", "train", ""), ("c", "test", ""))
+    assert split(tmp_path, "s.csv", table) == [
+        ["id", "split", "target", "source_id", "cluster"],
+        ["a", "train", "cat", "", "0"],
+        ["c", "test", "dog", "", ""],
+    ]

@@ -1,86 +1,120 @@
-"""Rows and files: which file belongs to which row, and whether it is an image."""
+"""Rows and images: which image belongs to which row, and whether it can be read."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 
-from stages.core import images
+import pandas as pd
+
 from stages.core.errors import InputError
 from stages.core.parallel import for_each
+from stages.core.sources import Images
 
 
-def match_files(image_ids: Sequence[str], folder: Path) -> tuple[list[str], list[str], list[str]]:
-    """Find the file of each row.
+@dataclass(frozen=True)
+class Matches:
+    """The outcome of `match_files`.
+
+    Attributes
+    ----------
+    paths : list of str
+        The name of each row's image; empty where there is none.
+    unlisted : list of str
+        Images that no row names.
+    missing : list of int
+        Rows whose image is not there, from 0.
+    problems : list of str
+        A sentence for each row with more than one image, or with that of another row.
+    """
+
+    paths: list[str]
+    unlisted: list[str]
+    missing: list[int]
+    problems: list[str]
+
+
+def match_files(image_ids: Sequence[str], source: Images) -> Matches:
+    """Find the image of each row.
 
     Parameters
     ----------
     image_ids : sequence of str
-        Paths relative to the folder, with or without the file's suffix, one a row of the sheet.
-    folder : Path
-        The images' folder. Only files in it are found, whatever the ids say.
-
-    Returns
-    -------
-    paths : list of str
-        The file of each row, relative to the folder; empty where there is none.
-    unlisted : list of str
-        Image files that no row names.
-    problems : list of str
-        A sentence for each row without a file, or with more than one.
-
-    Raises
-    ------
-    InputError
-        If there is no such folder.
+        Of a folder, paths relative to it, with or without the file's suffix; of an array, numbers; one a row of the
+        sheet.
+    source : FolderImages or ArrayImages
+        The images. Only those in it are found, whatever the ids say.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder. Set data.images in params.yaml to the images' folder.")
-    files = images.image_files(folder)
-    present = set(files)
-    by_stem = defaultdict(list)
-    for file in files:
-        by_stem[str(PurePosixPath(file).with_suffix(""))].append(file)
-
-    paths, problems = [], []
+    paths, missing, problems = [], [], []
     user_of: dict[str, int] = {}
-    for row, image_id in enumerate(image_ids, start=2):
-        found = [image_id] if image_id in present else by_stem.get(image_id, [])
+    for i, (image_id, found) in enumerate(zip(image_ids, source.find(image_ids), strict=True)):
         paths.append(found[0] if len(found) == 1 else "")
         if len(found) > 1:
-            problems.append(f"row {row}: image '{image_id}' may be {' or '.join(found)}. Give its suffix in the sheet.")
-        elif not found and image_id:
-            problems.append(f"row {row}: image '{image_id}' is not in {folder}. Add the file or delete the row.")
-        elif found and user_of.setdefault(found[0], row) != row and image_ids[user_of[found[0]] - 2] != image_id:
             problems.append(
-                f"row {row}: image '{image_id}' is {found[0]}, the file of row {user_of[found[0]]}. Delete a row."
+                f"row {i + 2}: image '{image_id}' may be {' or '.join(found)}. Give its suffix in the sheet."
             )
-    return paths, sorted(present - set(paths)), problems
+        elif not found and image_id:
+            missing.append(i)
+        elif found and user_of.setdefault(found[0], i) != i and image_ids[user_of[found[0]]] != image_id:
+            problems.append(
+                f"row {i + 2}: image '{image_id}' is {found[0]}, that of row {user_of[found[0]] + 2}. Delete a row."
+            )
+    named = set(paths)
+    return Matches(paths, [name for name in source.names() if name not in named], missing, problems)
 
 
-def check_files(folder: Path, paths: Sequence[str], *, workers: int) -> tuple[list[str], list[str]]:
+def missing_problems(matches: Matches, image_ids: Sequence[str], source: Images) -> list[str]:
+    """A sentence for each row whose image is not there."""
+    return [
+        f"row {i + 2}: image '{image_ids[i]}' is not in {source.place}. {source.remedy}, or set data.missing_files "
+        "to drop."
+        for i in matches.missing
+    ]
+
+
+def missing_table(matches: Matches, image_ids: Sequence[str]) -> pd.DataFrame:
+    """The rows whose image is not there: ``row`` (as the sheet counts them), ``image_id`` and ``reason``."""
+    return pd.DataFrame(
+        {
+            "row": pd.Series([i + 2 for i in matches.missing], dtype="int64"),
+            "image_id": pd.Series([image_ids[i] for i in matches.missing], dtype="str"),
+            "reason": pd.Series(["there is no such image"] * len(matches.missing), dtype="str"),
+        }
+    )
+
+
+def rows_with_image(matches: Matches, source: Images) -> list[int]:
+    """Rows whose image is there, from 0; an error if there is none."""
+    rows = [i for i, path in enumerate(matches.paths) if path]
+    if not rows:
+        raise InputError(
+            f"none of the {len(matches.paths)} rows has an image in {source.place}, so that all would be dropped. Set "
+            "data.images and data.columns.image in params.yaml to your images."
+        )
+    return rows
+
+
+def check_files(source: Images, paths: Sequence[str], *, workers: int) -> tuple[list[str], list[str]]:
     """Read every image to its last byte.
 
     Parameters
     ----------
-    folder : Path
-        The images' folder.
+    source : FolderImages or ArrayImages
+        The images.
     paths : sequence of str
-        Relative to it, one a row; an empty one is left out.
+        Their names in it, one a row; an empty one is left out.
     workers : int
         Processes.
 
     Returns
     -------
     checksums : list of str
-        SHA-256 of each file; empty where there is none.
+        SHA-256 of each; empty where there is none.
     problems : list of str
-        A sentence for each file that is no image.
+        A sentence for each that is no image.
     """
-    checked = for_each(_Check(folder), paths, workers=workers, what="check")
+    checked = for_each(_Check(source), paths, workers=workers, what="check")
     problems = [
-        f"row {row}: {folder / path} {problem}. Replace the file or delete the row."
-        for row, (path, (_, problem)) in enumerate(zip(paths, checked, strict=True), start=2)
+        f"row {i + 2}: {problem}. Replace the file or delete the row."
+        for i, (_, problem) in enumerate(checked)
         if problem
     ]
     return [checksum for checksum, _ in checked], problems
@@ -88,14 +122,8 @@ def check_files(folder: Path, paths: Sequence[str], *, workers: int) -> tuple[li
 
 @dataclass(frozen=True)
 class _Check:
-    folder: Path
+    source: Images
 
     def __call__(self, path: str) -> tuple[str, str | None]:
-        """Checksum of a file, and what is wrong with it."""
-        if not path:
-            return "", None
-        try:
-            data = (self.folder / path).read_bytes()
-        except OSError as error:
-            return "", f"cannot be read: {error.strerror}"
-        return images.checksum(data), images.problem_with(data)
+        """Checksum of an image, and what is wrong with it."""
+        return self.source.check(path) if path else ("", None)

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import shutil
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -88,11 +89,14 @@ def decode(data: bytes) -> Pixels:
             deep = np.asarray(upright).astype(np.uint32)
             grey = np.clip((deep + 128) // 257, 0, 255).astype(np.uint8)
             return np.repeat(grey[..., None], 3, axis=2)
-        if upright.has_transparency_data:
-            colour = upright.convert("RGBA")
-            page = Image.new("RGBA", colour.size, "white")
-            upright = Image.alpha_composite(page, colour)
-        return np.array(upright.convert("RGB"))
+        return on_white(upright) if upright.has_transparency_data else np.array(upright.convert("RGB"))
+
+
+def on_white(image: Image.Image) -> Pixels:
+    """An image with transparency as a white page shows it."""
+    colour = image.convert("RGBA")
+    page = Image.new("RGBA", colour.size, "white")
+    return np.array(Image.alpha_composite(page, colour).convert("RGB"))
 
 
 def read(path: Path, expected: str | None = None) -> Pixels:
@@ -142,6 +146,14 @@ def write(pixels: Pixels, path: Path, format: str) -> str:
     return checksum(data)
 
 
+def duplicate(source: Path, expected: str, target: Path) -> str:
+    """Copy a file of the manifest as it is, and return its checksum; raises as `read` does."""
+    read(source, expected)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    return expected
+
+
 def file_name(path: str, format: str) -> str:
     """Name of an image's file in another format: the same name, with a suffix added where its own is another.
 
@@ -187,24 +199,25 @@ def resize(pixels: Pixels, width: int, height: int, mode: str) -> Pixels:
     return _centre(_scaled(pixels, max(round(w * scale), width), max(round(h * scale), height)), width, height)
 
 
-def view(pixels: Pixels, how: str, size: int) -> Pixels:
-    """The square that a network sees.
+def view(pixels: Pixels, how: str, size: tuple[int, int]) -> Pixels:
+    """What a network sees of an image.
 
     Parameters
     ----------
     pixels : array of uint8, shape (h, w, 3)
         RGB.
     how : str
-        ``whole``: everything, resized. ``centre``: the central square after the shorter side was resized to
+        ``whole``: everything, resized. ``centre``: the centre after the image was resized, its shape kept, to fill
         400/224 of ``size``, so that 224 gives the usual Resize(400), CenterCrop(224).
-    size : int
-        Width and height of the square, in pixels.
+    size : (int, int)
+        Width and height of the outcome, in pixels.
     """
+    width, height = size
     if how == "whole":
-        return _scaled(pixels, size, size)
+        return _scaled(pixels, width, height)
     h, w = pixels.shape[:2]
-    scale = round(size * _CENTRE) / min(h, w)
-    return _centre(_scaled(pixels, round(w * scale), round(h * scale)), size, size)
+    scale = max(round(width * _CENTRE) / w, round(height * _CENTRE) / h)
+    return _centre(_scaled(pixels, round(w * scale), round(h * scale)), width, height)
 
 
 def _scaled(pixels: Pixels, width: int, height: int) -> Pixels:

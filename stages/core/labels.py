@@ -1,15 +1,18 @@
 """What a sheet says of each image: its id, its split and its labels, every row checked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.errors import raise_problems
+from stages.core.manifest import MISSING
 from stages.core.workbook import Cell, Sheet
 
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+# How sheets say that nobody knows, in lower case; pandas writes an empty cell or NaN, R writes NA, Excel #N/A.
+UNKNOWN = frozenset({"na", "nan", "n/a", "#n/a"})
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,10 @@ class Annotations:
     labels : list of str
         The labels there are, in the order of the columns of ``targets``.
     targets : array of int8, shape (n_rows, n_labels)
-        1 where the row has the label.
+        1 where the row has the label, 0 where it has not, -1 where its cell is missing. With one class an image, a row
+        has one 1, or is missing as a whole.
+    missing : array of bool, shape (n_rows, n_labels)
+        Where a cell is missing in the sheet, whatever was put in its place.
     problems : list of str
         A sentence for each cell that breaks a rule.
     """
@@ -34,6 +40,7 @@ class Annotations:
     splits: list[str] | None
     labels: list[str]
     targets: NDArray[np.int8]
+    missing: NDArray[np.bool_]
     problems: list[str]
 
 
@@ -46,6 +53,8 @@ def annotations(
     labels: str | Sequence[str],
     separator: str,
     known: Sequence[str] | None,
+    task: str,
+    negative: bool = False,
 ) -> Annotations:
     """Read the image, split and label columns of a sheet, and check every row.
 
@@ -58,11 +67,17 @@ def annotations(
     image, split : str
         Names of the columns with the image's id and its split; no split column is None.
     labels : str or sequence of str
-        One column of names, or 0/1 columns, one a label.
+        One column of names, or 0/1 columns, one a label. A cell NA, N/A or NaN is missing; so is an empty one, but for
+        several labels an image in a column of names, where it says that there is none.
     separator : str
-        What stands between two names.
+        What stands between two names. A cell that is one of ``known`` as a whole is not taken apart.
     known : sequence of str or None
         The labels there are; None takes those that occur, in sorted order.
+    task : str
+        ``multilabel``; or ``multiclass`` or ``binary``: exactly one label an image, of several or of two. A binary task
+        may have a single 0/1 column NAME, which gives the classes "not NAME" and "NAME".
+    negative : bool
+        Whether missing cells are read as 0; with exactly one label an image, such a row is a problem.
 
     Returns
     -------
@@ -98,12 +113,36 @@ def annotations(
             if cell not in SPLIT_NAMES
         ]
     if isinstance(labels, str):
-        named = [_names(row[at[labels]], separator) for row in sheet.rows]
+        named = [_names(row[at[labels]], separator, known, task) for row in sheet.rows]
         names, targets, found = _from_names(named, known)
     else:
         names = label_columns
         targets, found = _from_flags([[row[at[name]] for name in names] for row in sheet.rows], names)
-    return Annotations(image_ids, splits, names, targets, problems + found)
+    if task == "binary" and not isinstance(labels, str) and len(names) == 1:
+        names, targets = [f"not {names[0]}", names[0]], np.hstack([_opposite(targets), targets])
+    if task != "multilabel" and names:
+        targets, wrong = _one_each(targets, names, task)
+        found += wrong
+    missing = targets == MISSING
+    if negative and task != "multilabel":
+        found += [
+            f"row {i + 2}: there is no class, and data.missing is negative: each image has one. Fill the cell, or set "
+            "data.missing to mask."
+            for i in np.flatnonzero(missing.any(axis=1))
+        ]
+    targets = np.where(missing & negative, 0, targets).astype(np.int8)
+    return Annotations(image_ids, splits, names, targets, missing, problems + found)
+
+
+def only(rows: Annotations, kept: Sequence[int]) -> Annotations:
+    """Some of the rows, by their numbers from 0."""
+    return replace(
+        rows,
+        image_ids=[rows.image_ids[i] for i in kept],
+        splits=rows.splits and [rows.splits[i] for i in kept],
+        targets=rows.targets[list(kept)],
+        missing=rows.missing[list(kept)],
+    )
 
 
 def as_text(cell: Cell) -> str:
@@ -134,33 +173,39 @@ def _id_problems(image_ids: Sequence[str]) -> list[str]:
     return problems
 
 
-def _names(cell: Cell, separator: str) -> list[str]:
-    return [name for part in as_text(cell).split(separator) if (name := part.strip())]
+def _names(cell: Cell, separator: str, known: Sequence[str] | None, task: str) -> list[str] | None:
+    """The names in a cell; None where it is missing."""
+    text = as_text(cell)
+    if known is not None and text in known:
+        return [text]
+    names = [name for part in text.split(separator) if (name := part.strip())]
+    return None if text.lower() in UNKNOWN or (task != "multilabel" and not names) else names
 
 
 def _from_names(
-    rows: Sequence[Sequence[str]], known: Sequence[str] | None
+    rows: Sequence[Sequence[str] | None], known: Sequence[str] | None
 ) -> tuple[list[str], NDArray[np.int8], list[str]]:
-    names = list(known) if known is not None else sorted({name for row in rows for name in row})
+    names = list(known) if known is not None else sorted({name for row in rows for name in row or ()})
     column = {name: j for j, name in enumerate(names)}
     targets = np.zeros((len(rows), len(names)), dtype=np.int8)
     problems = []
     for i, row in enumerate(rows):
-        for name in row:
-            if name in column:
-                targets[i, column[name]] = 1
-            else:
-                problems.append(
-                    f"row {i + 2}: label '{name}' is none of {', '.join(names)}. Correct it, or add it to data.labels."
-                )
+        unknown = [name for name in row or () if name not in column]
+        if row is None or unknown:
+            targets[i] = MISSING
+        targets[i, [column[name] for name in row or () if name in column]] = 1
+        problems += [
+            f"row {i + 2}: label '{name}' is none of {', '.join(names)}. Correct it, or add it to data.labels."
+            for name in unknown
+        ]
     if not names:
         problems.append("no row has a label. Set data.columns.labels to the column with the labels.")
     return names, targets, problems
 
 
 def _from_flags(rows: Sequence[Sequence[Cell]], names: Sequence[str]) -> tuple[NDArray[np.int8], list[str]]:
-    values = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
-    targets = np.zeros((len(rows), len(names)), dtype=np.int8)
+    values = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1, "": MISSING, **dict.fromkeys(UNKNOWN, MISSING)}
+    targets = np.full((len(rows), len(names)), MISSING, dtype=np.int8)
     problems = []
     for i, row in enumerate(rows):
         for j, cell in enumerate(row):
@@ -168,5 +213,33 @@ def _from_flags(rows: Sequence[Sequence[Cell]], names: Sequence[str]) -> tuple[N
             if text in values:
                 targets[i, j] = values[text]
             else:
-                problems.append(f"row {i + 2}: label column '{names[j]}' holds '{text}'. It takes 0 or 1.")
+                problems.append(
+                    f"row {i + 2}: label column '{names[j]}' holds '{text}'. It takes 0, 1, or NA where nobody knows."
+                )
     return targets, problems
+
+
+def _opposite(targets: NDArray[np.int8]) -> NDArray[np.int8]:
+    return np.where(targets == MISSING, MISSING, 1 - targets).astype(np.int8)
+
+
+def _one_each(targets: NDArray[np.int8], names: Sequence[str], task: str) -> tuple[NDArray[np.int8], list[str]]:
+    """Rows with one class each, or missing as a whole, and a sentence for each that has none or several."""
+    ones = (targets == 1).sum(axis=1)
+    unknown = (ones == 0) & (targets == MISSING).any(axis=1)
+
+    def found(row: NDArray[np.int8]) -> str:
+        return " and ".join(name for name, value in zip(names, row, strict=True) if value == 1) or "no class"
+
+    problems = [
+        f"row {i + 2}: it says {found(targets[i])}, and data.task is {task}: exactly one an image. "
+        "Correct the row, or set data.task to multilabel."
+        for i in np.flatnonzero((ones != 1) & ~unknown)
+    ]
+    if len(names) < 2 or (task == "binary" and len(names) > 2):
+        wanted = "two" if task == "binary" else "two or more"
+        problems.append(
+            f"there are {len(names)} classes ({', '.join(names)}), and data.task is {task}, which takes {wanted}. "
+            "Correct data.task, data.labels or data.columns.labels."
+        )
+    return np.where(unknown[:, None], MISSING, targets == 1).astype(np.int8), problems

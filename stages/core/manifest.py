@@ -2,7 +2,9 @@
 
 Columns, in this order: ``image_id``, ``path`` (in the folder that the stage before wrote), ``split``, ``source_id``
 (of a copy; empty for an image of the user's), ``cluster`` (of a train image; empty otherwise), a 0/1 column
-``label:NAME`` for each label, and ``checksum`` (SHA-256 of the file at ``path``).
+``label:NAME`` for each label, and ``checksum`` (SHA-256 of the file at ``path``; of an image in an array, of its
+pixels). A label cell is empty where it is missing: nobody has said whether the image has the label. In memory that is
+``MISSING``, -1; so ``targets(table) == 1`` are the labels that images have, and a sum over targets counts nothing.
 """
 
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ from stages.core.outputs import write_table
 
 SPLITS = ("train", "val", "test")
 LABEL = "label:"
+MISSING = -1
 TEXT = ("image_id", "path", "split", "source_id", "checksum")
 
 
@@ -39,7 +42,7 @@ def build(
     labels : sequence of str
         Names of the labels, in the order of the columns of ``targets``.
     targets : array of int, shape (n_images, n_labels)
-        1 where the image has the label, 0 where it has not.
+        1 where the image has the label, 0 where it has not, -1 where that is missing.
     source_ids : sequence of str, optional
         For copies, the image each was made from.
     clusters : sequence of int, optional
@@ -76,7 +79,7 @@ def read(path: Path) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Text columns as str (empty, never missing), ``cluster`` as Int64, labels as int8.
+        Text columns as str (empty, never missing), ``cluster`` as Int64, labels as int8, a missing one as -1.
 
     Raises
     ------
@@ -91,13 +94,15 @@ def read(path: Path) -> pd.DataFrame:
     table = text.copy()
     table["cluster"] = pd.to_numeric(text["cluster"].where(text["cluster"] != "")).astype("Int64")
     for column in text.columns[text.columns.str.startswith(LABEL)]:
-        table[column] = text[column].map({"0": 0, "1": 1}).fillna(-1).astype("int8")
+        table[column] = text[column].map({"0": 0, "1": 1, "": MISSING}).fillna(2).astype("int8")
     return _checked(table, str(path))
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
     """Check a table and write it, complete or not at all."""
-    write_table(_checked(table, str(path)), path)
+    columns = [name for name in _checked(table, str(path)).columns if name.startswith(LABEL)]
+    cells = {name: table[name].astype("Int8").mask(table[name] == MISSING) for name in columns}
+    write_table(table.assign(**cells), path)
 
 
 def label_names(table: pd.DataFrame) -> list[str]:
@@ -106,8 +111,26 @@ def label_names(table: pd.DataFrame) -> list[str]:
 
 
 def targets(table: pd.DataFrame) -> NDArray[np.int8]:
-    """The 0/1 label matrix, shape (n_images, n_labels)."""
+    """The label matrix, int8, shape (n_images, n_labels): 1 has it, 0 has it not, -1 (`MISSING`) nobody knows."""
     return table[[name for name in table.columns if name.startswith(LABEL)]].to_numpy(dtype=np.int8)
+
+
+def with_targets(table: pd.DataFrame, split: str, targets: NDArray[np.integer]) -> pd.DataFrame:
+    """The table with other labels on the rows of one split.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        A manifest.
+    split : str
+        Which rows.
+    targets : array of int, shape (n_rows, n_labels)
+        Their labels, in the order of the rows.
+    """
+    changed = table.copy()
+    for i, name in enumerate(label_names(table)):
+        changed.loc[table["split"] == split, LABEL + name] = np.asarray(targets)[:, i].astype(np.int8)
+    return changed
 
 
 def of_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -128,8 +151,8 @@ def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
     problems += [f"split '{split}' is none of {', '.join(SPLITS)}. {again}" for split in unknown]
     if not label_names(table):
         problems.append(f"there is no label column. {again}")
-    elif not np.isin(targets(table), (0, 1)).all():
-        problems.append(f"a label cell is neither 0 nor 1. {again}")
+    elif not np.isin(targets(table), (0, 1, MISSING)).all():
+        problems.append(f"a label cell is neither 0 nor 1 nor empty. {again}")
     if (table["cluster"].notna() & (table["split"] != "train")).any():
         problems.append(f"a row outside train has a cluster. {again}")
     is_copy = table["source_id"] != ""

@@ -67,6 +67,12 @@ def write_json(content: Mapping[str, Any], path: Path) -> None:
         aside.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def write_text(text: str, path: Path) -> None:
+    """Write text in UTF-8."""
+    with file_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8", newline="\n")
+
+
 def write_array(array: NDArray[Any], path: Path) -> None:
     """Write an array as ``.npy``, without pickle."""
     with file_aside(path) as aside, aside.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Resize a folder of images."""
+"""Resize images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +9,14 @@ import cv2
 from stages.core import images
 from stages.core.errors import raise_problems
 from stages.core.parallel import for_each
+from stages.core.sources import Images
 
 
 def resize_all(
     paths: Sequence[str],
     checksums: Sequence[str],
     *,
-    source: Path,
+    source: Images,
     target: Path,
     width: int,
     height: int,
@@ -28,9 +29,11 @@ def resize_all(
     Parameters
     ----------
     paths, checksums : sequences of str
-        The images, relative to ``source``, and what the manifest says of them.
-    source, target : Path
-        Folders to read from and to write to.
+        The images' names in ``source``, and what the manifest says of them.
+    source : FolderImages or ArrayImages
+        The images.
+    target : Path
+        Folder to write to.
     width, height, mode : int, int, str
         As in `stages.core.images.resize`.
     format : str
@@ -46,7 +49,7 @@ def resize_all(
     Raises
     ------
     InputError
-        If a file is not as the manifest says, or two would be written under one name.
+        If an image is not as the manifest says, or two would be written under one name.
     """
     written = [images.file_name(path, format) for path in paths]
     source_of: dict[str, str] = {}
@@ -55,7 +58,7 @@ def resize_all(
         for path, name in zip(paths, written, strict=True)
         if source_of.setdefault(name, path) != path
     ]
-    raise_problems(problems, str(source))
+    raise_problems(problems, source.place)
     resize_one = _Resize(source, target, width, height, mode, format)
     jobs = list(zip(paths, checksums, written, strict=True))
     return written, for_each(resize_one, jobs, workers=workers, what="resize")
@@ -63,7 +66,7 @@ def resize_all(
 
 @dataclass(frozen=True)
 class _Resize:
-    source: Path
+    source: Images
     target: Path
     width: int
     height: int
@@ -74,5 +77,5 @@ class _Resize:
         """Resize one image and return the checksum of its file."""
         path, checksum, written = job
         cv2.setNumThreads(1)
-        pixels = images.resize(images.read(self.source / path, checksum), self.width, self.height, self.mode)
+        pixels = images.resize(self.source.read(path, checksum), self.width, self.height, self.mode)
         return images.write(pixels, self.target / written, self.format)

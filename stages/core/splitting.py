@@ -1,7 +1,8 @@
 """Splits that keep the share of every label, though one image carries several.
 
 Iterative stratification: K. Sechidis, G. Tsoumakas, I. Vlahavas, "On the stratification of multi-label data",
-ECML PKDD 2011, LNCS 6913, 145-158.
+ECML PKDD 2011, LNCS 6913, 145-158. Where no image carries several, each class gives its own share, as in
+scikit-learn's StratifiedShuffleSplit. A missing label (-1) counts as one that the image has not.
 """
 
 from collections.abc import Sequence
@@ -66,6 +67,8 @@ def complete_splits(
 def carve(targets: NDArray[np.integer], fraction: float, seed: int) -> NDArray[np.intp]:
     """Choose rows so that each label keeps its share in them, the rarest labels first.
 
+    Where no image has several labels, the share is exact to the image, and one image of each class stays behind.
+
     Parameters
     ----------
     targets : array of int, shape (n_images, n_labels)
@@ -84,9 +87,30 @@ def carve(targets: NDArray[np.integer], fraction: float, seed: int) -> NDArray[n
     size = min(max(round(rows * fraction), 1), rows - 1)
     # Images without any label are stratified as if that were a label of theirs; it also gives the splitter the second
     # column that it needs where there is one label only.
-    strata = np.column_stack([targets, targets.sum(axis=1) == 0]).astype(bool)
+    has = targets == 1
+    strata = np.column_stack([has, ~has.any(axis=1)])
+    if (strata.sum(axis=1) == 1).all():
+        chosen = _by_class(strata.argmax(axis=1), size, seed)
+        return np.sort(chosen) if len(chosen) else _by_chance(rows, size, seed)
     splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=size, random_state=seed)
     left, chosen = next(splitter.split(np.zeros((rows, 1)), strata))
-    if len(left) == 0 or len(chosen) == 0:  # The stratification meets the size only nearly; it matters in tiny data.
-        chosen = np.random.default_rng(seed).permutation(rows)[:size]
-    return np.sort(chosen)
+    # The stratification meets the size only nearly; it matters in tiny data.
+    return np.sort(chosen) if len(left) and len(chosen) else _by_chance(rows, size, seed)
+
+
+def _by_class(classes: NDArray[np.intp], size: int, seed: int) -> NDArray[np.intp]:
+    """Rows of each class in proportion, what is left over to the largest remainders; ties are drawn."""
+    rng = np.random.default_rng(seed)
+    counts = np.bincount(classes)
+    share = counts * size / len(classes)
+    # scikit-learn raises where a class has one image only; here one of each class, the only one too, stays behind.
+    room = np.maximum(counts - 1, 0)
+    take = np.minimum(np.floor(share).astype(np.intp), room)
+    ties = rng.permutation(len(counts))
+    for one in ties[np.argsort(-(share - take)[ties], kind="stable")]:
+        take[one] += int(take.sum() < size and take[one] < room[one])
+    return np.concatenate([rng.permutation(np.flatnonzero(classes == one))[:n] for one, n in enumerate(take)])
+
+
+def _by_chance(rows: int, size: int, seed: int) -> NDArray[np.intp]:
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:size])

@@ -6,6 +6,7 @@ import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 import xlsxwriter
@@ -111,6 +112,18 @@ def check_row_count(rows: int, format: str) -> None:
             f"the balanced sheet would have {rows:,} rows, and Excel holds {EXCEL_ROWS - 1:,} below the column names. "
             "Set split.format to csv, or lower augment.target."
         )
+
+
+def free_name(name: str, columns: Sequence[str]) -> str:
+    """The name, or with a number where the user's sheet has a column of that name.
+
+    Examples
+    --------
+    >>> free_name("split", ["id"]), free_name("split", ["id", "split"])
+    ('split', 'split_2')
+    """
+    names = chain([name], (f"{name}_{number}" for number in count(2)))
+    return next(free for free in names if free not in columns)
 
 
 def _csv_grid(path: Path) -> list[list[Cell]]:

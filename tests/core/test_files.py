@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from stages.core.errors import InputError
-from stages.core.files import check_files, match_files
+from stages.core.files import Matches, check_files, match_files, missing_problems, missing_table, rows_with_image
+from stages.core.sources import ArrayImages, FolderImages, open_images
 
 
 @pytest.fixture
@@ -43,83 +44,123 @@ def save_noise(path: Path) -> bytes:
 )
 def test_an_id_is_a_path_with_or_without_its_suffix(file: str, image_id: str, folder: Path) -> None:
     put(folder, file)
-    assert match_files([image_id], folder) == ([file], [], [])
+    assert match_files([image_id], FolderImages(folder)) == Matches([file], [], [], [])
 
 
 @pytest.mark.parametrize("image_id", ["../x", "../x.jpg", "sea/../../x.jpg", "b", "a.png", "A", "sea/a", "."])
 def test_a_row_without_a_file_in_the_folder_is_named(image_id: str, folder: Path) -> None:
     put(folder, "a.jpg", "../x.jpg", "sea/b.jpg")
-    paths, _, problems = match_files(["a", image_id], folder)
-    assert paths == ["a.jpg", ""]
-    assert problems == [f"row 3: image '{image_id}' is not in {folder}. Add the file or delete the row."]
+    source = FolderImages(folder)
+    matches = match_files(["a", image_id], source)
+    assert (matches.paths, matches.missing, matches.problems) == (["a.jpg", ""], [1], [])
+    assert missing_problems(matches, ["a", image_id], source) == [
+        f"row 3: image '{image_id}' is not in {folder}. Add the file or delete the row, or set data.missing_files to "
+        "drop."
+    ]
 
 
 def test_a_file_is_not_found_by_its_absolute_path(folder: Path) -> None:
     put(folder, "a.jpg")
-    assert match_files([str(folder / "a.jpg")], folder)[0] == [""]
+    assert match_files([str(folder / "a.jpg")], FolderImages(folder)).paths == [""]
 
 
 def test_an_id_with_two_files_needs_its_suffix(folder: Path) -> None:
     put(folder, "a.jpg", "a.png")
-    paths, _, problems = match_files(["a"], folder)
-    assert paths == [""]
-    assert problems == ["row 2: image 'a' may be a.jpg or a.png. Give its suffix in the sheet."]
+    matches = match_files(["a"], FolderImages(folder))
+    assert (matches.paths, matches.missing) == ([""], [])
+    assert matches.problems == ["row 2: image 'a' may be a.jpg or a.png. Give its suffix in the sheet."]
 
 
 def test_with_its_suffix_an_id_has_one_file(folder: Path) -> None:
     put(folder, "a.jpg", "a.png")
-    assert match_files(["a.png", "a.jpg"], folder) == (["a.png", "a.jpg"], [], [])
+    assert match_files(["a.png", "a.jpg"], FolderImages(folder)).paths == ["a.png", "a.jpg"]
 
 
 def test_a_file_of_that_very_name_comes_before_one_with_a_suffix_more(folder: Path) -> None:
     put(folder, "a.jpg", "a.jpg.png")
-    assert match_files(["a.jpg"], folder) == (["a.jpg"], ["a.jpg.png"], [])
+    assert match_files(["a.jpg"], FolderImages(folder)) == Matches(["a.jpg"], ["a.jpg.png"], [], [])
 
 
 def test_two_rows_for_one_file_are_named(folder: Path) -> None:
     put(folder, "a.jpg", "b.jpg")
-    _, _, problems = match_files(["a", "b", "a.jpg"], folder)
-    assert problems == ["row 4: image 'a.jpg' is a.jpg, the file of row 2. Delete a row."]
+    matches = match_files(["a", "b", "a.jpg"], FolderImages(folder))
+    assert matches.problems == ["row 4: image 'a.jpg' is a.jpg, that of row 2. Delete a row."]
 
 
 def test_an_id_that_stands_there_twice_is_a_matter_of_the_sheet(folder: Path) -> None:
     put(folder, "a.jpg")
-    assert match_files(["a", "a"], folder) == (["a.jpg", "a.jpg"], [], [])
+    assert match_files(["a", "a"], FolderImages(folder)) == Matches(["a.jpg", "a.jpg"], [], [], [])
 
 
 def test_an_empty_id_is_a_matter_of_the_sheet(folder: Path) -> None:
-    assert match_files([""], folder) == ([""], [], [])
+    assert match_files([""], FolderImages(folder)) == Matches([""], [], [], [])
 
 
 def test_image_files_that_no_row_names_are_listed(folder: Path) -> None:
     put(folder, "b.jpg", "a.jpg", "sea/c.png", "notes.txt", ".hidden.jpg")
-    assert match_files(["b"], folder) == (["b.jpg"], ["a.jpg", "sea/c.png"], [])
+    assert match_files(["b"], FolderImages(folder)) == Matches(["b.jpg"], ["a.jpg", "sea/c.png"], [], [])
 
 
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+def test_rows_without_an_image_are_listed_as_the_sheet_counts_them(folder: Path) -> None:
+    put(folder, "a.jpg")
+    matches = match_files(["b", "a", "c"], FolderImages(folder))
+    assert missing_table(matches, ["b", "a", "c"]).to_dict("list") == {
+        "row": [2, 4],
+        "image_id": ["b", "c"],
+        "reason": ["there is no such image", "there is no such image"],
+    }
+    assert rows_with_image(matches, FolderImages(folder)) == [1]
+
+
+def test_rows_that_would_all_be_dropped_are_an_error(folder: Path) -> None:
+    put(folder, "a.jpg")
     with pytest.raises(InputError) as error:
-        match_files(["a"], tmp_path / "images")
+        rows_with_image(match_files(["b", "c"], FolderImages(folder)), FolderImages(folder))
     assert str(error.value) == (
-        f"{tmp_path / 'images'}: there is no such folder. Set data.images in params.yaml to the images' folder."
+        f"none of the 2 rows has an image in {folder}, so that all would be dropped. Set data.images and "
+        "data.columns.image in params.yaml to your images."
     )
+
+
+def test_an_id_may_be_the_number_of_an_image_in_an_array(tmp_path: Path) -> None:
+    source = ArrayImages(tmp_path / "x.npy", 12, 1.0)
+    matches = match_files(["7", "0011", "0", "12", "-1", "1.5", "a"], source)
+    assert matches.paths == ["07", "11", "00", "", "", "", ""]
+    assert matches.missing == [3, 4, 5, 6]
+    assert matches.unlisted == ["01", "02", "03", "04", "05", "06", "08", "09", "10"]
+    assert missing_problems(matches, ["7", "0011", "0", "12", "-1", "1.5", "a"], source)[0] == (
+        f"row 5: image '12' is not in {tmp_path}/x.npy, whose images have the numbers 0 to 11. Correct the number or "
+        "delete the row, or set data.missing_files to drop."
+    )
+
+
+def test_two_spellings_of_a_number_are_two_rows_for_one_image(tmp_path: Path) -> None:
+    matches = match_files(["7", "07"], ArrayImages(tmp_path / "x.npy", 12, 1.0))
+    assert matches.problems == ["row 3: image '07' is 07, that of row 2. Delete a row."]
+
+
+def test_checksums_of_an_array_are_those_of_its_images(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.array([[[0]], [[1]], [[0]]], np.uint8))
+    checksums, problems = check_files(open_images(tmp_path / "x.npy"), ["0", "1", "2", ""], workers=1)
+    assert (checksums[0] == checksums[2], checksums[0] == checksums[1], checksums[3], problems) == (True, False, "", [])
 
 
 def test_checksums_are_sha_256_in_the_order_of_the_rows(folder: Path) -> None:
     contents = [save_noise(folder / "b.png"), save_noise(folder / "a.jpg")]
-    checksums, problems = check_files(folder, ["b.png", "a.jpg"], workers=1)
+    checksums, problems = check_files(FolderImages(folder), ["b.png", "a.jpg"], workers=1)
     assert checksums == [hashlib.sha256(content).hexdigest() for content in contents]
     assert problems == []
 
 
 def test_a_row_without_a_file_has_no_checksum_and_no_second_problem(folder: Path) -> None:
-    assert check_files(folder, [""], workers=1) == ([""], [])
+    assert check_files(FolderImages(folder), [""], workers=1) == ([""], [])
 
 
 @pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><html><body>Not found</body></html>", b"\xff\xd8\xff"])
 def test_a_file_that_is_no_image_is_named_with_its_row(content: bytes, folder: Path) -> None:
     save_noise(folder / "a.jpg")
     (folder / "b.jpg").write_bytes(content)
-    _, problems = check_files(folder, ["a.jpg", "b.jpg"], workers=1)
+    _, problems = check_files(FolderImages(folder), ["a.jpg", "b.jpg"], workers=1)
     assert problems == [
         f"row 3: {folder / 'b.jpg'} is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF). "
         "Replace the file or delete the row."
@@ -130,7 +171,7 @@ def test_a_file_that_is_no_image_is_named_with_its_row(content: bytes, folder: P
 def test_an_image_that_was_cut_in_half_is_named_with_its_row(suffix: str, folder: Path) -> None:
     content = save_noise(folder / f"a.{suffix}")
     (folder / f"a.{suffix}").write_bytes(content[: len(content) // 2])
-    _, (problem,) = check_files(folder, [f"a.{suffix}"], workers=1)
+    _, (problem,) = check_files(FolderImages(folder), [f"a.{suffix}"], workers=1)
     assert problem.startswith(f"row 2: {folder / f'a.{suffix}'} cannot be decoded: ")
     assert problem.endswith(". Replace the file or delete the row.")
 
@@ -138,12 +179,12 @@ def test_an_image_that_was_cut_in_half_is_named_with_its_row(suffix: str, folder
 def test_an_image_in_another_format_than_its_suffix_says_is_an_image(folder: Path) -> None:
     save_noise(folder / "a.png")
     (folder / "a.png").rename(folder / "a.jpg")
-    assert check_files(folder, ["a.jpg"], workers=1)[1] == []
+    assert check_files(FolderImages(folder), ["a.jpg"], workers=1)[1] == []
 
 
 def test_all_bad_files_are_named_together(folder: Path) -> None:
     put(folder, "a.jpg", "b.jpg")
-    _, problems = check_files(folder, ["b.jpg", "a.jpg"], workers=1)
+    _, problems = check_files(FolderImages(folder), ["b.jpg", "a.jpg"], workers=1)
     assert [problem.split(" is not")[0] for problem in problems] == [
         f"row 2: {folder / 'b.jpg'}",
         f"row 3: {folder / 'a.jpg'}",
@@ -151,7 +192,7 @@ def test_all_bad_files_are_named_together(folder: Path) -> None:
 
 
 def test_a_file_that_went_away_meanwhile_is_named(folder: Path) -> None:
-    _, problems = check_files(folder, ["a.jpg"], workers=1)
+    _, problems = check_files(FolderImages(folder), ["a.jpg"], workers=1)
     assert problems == [
         f"row 2: {folder / 'a.jpg'} cannot be read: No such file or directory. Replace the file or delete the row."
     ]

@@ -109,3 +109,28 @@ def test_label_table_has_count_and_irlbl_of_each_part(common_and_rare: NDArray[n
         "after_count": [2, 2],
         "after_irlbl": [1.0, 1.0],
     }
+
+
+def test_missing_labels_count_as_little_as_those_that_are_not_there() -> None:
+    known = np.array([[1, 1, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0]])
+    missing = np.array([[1, 1, -1], [1, -1, 0], [1, 0, 0], [1, -1, -1], [-1, -1, -1]])
+    assert irlbl(missing).tolist() == irlbl(known).tolist() == [1.0, 4.0, math.inf]
+    assert summary(missing) == summary(known)
+
+
+def test_label_table_counts_missing_cells_where_there_are_some() -> None:
+    parts = {"train": np.array([[1, -1], [0, -1]]), "test": np.array([[1, 1]])}
+    assert label_table(parts, ["sea", "desert"]).to_dict("list") == {
+        "label": ["sea", "desert"],
+        "train_count": [1, 0],
+        "train_irlbl": [1.0, math.inf],
+        "train_missing": [0, 2],
+        "test_count": [1, 1],
+        "test_irlbl": [1.0, 1.0],
+        "test_missing": [0, 0],
+    }
+
+
+@pytest.mark.parametrize("cell", [0, -1])
+def test_images_on_which_no_label_is_known_to_be_have_measures_of_0(cell: int) -> None:
+    assert summary(np.full((3, 2), cell)) == {"images": 3, "mean_ir": 0.0, "cvir": 0.0, "scumble": 0.0}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stages.core.errors import InputError
-from stages.core.labels import Annotations, annotations
+from stages.core.labels import Annotations, annotations, only
 from stages.core.workbook import Cell, Sheet
 
 NAMES = ["id", "split", "target"]
@@ -13,7 +13,7 @@ FLAGS = ["id", "split", "cat", "dog"]
 
 
 def read(columns: Sequence[str], *rows: Sequence[Cell], **changes: Any) -> Annotations:
-    named = {"image": "id", "split": "split", "labels": "target", "separator": ",", "known": None}
+    named = {"image": "id", "split": "split", "labels": "target", "separator": ",", "known": None, "task": "multilabel"}
     return annotations(Sheet(list(columns), [list(row) for row in rows]), where="labels.xlsx", **(named | changes))
 
 
@@ -77,11 +77,11 @@ def test_these_cells_are_zero(cell: Cell) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "shown"), [("", ""), (2, "2"), (2.0, "2"), (0.5, "0.5"), (-1, "-1"), ("yes", "yes"), ("x ", "x")]
+    ("cell", "shown"), [(2, "2"), (2.0, "2"), (0.5, "0.5"), (-1, "-1"), ("yes", "yes"), ("x ", "x")]
 )
 def test_any_other_cell_of_a_label_column_is_a_problem(cell: Cell, shown: str) -> None:
     rows = read(FLAGS, ["a", "train", 0, 1], ["b", "train", 1, cell], labels=["cat", "dog"])
-    assert rows.problems == [f"row 3: label column 'dog' holds '{shown}'. It takes 0 or 1."]
+    assert rows.problems == [f"row 3: label column 'dog' holds '{shown}'. It takes 0, 1, or NA where nobody knows."]
 
 
 def test_label_columns_are_the_labels_in_the_order_of_the_params() -> None:
@@ -172,5 +172,136 @@ def test_missing_columns_are_named_together_with_those_there_are() -> None:
 
 def test_the_sheet_is_left_as_it_was() -> None:
     sheet = Sheet(NAMES, [[12.0, " Train", "sea, sky"]])
-    annotations(sheet, where="x", image="id", split="split", labels="target", separator=",", known=None)
+    annotations(
+        sheet, where="x", image="id", split="split", labels="target", separator=",", known=None, task="multilabel"
+    )
     assert sheet == Sheet(["id", "split", "target"], [[12.0, " Train", "sea, sky"]])
+
+
+@pytest.mark.parametrize("cell", ["", " ", "NA", "na", "NaN", "nan", "N/A", "#N/A", float("nan")])
+def test_these_cells_of_a_label_column_are_missing(cell: Cell) -> None:
+    rows = read(FLAGS, ["a", "train", cell, 1], labels=["cat", "dog"])
+    assert (rows.targets.tolist(), rows.missing.tolist(), rows.problems) == ([[-1, 1]], [[True, False]], [])
+
+
+@pytest.mark.parametrize("cell", ["NA", " na ", "NaN", "N/A", float("nan")])
+def test_a_cell_of_names_that_is_na_leaves_all_labels_of_the_row_missing(cell: Cell) -> None:
+    rows = read(NAMES, ["a", "train", "sea,sky"], ["b", "train", cell])
+    assert (rows.labels, rows.targets.tolist(), rows.problems) == (["sea", "sky"], [[1, 1], [-1, -1]], [])
+
+
+def test_an_empty_cell_of_names_says_that_there_is_no_label() -> None:
+    rows = read(NAMES, ["a", "train", "sea"], ["b", "train", ""])
+    assert (rows.targets.tolist(), rows.missing.any()) == ([[1], [0]], False)
+
+
+def test_na_is_a_label_where_it_is_one_of_the_labels() -> None:
+    rows = read(NAMES, ["a", "train", "NA"], ["b", "train", "ZA,NA"], ["c", "train", "NaN"], known=["NA", "ZA"])
+    assert rows.targets.tolist() == [[1, 0], [1, 1], [-1, -1]]
+
+
+def test_na_among_other_names_is_a_name() -> None:
+    assert read(NAMES, ["a", "train", "ZA,NA"]).labels == ["NA", "ZA"]
+
+
+def test_a_cell_that_is_a_given_label_is_not_taken_apart() -> None:
+    rows = read(NAMES, ["a", "train", "cats, dogs"], ["b", "train", "dogs"], known=["cats, dogs", "dogs"])
+    assert (rows.targets.tolist(), rows.problems) == ([[1, 0], [0, 1]], [])
+
+
+def test_missing_cells_may_be_read_as_negative_and_are_still_known_to_be_missing() -> None:
+    rows = read(FLAGS, ["a", "train", "NA", 1], ["b", "test", 0, ""], labels=["cat", "dog"], negative=True)
+    assert (rows.targets.tolist(), rows.targets.dtype) == ([[0, 1], [0, 0]], np.int8)
+    assert (rows.missing.tolist(), rows.problems) == ([[True, False], [False, True]], [])
+
+
+def test_of_one_class_an_image_names_make_one_column_a_class() -> None:
+    rows = read(NAMES, ["a", "train", "cat"], ["b", "train", " dog "], ["c", "test", "emu"], task="multiclass")
+    assert rows.labels == ["cat", "dog", "emu"]
+    assert (rows.targets.tolist(), rows.problems) == ([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [])
+
+
+@pytest.mark.parametrize("cell", ["", " ", ",", "NA", "NaN"])
+def test_of_one_class_an_image_an_empty_cell_leaves_the_whole_row_missing(cell: str) -> None:
+    rows = read(NAMES, ["a", "train", "cat"], ["b", "train", cell], ["c", "train", "dog"], task="binary")
+    assert (rows.targets.tolist(), rows.problems) == ([[1, 0], [-1, -1], [0, 1]], [])
+
+
+def test_two_classes_on_one_image_are_named_with_the_row() -> None:
+    rows = read(NAMES, ["a", "train", "cat"], ["b", "train", "dog,cat"], ["c", "train", "dog,dog"], task="multiclass")
+    assert rows.problems == [
+        "row 3: it says cat and dog, and data.task is multiclass: exactly one an image. Correct the row, or set "
+        "data.task to multilabel."
+    ]
+
+
+def test_a_class_that_is_not_given_is_one_problem() -> None:
+    rows = read(NAMES, ["a", "train", "emu"], known=["cat", "dog"], task="multiclass")
+    assert rows.problems == ["row 2: label 'emu' is none of cat, dog. Correct it, or add it to data.labels."]
+
+
+@pytest.mark.parametrize(
+    ("cells", "target"),
+    [
+        ([1, 0], [1, 0]),
+        (["NA", 1], [0, 1]),  # the one that it is says what it is not
+        (["NA", 0], [-1, -1]),
+        (["", ""], [-1, -1]),
+    ],
+)
+def test_of_one_class_an_image_a_row_of_flags_is_known_or_missing_as_a_whole(
+    cells: list[Cell], target: list[int]
+) -> None:
+    rows = read(FLAGS, ["a", "train", *cells], labels=["cat", "dog"], task="multiclass")
+    assert (rows.targets.tolist(), rows.problems) == ([target], [])
+
+
+@pytest.mark.parametrize(("cells", "found"), [([1, 1], "cat and dog"), ([0, 0], "no class")])
+def test_of_one_class_an_image_other_rows_of_flags_are_problems(cells: list[Cell], found: str) -> None:
+    rows = read(FLAGS, ["a", "train", 1, 0], ["b", "train", *cells], labels=["cat", "dog"], task="binary")
+    assert rows.problems == [
+        f"row 3: it says {found}, and data.task is binary: exactly one an image. Correct the row, or set data.task to "
+        "multilabel."
+    ]
+
+
+def test_a_single_flag_column_is_a_class_and_its_opposite() -> None:
+    rows = read(
+        FLAGS, ["a", "train", 1, 0], ["b", "train", 0, 0], ["c", "test", "NA", 0], labels=["cat"], task="binary"
+    )
+    assert rows.labels == ["not cat", "cat"]
+    assert (rows.targets.tolist(), rows.problems) == ([[0, 1], [1, 0], [-1, -1]], [])
+
+
+def test_a_column_of_two_numbers_is_two_classes() -> None:
+    rows = read(NAMES, ["a", "train", 1.0], ["b", "train", 0.0], task="binary")
+    assert (rows.labels, rows.targets.tolist()) == (["0", "1"], [[0, 1], [1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("task", "known", "sentence"),
+    [
+        ("binary", ["a", "b", "c"], "there are 3 classes (a, b, c), and data.task is binary, which takes two. "),
+        ("binary", ["a"], "there are 1 classes (a), and data.task is binary, which takes two. "),
+        ("multiclass", ["a"], "there are 1 classes (a), and data.task is multiclass, which takes two or more. "),
+    ],
+)
+def test_the_number_of_classes_fits_the_task(task: str, known: list[str], sentence: str) -> None:
+    rows = read(NAMES, ["a", "train", "a"], known=known, task=task)
+    assert rows.problems == [f"{sentence}Correct data.task, data.labels or data.columns.labels."]
+
+
+def test_an_image_of_one_class_cannot_be_read_as_negative() -> None:
+    rows = read(NAMES, ["a", "train", "cat"], ["b", "train", ""], ["c", "train", "dog"], task="binary", negative=True)
+    assert rows.problems == [
+        "row 3: there is no class, and data.missing is negative: each image has one. Fill the cell, or set "
+        "data.missing to mask."
+    ]
+
+
+def test_some_rows_keep_all_that_belongs_to_them() -> None:
+    rows = only(
+        read(FLAGS, ["a", "train", 1, 0], ["b", "val", 0, 0], ["c", "test", "", 1], labels=["cat", "dog"]), [0, 2]
+    )
+    assert (rows.image_ids, rows.splits, rows.targets.tolist()) == (["a", "c"], ["train", "test"], [[1, 0], [-1, 1]])
+    assert rows.missing.tolist() == [[False, False], [True, False]]

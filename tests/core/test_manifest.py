@@ -154,9 +154,9 @@ def test_a_table_without_labels_is_refused(two_train_and_one_test: pd.DataFrame,
     assert problems_of(broken, tmp_path / "m.csv") == ["there is no label column"]
 
 
-def test_a_label_is_zero_or_one(two_train_and_one_test: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_label_is_zero_or_one_or_missing(two_train_and_one_test: pd.DataFrame, tmp_path: Path) -> None:
     broken = two_train_and_one_test.assign(**{"label:sky": np.array([0, 1, 2], np.int8)})
-    assert problems_of(broken, tmp_path / "m.csv") == ["a label cell is neither 0 nor 1"]
+    assert problems_of(broken, tmp_path / "m.csv") == ["a label cell is neither 0 nor 1 nor empty"]
 
 
 def test_only_train_rows_have_clusters(two_train_and_one_test: pd.DataFrame, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_all_broken_rules_are_reported_together(tmp_path: Path) -> None:
             "split": ["test", "train", "dev"],
             "source_id": ["", "", "z"],
             "cluster": pd.array([0, pd.NA, pd.NA], dtype="Int64"),
-            "label:sea": [0, 1, -1],
+            "label:sea": [0, 1, 2],
             "checksum": ["02", "01", "01"],
         }
     )
@@ -199,7 +199,7 @@ def test_all_broken_rules_are_reported_together(tmp_path: Path) -> None:
         "image_id 'a' stands there twice",
         "the rows are not sorted by image_id",
         "split 'dev' is none of train, val, test",
-        "a label cell is neither 0 nor 1",
+        "a label cell is neither 0 nor 1 nor empty",
         "a row outside train has a cluster",
         "a copy is not in train, or its source is not",
     ]
@@ -222,11 +222,11 @@ def test_missing_columns_are_named_together(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("cell", ["", "2", "-1", "yes", "0.5", "256", "257", "1e9"])
-def test_a_label_cell_of_a_file_is_zero_or_one(cell: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cell", ["2", "-1", "yes", "0.5", "256", "257", "1e9"])
+def test_a_label_cell_of_a_file_is_zero_or_one_or_empty(cell: str, tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_text(f"image_id,path,split,source_id,cluster,label:sea,checksum\na,a.jpg,train,,0,{cell},01\n")
-    with pytest.raises(InputError, match="a label cell is neither 0 nor 1"):
+    with pytest.raises(InputError, match="a label cell is neither 0 nor 1 nor empty"):
         manifest.read(path)
 
 
@@ -236,3 +236,25 @@ def test_a_cluster_cell_of_a_file_is_a_whole_number_or_empty(cell: str, tmp_path
     path.write_text(f"image_id,path,split,source_id,cluster,label:sea,checksum\na,a.jpg,train,,{cell},1,01\n")
     with pytest.raises(InputError, match="cluster"):
         manifest.read(path)
+
+
+def test_a_missing_label_is_an_empty_cell_and_minus_one(tmp_path: Path) -> None:
+    table = manifest.build(
+        ["a", "b"], ["a", "b"], ["train", "test"], ["sea", "sky"], np.array([[1, -1], [-1, 0]]), ["x", "y"]
+    )
+    manifest.write(table, tmp_path / "m.csv")
+    assert (tmp_path / "m.csv").read_text() == (
+        "image_id,path,split,source_id,cluster,label:sea,label:sky,checksum\na,a,train,,,1,,x\nb,b,test,,,,0,y\n"
+    )
+    again = manifest.read(tmp_path / "m.csv")
+    pd.testing.assert_frame_equal(again, table)
+    assert manifest.targets(again).tolist() == [[1, manifest.MISSING], [manifest.MISSING, 0]]
+
+
+def test_other_labels_are_put_on_the_rows_of_one_split(two_train_and_one_test: pd.DataFrame) -> None:
+    before = two_train_and_one_test.copy()
+    changed = manifest.with_targets(two_train_and_one_test, "train", np.array([[0, 0], [1, 1]], np.int8))
+    assert manifest.targets(changed).tolist() == [[0, 0], [1, 1], [1, 1]]
+    others = ["image_id", "path", "split", "source_id", "cluster", "checksum"]
+    pd.testing.assert_frame_equal(changed[others], before[others])
+    pd.testing.assert_frame_equal(two_train_and_one_test, before)

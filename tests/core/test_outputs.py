@@ -5,7 +5,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.core.outputs import file_aside, folder_aside, read_label_measures, write_array, write_json, write_table
+from stages.core.outputs import (
+    file_aside,
+    folder_aside,
+    read_label_measures,
+    write_array,
+    write_json,
+    write_table,
+    write_text,
+)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -127,3 +135,8 @@ def test_a_label_called_na_is_a_label_and_an_empty_measure_is_missing(tmp_path: 
     assert table["label"].tolist() == ["NA", "nan", "007"]
     assert table["f1"].tolist() == pytest.approx([0.5, math.nan, 1.0], nan_ok=True)
     assert table["rows"].tolist() == [3, 0, 12]
+
+
+def test_text_is_written_in_utf_8_with_its_own_line_ends(tmp_path: Path) -> None:
+    write_text("F₁ of Straße\n0.5\n", tmp_path / "report.txt")
+    assert (tmp_path / "report.txt").read_bytes() == "F₁ of Straße\n0.5\n".encode()

@@ -8,6 +8,7 @@ import pytest
 from stages.core import images
 from stages.core.errors import InputError
 from stages.core.resizing import resize_all
+from stages.core.sources import open_images
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def resize_to_8x10(
     return resize_all(
         paths,
         checksums,
-        source=source,
+        source=open_images(source),
         target=target,
         width=8,
         height=10,
@@ -97,3 +98,16 @@ def test_an_image_that_changed_since_the_manifest_is_named(workers: int, source:
     images.write(np.zeros((12, 16, 3), np.uint8), source / "130.png", "png")
     with pytest.raises(InputError, match=r"130\.png: the file has changed since the manifest was written"):
         resize_to_8x10(paths, checksums, source, target, "png", workers)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_images_of_an_array_are_written_under_their_numbers(workers: int, tmp_path: Path, target: Path) -> None:
+    np.save(tmp_path / "x.npy", np.repeat(np.arange(140, dtype=np.uint8), 12 * 16).reshape(140, 12, 16))
+    source = open_images(tmp_path / "x.npy")
+    checksums = [source.check(name)[0] for name in ("007", "139")]
+    written, sums = resize_to_8x10(["007", "139"], checksums, tmp_path / "x.npy", target, "png", workers)
+    assert written == ["007.png", "139.png"]
+    assert [images.read(target / name, checksum).max() for name, checksum in zip(written, sums, strict=True)] == [
+        7,
+        139,
+    ]

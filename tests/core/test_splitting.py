@@ -138,3 +138,36 @@ def test_the_splits_given_are_left_as_they_were() -> None:
     given = ["train"] * 8 + ["test"] * 2
     complete_splits(given, one_label_each(10), test=0.2, validation=0.25, seed=42)
     assert given == ["train"] * 8 + ["test"] * 2
+
+
+@pytest.mark.parametrize(
+    ("counts", "fraction", "chosen"),
+    [
+        ([50, 30, 20], 0.1, [5, 3, 2]),
+        ([960, 40], 0.15, [144, 6]),
+        ([40, 33, 27], 0.1, [4, 3, 3]),  # shares 4, 3.3 and 2.7: the one left over goes to the largest remainder
+        ([98, 1, 1], 0.2, [20, 0, 0]),
+        ([4, 1], 0.4, [2, 0]),
+        ([10, 2], 0.9, [9, 1]),  # one image of each class stays behind
+    ],
+)
+def test_classes_keep_their_share_to_the_image(counts: list[int], fraction: float, chosen: list[int]) -> None:
+    targets = one_label_each(*counts)
+    for seed in range(5):
+        assert targets[carve(targets, fraction, seed)].sum(axis=0).tolist() == chosen
+
+
+def test_any_of_equal_classes_may_give_the_image_left_over() -> None:
+    targets = one_label_each(5, 5)
+    assert {tuple(targets[carve(targets, 0.3, seed)].sum(axis=0).tolist()) for seed in range(20)} == {(2, 1), (1, 2)}
+
+
+def test_a_missing_label_counts_as_one_that_is_not_there(many_labels: Targets) -> None:
+    missing = np.where(many_labels == 1, 1, -np.random.default_rng(1).integers(0, 2, many_labels.shape)).astype(np.int8)
+    assert carve(missing, 0.2, seed=7).tolist() == carve(many_labels, 0.2, seed=7).tolist()
+
+
+def test_rows_whose_class_is_missing_keep_their_share() -> None:
+    targets = np.repeat(np.array([[1, 0], [0, 1], [-1, -1]], np.int8), [40, 40, 20], axis=0)
+    chosen = targets[carve(targets, 0.1, seed=42)]
+    assert ((chosen == 1).sum(axis=0).tolist(), int((chosen == -1).all(axis=1).sum())) == ([4, 4], 2)
