@@ -10,10 +10,13 @@ from collections.abc import Sequence
 
 from stages.core.charts import comparison_chart
 from stages.core.command import arguments, run
-from stages.core.evaluation import compare
+from stages.core.comparison import compare, compare_overall
 from stages.core.outputs import read_label_measures, write_json, write_table
 
 log = logging.getLogger("compare")
+
+LOGGED = ("macro_f1", "micro_f1", "balanced_accuracy", "minority_recall", "majority_recall")
+SAID = {"tuned": "at the tuned threshold", "argmax": "by the highest score"}
 
 
 def main(argv: Sequence[str] | None = None) -> str:
@@ -31,17 +34,21 @@ def main(argv: Sequence[str] | None = None) -> str:
         "balanced": read_label_measures(args.balanced_labels),
     }
 
-    table = compare(metrics, labels)
-    table["difference"] = table["balanced"] - table["original"]
-    overall = table[table["label"] == "all"].drop(columns="label")
+    table, overall = (
+        rows.assign(difference=rows["balanced"] - rows["original"])
+        for rows in (compare(metrics, labels), compare_overall(metrics))
+    )
+    headline = metrics["balanced"]["headline"]
 
     write_table(table, args.table)
-    write_json({row.pop("measure"): row for row in overall.to_dict("records")}, args.json)
-    comparison_chart(labels, "f1_tuned", "F1 of each label on the test images, tuned threshold", args.chart)
+    numbers = overall.astype(object).where(overall.notna(), None)
+    write_json({row.pop("measure"): row for row in numbers.to_dict("records")}, args.json)
+    comparison_chart(labels, f"f1_{headline}", f"F1 of each label on the test images, {SAID[headline]}", args.chart)
 
-    log.info("on the test images\n%s", overall.to_string(index=False, float_format="{:.3f}".format))
-    gain = float(overall.set_index("measure")["difference"]["macro_f1_tuned"])
-    return f"macro F1 at the tuned threshold changed by {gain:+.3f}"
+    logged = overall[overall["measure"].isin(["map", "macro_auc", *(f"{name}_{headline}" for name in LOGGED)])]
+    log.info("on the test images\n%s", logged.to_string(index=False, float_format="{:.3f}".format))
+    gain = float(overall.set_index("measure")["difference"][f"macro_f1_{headline}"])
+    return f"macro F1 {SAID[headline]} changed by {gain:+.3f}"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import pytest
 
 from tests.conftest import run_stage
 
+FILES = (("metrics", "json"), ("labels", "csv"))
+
 
 @pytest.fixture
 def compared(evaluated: Path, tmp_path: Path) -> Path:
@@ -42,3 +44,32 @@ def test_both_arms_stand_in_one_chart(compared: Path) -> None:
     assert chart.startswith("<?xml")
     assert "original, mean" in chart
     assert "balanced, mean" in chart
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    """Metrics and label measures of two arms on classes; no test image has the last one."""
+    for arm, score in (("original", 0.5), ("balanced", 0.75)):
+        metrics = {"headline": "argmax", "map": None, "threshold_argmax": {"macro_f1": score}}
+        (tmp_path / f"{arm}.json").write_text(json.dumps(metrics))
+        (tmp_path / f"{arm}.csv").write_text(f"label,train,auc,f1_argmax\nfig,9,0.5,{score}\nNA,3,,0.0\n")
+    return tmp_path
+
+
+def test_classes_are_compared_by_the_highest_score(classes: Path) -> None:
+    options = [f"--{arm}-{kind} {arm}.{end}" for arm in ("original", "balanced") for kind, end in FILES]
+    outs = "--table comparison.csv --json comparison.json --chart comparison.svg"
+    result = run_stage(classes, "compare", *" ".join([*options, outs]).split())
+    assert "compare: macro F1 by the highest score changed by +0.250" in result.stderr
+    assert "F1 of each label on the test images, by the highest score" in (classes / "comparison.svg").read_text()
+    content = json.loads((classes / "comparison.json").read_text())
+    assert content == {
+        "map": {"original": None, "balanced": None, "difference": None},
+        "macro_f1_argmax": {"original": 0.5, "balanced": 0.75, "difference": 0.25},
+    }
+    table = pd.read_csv(classes / "comparison.csv", keep_default_na=False)
+    assert table[table["label"] == "NA"].to_numpy().tolist() == [
+        ["NA", "train", "3.0", "3.0", "0.0"],
+        ["NA", "auc", "", "", ""],
+        ["NA", "f1_argmax", "0.0", "0.0", "0.0"],
+    ]

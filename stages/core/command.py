@@ -11,7 +11,7 @@ from pathlib import Path
 from stages.core.errors import InputError
 
 
-def arguments(doc: str | None, argv: Sequence[str] | None, *paths: str) -> argparse.Namespace:
+def arguments(doc: str | None, argv: Sequence[str] | None, *paths: str, params: bool = True) -> argparse.Namespace:
     """Parse a stage's options: one required path for each name, and the params file.
 
     Parameters
@@ -22,6 +22,8 @@ def arguments(doc: str | None, argv: Sequence[str] | None, *paths: str) -> argpa
         The options, without the program's name; None takes the process's own.
     *paths : str
         Names of the path options, in the order in which ``--help`` lists them.
+    params : bool
+        Whether there is a params file, ``params.yaml`` unless the options say otherwise.
 
     Returns
     -------
@@ -31,7 +33,8 @@ def arguments(doc: str | None, argv: Sequence[str] | None, *paths: str) -> argpa
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in paths:
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="PATH")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="PATH")
+    if params:
+        parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="PATH")
     return parser.parse_args(argv)
 
 

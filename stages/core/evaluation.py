@@ -1,118 +1,169 @@
-"""How well scores agree with labels: F1, precision, recall, average precision, and a threshold tuned on validation."""
+"""How well scores agree with labels, by scikit-learn's measures.
 
-from collections.abc import Mapping, Sequence
+Arrays are as in `stages.core.rates`; a cell that is not known takes no part. A measure of nothing is None, or not a
+number in an array or a table.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    hamming_loss,
+    jaccard_score,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
-THRESHOLDS = np.arange(1, 100) / 100
+from stages.core.decisions import commonest, rarest
+from stages.core.rates import BY_LABEL, Given, Scores, Targets, comparable, rates
+
+Measures = dict[str, float | None]
+
+AVERAGES = ("micro", "macro", "weighted", "samples")
+OVERALL = (
+    *(f"{average}_{rate}" for average in AVERAGES for rate in ("f1", "precision", "recall")),
+    *("macro_jaccard", "samples_jaccard", "hamming_loss", "accuracy", "exact_match", "balanced_accuracy", "g_mean"),
+    *("sensitivity", "specificity", "minority_recall", "majority_recall"),
+)
+# Of the validation rows, so that a choice between recipes needs no look at the test rows.
+ON_VALIDATION = ("micro_f1", "macro_f1", "balanced_accuracy", "minority_recall", "majority_recall")
 
 
 @dataclass(frozen=True)
-class Rates:
-    """Precision, recall and F1 of one or more counts of true positives, false positives and false negatives.
+class Roles:
+    """What the labels are to each other.
 
-    Each is 0 where its denominator is: for a label that is never given, or never there.
+    Attributes
+    ----------
+    task : str
+        ``multilabel``, ``multiclass`` or ``binary``.
+    labels : list of str
+        In the order of the columns.
+    positive : str or None
+        The positive one of two classes.
+    rarest, commonest : str
+        Among the user's own train images.
     """
 
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-    f1: NDArray[np.float64]
+    task: str
+    labels: list[str]
+    positive: str | None
+    rarest: str
+    commonest: str
+
+    @classmethod
+    def of(cls, task: str, labels: Sequence[str], positive: str | None, train: Targets) -> Self:
+        """The roles by the targets of the user's own train images."""
+        counts = (train == 1).sum(axis=0)
+        return cls(task, list(labels), positive, rarest(labels, counts), commonest(labels, counts))
 
 
-def rates(targets: NDArray[np.integer], given: NDArray[np.bool_], *, micro: bool = False) -> Rates:
-    """Rates of each label, or of all cells together.
-
-    Parameters
-    ----------
-    targets : array of int, shape (n_images, n_labels)
-        1 where the image has the label.
-    given : array of bool, shape (n_images, n_labels)
-        Where the classifier gives it.
-    micro : bool
-        Count over all labels together; the rates then have one element.
-
-    Examples
-    --------
-    >>> rates(np.array([[1], [1], [0]]), np.array([[True], [False], [False]])).f1
-    array([0.66666667])
-    """
-    present = targets.astype(bool)
-    axis = None if micro else 0
-    both = np.atleast_1d((present & given).sum(axis=axis))
-    there, said = np.atleast_1d(present.sum(axis=axis)), np.atleast_1d(given.sum(axis=axis))
-    return Rates(both / np.maximum(said, 1), both / np.maximum(there, 1), 2 * both / np.maximum(there + said, 1))
-
-
-def tuned_threshold(targets: NDArray[np.integer], scores: NDArray[np.floating]) -> float:
-    """The threshold, in steps of 0.01, with the best macro F1; among equals the one nearest to 0.5.
-
-    Parameters
-    ----------
-    targets : array of int, shape (n_images, n_labels)
-        1 where the image has the label.
-    scores : array of float in [0, 1], shape (n_images, n_labels)
-        What the network gives.
-    """
-    macro = [rates(targets, scores >= threshold).f1.mean() for threshold in THRESHOLDS]
-    return float(max(zip(macro, -np.abs(THRESHOLDS - 0.5), THRESHOLDS, strict=True))[2])
-
-
-def average_precisions(targets: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Average precision of each label, not a number for a label that no image has; mAP is its mean over the rest."""
-    return np.array(
-        [
-            average_precision_score(targets[:, j], scores[:, j]) if targets[:, j].any() else np.nan
-            for j in range(targets.shape[1])
-        ]
-    )
-
-
-def measures(
-    targets: NDArray[np.integer], scores: NDArray[np.floating], thresholds: Mapping[str, float]
-) -> dict[str, float | dict[str, float]]:
-    """Measures over all labels, for a metrics file.
-
-    Parameters
-    ----------
-    targets, scores : arrays, shape (n_images, n_labels)
-        As in `tuned_threshold`.
-    thresholds : mapping of str to float
-        A label counts as given from this score on; by the name under which its measures stand. One is ``tuned``.
+def overall(targets: Targets, given: Given, roles: Roles) -> Measures:
+    """Measures of one decision over all labels.
 
     Returns
     -------
     dict
-        ``map``, ``tuned_threshold``, and for each threshold F1, precision and recall, micro and macro. A label that is
-        never given, or never there, has F1 0.
+        The names of `OVERALL`: F1, precision and recall over all cells (micro), as means over labels (macro; weighted
+        by their images) and over images (samples); Jaccard index, macro and samples; Hamming loss; exact match, of the
+        images of which all is known. Sensitivity and specificity are those of the positive class, or means over labels.
+        Accuracy is the mean over labels, or the fraction of images in the right class; balanced accuracy and G-mean are
+        means over labels, or the arithmetic and the geometric mean of the classes' recalls.
     """
-    result: dict[str, float | dict[str, float]] = {
-        "map": float(np.nanmean(average_precisions(targets, scores))),
-        "tuned_threshold": thresholds["tuned"],
+    known = targets >= 0
+    some = known.any(axis=1)
+    measures: Measures = dict.fromkeys(OVERALL)
+    if not some.any():
+        return measures
+    there, said, labels = comparable(targets[some], given[some])
+    for average in AVERAGES:
+        how = {"labels": labels, "average": average, "zero_division": 0}
+        found = precision_recall_fscore_support(there, said, **how)
+        measures |= dict(zip((f"{average}_precision", f"{average}_recall", f"{average}_f1"), found[:3], strict=True))
+        if f"{average}_jaccard" in OVERALL:
+            measures[f"{average}_jaccard"] = jaccard_score(there, said, **how)
+    measures["hamming_loss"] = hamming_loss(targets[known] == 1, given[known])
+    whole = known[some].all(axis=1)
+    measures["exact_match"] = accuracy_score(there[whole], said[whole]) if whole.any() else None
+
+    of = rates(targets, given)
+    if roles.task == "multilabel":
+        by_label = {name: _mean(getattr(of, name)) for name in ("accuracy", "balanced_accuracy", "g_mean")}
+    else:
+        recalls = of.sensitivity[~np.isnan(of.sensitivity)]
+        g_mean = float(np.prod(recalls)) ** (1 / len(recalls)) if len(recalls) else None
+        by_label = {"accuracy": measures["exact_match"], "balanced_accuracy": _mean(recalls), "g_mean": g_mean}
+    of_interest = [roles.positive] if roles.positive is not None else roles.labels
+    for name, rate, whose in (
+        ("sensitivity", of.sensitivity, of_interest),
+        ("specificity", of.specificity, of_interest),
+        ("minority_recall", of.sensitivity, [roles.rarest]),
+        ("majority_recall", of.sensitivity, [roles.commonest]),
+    ):
+        by_label[name] = _mean(rate[[roles.labels.index(label) for label in whose]])
+    measures |= by_label
+    return {name: None if value is None else float(value) for name, value in measures.items()}
+
+
+def aucs(targets: Targets, scores: Scores) -> NDArray[np.float64]:
+    """Area under the ROC curve of each label; not a number for one that all images have, or none."""
+    return _by_label(roc_auc_score, targets, scores, needs={0, 1})
+
+
+def average_precisions(targets: Targets, scores: Scores) -> NDArray[np.float64]:
+    """Average precision of each label, not a number for a label that no image has; mAP is its mean over the rest."""
+    return _by_label(average_precision_score, targets, scores, needs={1})
+
+
+def measures(
+    targets: Targets, scores: Scores, given: Mapping[str, Given], roles: Roles
+) -> dict[str, float | Measures | None]:
+    """Measures over all labels, for a metrics file.
+
+    Parameters
+    ----------
+    targets, scores : arrays
+        As in `stages.core.rates`.
+    given : mapping of str to array
+        Of each decision, by its name.
+    roles : Roles
+        What the labels are to each other.
+
+    Returns
+    -------
+    dict
+        ``map``, the mean average precision, ``macro_auc``, and for each decision as ``threshold_NAME`` what `overall`
+        returns.
+    """
+    return {
+        "map": _mean(average_precisions(targets, scores)),
+        "macro_auc": _mean(aucs(targets, scores)),
+        **{f"threshold_{name}": overall(targets, of, roles) for name, of in given.items()},
     }
-    for name, threshold in thresholds.items():
-        row: dict[str, float] = {}
-        for average in ("micro", "macro"):
-            of = rates(targets, scores >= threshold, micro=average == "micro")
-            row |= {
-                f"{average}_f1": float(of.f1.mean()),
-                f"{average}_precision": float(of.precision.mean()),
-                f"{average}_recall": float(of.recall.mean()),
-            }
-        result[f"threshold_{name}"] = row
-    return result
+
+
+def on_validation(
+    targets: Targets, scores: Scores, given: Mapping[str, Given], roles: Roles
+) -> dict[str, float | Measures | None]:
+    """Of `measures` those that a choice between recipes needs: of the decisions, `ON_VALIDATION` alone."""
+    return {
+        name: {key: found[key] for key in ON_VALIDATION} if isinstance(found, dict) else found
+        for name, found in measures(targets, scores, given, roles).items()
+    }
 
 
 def label_measures(
     labels: Sequence[str],
     train_counts: NDArray[np.integer],
-    targets: NDArray[np.integer],
-    scores: NDArray[np.floating],
-    thresholds: Mapping[str, float],
+    targets: Targets,
+    scores: Scores,
+    given: Mapping[str, Given],
 ) -> pd.DataFrame:
     """Measures of each label.
 
@@ -122,57 +173,39 @@ def label_measures(
         Their names.
     train_counts : array of int, shape (n_labels,)
         Train images with the label, copies among them.
-    targets, scores, thresholds
+    targets, scores, given
         As in `measures`.
 
     Returns
     -------
     pandas.DataFrame
-        A row a label: ``label``, ``train``, ``test`` (images), ``average_precision``, and for each threshold
-        ``precision_NAME``, ``recall_NAME`` and ``f1_NAME``.
+        A row a label: ``label``, ``train``, ``test`` (images), ``average_precision``, ``auc``, and for each decision
+        ``precision_NAME``, ``recall_NAME`` and so on: every rate and count of `Rates`.
     """
     table = pd.DataFrame(
         {
             "label": list(labels),
             "train": train_counts,
-            "test": targets.sum(axis=0, dtype=np.int64),
+            "test": (targets == 1).sum(axis=0),
             "average_precision": average_precisions(targets, scores),
+            "auc": aucs(targets, scores),
         }
     )
-    for name, threshold in thresholds.items():
-        of = rates(targets, scores >= threshold)
-        table[f"precision_{name}"], table[f"recall_{name}"], table[f"f1_{name}"] = of.precision, of.recall, of.f1
+    for name, decided in given.items():
+        of = rates(targets, decided)
+        table = table.assign(**{f"{rate}_{name}": getattr(of, rate) for rate in BY_LABEL})
     return table
 
 
-def compare(metrics: Mapping[str, Mapping[str, Any]], label_tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Put the measures of several arms side by side.
+def _by_label(
+    measure: Callable[[Targets, Scores], float], targets: Targets, scores: Scores, needs: set[int]
+) -> NDArray[np.float64]:
+    """A measure of each label's known cells; not a number where they lack one of the needed values."""
+    columns = [(column[column >= 0], of[column >= 0]) for column, of in zip(targets.T, scores.T, strict=True)]
+    return np.array([measure(*column) if needs <= set(column[0].tolist()) else np.nan for column in columns])
 
-    Parameters
-    ----------
-    metrics : mapping of str to mapping
-        For each arm what `measures` returned.
-    label_tables : mapping of str to pandas.DataFrame
-        For each arm what `label_measures` returned.
 
-    Returns
-    -------
-    pandas.DataFrame
-        A row a measure: ``label`` (``all`` first, then each), ``measure``, and a column an arm.
-    """
-    columns = {}
-    for arm in metrics:
-        overall = {
-            ("all", name if name == key else f"{name}_{key.removeprefix('threshold_')}"): value
-            for key, entry in metrics[arm].items()
-            for name, value in (entry.items() if isinstance(entry, Mapping) else [(key, entry)])
-        }
-        single = {
-            (row["label"], measure): row[measure]
-            for row in label_tables[arm].to_dict("records")
-            for measure in label_tables[arm].columns.drop("label")
-        }
-        columns[arm] = pd.Series({**overall, **single})
-    table = pd.DataFrame(columns)
-    table.index.names = ["label", "measure"]
-    return table.reset_index()
+def _mean(values: NDArray[np.float64]) -> float | None:
+    """The mean of those that are numbers; None if none is."""
+    numbers = values[~np.isnan(values)]
+    return float(numbers.mean()) if len(numbers) else None

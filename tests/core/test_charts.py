@@ -4,8 +4,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
-from stages.core.charts import comparison_chart
+from stages.core.charts import comparison_chart, confusion_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -86,3 +87,61 @@ def test_chart_of_many_labels_is_wider(tmp_path: Path) -> None:
 def test_folder_of_the_chart_is_made(two_arms: dict[str, pd.DataFrame], tmp_path: Path) -> None:
     comparison_chart(two_arms, "f1", "F1", tmp_path / "results" / "chart.svg")
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["chart.svg"]
+
+
+@pytest.fixture
+def counts() -> dict[str, NDArray[np.int64]]:
+    """Of three classes by the highest score, and of each at a threshold."""
+    classes = np.array([[31, 2, 3], [4, 25, 6], [7, 8, 19]])
+    return {"argmax": classes, "0.5": np.array([[[71, 9], [10, 11]], [[62, 12], [13, 14]], [[53, 15], [16, 17]]])}
+
+
+def test_confusion_chart_has_the_same_bytes_for_the_same_counts(
+    counts: dict[str, NDArray[np.int64]], tmp_path: Path
+) -> None:
+    for name in ("one.svg", "two.svg"):
+        confusion_chart(["fig", "kiwi", "pear"], counts, "Counts", tmp_path / name)
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+
+
+def test_confusion_chart_shows_every_count_once(counts: dict[str, NDArray[np.int64]], tmp_path: Path) -> None:
+    confusion_chart(["fig", "kiwi", "pear"], counts, "Counts", tmp_path / "chart.svg")
+    shown = [int(text) for text in texts(tmp_path / "chart.svg") if text.isdecimal()]
+    assert sorted(shown) == sorted([*counts["argmax"].ravel().tolist(), *counts["0.5"].ravel().tolist()])
+
+
+def test_confusion_chart_names_its_decisions_and_labels(counts: dict[str, NDArray[np.int64]], tmp_path: Path) -> None:
+    confusion_chart(["fig", "kiwi", "pear"], counts, "Counts", tmp_path / "chart.svg")
+    said = [text for text in texts(tmp_path / "chart.svg") if not text.isdecimal()]
+    assert said == [
+        "Counts",
+        "argmax: rows actual, columns predicted",
+        *("fig", "fig", "kiwi", "kiwi", "pear", "pear"),
+        "of each label: without and with it, not given and given it",
+        "0.5",
+        *("fig", "kiwi", "pear"),
+    ]
+
+
+@pytest.mark.parametrize("label", ["<b>sea</b>", "sea & sun", '"sea"', "$5", r"$\\frac{$", "_sea", "Straße 7"])
+def test_confusion_chart_has_a_label_as_it_is_written(label: str, tmp_path: Path) -> None:
+    matrices = {"tuned": np.array([[[5, 1], [2, 3]]]), "argmax": np.array([[4]])}
+    confusion_chart([label], matrices, "Counts", tmp_path / "chart.svg")
+    assert texts(tmp_path / "chart.svg").count(label) == 3
+
+
+def test_confusion_chart_of_many_labels_is_higher_and_not_wider(tmp_path: Path) -> None:
+    sizes = {}
+    for n_labels in (2, 30):
+        matrices = {"tuned": np.tile([[5, 1], [2, 3]], (n_labels, 1, 1))}
+        confusion_chart(["label"] * n_labels, matrices, "Counts", tmp_path / "chart.svg")
+        root = ElementTree.parse(tmp_path / "chart.svg").getroot()
+        sizes[n_labels] = [float(root.attrib[side].removesuffix("pt")) for side in ("width", "height")]
+    # 0.6 inches of 72 points a label.
+    assert sizes[30][0] == sizes[2][0]
+    assert sizes[30][1] - sizes[2][1] == pytest.approx(28 * 0.6 * 72)
+
+
+def test_row_without_any_image_is_drawn_too(tmp_path: Path) -> None:
+    confusion_chart(["sea", "sun"], {"argmax": np.array([[0, 0], [2, 3]])}, "Counts", tmp_path / "chart.svg")
+    assert texts(tmp_path / "chart.svg")[-4:] == ["0", "0", "2", "3"]

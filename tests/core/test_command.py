@@ -37,6 +37,10 @@ def test_params_are_params_yaml_unless_said_otherwise() -> None:
     assert arguments("Doc.", ["--out", "a.csv"], "out").params == Path("params.yaml")
 
 
+def test_a_command_may_have_no_params_file() -> None:
+    assert vars(arguments("Doc.", ["--out", "a.csv"], "out", params=False)) == {"out": Path("a.csv")}
+
+
 def test_a_missing_option_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         arguments("Doc.", ["--sheet", "labels.xlsx"], "sheet", "out")

@@ -1,0 +1,48 @@
+"""Label new images by a trained network; a command, no stage of the pipeline.
+
+Reads   a model's folder, such as results/balanced/model; a folder of images, or a .npy array of them
+Writes  a table with a row an image, .xlsx or .csv; beside an .xlsx the same as .csv
+"""
+
+import logging
+from collections.abc import Sequence
+
+from stages.core import decisions
+from stages.core.backbones import chosen_device
+from stages.core.classifiers import load
+from stages.core.command import arguments, device_name, run, worker_count
+from stages.core.errors import InputError
+from stages.core.images import SUFFIXES
+from stages.core.prediction import columns, predict, rows, table_files
+from stages.core.sources import open_images
+from stages.core.workbook import write_sheet
+
+log = logging.getLogger("predict")
+
+
+def main(argv: Sequence[str] | None = None) -> str:
+    """Run the command."""
+    args = arguments(__doc__, argv, "model", "images", "out", params=False)
+    table_files(args.out, 0)  # A wrong name is told before the work.
+    classifier, decided = load(args.model), decisions.read(args.model)
+    source = open_images(args.images)
+    names = source.names()
+    if not names:
+        raise InputError(f"{args.images}: no image in it ({', '.join(sorted(SUFFIXES))}). Give the images' folder.")
+    device = chosen_device(device_name())
+
+    scores, problems = predict(classifier, source, names, device=device, workers=worker_count())
+
+    files = table_files(args.out, len(names))
+    for file in files:
+        cells = rows(names, scores, problems, decided)
+        write_sheet(columns(decided.labels), cells, file, file.suffix.removeprefix("."))
+    if args.out not in files:
+        log.warning("%d rows are more than Excel holds: there is only %s", len(names), files[0])
+    log.info("labels: %s", decided.described(decisions.IN_USE[decided.task]))
+    unreadable = sum(map(bool, problems))
+    return f"{len(names)} images, {unreadable} of them unreadable, see {' and '.join(map(str, files))}, on {device}"
+
+
+if __name__ == "__main__":
+    run(main)
