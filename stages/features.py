@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     device = chosen_device(device_name())
 
     torch.manual_seed(params.seed)
-    network = Backbone(params.model, params.layer)
+    network = Backbone(params.model, params.layer, (SIZE, SIZE))
     load_weights(network, params.weights)
     if params.weights == "random":
         log.warning("weights are random: such features see colour and texture only, not what an image shows")
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         [args.resized / path for path in train["path"]],
         train["checksum"].tolist(),
         view=params.view,
-        size=SIZE,
+        size=(SIZE, SIZE),
         device=device,
         workers=worker_count(),
     )

@@ -1,8 +1,8 @@
 """Train a network on one arm: the original train rows, or the balanced ones.
 
 Reads   the arm's table, the images it names
-Writes  results/<arm>/model/, results/<arm>/history.csv (plots)
-Params  train
+Writes  results/<arm>/model/ (weights, design, and thresholds tuned on validation), results/<arm>/history.csv (plots)
+Params  train, data.task, resize
 """
 
 from collections.abc import Sequence
@@ -10,57 +10,81 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
-from stages.core import manifest
+from stages.core import decisions, manifest
 from stages.core.backbones import Backbone, chosen_device, load_weights
 from stages.core.classifiers import Classifier, Design, save
 from stages.core.command import arguments, device_name, run, worker_count
-from stages.core.examples import examples
-from stages.core.losses import build_loss
+from stages.core.examples import examples, validation_scores
+from stages.core.imbalance import image_weights
+from stages.core.losses import build_loss, plain_loss, scores_by
+from stages.core.on_the_fly import Transformed
+from stages.core.optimisation import Optimisation
 from stages.core.outputs import write_table
 from stages.core.params import load_params
-from stages.core.training import fit
+from stages.core.sampling import Seeded, order_of
+from stages.core.training import Objective, best_epoch, fit
 
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = arguments(__doc__, argv, "table", "resized", "copies", "model", "history")
-    params = load_params(args.params).train
-    device = chosen_device(device_name())
-    torch.set_num_threads(params.threads)
-    torch.manual_seed(params.seed)
+    params = load_params(args.params)
+    train, device = params.train, chosen_device(device_name())
+    torch.set_num_threads(train.threads)
+    torch.manual_seed(train.seed)
 
     table = manifest.read(args.table)
-    design = Design(params.model, params.layer, manifest.label_names(table), params.view, params.size)
+    rows = {split: manifest.of_split(table, split) for split in ("train", "val")}
+    targets, labels = manifest.targets(rows["train"]), manifest.label_names(table)
+    scores = scores_by(train.loss)
+    size = train.width_and_height
+    design = Design(
+        train.model, train.layer, train.activation, train.pooling, train.channels, labels, params.data.task, scores,
+        train.view, size, params.resize.model_dump(),
+    )  # fmt: skip
     classifier = Classifier(design)
     if isinstance(classifier.body, Backbone):
-        load_weights(classifier.body, params.weights)
-    train, val = (
-        examples(
-            classifier, manifest.of_split(table, split), resized=args.resized, copies=args.copies,
-            frozen=params.freeze, device=device, workers=worker_count(),
+        load_weights(classifier.body, train.weights)
+    seen = {
+        split: examples(
+            classifier, rows[split], resized=args.resized, copies=args.copies,
+            frozen=train.freeze, device=device, workers=worker_count(),
         )
-        for split in ("train", "val")
-    )  # fmt: skip
+        for split in rows
+    }  # fmt: skip
+    order = order_of(len(targets), train.seed, image_weights(targets) if train.sampler == "weighted" else None)
     history = fit(
-        classifier.head if params.freeze else classifier,
-        build_loss(params.loss, manifest.targets(manifest.of_split(table, "train"))),
-        train,
-        val,
-        epochs=params.epochs,
-        patience=params.patience,
-        batch_size=params.batch_size,
-        learning_rate=params.learning_rate,
-        seed=params.seed,
+        classifier.head if train.freeze else classifier,
+        Objective(build_loss(train.loss, targets), plain_loss(scores, len(labels)), scores, train.monitor),
+        Transformed(seen["train"], train.transforms, size) if train.transforms else seen["train"],
+        seen["val"],
+        order=Seeded(order, train.seed) if train.transforms else order,
+        optimisation=Optimisation(
+            train.optimizer, train.learning_rate, train.weight_decay, train.schedule, train.epochs
+        ),
+        epochs=train.epochs,
+        patience=train.patience,
+        batch_size=train.batch_size,
         device=device,
-        workers=0 if params.freeze else worker_count(),  # Frozen features lie in memory; there is nothing to read.
+        workers=0 if train.freeze else worker_count(),  # Frozen features lie in memory; there is nothing to read.
+    )
+    tuned = decisions.tune(
+        manifest.targets(rows["val"]),
+        validation_scores(classifier, rows["val"], resized=args.resized, device=device, workers=worker_count()),
+        labels,
+        params.data.task,
+        decisions.rarest(labels, (targets[rows["train"]["source_id"] == ""] == 1).sum(axis=0))
+        if params.data.task == "binary"
+        else None,
     )
 
     save(classifier, args.model)
+    decisions.write(tuned, args.model)
     write_table(pd.DataFrame(history), args.history)
-    best = min(history, key=lambda row: row["validation_loss"])
+    best = best_epoch(history, train.monitor)
     return (
-        f"{(table['split'] == 'train').sum()} images, {len(history)} epochs, best {best['epoch']} "
-        f"with validation loss {best['validation_loss']:.4f}, on {device}"
+        f"{len(targets)} images, {len(history)} epochs, best {best['epoch']} "
+        f"with validation loss {best['validation_loss']:.4f} and F1 {best['validation_f1']:.3f}, on {device}"
     )
 
 

@@ -19,47 +19,78 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Backbone(nn.Module):
-    """A network up to one node, its output averaged over height and width.
+    """A torchvision network up to one node, or without its last layer.
 
     Parameters
     ----------
     model : str
-        A torchvision model, such as ``resnet18``.
-    layer : str
-        A node of it, such as ``layer3``.
+        A torchvision classifier, such as ``resnet18``.
+    layer : str or None
+        A node of it, such as ``layer3``; None goes to the input of the last layer.
+    size : (int, int)
+        Width and height of the images, in pixels.
+    pooled : bool
+        Whether maps are averaged over height and width.
 
     Attributes
     ----------
     n_features : int
-        Length of a row of the output.
+        Length of a row of the output, or channels of its maps.
 
     Raises
     ------
     InputError
-        If the model has no such node.
+        If the model has no such node, or cannot take images of that size.
     """
 
-    def __init__(self, model: str, layer: str) -> None:
+    def __init__(self, model: str, layer: str | None, size: tuple[int, int], *, pooled: bool = True) -> None:
         super().__init__()
         self.model = model
         self.layer = layer
-        whole = get_model(model, weights=None)
-        nodes = get_graph_node_names(whole)[1]
-        if not any(node == layer or node.startswith(f"{layer}.") for node in nodes):
-            blocks = list(dict.fromkeys(node.split(".")[0] for node in nodes[1:]))
-            raise InputError(
-                f"{model} has no layer '{layer}'. Set layer to one of {', '.join(blocks)}, or to a node inside one."
-            )
-        self.cut = create_feature_extractor(whole, {layer: "features"})
+        self.pooled = pooled
+        # The two that have auxiliary outputs in training: these would be outputs of other labels.
+        extra = {"aux_logits": False, "init_weights": True} if model in {"googlenet", "inception_v3"} else {}
+        whole = get_model(model, weights=None, **extra)
+        self.cut = _without_last_layer(whole) if layer is None else _cut_at(whole, model, layer)
         self.eval()
-        with torch.no_grad():
-            self.n_features = self(torch.zeros(1, 64, 64, 3, dtype=torch.uint8)).shape[1]
+        try:
+            with torch.no_grad():
+                self.n_features = self(torch.zeros(1, size[1], size[0], 3, dtype=torch.uint8)).shape[1]
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise InputError(
+                f"{model} cannot take images of {size[0]} x {size[1]} pixels: {error}. Set size to what it was made "
+                "for; 224 fits most."
+            ) from None
         self.train()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features of RGB squares: uint8 (n, size, size, 3) to float (n, n_features)."""
-        features: Tensor = self.cut(normalised(images))["features"]
+        """Features of RGB images: uint8 (n, height, width, 3) to float (n, n_features), or maps if not pooled."""
+        found = self.cut(normalised(images))
+        features: Tensor = found["features"] if isinstance(found, dict) else found
+        if not self.pooled:
+            return features
         return features.mean(dim=(2, 3)) if features.dim() == 4 else features.flatten(1)
+
+
+def _cut_at(whole: nn.Module, model: str, layer: str) -> nn.Module:
+    nodes = get_graph_node_names(whole)[1]
+    if not any(node == layer or node.startswith(f"{layer}.") for node in nodes):
+        blocks = list(dict.fromkeys(node.split(".")[0] for node in nodes[1:]))
+        raise InputError(
+            f"{model} has no layer '{layer}'. Set layer to one of {', '.join(blocks)}, or to a node inside one."
+        )
+    cut: nn.Module = create_feature_extractor(whole, {layer: "features"})
+    return cut
+
+
+def _without_last_layer(whole: nn.Module) -> nn.Module:
+    """Put an identity in the place of the last layer: a linear one in all networks but SqueezeNet."""
+    modules = list(whole.named_modules())
+    linear = [name for name, module in modules if isinstance(module, nn.Linear)]
+    last = (linear or [name for name, module in modules if isinstance(module, nn.Conv2d)])[-1]
+    parent, _, child = last.rpartition(".")
+    setattr(whole.get_submodule(parent), child, nn.Identity())
+    return whole
 
 
 def load_weights(network: Backbone, weights: str) -> None:
@@ -81,7 +112,7 @@ def load_weights(network: Backbone, weights: str) -> None:
     if weights == "random":
         return
     state = _from_file(Path(weights)) if Path(weights).suffix else _from_torchvision(network.model, weights)
-    _load(network, state, f"{weights} into {network.model} up to {network.layer}")
+    _load(network, state, f"{weights} into {network.model} up to {network.layer or 'its last layer'}")
 
 
 def normalised(images: Tensor) -> Tensor:

@@ -1,18 +1,19 @@
-"""The networks that are trained: a body that turns images into features, and a head that turns these into logits."""
+"""The classifiers that are trained, as they are described, built, saved and loaded."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from stages.core.backbones import Backbone, normalised
+from stages.core.backbones import Backbone
+from stages.core.errors import InputError
+from stages.core.networks import BUILDERS, Form
 from stages.core.outputs import folder_aside
-
-CNN7_CHANNELS = (16, 32, 64, 128, 256, 512, 1024)
 
 
 @dataclass(frozen=True)
@@ -22,24 +23,38 @@ class Design:
     Attributes
     ----------
     model : str
-        ``cnn7``, or a torchvision ResNet.
-    layer : str
-        The node at which a ResNet is cut.
+        A name of `stages.core.networks.BUILDERS`, or a torchvision classifier.
+    layer : str or None
+        The node at which a torchvision network is cut; None leaves out its last layer alone.
+    activation, pooling, channels : str, str, int
+        As in `stages.core.networks.Form`.
     labels : list of str
         One logit each, in this order.
-    view, size : str, int
+    task : str
+        ``multilabel``, ``multiclass`` or ``binary``.
+    scores : str
+        How logits become scores: ``sigmoid``, each label on its own, or ``softmax`` over the classes.
+    view, size : str, (int, int)
         As in `stages.core.images.view`.
+    resize : mapping
+        Width, height, mode and format to which every image was brought before.
     """
 
     model: str
-    layer: str
+    layer: str | None
+    activation: str
+    pooling: str
+    channels: int
     labels: list[str]
+    task: str
+    scores: str
     view: str
-    size: int
+    size: tuple[int, int]
+    resize: Mapping[str, Any]
 
 
 class Classifier(nn.Module):
-    """A body and a head.
+    """A body, which turns images into features, and a head, which turns these into logits.
 
     Parameters
     ----------
@@ -51,47 +66,18 @@ class Classifier(nn.Module):
         super().__init__()
         self.design = design
         self.body: nn.Module
-        if design.model == "cnn7":
-            self.body = cnn7_body()
-            self.head: nn.Module = nn.Sequential(
-                nn.Linear(CNN7_CHANNELS[-1], 512), nn.ReLU(), nn.Linear(512, len(design.labels))
-            )
+        self.head: nn.Module
+        if design.model in BUILDERS:
+            form = Form(len(design.labels), design.channels, *design.size, design.activation, design.pooling)
+            self.body, self.head = BUILDERS[design.model](form)
         else:
-            backbone = Backbone(design.model, design.layer)
-            self.body = backbone
-            self.head = nn.Linear(backbone.n_features, len(design.labels))
+            backbone = Backbone(design.model, design.layer, design.size)
+            self.body, self.head = backbone, nn.Linear(backbone.n_features, len(design.labels))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of RGB squares: uint8 (n, size, size, 3) to float (n, n_labels)."""
+        """Logits of RGB images: uint8 (n, height, width, 3) to float (n, n_labels)."""
         logits: Tensor = self.head(self.body(images))
         return logits
-
-
-class Normalise(nn.Module):
-    """Pixels to the numbers that networks expect, see `stages.core.backbones.normalised`."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Uint8 (n, height, width, 3) to float (n, 3, height, width)."""
-        return normalised(images)
-
-
-class GlobalAverage(nn.Module):
-    """Mean over height and width."""
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """(n, channels, height, width) to (n, channels)."""
-        return maps.mean(dim=(2, 3))
-
-
-def cnn7_body(channels: Sequence[int] = CNN7_CHANNELS) -> nn.Sequential:
-    """The seven convolution blocks of the article: kernel 3, padding 3, ReLU, batch norm, average pooling by 2.
-
-    With that padding a map grows by 4 before it is halved, so that even a small image passes all seven blocks.
-    """
-    blocks: list[nn.Module] = []
-    for inputs, outputs in zip((3, *channels), channels, strict=False):
-        blocks += [nn.Conv2d(inputs, outputs, 3, padding=3), nn.ReLU(), nn.BatchNorm2d(outputs), nn.AvgPool2d(2)]
-    return nn.Sequential(Normalise(), *blocks, GlobalAverage())
 
 
 def save(classifier: Classifier, folder: Path) -> None:
@@ -103,8 +89,18 @@ def save(classifier: Classifier, folder: Path) -> None:
 
 
 def load(folder: Path) -> Classifier:
-    """Read a classifier that `save` wrote."""
-    design = Design(**json.loads((folder / "model.json").read_text(encoding="utf-8")))
+    """Read a classifier that `save` wrote.
+
+    Raises
+    ------
+    InputError
+        If the folder holds none.
+    """
+    try:
+        found = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        design = Design(**found | {"size": tuple(found["size"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{folder}: holds no model: {error}. Name a folder such as results/balanced/model.") from None
     with torch.random.fork_rng(devices=[]):
         classifier = Classifier(design)
     classifier.load_state_dict(load_file(folder / "model.safetensors"))

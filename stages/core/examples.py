@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
 from stages.core import manifest
 from stages.core.classifiers import Classifier
-from stages.core.inference import rows_of
+from stages.core.inference import rows_of, scores_of
 from stages.core.views import Views
 
 
@@ -41,7 +43,7 @@ def examples(
     Returns
     -------
     Dataset
-        Inputs are uint8 squares (size, size, 3), or rows of features; targets are float32 (n_labels,).
+        Inputs are uint8 images (height, width, 3), or features; targets are float32 (n_labels,), -1 where missing.
     """
     files = [
         (copies if source_id else resized) / path
@@ -57,3 +59,25 @@ def examples(
     )
     classifier.cpu()
     return TensorDataset(torch.tensor(features), targets)
+
+
+def validation_scores(
+    classifier: Classifier, table: pd.DataFrame, *, resized: Path, device: torch.device, workers: int
+) -> NDArray[np.float64]:
+    """Scores of the user's own images, shape (n_images, n_labels), as the evaluation computes them.
+
+    Parameters
+    ----------
+    classifier, table, resized, device, workers
+        As in `examples`; the table has no copies.
+    """
+    design = classifier.design
+    return scores_of(
+        classifier,
+        [resized / path for path in table["path"]],
+        table["checksum"].tolist(),
+        view=design.view,
+        size=design.size,
+        device=device,
+        workers=workers,
+    )

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, softmax
 from torch import nn
 from tqdm import tqdm
 
+from stages.core.classifiers import Classifier
 from stages.core.views import Views, batches, errors_of_workers
 
 # On the CPU, the largest batch whose layers stay in the cache is the fastest; a GPU wants many images at once.
@@ -25,7 +26,7 @@ def rows_of(
     checksums: Sequence[str],
     *,
     view: str,
-    size: int,
+    size: tuple[int, int],
     device: torch.device,
     workers: int,
 ) -> NDArray[np.float32]:
@@ -37,10 +38,10 @@ def rows_of(
     Parameters
     ----------
     network : Module
-        From uint8 squares (n, size, size, 3) to rows; it is put into evaluation mode.
+        From uint8 images (n, height, width, 3) to rows; it is put into evaluation mode.
     files, checksums : sequences of Path and str
         The images, and what the manifest says of them.
-    view, size : str, int
+    view, size : str, (int, int)
         As in `stages.core.images.view`.
     device : torch.device
         Where to compute.
@@ -49,7 +50,7 @@ def rows_of(
 
     Returns
     -------
-    array of float32, shape (n_images, n_outputs)
+    array of float32, shape (n_images, n_outputs), or of maps (n_images, channels, height, width)
         Row i belongs to ``files[i]``.
     """
     on_gpu = device.type == "cuda"
@@ -70,16 +71,16 @@ def rows_of(
         torch.autocast(device.type, dtype=torch.bfloat16, enabled=on_gpu),
         tqdm(total=len(files), desc="images", unit="image", disable=None, leave=False) as bar,
     ):
-        for squares, _ in loader:
+        for views, _ in loader:
             # The kernels that are chosen for a smaller batch may round otherwise; so the last one is filled up.
-            filler = squares[-1:].expand(batch_size - len(squares), -1, -1, -1)
-            batch = torch.cat([squares, filler]).to(device, non_blocking=True)
-            outputs = network(batch)[: len(squares)].float().cpu().numpy()
+            filler = views[-1:].expand(batch_size - len(views), -1, -1, -1)
+            batch = torch.cat([views, filler]).to(device, non_blocking=True)
+            outputs = network(batch)[: len(views)].float().cpu().numpy()
             if done == 0:
-                rows = np.empty((len(files), outputs.shape[1]), dtype=np.float32)
-            rows[done : done + len(squares)] = outputs
-            done += len(squares)
-            bar.update(len(squares))
+                rows = np.empty((len(files), *outputs.shape[1:]), dtype=np.float32)
+            rows[done : done + len(views)] = outputs
+            done += len(views)
+            bar.update(len(views))
     return rows
 
 
@@ -94,7 +95,10 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def scores_of(network: nn.Module, files: Sequence[Path], checksums: Sequence[str], **how: Any) -> NDArray[np.float64]:
-    """Run images through a classifier: as `rows_of`, with the sigmoid of its logits, from 0 to 1."""
-    scores: NDArray[np.float64] = expit(rows_of(network, files, checksums, **how).astype(np.float64))
+def scores_of(
+    classifier: Classifier, files: Sequence[Path], checksums: Sequence[str], **how: Any
+) -> NDArray[np.float64]:
+    """Run images through a classifier: as `rows_of`, with scores from 0 to 1 by its design's sigmoid or softmax."""
+    logits = rows_of(classifier, files, checksums, **how).astype(np.float64)
+    scores: NDArray[np.float64] = expit(logits) if classifier.design.scores == "sigmoid" else softmax(logits, axis=1)
     return scores

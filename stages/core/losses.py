@@ -1,10 +1,11 @@
-"""Loss functions for several labels an image."""
+"""Loss functions for labels that are rare. In all of them a missing cell, whose target is -1, takes no part."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid, softplus
+from torchvision.ops import sigmoid_focal_loss
 
 
 def label_weights(targets: NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -13,7 +14,7 @@ def label_weights(targets: NDArray[np.integer]) -> tuple[NDArray[np.float64], ND
     Parameters
     ----------
     targets : array of int, shape (n_images, n_labels)
-        1 where the image has the label.
+        1 where the image has the label, 0 where it has not, -1 where that is unknown.
 
     Returns
     -------
@@ -25,17 +26,42 @@ def label_weights(targets: NDArray[np.integer]) -> tuple[NDArray[np.float64], ND
     >>> label_weights(np.array([[1], [0], [0], [0]]))
     (array([2.]), array([0.66666667]))
     """
-    positives = targets.sum(axis=0, dtype=np.int64)
-    negatives = len(targets) - positives
+    positives, negatives = (targets == 1).sum(axis=0), (targets == 0).sum(axis=0)
 
     def weight(count: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.where(count > 0, len(targets) / (2 * np.maximum(count, 1)), 0.0)
+        return np.where(count > 0, (positives + negatives) / (2 * np.maximum(count, 1)), 0.0)
 
     return weight(positives), weight(negatives)
 
 
-class BinaryCrossEntropy(nn.Module):
-    """Mean binary cross-entropy over images and labels, each cell weighted by its label and value.
+def class_weights(targets: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Weights that give the classes the same total: N / (classes x count); 0 for a class that does not occur.
+
+    Examples
+    --------
+    >>> class_weights(np.array([[1, 0], [1, 0], [1, 0], [0, 1]]))
+    array([0.66666667, 2.        ])
+    """
+    counts = (targets == 1).sum(axis=0)
+    return np.where(counts > 0, counts.sum() / (len(counts) * np.maximum(counts, 1)), 0.0)
+
+
+class CellLoss(nn.Module):
+    """Mean over the known cells of a loss that each cell, an image and a label, has on its own."""
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Loss of logits against targets of 1, 0 and -1 (missing), both of shape (n, n_labels)."""
+        known = targets >= 0
+        cells = self.cells(logits.float(), targets.clamp(min=0))
+        return torch.where(known, cells, torch.zeros_like(cells)).sum() / known.sum().clamp(min=1)
+
+    def cells(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Loss of each cell, shape (n, n_labels); targets are 1 and 0."""
+        raise NotImplementedError
+
+
+class BinaryCrossEntropy(CellLoss):
+    """Binary cross-entropy, each cell weighted by its label and value.
 
     Parameters
     ----------
@@ -51,24 +77,131 @@ class BinaryCrossEntropy(nn.Module):
         self.register_buffer("positive", positive)
         self.register_buffer("negative", negative)
 
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Loss of logits against 0/1 targets, both of shape (n, n_labels)."""
+    def cells(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Weighted binary cross-entropy."""
         weights = torch.where(targets > 0, self.positive, self.negative)
-        return binary_cross_entropy_with_logits(logits, targets, weight=weights)
+        return binary_cross_entropy_with_logits(logits, targets, weight=weights, reduction="none")
 
 
-def build_loss(name: str, targets: NDArray[np.integer]) -> BinaryCrossEntropy:
+class Focal(CellLoss):
+    """Focal loss with gamma 2 and alpha 0.25: T.-Y. Lin et al., "Focal loss for dense object detection", ICCV 2017."""
+
+    def cells(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Focal loss, by torchvision."""
+        cells: Tensor = sigmoid_focal_loss(logits, targets, alpha=0.25, gamma=2.0, reduction="none")
+        return cells
+
+
+class Asymmetric(CellLoss):
+    """Asymmetric loss: T. Ridnik et al., "Asymmetric loss for multi-label classification", ICCV 2021, equation 7.
+
+    Its values are the paper's for MS-COCO: gamma+ 0, gamma- 4, margin 0.05.
+    """
+
+    GAMMA = 4
+    MARGIN = 0.05
+
+    def cells(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy of a 1; of a 0, that of the score less the margin, focused on high scores."""
+        shifted = (torch.sigmoid(logits) - self.MARGIN).clamp(min=0)
+        negative = -(shifted**self.GAMMA) * torch.log1p(-shifted)
+        return torch.where(targets > 0, -logsigmoid(logits), negative)
+
+
+class DistributionBalanced(CellLoss):
+    """Distribution-balanced loss: T. Wu et al., "Distribution-balanced loss for multi-label classification", ECCV 2020.
+
+    Rebalanced weights (equations 1 to 5) and negative-tolerant regularisation (equations 6 to 8), with the values for
+    COCO-MLT: alpha 0.1, beta 10, mu 0.2, lambda 2, kappa 0.05.
+
+    Parameters
+    ----------
+    targets : array of int, shape (n_images, n_labels)
+        Of the train rows.
+    """
+
+    ALPHA, BETA, MU, LAMBDA, KAPPA = 0.1, 10.0, 0.2, 2.0, 0.05
+    rarity: Tensor
+    bias: Tensor
+
+    def __init__(self, targets: NDArray[np.integer]) -> None:
+        super().__init__()
+        counts = (targets == 1).sum(axis=0).clip(1)
+        known = (targets >= 0).sum(axis=0).clip(2)
+        share = np.minimum(counts / known, 1 - 1 / known)
+        self.register_buffer("rarity", torch.tensor(1 / counts, dtype=torch.float32))
+        self.register_buffer("bias", torch.tensor(self.KAPPA * np.log(1 / share - 1), dtype=torch.float32))
+
+    def cells(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Negative-tolerant cross-entropy, weighted by how often label-wise sampling would repeat the image."""
+        repeats = (targets * self.rarity).sum(dim=1, keepdim=True)
+        # An image without labels is drawn for none: its ratio is taken as large, its weight is the highest.
+        ratio = torch.where(repeats > 0, self.rarity / repeats.clamp(min=1e-12), torch.full_like(repeats, 1e3))
+        weights = self.ALPHA + torch.sigmoid(self.BETA * (ratio - self.MU))
+        shifted = logits + self.bias
+        positive, negative = softplus(-shifted), softplus(self.LAMBDA * shifted) / self.LAMBDA
+        return weights * torch.where(targets > 0, positive, negative)
+
+
+class CrossEntropy(nn.Module):
+    """Mean over the known rows of the cross-entropy of one class an image, weighted by the class.
+
+    Parameters
+    ----------
+    weights : Tensor of float, shape (n_classes,)
+        Ones give the plain loss.
+    """
+
+    weights: Tensor
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weights", weights)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Loss of logits against one-hot rows, both of shape (n, n_classes); a row with -1 is missing."""
+        known = (targets >= 0).all(dim=1)
+        classes = targets.argmax(dim=1)
+        rows = cross_entropy(logits.float(), classes, reduction="none") * self.weights[classes]
+        return torch.where(known, rows, torch.zeros_like(rows)).sum() / known.sum().clamp(min=1)
+
+
+def build_loss(name: str, targets: NDArray[np.integer]) -> nn.Module:
     """Build a loss from its name and the train rows' targets.
 
     Parameters
     ----------
     name : str
-        ``bce``, or ``weighted_bce``, whose weights are those of `label_weights`.
+        ``bce``, ``weighted_bce`` (by `label_weights`), ``focal``, ``asymmetric``, ``distribution_balanced``,
+        ``cross_entropy`` or ``weighted_cross_entropy`` (by `class_weights`).
     targets : array of int, shape (n_images, n_labels)
         Of the arm's train rows, copies among them.
     """
-    if name == "bce":
-        ones = torch.ones(targets.shape[1])
-        return BinaryCrossEntropy(ones, ones.clone())
-    positive, negative = label_weights(targets)
-    return BinaryCrossEntropy(torch.from_numpy(positive).float(), torch.from_numpy(negative).float())
+    ones = torch.ones(targets.shape[1])
+    match name:
+        case "bce":
+            return BinaryCrossEntropy(ones, ones.clone())
+        case "weighted_bce":
+            positive, negative = label_weights(targets)
+            return BinaryCrossEntropy(torch.from_numpy(positive).float(), torch.from_numpy(negative).float())
+        case "focal":
+            return Focal()
+        case "asymmetric":
+            return Asymmetric()
+        case "distribution_balanced":
+            return DistributionBalanced(targets)
+        case "weighted_cross_entropy":
+            return CrossEntropy(torch.from_numpy(class_weights(targets)).float())
+        case _:
+            return CrossEntropy(ones)
+
+
+def scores_by(loss: str) -> str:
+    """How the logits that a loss trains become scores: ``softmax`` for the cross-entropies, else ``sigmoid``."""
+    return "softmax" if loss.endswith("cross_entropy") else "sigmoid"
+
+
+def plain_loss(scores: str, n_labels: int) -> nn.Module:
+    """The loss without weights, in which runs with different losses can be compared."""
+    ones = torch.ones(n_labels)
+    return CrossEntropy(ones) if scores == "softmax" else BinaryCrossEntropy(ones, ones.clone())

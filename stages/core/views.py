@@ -1,20 +1,21 @@
-"""Image files as batches of the squares that a network sees, decoded by worker processes."""
+"""Image files as batches of what a network sees, decoded by worker processes."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, RandomSampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from stages.core import images
 from stages.core.errors import InputError
 
 
 class Views(Dataset[tuple[Tensor, ...]]):
-    """Squares of images with their targets, read when asked for.
+    """What a network sees of images, with their targets, read when asked for.
 
     Parameters
     ----------
@@ -22,14 +23,19 @@ class Views(Dataset[tuple[Tensor, ...]]):
         The images.
     checksums : sequence of str
         What the manifest says of each file; a file that differs is an error.
-    how, size : str, int
+    how, size : str, (int, int)
         As in `stages.core.images.view`.
     targets : Tensor of float, shape (n_images, n_labels), optional
         Of each image; without them the second element of an item is empty.
     """
 
     def __init__(
-        self, files: Sequence[Path], checksums: Sequence[str], how: str, size: int, targets: Tensor | None = None
+        self,
+        files: Sequence[Path],
+        checksums: Sequence[str],
+        how: str,
+        size: tuple[int, int],
+        targets: Tensor | None = None,
     ) -> None:
         self.files = list(files)
         self.checksums = list(checksums)
@@ -42,50 +48,47 @@ class Views(Dataset[tuple[Tensor, ...]]):
         return len(self.files)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """One image, uint8 of shape (size, size, 3), and its targets."""
+        """One image, uint8 of shape (height, width, 3), and its targets."""
         pixels = images.read(self.files[index], self.checksums[index])
         square = images.view(pixels, self.how, self.size)
         return torch.from_numpy(square.copy()), self.targets[index]
 
 
 def batches(
-    views: Dataset[tuple[Tensor, ...]],
+    items: Dataset[tuple[Tensor, ...]],
     *,
     batch_size: int,
     workers: int,
-    shuffle_seed: int | None = None,
+    order: Sampler[Any] | None = None,
     drop_single: bool = False,
     pin_memory: bool = False,
 ) -> DataLoader[tuple[Tensor, ...]]:
-    """Batches of a dataset, in its order, or in an order that depends on the seed and the epoch alone.
+    """Batches of a dataset, in its order or another.
 
     Parameters
     ----------
-    views : Dataset
+    items : Dataset
         Items of tensors.
     batch_size : int
         Items a batch; the last batch may be smaller.
     workers : int
         Processes that read and decode; 0 does it in this one.
-    shuffle_seed : int, optional
-        Of the order.
+    order : Sampler, optional
+        Of the items; see `stages.core.sampling`.
     drop_single : bool
         Whether to leave out a last batch of one item, where there is another batch.
     pin_memory : bool
         Whether batches wait in page-locked memory, from which a GPU copies faster.
     """
-    items = len(views)  # type: ignore[arg-type]
-    # The order has a generator of its own: the loader draws from its own too, once an epoch or once in all, as it has
-    # workers or not.
-    order = None if shuffle_seed is None else torch.Generator().manual_seed(shuffle_seed)
+    count = len(items)  # type: ignore[arg-type]
     return DataLoader(
-        views,
+        items,
         batch_size=batch_size,
-        sampler=None if order is None else RandomSampler(views, generator=order),  # type: ignore[arg-type]
+        sampler=order,
         generator=torch.Generator().manual_seed(0),
         num_workers=workers,
         worker_init_fn=_one_thread,
-        drop_last=drop_single and items > batch_size and items % batch_size == 1,
+        drop_last=drop_single and count > batch_size and count % batch_size == 1,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
     )

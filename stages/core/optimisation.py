@@ -1,0 +1,72 @@
+"""Optimizers and schedules of the learning rate, all PyTorch's, by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn, optim
+from torch.optim import lr_scheduler
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How weights follow gradients.
+
+    Attributes
+    ----------
+    optimizer : str
+        ``adam``, ``adamw``, ``adadelta`` or ``sgd`` (Nesterov momentum 0.9).
+    learning_rate : float
+        At the start; of ``one_cycle``, the highest.
+    weight_decay : float
+        As the optimizer understands it.
+    schedule : str
+        ``none``; ``step``, a tenth after each third of the epochs; ``cosine``, to 0; ``one_cycle``, up for 0.3 of the
+        steps, then down to next to 0; ``plateau``, half after 3 epochs without a better validation loss.
+    epochs : int
+        Most epochs.
+    """
+
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    schedule: str
+    epochs: int
+
+    def build(self, parameters: Sequence[nn.Parameter], *, steps: int) -> dict[str, Any]:
+        """Make optimizer and schedule, in Lightning's form.
+
+        Parameters
+        ----------
+        parameters : sequence of Parameter
+            What is trained.
+        steps : int
+            Steps of all epochs together.
+        """
+        optimizer = self._optimizer(parameters)
+        match self.schedule:
+            case "step":
+                thirds = sorted({max(self.epochs // 3, 1), max(2 * self.epochs // 3, 1)})
+                return {"optimizer": optimizer, "lr_scheduler": lr_scheduler.MultiStepLR(optimizer, thirds)}
+            case "cosine":
+                return {"optimizer": optimizer, "lr_scheduler": lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)}
+            case "one_cycle":
+                cycle = lr_scheduler.OneCycleLR(optimizer, self.learning_rate, total_steps=max(steps, 2))
+                return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+            case "plateau":
+                plateau = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=3)
+                return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "validation_loss"}}
+            case _:
+                return {"optimizer": optimizer}
+
+    def _optimizer(self, parameters: Sequence[nn.Parameter]) -> optim.Optimizer:
+        rate, decay = self.learning_rate, self.weight_decay
+        match self.optimizer:
+            case "adam":
+                return optim.Adam(parameters, rate, weight_decay=decay)
+            case "adamw":
+                return optim.AdamW(parameters, rate, weight_decay=decay)
+            case "adadelta":
+                return optim.Adadelta(parameters, rate, weight_decay=decay)
+            case _:
+                return optim.SGD(parameters, rate, momentum=0.9, nesterov=True, weight_decay=decay)
