@@ -1,4 +1,4 @@
-"""Fill small clusters with augmented copies.
+"""Fill what is rare with copies.
 
 Reads   features/clusters.csv, data/resized/
 Writes  augmented/images/, augmented/manifest.csv (the table with the copies),
@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from stages.core import imbalance, manifest
-from stages.core.balancing import copies_needed
 from stages.core.command import arguments, run, worker_count
 from stages.core.copies import Recipe, fill
 from stages.core.outputs import folder_aside, write_json, write_table
 from stages.core.params import load_params
-from stages.core.provenance import sources_by_cluster, with_copies
+from stages.core.provenance import train_sources, with_copies
+from stages.core.strategies import build_plan
 from stages.core.workbook import check_row_count
 
 log = logging.getLogger("augment")
@@ -29,44 +29,51 @@ def main(argv: Sequence[str] | None = None) -> str:
     augment = params.augment
 
     table = manifest.read(args.clusters)
-    clusters = sources_by_cluster(table)
-    needed = copies_needed(
-        {cluster: len(members) for cluster, members in clusters.items()},
+    labels, train = manifest.label_names(table), manifest.of_split(table, "train")
+    plan = build_plan(
+        augment.strategy, train["image_id"].tolist(), train["cluster"].tolist(), manifest.targets(train), labels,
         target=1.0 if augment.target == "majority" else augment.target,
         minority=None if augment.minority == "all" else augment.minority,
-    )
-    check_row_count(len(table) + sum(needed.values()), params.split.format)
-    recipe = Recipe(augment.pipeline, augment.seed, params.resize.format, **augment.quality.model_dump())
+        cap=augment.copies_per_image,
+        seed=augment.seed,
+    )  # fmt: skip
+    check_row_count(len(table) + len(plan.choose({}, set())), params.split.format)
+    recipe = Recipe(
+        augment.copies, augment.pipelines[augment.pipeline], augment.mix, augment.seed, params.resize.format,
+        **augment.quality.model_dump(),
+    )  # fmt: skip
     with folder_aside(args.images) as aside:
         outcome = fill(
-            clusters, needed, resized=args.resized, folder=aside, recipe=recipe,
-            cap=augment.copies_per_image, workers=worker_count(),
-        )  # fmt: skip
+            plan, train_sources(table), resized=args.resized, folder=aside, recipe=recipe, workers=worker_count()
+        )
     balanced = with_copies(table, outcome.copies)
-    before, after = (manifest.of_split(rows, "train") for rows in (table, balanced))
-    parts = {"before": manifest.targets(before), "after": manifest.targets(after)}
+    after = manifest.of_split(balanced, "train")
+    parts = {"before": manifest.targets(train), "after": manifest.targets(after)}
     sizes = after["cluster"].value_counts().sort_index()
     faults = Counter(wrong for copy in outcome.copies for wrong in copy.faults)
 
     manifest.write(balanced, args.manifest)
-    write_table(imbalance.label_table(parts, manifest.label_names(table)), args.labels)
+    write_table(imbalance.label_table(parts, labels), args.labels)
     write_json(
         {
             "copies": len(outcome.copies),
             "drawn_again": {"uniform": faults["uniform"], "contrast": faults["contrast"]},
             "unfit_images": len(outcome.unfit),
             "sizes": {str(cluster): int(size) for cluster, size in sizes.items()},
-            "train": imbalance.summary(parts["after"]),
+            **{name: imbalance.summary(targets) for name, targets in parts.items()},
         },
         args.metrics,
     )
     for image in outcome.unfit:
         log.warning("image '%s' gave no good copy in %d draws; others took its turns", image, recipe.max_draws)
-    for cluster, lacking in outcome.short.items():
-        log.warning(
-            "cluster %d lacks %d copies: raise augment.copies_per_image, or lower augment.quality", cluster, lacking
-        )
-    return f"{len(outcome.copies)} copies in {len(needed)} clusters, {faults.total()} draws again"
+    for group, lacking in outcome.short.items():
+        log.warning("%s lacks %d copies: raise augment.copies_per_image, or lower augment.quality", group, lacking)
+    for warning in imbalance.rarer(parts["before"], parts["after"], labels):
+        log.warning("%s", warning)
+    return (
+        f"{len(outcome.copies)} copies by {augment.strategy}, {faults.total()} draws again, MeanIR "
+        f"{imbalance.mean_ir(parts['before']):.2f} before and {imbalance.mean_ir(parts['after']):.2f} after"
+    )
 
 
 if __name__ == "__main__":

@@ -52,12 +52,16 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 INGEST = (
     "--images images --sheet labels.xlsx --manifest data/manifest.csv --labels data/labels.csv "
-    "--unlisted data/unlisted.csv --metrics data/ingest.json"
+    "--unlisted data/unlisted.csv --dropped data/dropped.csv --metrics data/ingest.json"
 ).split()
 RESIZE = "--manifest data/manifest.csv --images images --resized data/resized --table data/resized.csv".split()
 FEATURES = "--table data/resized.csv --resized data/resized --out features/features.npy".split()
+FILL = (
+    "--table data/resized.csv --features features/features.npy --labelled features/labelled.csv "
+    "--filled features/filled.csv --metrics features/fill.json"
+).split()
 CLUSTER = (
-    "--table data/resized.csv --features features/features.npy --clusters features/clusters.csv "
+    "--table features/labelled.csv --features features/features.npy --clusters features/clusters.csv "
     "--metrics features/cluster.json"
 ).split()
 AUGMENT = (
@@ -71,7 +75,10 @@ TRAIN = (
 ).split()
 EVALUATE = (
     "--model results/balanced/model --table augmented/manifest.csv --resized data/resized "
-    "--metrics results/balanced/metrics.json --labels results/balanced/labels.csv --scores results/balanced/scores.csv"
+    "--metrics results/balanced/metrics.json --labels results/balanced/labels.csv --scores results/balanced/scores.csv "
+    "--report results/balanced/report.txt --roc results/balanced/roc.csv "
+    "--precision-recall results/balanced/precision_recall.csv --confusion results/balanced/confusion.csv "
+    "--confusion-chart results/balanced/confusion.svg"
 ).split()
 
 
@@ -97,10 +104,17 @@ def featured(resized: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def clustered(featured: Path) -> Path:
-    """The tiny folder after cluster."""
-    run_stage(featured, "cluster", *CLUSTER)
+def filled(featured: Path) -> Path:
+    """The tiny folder after fill."""
+    run_stage(featured, "fill", *FILL)
     return featured
+
+
+@pytest.fixture(scope="session")
+def clustered(filled: Path) -> Path:
+    """The tiny folder after cluster."""
+    run_stage(filled, "cluster", *CLUSTER)
+    return filled
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,8 @@ def test_clusters_are_numbered_by_size(clustered: Path) -> None:
     assert -1 <= metrics["silhouette"] <= 1
 
 
-def test_more_clusters_than_images_are_an_error(featured: Path, tmp_path: Path) -> None:
+def test_more_clusters_than_images_are_an_error(filled: Path, tmp_path: Path) -> None:
     write_params(tmp_path / "params.yaml", TINY | {"cluster.clusters": 500})
-    result = run_stage(featured, "cluster", *CLUSTER, "--params", str(tmp_path / "params.yaml"), check=False)
+    result = run_stage(filled, "cluster", *CLUSTER, "--params", str(tmp_path / "params.yaml"), check=False)
     assert result.returncode == 1
     assert "cluster: cluster.clusters is 500, and there are 48 train images. Lower it." in result.stderr

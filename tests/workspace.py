@@ -44,6 +44,7 @@ def make_workspace(folder: Path, changes: Mapping[str, Any], *, scm: bool = Fals
     shutil.copytree(PROJECT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     write_params(folder / "params.yaml", changes)
     run(folder, "dvc", "init", "--quiet", *([] if scm else ["--no-scm"]))
+    shutil.copytree(PROJECT / ".dvc" / "plots", folder / ".dvc" / "plots", dirs_exist_ok=True)
     config = (PROJECT / ".dvc" / "config").read_text()
     (folder / ".dvc" / "config").write_text(config if scm else config.replace("[core]", "[core]\n    no_scm = true"))
     return folder

@@ -11,15 +11,22 @@ import cv2
 
 from stages.core import images
 from stages.core.augmentation import Augmentation, copy_seed, fault
-from stages.core.balancing import MadeCopy, Source, choose_sources
+from stages.core.balancing import MadeCopy, Source
 from stages.core.parallel import for_each
+from stages.core.strategies import Plan
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How copies are made: the augmenters, the seed, and what counts as a bad copy (see `augmentation.fault`)."""
+    """How copies are made: the augmenters, the seed, and what counts as a bad copy (see `augmentation.fault`).
 
+    ``kind`` is ``augmented`` or ``plain``, the same bytes. ``mix`` is ``compose``, all augmenters in order, or
+    ``equal_parts``, one for each copy, each for as many copies.
+    """
+
+    kind: str
     pipeline: Sequence[Mapping[str, Mapping[str, Any]]]
+    mix: str
     seed: int
     format: str
     min_std: float
@@ -37,19 +44,20 @@ class Outcome:
         In the order in which they were planned.
     unfit : list of str
         Images that gave no good copy within ``max_draws``, sorted.
-    short : dict of int to int
-        Copies that a cluster still lacks, because its images are unfit or have reached the cap.
+    short : dict of str to int
+        Copies that a group still lacks, because its images are unfit or have reached the cap.
     """
 
     copies: list[MadeCopy]
     unfit: list[str]
-    short: dict[int, int]
+    short: dict[str, int]
 
 
 @dataclass(frozen=True)
 class _Task:
     source: Source
     number: int
+    turn: int
 
 
 @dataclass(frozen=True)
@@ -61,21 +69,29 @@ class _Maker:
     recipe: Recipe
 
     @cached_property
-    def augmentation(self) -> Augmentation:
-        """The pipeline. OpenCV's own threads are off beside it: the processes use the cores already."""
+    def augmentations(self) -> list[Augmentation]:
+        """The pipeline, or its steps. OpenCV's own threads are off beside it: the processes use the cores already."""
         cv2.setNumThreads(1)
-        return Augmentation(self.recipe.pipeline)
+        steps = self.recipe.pipeline
+        return [Augmentation([step]) for step in steps] if self.recipe.mix == "equal_parts" else [Augmentation(steps)]
 
     def __call__(self, task: _Task) -> MadeCopy | None:
-        """Make the copy from the first draw that is good; None if none of them is."""
+        """Make the copy; None if no draw of it is good."""
+        path = copy_name(task.source.path, task.number)
+        if self.recipe.kind == "plain":
+            checksum = images.duplicate(self.resized / task.source.path, task.source.checksum, self.folder / path)
+            return MadeCopy(_copy_id(task.source, task.number), path, task.source, checksum, ())
+        return self._augmented(task, path)
+
+    def _augmented(self, task: _Task, path: str) -> MadeCopy | None:
         recipe, source = self.recipe, task.source
+        augmentation = self.augmentations[task.turn % len(self.augmentations)]
         pixels = images.read(self.resized / source.path, source.checksum)
         faults: list[str] = []
         for draw in range(1, recipe.max_draws + 1):
-            copy = self.augmentation(pixels, copy_seed(recipe.seed, source.image_id, task.number, draw))
+            copy = augmentation(pixels, copy_seed(recipe.seed, source.image_id, task.number, draw))
             wrong = fault(copy, pixels, min_std=recipe.min_std, min_contrast=recipe.min_contrast)
             if wrong is None:
-                path = copy_name(source.path, task.number)
                 checksum = images.write(copy, self.folder / path, recipe.format)
                 return MadeCopy(_copy_id(source, task.number), path, source, checksum, tuple(faults))
             faults.append(wrong)
@@ -83,62 +99,47 @@ class _Maker:
 
 
 def fill(
-    clusters: Mapping[int, Sequence[Source]],
-    needed: Mapping[int, int],
-    *,
-    resized: Path,
-    folder: Path,
-    recipe: Recipe,
-    cap: int | None,
-    workers: int,
+    plan: Plan, sources: Sequence[Source], *, resized: Path, folder: Path, recipe: Recipe, workers: int
 ) -> Outcome:
-    """Make the copies that clusters need, and write them as files.
+    """Make the copies of a plan, and write them as files.
 
-    Each copy depends on its source, its number and the recipe alone, so the outcome is the same to the byte for any
-    number of workers. Where an image turns out unfit, the other images of its cluster take its turns.
+    Each copy depends on its source, its number, its place in the plan and the recipe alone, so the outcome is the same
+    to the byte for any number of workers. Where an image turns out unfit, others take its turns.
 
     Parameters
     ----------
-    clusters : mapping of int to sequence of Source
-        Train images of each cluster.
-    needed : mapping of int to int
-        Copies wanted, by cluster.
+    plan : Plan
+        Which copies are wanted.
+    sources : sequence of Source
+        The train images.
     resized, folder : Path
         Where the sources are, and where the copies go.
     recipe : Recipe
         How copies are made.
-    cap : int or None
-        Most copies of one image.
     workers : int
         Processes.
 
     Returns
     -------
     Outcome
-        The copies, the images that are unfit, and what each cluster still lacks.
+        The copies, the images that are unfit, and what each group still lacks.
     """
-    source_of = {source.image_id: (cluster, source) for cluster in clusters for source in clusters[cluster]}
+    source_of = {source.image_id: source for source in sources}
     make = _Maker(resized, folder, recipe)
     copies: list[MadeCopy] = []
     unfit: set[str] = set()
     made: Counter[str] = Counter()
-    lacking = Counter(needed)
-    while plan := [
-        copy
-        for cluster, count in lacking.items()
-        for copy in choose_sources(
-            [source.image_id for source in clusters[cluster]], count, seed=recipe.seed, cap=cap, made=made, unfit=unfit
-        )
-    ]:
-        tasks = [_Task(source_of[copy.source_id][1], copy.number) for copy in plan]
-        for planned, copy_or_none in zip(plan, for_each(make, tasks, workers=workers, what="copies"), strict=True):
+    turn = 0
+    while chosen := plan.choose(made, unfit):
+        tasks = [_Task(source_of[copy.source_id], copy.number, turn + i) for i, copy in enumerate(chosen)]
+        turn += len(tasks)
+        for planned, copy_or_none in zip(chosen, for_each(make, tasks, workers=workers, what="copies"), strict=True):
             if copy_or_none is None:
                 unfit.add(planned.source_id)
             else:
                 copies.append(copy_or_none)
                 made[planned.source_id] += 1
-                lacking[source_of[planned.source_id][0]] -= 1
-    return Outcome(copies, sorted(unfit), {cluster: count for cluster, count in lacking.items() if count > 0})
+    return Outcome(copies, sorted(unfit), plan.lacking(made))
 
 
 def copy_name(name: str, number: int) -> str:

@@ -1,7 +1,7 @@
 """Which image a copy comes from, in the table and in the sheet."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, count
+from itertools import chain
 
 import pandas as pd
 
@@ -9,24 +9,13 @@ from stages.core import manifest
 from stages.core.balancing import MadeCopy, Source
 from stages.core.errors import raise_problems
 from stages.core.labels import SPLIT_NAMES, as_text
-from stages.core.workbook import Cell, Sheet
+from stages.core.workbook import Cell, Sheet, free_name
 
 
-def sources_by_cluster(table: pd.DataFrame) -> dict[int, list[Source]]:
-    """The train images of each cluster, in the table's order.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        A manifest with clusters.
-    """
-    clusters: dict[int, list[Source]] = {}
+def train_sources(table: pd.DataFrame) -> list[Source]:
+    """The train images, in the table's order."""
     train = manifest.of_split(table, "train")
-    for image_id, path, checksum, cluster in zip(
-        train["image_id"], train["path"], train["checksum"], train["cluster"], strict=True
-    ):
-        clusters.setdefault(int(cluster), []).append(Source(image_id, path, checksum))
-    return dict(sorted(clusters.items()))
+    return [Source(*row) for row in zip(train["image_id"], train["path"], train["checksum"], strict=True)]
 
 
 def with_copies(table: pd.DataFrame, copies: Sequence[MadeCopy]) -> pd.DataFrame:
@@ -83,11 +72,12 @@ def balanced_sheet(
         The sheet's own, then ``source_id`` and ``cluster``.
     rows : iterator of list of Cell
         The sheet's rows in their order and as they were, but for train rows that went to validation, which say
-        ``val``; then the copies, each with the cells of its source and its own id.
+        ``val``, and without those that the table does not have, which ingest dropped; then the copies, each with
+        the cells of its source and its own id.
     """
-    split_name = split or _free("split", sheet.columns)
+    split_name = split or free_name("split", sheet.columns)
     columns = [*sheet.columns, *([] if split else [split_name])]
-    added = [_free("source_id", columns), _free("cluster", columns)]
+    added = [free_name("source_id", columns), free_name("cluster", columns)]
     at_image, at_split = columns.index(image), columns.index(split_name)
     by_id = table.set_index("image_id")
     split_of = by_id["split"].to_dict()
@@ -96,6 +86,8 @@ def balanced_sheet(
     def own_rows() -> Iterator[list[Cell]]:
         for cells in sheet.rows:
             image_id = as_text(cells[at_image])
+            if image_id not in split_of:
+                continue
             row = [*cells, *([] if split else [split_of[image_id]])]
             if split_of[image_id] == "val" and SPLIT_NAMES.get(as_text(row[at_split]).lower()) != "val":
                 row[at_split] = "val"
@@ -110,9 +102,3 @@ def balanced_sheet(
             yield [*row, source_id, cluster_of[image_id]]
 
     return columns + added, chain(own_rows(), copy_rows())
-
-
-def _free(name: str, columns: Sequence[str]) -> str:
-    """The name, or with a number where the user's sheet has a column of that name."""
-    names = chain([name], (f"{name}_{number}" for number in count(2)))
-    return next(free for free in names if free not in columns)

@@ -199,6 +199,12 @@ def test_id_that_is_a_number_names_its_copies() -> None:
     ]
 
 
+def test_rows_that_the_table_does_not_have_are_left_out(sheet: Sheet, with_two_copies: pd.DataFrame) -> None:
+    longer = Sheet(sheet.columns, [["gone.jpg", "train", "cat", ""], *sheet.rows, ["lost.jpg", "test", "dog", ""]])
+    _, rows = balanced_sheet(longer, with_two_copies, image="id", split="split")
+    assert [line[0] for line in rows] == [*(line[0] for line in sheet.rows), "c__copy1.jpg", "c__copy2.jpg"]
+
+
 CELLS = st.text(max_size=8) | st.integers() | st.floats(allow_nan=False) | st.booleans() | st.dates()
 
 

@@ -43,7 +43,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_workspace(folder, TINY, scm=True)
     run(folder, "dvc", "add", "--quiet", "images", "labels.xlsx")
     result = run(folder, "dvc", "repro")
-    assert len(ran(result.stdout)) == 11
+    assert len(ran(result.stdout)) == 12
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", "first")
     return folder
@@ -61,6 +61,7 @@ def test_outputs_are_ignored_by_git_but_for_metrics_and_plots(project: Path) -> 
         "augmented/augment.json",
         "data/ingest.json",
         "features/cluster.json",
+        "features/fill.json",
         "results/balanced/history.csv",
         "results/balanced/metrics.json",
         "results/comparison.svg",
