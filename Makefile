@@ -1,11 +1,11 @@
-# make repro · make test · make lint · make docs · make bench · make lock
+# make repro · make test · make lint · make docs · make bench · make compare · make lock
 # Everything is installed into .venv from requirements.lock; nothing outside this folder is changed.
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test lint docs lock bench clean
+.PHONY: repro test lint docs lock bench compare clean
 
 repro: .venv/installed
 	dvc repro
@@ -24,6 +24,10 @@ lint: .venv/installed
 
 bench: .venv/installed
 	python -m benchmarks.real_input
+
+# Trains every approach of recipes/approaches.yaml. They start from the last commit, so commit first.
+compare: .venv/installed
+	python -m recipes.compare
 
 docs: .venv/installed
 	python -m docs.readme

@@ -1,0 +1,37 @@
+"""Lay a recipe over params.yaml: `python -m recipes exam`, or without a name for the list."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from recipes.overlay import apply_to, parse_settings, recipe_names, recipe_values, shown
+from stages.core.errors import InputError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m recipes", description=__doc__)
+    parser.add_argument("name", nargs="?", help=f"one of {', '.join(recipe_names())}")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="PATH")
+    parser.add_argument(
+        "-S", dest="settings", action="append", default=[], metavar="NAME=VALUE", help="a value on top, as YAML"
+    )
+    args = parser.parse_args(argv)
+    if args.name is None:
+        print("\n".join(recipe_names()))
+        return 0
+    try:
+        values = recipe_values(args.name) | parse_settings(args.settings)
+        changes = apply_to(args.params, values)
+    except InputError as error:
+        print(f"recipes: {error}", file=sys.stderr)
+        return 1
+    for name, (old, new) in changes.items():
+        print(f"{name}: {shown(old)} -> {shown(new)}")
+    print(f"{len(changes)} of {len(values)} values changed in {args.params}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from recipes.compare import Approach, finished, markdown, read_approaches, settings_of, table_of
+from stages.core.errors import InputError
+from stages.core.params import load_params
+from tests.workspace import PROJECT, run, write_params
+
+
+def measures(macro: float | None, micro: float, minority: float, majority: float) -> dict[str, float | None]:
+    return {"macro_f1": macro, "micro_f1": micro, "minority_recall": minority, "majority_recall": majority}
+
+
+APPROACHES = [
+    Approach("naive", "original", {"train.loss": "bce"}),
+    Approach("tuned", "original", of="naive", decision="tuned"),
+    Approach("clusters", "balanced", {"augment.strategy": "clusters"}),
+    Approach("failed", "balanced", {}),
+]
+METRICS = {
+    "approach-naive": {
+        "threshold_0.5": measures(0.4, 0.6, 0.1, 0.9),
+        "threshold_tuned": measures(0.55, 0.6, 0.3, 0.8),
+    },
+    "approach-clusters": {"threshold_0.5": measures(0.5, 0.5, 0.45, 0.7)},
+}
+
+
+def test_an_approach_of_anothers_run_is_judged_at_its_own_decision() -> None:
+    expected = pd.DataFrame(
+        {
+            "approach": ["naive", "tuned", "clusters"],
+            "macro_f1": [0.4, 0.55, 0.5],
+            "micro_f1": [0.6, 0.6, 0.5],
+            "minority_recall": [0.1, 0.3, 0.45],
+            "majority_recall": [0.9, 0.8, 0.7],
+        }
+    )
+    pd.testing.assert_frame_equal(table_of(APPROACHES, METRICS, "0.5"), expected)
+
+
+def test_the_best_of_each_column_is_marked_and_so_are_equals() -> None:
+    assert markdown(table_of(APPROACHES, METRICS, "0.5")) == (
+        "| approach | macro_f1 | micro_f1 | minority_recall | majority_recall |\n"
+        "|----------|----------|----------|-----------------|-----------------|\n"
+        "| naive    | 0.400    | 0.600*   | 0.100           | 0.900*          |\n"
+        "| tuned    | 0.550*   | 0.600*   | 0.300           | 0.800           |\n"
+        "| clusters | 0.500    | 0.500    | 0.450*          | 0.700           |\n"
+    )
+
+
+def test_a_measure_of_nothing_is_empty() -> None:
+    metrics = {"approach-naive": {"threshold_argmax": measures(None, 0.5, 0.5, 0.5)}}
+    assert "| naive    |          | 0.500*   |" in markdown(table_of(APPROACHES[:1], metrics, "argmax"))
+
+
+def test_a_failed_experiment_does_not_pass_for_the_commits_metrics() -> None:
+    files = {"results/original/metrics.json": {"data": {"map": 0.5}}}
+    shown = [
+        {"rev": "workspace", "experiments": None},
+        {
+            "rev": "c0",
+            "experiments": [
+                {"name": "good", "executor": {"state": "success"}, "revs": [{"data": {"metrics": files}}]},
+                {"name": "kept", "executor": None, "revs": [{"data": {"metrics": files}, "error": None}]},
+                {"name": "queued", "executor": {"state": "queued"}, "revs": [{"data": {"metrics": files}}]},
+                {
+                    "name": "bad",
+                    "executor": {"state": "failed"},
+                    "revs": [{"data": {"metrics": files}, "error": {"msg": "Experiment run failed"}}],
+                },
+            ],
+        },
+        {"rev": "b9", "experiments": [{"name": "older", "executor": None, "revs": [{"data": {"metrics": files}}]}]},
+    ]
+    metrics = {"results/original/metrics.json": {"map": 0.5}}
+    assert finished(shown, "c0") == {"good": metrics, "kept": metrics, "queued": None, "bad": None}
+
+
+def test_the_threshold_of_the_table_is_added_where_it_lacks(tmp_path: Path) -> None:
+    write_params(tmp_path / "params.yaml", {"evaluate.thresholds": [0.2]})
+    params = load_params(tmp_path / "params.yaml")
+    assert settings_of(APPROACHES[0], params) == {"train.loss": "bce", "evaluate.thresholds": [0.2, 0.5]}
+    write_params(tmp_path / "params.yaml", {"evaluate.thresholds": [0.2], "data.task": "multiclass"})
+    assert settings_of(APPROACHES[0], load_params(tmp_path / "params.yaml")) == {"train.loss": "bce"}
+
+
+def test_the_approaches_that_come_along_are_in_order() -> None:
+    assert [
+        (each.name, each.arm, each.experiment) for each in read_approaches(PROJECT / "recipes/approaches.yaml")
+    ] == [
+        ("naive", "original", "approach-naive"),
+        ("F1-tuned threshold", "original", "approach-naive"),
+        ("class weights", "original", "approach-class-weights"),
+        ("on the fly", "original", "approach-on-the-fly"),
+        ("clusters", "balanced", "approach-clusters"),
+        ("labels", "balanced", "approach-labels"),
+        ("clusters and labels", "balanced", "approach-clusters-and-labels"),
+        ("clusters, gentle", "balanced", "approach-clusters-gentle"),
+        ("clusters, plain copies", "balanced", "approach-clusters-plain-copies"),
+    ]
+
+
+def test_what_is_wrong_with_a_list_is_reported_together(tmp_path: Path) -> None:
+    file = tmp_path / "approaches.yaml"
+    file.write_text("- {name: a, arm: orignal, set: {}}\n- {arm: balanced}\n- {name: c, arm: balanced, st: {}}\n")
+    with pytest.raises(InputError, match=r"4 problems\n.*entry 1: arm .*\n.*entry 2: .*\n.*'st'.*\n.*entry 3: set"):
+        read_approaches(file)
+    file.write_text("- {name: a, arm: original, set: {}}\n- {name: A, arm: original, set: {}}\n- {name: t, of: b}\n")
+    with pytest.raises(InputError, match=r"2 problems\n.*approach-a would be .*\n.*'t' is of 'b'"):
+        read_approaches(file)
+
+
+# In the place of training: measures that tell which params it saw.
+JOB = """\
+import json, sys, pathlib
+from ruamel.yaml import YAML
+params = YAML(typ="safe", pure=True).load(pathlib.Path("params.yaml"))
+train, arm = params["train"], sys.argv[1]
+assert train["seed"] == 0, "this approach fails"
+names = ("macro_f1", "micro_f1", "minority_recall", "majority_recall")
+half = [len(train["transforms"]) / 10, train["epochs"] / 10, train["loss"] == "bce", arm == "balanced"]
+decisions = {"threshold_0.5": half, "threshold_tuned": [0.9] * 4}
+content = {name: dict(zip(names, map(float, values))) for name, values in decisions.items()}
+pathlib.Path(f"results/{arm}/metrics.json").write_text(json.dumps(content))
+"""
+GRAPH = """\
+stages:
+  evaluate:
+    foreach: [original, balanced]
+    do:
+      cmd: mkdir -p results/${item} && python job.py ${item}
+      params: [train]
+      deps: [job.py]
+      metrics:
+        - results/${item}/metrics.json:
+            cache: false
+"""
+LIST = """\
+- {name: naive, arm: original, set: {train.loss: bce}}
+- {name: tuned, of: naive, decision: tuned}
+- name: on the fly
+  arm: original
+  set: {train.transforms: [{RandomHorizontalFlip: {p: 0.5}}, {ColorJitter: {contrast: [0.8, 1.2]}}]}
+- {name: copies, arm: balanced, set: {train.epochs: 3}}
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in git whose evaluate is a few lines, after a commit."""
+    folder = tmp_path_factory.mktemp("compared")
+    write_params(folder / "params.yaml", {"train.epochs": 2})
+    for name, text in {"job.py": JOB, "dvc.yaml": GRAPH, "approaches.yaml": LIST}.items():
+        (folder / name).write_text(text)
+    run(folder, "git", "init", "--quiet")
+    run(folder, "git", "config", "user.name", "A User")
+    run(folder, "git", "config", "user.email", "user@example.invalid")
+    run(folder, "dvc", "init", "--quiet")
+    run(folder, "dvc", "repro", "--quiet")
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "first")
+    return folder
+
+
+COMPARE = (sys.executable, "-m", "recipes.compare", "--approaches", "approaches.yaml")
+EXPECTED = """\
+| approach   | macro_f1 | micro_f1 | minority_recall | majority_recall |
+|------------|----------|----------|-----------------|-----------------|
+| naive      | 0.000    | 0.200    | 1.000*          | 0.000           |
+| tuned      | 0.900*   | 0.900*   | 0.900           | 0.900           |
+| on the fly | 0.200    | 0.200    | 0.000           | 0.000           |
+| copies     | 0.000    | 0.300    | 0.000           | 1.000*          |
+"""
+
+
+def test_each_approach_is_an_experiment_and_a_row(project: Path) -> None:
+    for _ in range(2):  # the second time it replaces its own experiments
+        assert run(project, *COMPARE, PYTHONPATH=str(PROJECT)).stdout == EXPECTED
+        assert (project / "results/approaches.md").read_text() == EXPECTED
+        assert len(pd.read_csv(project / "results/approaches.csv")) == 4
+        assert run(project, "git", "status", "--porcelain", "--untracked-files=no").stdout == ""
+    (entry,) = json.loads(run(project, "dvc", "exp", "show", "--json").stdout)[1:]
+    assert sorted(each["name"] for each in entry["experiments"]) == [
+        "approach-copies", "approach-naive", "approach-on-the-fly",
+    ]  # fmt: skip
+
+
+def test_an_approach_that_fails_is_named_and_the_others_have_their_rows(project: Path) -> None:
+    more = LIST.replace("train.epochs: 3", "train.seed: 1")
+    (project / "more.yaml").write_text(more)
+    command = (*COMPARE[:-1], "more.yaml", "--only", "tuned", "copies")
+    result = run(project, *command, check=False, PYTHONPATH=str(PROJECT))
+    assert result.returncode == 1
+    assert "'copies' failed and has no row. See: dvc queue logs approach-copies" in result.stderr
+    assert [line.split()[1] for line in result.stdout.splitlines()[2:]] == ["naive", "tuned"]
+
+
+def test_nothing_is_queued_before_every_approach_is_valid(project: Path) -> None:
+    (project / "wrong.yaml").write_text(
+        LIST.replace("epochs: 3", "epochs: none").replace("decision: tuned", "decision: x")
+    )
+    result = run(project, *COMPARE[:-1], "wrong.yaml", check=False, PYTHONPATH=str(PROJECT))
+    assert result.returncode == 1
+    assert "approaches: 2 problems" in result.stderr
+    assert "'tuned': x is no decision here. Choose one of 0.2, 0.5, tuned, per_label" in result.stderr
+    assert "'copies': params.yaml" in result.stderr
+
+
+def test_a_workspace_that_is_not_as_committed_is_refused(project: Path) -> None:
+    before = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(before + "# more\n")
+    result = run(project, *COMPARE, check=False, PYTHONPATH=str(PROJECT))
+    (project / "params.yaml").write_text(before)
+    assert result.returncode == 1
+    assert "params.yaml is not as committed. Commit it, or git stash." in result.stderr
