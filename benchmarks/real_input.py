@@ -1,6 +1,6 @@
 """Run the pipeline on real photographs and write what came out into benchmarks/README.md.
 
-    python -m benchmarks.real_input [scenes] [pets] [--data ../shared]
+    python -m benchmarks.real_input [scenes] [--data ../shared]
 
 Each run is a `dvc repro` in a temporary folder, by the project's own dvc.yaml. It needs the photographs and weights
 that the README names under --data, and changes nothing there.
@@ -23,7 +23,6 @@ import yaml
 from sklearn.metrics import normalized_mutual_info_score
 
 from stages.core import manifest
-from stages.core.workbook import write_sheet
 from tests.workspace import make_workspace, run
 
 README = Path(__file__).parent / "README.md"
@@ -49,31 +48,7 @@ def scenes(data: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-def pets(data: Path, folder: Path) -> dict[str, Any]:
-    """Cats and dogs at 32 x 32, four cats to a dog, as a sheet; cnn7 from scratch."""
-    root = data / "datasets/cats_dogs"
-    files = sorted(path.relative_to(root) for path in root.glob("*/*/*.jpg"))
-    rows = [[file.as_posix(), file.parts[0], file.parts[1]] for file in files]
-    write_sheet(["file", "part", "animal"], rows, folder / "pets.xlsx", "xlsx")
-    return {
-        "data.images": str(root),
-        "data.sheet": str(folder / "pets.xlsx"),
-        "data.columns.image": "file",
-        "data.columns.split": "part",
-        "data.columns.labels": "animal",
-        "resize.width": 32,
-        "resize.height": 32,
-        "resize.format": "png",
-        "features.weights": str(data / WEIGHTS),
-        "features.layer": "layer3",
-        "train.model": "cnn7",
-        "train.size": 32,
-        "train.epochs": 6,
-        "train.batch_size": 64,
-    }
-
-
-RUNS: Mapping[str, Callable[[Path, Path], dict[str, Any]]] = {"scenes": scenes, "pets": pets}
+RUNS: Mapping[str, Callable[[Path, Path], dict[str, Any]]] = {"scenes": scenes}
 
 
 def report(name: str, changes: Mapping[str, Any], folder: Path, data: Path, seconds: float) -> str:
@@ -83,7 +58,6 @@ def report(name: str, changes: Mapping[str, Any], folder: Path, data: Path, seco
     sets = ["".join(map(str, row)) for row in manifest.targets(train)]
     nmi = normalized_mutual_info_score(sets, train["cluster"].astype(int))
     augment = json.loads((folder / "augmented/augment.json").read_text())
-    ingest = json.loads((folder / "data/ingest.json").read_text())
     labels = pd.read_csv(folder / "augmented/labels.csv")
     comparison = pd.read_csv(folder / "results/comparison.csv", dtype={"label": str})
     overall = comparison[comparison["label"] == "all"].drop(columns="label")
@@ -113,8 +87,8 @@ def report(name: str, changes: Mapping[str, Any], folder: Path, data: Path, seco
             f"({augment['copies']} copies, {augment['drawn_again']['uniform']} drawn again for being uniform, "
             f"{augment['drawn_again']['contrast']} for lost contrast, {augment['unfit_images']} unfit images).",
             f"- Normalised mutual information of clusters and label sets: {nmi:.3f}.",
-            f"- MeanIR of train: {ingest['train']['mean_ir']:.3f} before, {augment['train']['mean_ir']:.3f} after; "
-            f"SCUMBLE {ingest['train']['scumble']:.4f} before, {augment['train']['scumble']:.4f} after.",
+            f"- MeanIR of train: {augment['before']['mean_ir']:.3f} before, {augment['after']['mean_ir']:.3f} after; "
+            f"SCUMBLE {augment['before']['scumble']:.4f} before, {augment['after']['scumble']:.4f} after.",
             f"- {checked_rows(changes, folder)}",
             "",
             labels.to_markdown(index=False, floatfmt=".2f"),

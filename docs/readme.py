@@ -2,7 +2,7 @@
 
     python -m docs.readme
 
-The table comes from the models in stages/core/params.py and the graph from dvc.yaml; the picture needs the example's
+The table comes from the models in stages/core/sections.py and the graph from dvc.yaml; the picture needs the example's
 outputs, so run `make repro` first.
 """
 
@@ -27,7 +27,7 @@ def params_table() -> str:
     values = Repo(PROJECT).params.show()[""]["data"]["params.yaml"]["data"]
     lines = ["| param | in params.yaml | what it is |", "|---|---|---|"]
     for name, field, value in _fields(Params, values):
-        shown = f"{len(value)} augmenters" if name == "augment.pipeline" else f"`{_yaml(value)}`"
+        shown = ", ".join(f"`{key}`" for key in value) if isinstance(value, dict) else f"`{_yaml(value)}`"
         lines.append(f"| `{name}` | {shown} | {field.description} |")
     return "\n".join(lines) + "\n"
 
