@@ -140,8 +140,8 @@ def main() -> None:
     packages = ", ".join(f"{package} {version(package)}" for package in ("torch", "imaug"))
     section = (
         "## scenes: every strategy and loss\n\nPhotographs of scenes, deserts and sunsets rare; a linear head on "
-        "frozen ResNet-18 features of the whole picture. F1 is the mean over the labels, by the threshold 0.5, one tuned "
-        "on validation, one a label. * is the best on validation with a threshold a label.\n\n"
+        "frozen ResNet-18 features of the whole picture. F1 is the mean over the labels, by the threshold 0.5, one "
+        "tuned on validation, one a label. * is the best on validation with a threshold a label.\n\n"
         f"`python -m benchmarks.scenes`, {date.today()}, {platform.machine()}, 2 cores, no GPU, {packages}: "
         f"{time.perf_counter() - started:.0f} s.\n\n" + results.to_markdown(index=False, floatfmt=".3f") + "\n"
     )

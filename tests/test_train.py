@@ -10,13 +10,18 @@ from tests.workspace import PROJECT, run, write_params
 
 def test_history_has_a_row_an_epoch(trained: Path) -> None:
     history = pd.read_csv(trained / "results/balanced/history.csv")
-    assert history.columns.tolist() == ["epoch", "train_loss", "validation_loss"]
+    assert history.columns.tolist() == [
+        *("epoch", "train_loss", "validation_loss"),
+        *("train_accuracy", "train_precision", "train_recall", "train_f1"),
+        *("validation_accuracy", "validation_precision", "validation_recall", "validation_f1"),
+        *("validation_auc", "validation_average_precision"),
+    ]
     assert history["epoch"].tolist() == [1, 2]
 
 
 def test_the_model_is_written_without_pickle(trained: Path) -> None:
     folder = trained / "results/balanced/model"
-    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == ["decisions.json", "model.json", "model.safetensors"]
     assert load_file(folder / "model.safetensors")["head.weight"].shape == (10, 64)
 
 

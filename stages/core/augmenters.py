@@ -26,7 +26,7 @@ ARGUMENTS: Known = {
     },
     "Cutout": {
         "nb_iterations": Number(0, whole=True),
-        "position": Word(("uniform", "normal", "center")),
+        "position": Word(("uniform", "normal", "center"), single=True),
         "size": Number(0, 1),
         "squared": _SHARE,
         "fill_mode": Word(("constant", "gaussian")),
@@ -51,7 +51,7 @@ ARGUMENTS: Known = {
     "PerspectiveTransform": {"scale": Number(0), "cval": _COLOUR, "mode": Word(("replicate", "constant"))},
     "Rotate": {
         "rotate": Number(),
-        "order": Number(0, 5, whole=True),
+        "order": Number(0, 5, whole=True, single=True),
         "cval": _COLOUR,
         "mode": Word(("constant", "edge", "symmetric", "reflect", "wrap")),
     },

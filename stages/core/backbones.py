@@ -48,8 +48,10 @@ class Backbone(nn.Module):
         self.model = model
         self.layer = layer
         self.pooled = pooled
-        # The two that have auxiliary outputs in training: these would be outputs of other labels.
-        extra = {"aux_logits": False, "init_weights": True} if model in {"googlenet", "inception_v3"} else {}
+        # The two that have auxiliary outputs in training: these would be outputs of other labels. Their weights were
+        # made for pixels from -1 to 1, to which transform_input brings those that are normalised as for all others.
+        inception = model in {"googlenet", "inception_v3"}
+        extra = {"aux_logits": False, "init_weights": True, "transform_input": True} if inception else {}
         whole = get_model(model, weights=None, **extra)
         self.cut = _without_last_layer(whole) if layer is None else _cut_at(whole, model, layer)
         self.eval()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -99,9 +100,10 @@ def load(folder: Path) -> Classifier:
     try:
         found = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         design = Design(**found | {"size": tuple(found["size"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        state = load_file(folder / "model.safetensors")
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
         raise InputError(f"{folder}: holds no model: {error}. Name a folder such as results/balanced/model.") from None
     with torch.random.fork_rng(devices=[]):
         classifier = Classifier(design)
-    classifier.load_state_dict(load_file(folder / "model.safetensors"))
+    classifier.load_state_dict(state)
     return classifier

@@ -138,7 +138,7 @@ class DistributionBalanced(CellLoss):
         # An image without labels is drawn for none: its ratio is taken as large, its weight is the highest.
         ratio = torch.where(repeats > 0, self.rarity / repeats.clamp(min=1e-12), torch.full_like(repeats, 1e3))
         weights = self.ALPHA + torch.sigmoid(self.BETA * (ratio - self.MU))
-        shifted = logits + self.bias
+        shifted = logits - self.bias
         positive, negative = softplus(-shifted), softplus(self.LAMBDA * shifted) / self.LAMBDA
         return weights * torch.where(targets > 0, positive, negative)
 

@@ -51,7 +51,12 @@ class Optimisation:
             case "cosine":
                 return {"optimizer": optimizer, "lr_scheduler": lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)}
             case "one_cycle":
-                cycle = lr_scheduler.OneCycleLR(optimizer, self.learning_rate, total_steps=max(steps, 2))
+                cycle = lr_scheduler.OneCycleLR(
+                    optimizer,
+                    self.learning_rate,
+                    total_steps=max(steps, 2),
+                    cycle_momentum=self.optimizer != "adadelta",  # It has none.
+                )
                 return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
             case "plateau":
                 plateau = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=3)

@@ -34,9 +34,10 @@ class Number:
 
 @dataclass(frozen=True)
 class Word:
-    """One of some words, or a list of several to choose among."""
+    """One of some words, or a list of several to choose among, unless it is ``single``."""
 
     words: tuple[str | bool, ...]
+    single: bool = False
 
     def __str__(self) -> str:
         """Name the words."""
@@ -45,7 +46,7 @@ class Word:
     def takes(self, value: object) -> bool:
         """Whether the library would accept the value."""
         if isinstance(value, list):
-            return len(value) > 0 and all(word in self.words for word in value)
+            return not self.single and len(value) > 0 and all(word in self.words for word in value)
         return value in self.words
 
 

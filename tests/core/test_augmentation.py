@@ -120,7 +120,7 @@ def test_several_augmenters_in_one_step_are_done_in_their_order(noise: Pixels) -
 def test_value_that_imgaug_refuses_is_named_with_its_augmenter(name: str, arguments: dict[str, Any]) -> None:
     with pytest.raises(InputError) as error:
         Augmentation([{name: arguments}])
-    assert str(error.value).startswith(f"params.yaml: augment.pipeline: imgaug refuses {name} with {arguments}: ")
+    assert str(error.value).startswith(f"params.yaml: augment.pipelines: imgaug refuses {name} with {arguments}: ")
 
 
 def test_seed_of_a_copy_stays_what_it_was() -> None:

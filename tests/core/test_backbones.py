@@ -11,12 +11,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torchvision.models import ResNet18_Weights
+from torchvision.models import ResNet18_Weights, get_model
 
 from stages.core.backbones import Backbone, chosen_device, load_weights, normalised
 from stages.core.errors import InputError
 
 PRETRAINED = Path(__file__).parents[3] / "shared" / "weights" / "resnet18-imagenet-through-layer3.safetensors"
+SIZE = (64, 64)
 UNREADABLE = "is not a .safetensors file or a state dict saved by torch"
 
 
@@ -37,7 +38,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 def newly_built(seed: int, layer: str = "layer1") -> Backbone:
     torch.manual_seed(seed)
-    return Backbone("resnet18", layer).eval()
+    return Backbone("resnet18", layer, SIZE).eval()
 
 
 # A network takes a while to build, so each is built once.
@@ -105,7 +106,7 @@ def publish(state: object, website: Path, monkeypatch: pytest.MonkeyPatch, diges
     ],
 )
 def test_row_is_as_long_as_the_layer_has_channels(model: str, layer: str, features: int, pictures: Tensor) -> None:
-    network = Backbone(model, layer).eval()
+    network = Backbone(model, layer, SIZE).eval()
     assert network.n_features == features
     assert network(pictures).shape == (2, features)
 
@@ -115,6 +116,89 @@ def test_features_are_the_layers_maps_averaged_over_height_and_width(pictures: T
     maps = network.cut(normalised(pictures))["features"]
     assert maps.shape == (2, 64, 16, 16)
     assert torch.equal(network(pictures), maps.mean(dim=(2, 3)))
+
+
+def test_features_that_are_not_pooled_are_maps(pictures: Tensor) -> None:
+    network = Backbone("resnet18", "layer2", SIZE, pooled=False).eval()
+    assert network.n_features == 128
+    assert network(pictures).shape == (2, 128, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("model", "features"),
+    [
+        ("resnet18", 512),
+        ("squeezenet1_0", 512),
+        ("mobilenet_v3_small", 1024),
+        ("alexnet", 4096),
+        ("densenet121", 1024),
+        ("shufflenet_v2_x0_5", 1024),
+        ("googlenet", 1024),
+    ],
+)
+def test_without_a_layer_all_but_the_last_one_is_kept(model: str, features: int, pictures: Tensor) -> None:
+    network = Backbone(model, None, SIZE).eval()
+    assert network.n_features == features
+    with torch.inference_mode():
+        assert network(pictures).shape == (2, features)
+
+
+def test_without_a_layer_features_are_what_the_last_layer_would_take(pictures: Tensor) -> None:
+    torch.manual_seed(0)
+    whole = Backbone("resnet18", None, SIZE).eval()
+    torch.manual_seed(0)
+    pooled = Backbone("resnet18", "avgpool", SIZE).eval()
+    with torch.inference_mode():
+        assert torch.equal(whole(pictures), pooled(pictures))
+
+
+def test_googlenet_sees_pixels_from_minus_1_to_1_as_its_weights_do() -> None:
+    whites = torch.full((1, 64, 64, 3), 255, dtype=torch.uint8)
+    network = Backbone("googlenet", None, SIZE).eval()
+    seen: list[Tensor] = []
+    network.cut.get_submodule("conv1").register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.inference_mode():
+        network(whites)
+    assert torch.allclose(seen[0], torch.ones(1, 3, 64, 64), atol=1e-5)
+
+
+def test_network_is_given_in_training_mode() -> None:
+    assert Backbone("resnet18", "layer1", SIZE).training
+
+
+def test_building_changes_no_running_mean() -> None:
+    means = [value for key, value in newly_built(0).cut.state_dict().items() if key.endswith("running_mean")]
+    assert len(means) == 5
+    assert all((mean == 0).all() for mean in means)
+
+
+def test_images_may_be_wider_than_high() -> None:
+    network = Backbone("resnet18", "layer1", (96, 64), pooled=False).eval()
+    assert network(torch.zeros(1, 64, 96, 3, dtype=torch.uint8)).shape == (1, 64, 16, 24)
+
+
+@pytest.mark.parametrize(("model", "size"), [("alexnet", 8), ("vit_b_32", 64), ("inception_v3", 32)])
+def test_size_that_the_model_cannot_take_is_an_error_that_says_what_to_set(model: str, size: int) -> None:
+    with pytest.raises(InputError) as error:
+        Backbone(model, None, (size, size))
+    assert str(error.value).startswith(f"{model} cannot take images of {size} x {size} pixels: ")
+    assert str(error.value).endswith(". Set size to what it was made for; 224 fits most.")
+
+
+def test_weights_without_a_layer_need_all_but_the_last_layer(tmp_path: Path, pictures: Tensor) -> None:
+    torch.manual_seed(1)
+    state = get_model("resnet18", weights=None).state_dict()
+    save_file({key: value for key, value in state.items() if not key.startswith("fc.")}, tmp_path / "w.safetensors")
+    torch.manual_seed(0)
+    network = Backbone("resnet18", None, SIZE).eval()
+    load_weights(network, str(tmp_path / "w.safetensors"))
+    assert torch.equal(network.cut.state_dict()["layer4.1.conv2.weight"], state["layer4.1.conv2.weight"])
+
+
+def test_file_that_lacks_a_layer_of_a_whole_network_is_an_error_that_says_so(tmp_path: Path) -> None:
+    save_file(weights_of(built(0, "layer1")), tmp_path / "short.safetensors")
+    with pytest.raises(InputError, match="into resnet18 up to its last layer: "):
+        load_weights(Backbone("resnet18", None, SIZE), str(tmp_path / "short.safetensors"))
 
 
 def test_pixels_are_normalised_as_for_imagenet() -> None:
@@ -139,7 +223,7 @@ def test_weights_named_random_leave_the_network_as_it_was_built() -> None:
 
 def test_layer_that_the_model_has_not_is_an_error_that_names_its_layers() -> None:
     with pytest.raises(InputError) as error:
-        Backbone("resnet18", "layer5")
+        Backbone("resnet18", "layer5", SIZE)
     assert str(error.value) == (
         "resnet18 has no layer 'layer5'. Set layer to one of conv1, bn1, relu, maxpool, layer1, layer2, layer3, "
         "layer4, avgpool, flatten, fc, or to a node inside one."
@@ -148,7 +232,7 @@ def test_layer_that_the_model_has_not_is_an_error_that_names_its_layers() -> Non
 
 def test_beginning_of_a_layers_name_is_no_layer() -> None:
     with pytest.raises(InputError, match="resnet18 has no layer 'layer'"):
-        Backbone("resnet18", "layer")
+        Backbone("resnet18", "layer", SIZE)
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt"])
@@ -188,7 +272,7 @@ def test_file_that_ends_before_the_layer_is_an_error_that_says_what_is_missing(t
 
 def test_file_of_another_model_is_an_error_that_names_a_shape(tmp_path: Path) -> None:
     path = tmp_path / "resnet50.safetensors"
-    save_file(weights_of(Backbone("resnet50", "layer1")), path)
+    save_file(weights_of(Backbone("resnet50", "layer1", SIZE)), path)
     with pytest.raises(InputError) as error:
         load_weights(built(0), str(path))
     assert str(error.value) == (

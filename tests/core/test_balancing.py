@@ -133,3 +133,41 @@ def test_no_copy_is_chosen_twice(copies: int, made: dict[str, int], unfit: set[s
     chosen = choose_sources("abcdef", copies, seed=0, cap=cap, made=made, unfit=unfit)
     assert len(set(chosen)) == len(chosen)
     assert all(copy.number > made.get(copy.source_id, 0) for copy in chosen)
+
+
+def test_groups_may_have_names() -> None:
+    assert copies_needed({"cat": 4800, "dog": 1200, "fox": 300}) == {"dog": 3600, "fox": 4500}
+    assert copies_needed({"b": 10, "c": 4, "a": 4}, minority=1) == {"c": 6}
+
+
+def test_weights_share_copies_out_in_proportion() -> None:
+    chosen = choose_sources(["a", "b", "c"], 12, seed=0, weights={"a": 3.0, "b": 2.0, "c": 1.0})
+    assert Counter(copy.source_id for copy in chosen) == {"a": 6, "b": 4, "c": 2}
+    assert [copy.number for copy in chosen if copy.source_id == "b"] == [1, 2, 3, 4]
+
+
+def test_next_copy_is_due_to_the_highest_weight_by_its_number() -> None:
+    # D'Hondt's quotients: 5, 2.5, 1.67, 1.25 against 3.3, 1.65 and 1.4.
+    chosen = choose_sources(["a", "b", "c"], 6, seed=0, weights={"a": 5.0, "b": 3.3, "c": 1.4})
+    assert "".join(copy.source_id for copy in chosen) == "abaabc"
+
+
+def test_equal_weights_choose_as_none_do() -> None:
+    members = [f"{i}.jpg" for i in range(20)]
+    even = choose_sources(members, 50, seed=3)
+    assert choose_sources(members, 50, seed=3, weights=dict.fromkeys(members, 1.0)) == even
+
+
+def test_cap_holds_under_weights() -> None:
+    chosen = choose_sources(["a", "b"], 5, seed=0, cap=3, weights={"a": 100.0, "b": 1.0})
+    assert Counter(copy.source_id for copy in chosen) == {"a": 3, "b": 2}
+
+
+def test_copies_already_made_count_towards_the_share() -> None:
+    weights = {"a": 3.0, "b": 1.0}
+    assert choose_sources(["a", "b"], 1, seed=0, made={"a": 3}, weights=weights) == [Copy("b", 1)]
+
+
+def test_unfit_image_gets_no_share() -> None:
+    chosen = choose_sources(["a", "b"], 2, seed=0, unfit={"a"}, weights={"a": 9.0, "b": 1.0})
+    assert chosen == [Copy("b", 1), Copy("b", 2)]

@@ -9,6 +9,7 @@ from stages.core.augmentation import Augmentation, copy_seed, fault
 from stages.core.balancing import Source
 from stages.core.copies import Outcome, Recipe, copy_name, fill
 from stages.core.errors import InputError
+from stages.core.strategies import GroupPlan, LabelPlan
 
 MIRROR = [{"Fliplr": {"p": 1}}]
 # Draws no square, or one that covers the whole image.
@@ -16,8 +17,9 @@ SOMETIMES_BLANK = [{"Cutout": {"nb_iterations": [0, 1], "size": 1.0, "squared": 
 
 
 def recipe(pipeline: list[dict[str, Any]] = MIRROR, **changes: Any) -> Recipe:
-    settings = {"seed": 0, "format": "png", "min_std": 4.0, "min_contrast": 0.25, "max_draws": 3}
-    return Recipe(pipeline, **(settings | changes))
+    settings: dict[str, Any] = {"kind": "augmented", "pipeline": pipeline, "mix": "compose", "seed": 0, "format": "png"}
+    limits: dict[str, Any] = {"min_std": 4.0, "min_contrast": 0.25, "max_draws": 3}
+    return Recipe(**(settings | limits | changes))
 
 
 def photo(folder: Path, name: str, seed: int) -> Source:
@@ -39,13 +41,14 @@ def filled(
     cap: int | None = None,
     workers: int = 1,
 ) -> Outcome:
+    members = {str(cluster): [source.image_id for source in sources] for cluster, sources in clusters.items()}
+    plan = GroupPlan(members, {str(cluster): count for cluster, count in needed.items()}, seed=0, cap=cap)
     return fill(
-        clusters,
-        needed,
+        plan,
+        [source for sources in clusters.values() for source in sources],
         resized=tmp_path / "resized",
         folder=tmp_path / to,
         recipe=made_by or recipe(),
-        cap=cap,
         workers=workers,
     )
 
@@ -105,7 +108,7 @@ def test_copy_of_an_id_without_suffix_has_none_in_its_id_either(tmp_path: Path) 
 
 
 def test_same_files_for_one_worker_and_for_two(tmp_path: Path, three_photos: list[Source]) -> None:
-    pipeline = [{"Fliplr": {"p": 0.5}}, {"GaussianBlur": {"sigma": [0.0, 1.0]}}, *SOMETIMES_BLANK]
+    pipeline: list[dict[str, Any]] = [{"Fliplr": {"p": 0.5}}, {"GaussianBlur": {"sigma": [0.0, 1.0]}}, *SOMETIMES_BLANK]
     made_by = recipe(pipeline, max_draws=20)
     one = filled(tmp_path, {0: three_photos}, {0: 140}, made_by, to="one", workers=1)
     two = filled(tmp_path, {0: three_photos}, {0: 140}, made_by, to="two", workers=2)
@@ -158,7 +161,7 @@ def test_cluster_of_unfit_images_only_is_reported_short(tmp_path: Path, three_ph
     uniform = [grey(tmp_path, "grey2.png"), grey(tmp_path, "grey1.png")]
     outcome = filled(tmp_path, {0: three_photos, 1: uniform}, {0: 3, 1: 4})
     assert outcome.unfit == ["grey1.png", "grey2.png"]
-    assert outcome.short == {1: 4}
+    assert outcome.short == {"1": 4}
     assert len(outcome.copies) == 3
 
 
@@ -167,7 +170,7 @@ def test_cluster_whose_images_have_all_reached_the_cap_is_reported_short(
 ) -> None:
     outcome = filled(tmp_path, {0: three_photos}, {0: 8}, cap=2)
     assert len(outcome.copies) == 6
-    assert outcome.short == {0: 2}
+    assert outcome.short == {"0": 2}
     assert outcome.unfit == []
 
 
@@ -197,7 +200,7 @@ def test_good_copies_of_an_image_that_proves_unfit_are_kept(tmp_path: Path, thre
     outcome = filled(tmp_path, {0: three_photos[:1]}, {0: 20}, recipe(SOMETIMES_BLANK, max_draws=1))
     assert outcome.unfit == ["a.png"]
     assert 0 < len(outcome.copies) < 20
-    assert outcome.short == {0: 20 - len(outcome.copies)}
+    assert outcome.short == {"0": 20 - len(outcome.copies)}
     assert sorted(files(tmp_path / "copies")) == sorted(copy.path for copy in outcome.copies)
 
 
@@ -220,3 +223,57 @@ def test_jpeg_copies_are_written_as_jpeg(tmp_path: Path) -> None:
 )
 def test_copy_is_named_after_its_source(name: str, number: int, copy: str) -> None:
     assert copy_name(name, number) == copy
+
+
+def test_plain_copies_are_their_sources_to_the_byte(tmp_path: Path, three_photos: list[Source]) -> None:
+    outcome = filled(tmp_path, {0: three_photos}, {0: 7}, recipe(kind="plain"))
+    assert len(outcome.copies) == 7
+    for copy in outcome.copies:
+        source = (tmp_path / "resized" / copy.source.path).read_bytes()
+        assert (tmp_path / "copies" / copy.path).read_bytes() == source
+        assert (copy.checksum, copy.faults) == (copy.source.checksum, ())
+
+
+def test_plain_copy_is_not_looked_at(tmp_path: Path) -> None:
+    outcome = filled(tmp_path, {0: [grey(tmp_path, "grey.png")]}, {0: 2}, recipe(kind="plain"))
+    assert (len(outcome.copies), outcome.unfit) == (2, [])
+
+
+def test_changed_source_is_not_copied_plain(tmp_path: Path, three_photos: list[Source]) -> None:
+    changed = tmp_path / "resized" / "b.png"
+    changed.write_bytes((tmp_path / "resized" / "a.png").read_bytes())
+    with pytest.raises(InputError, match="the file has changed since the manifest was written"):
+        filled(tmp_path, {0: three_photos}, {0: 3}, recipe(kind="plain"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_equal_parts_give_each_augmenter_as_many_copies(
+    workers: int, tmp_path: Path, three_photos: list[Source]
+) -> None:
+    thirds = [{"Fliplr": {"p": 1}}, {"Flipud": {"p": 1}}, {"Add": {"value": 5}}]
+    outcome = filled(tmp_path, {0: three_photos}, {0: 90}, recipe(thirds, mix="equal_parts"), workers=workers)
+    found = []
+    for copy in outcome.copies:
+        source = images.read(tmp_path / "resized" / copy.source.path)
+        pixels = images.read(tmp_path / "copies" / copy.path)
+        brighter = np.clip(source.astype(int) + 5, 0, 255)
+        outcomes = [source[:, ::-1], source[::-1], brighter]
+        found.append([np.array_equal(pixels, made) for made in outcomes].index(True))
+    assert [found.count(part) for part in range(3)] == [30, 30, 30]
+
+
+def test_compose_applies_all_augmenters_to_each_copy(tmp_path: Path, three_photos: list[Source]) -> None:
+    filled(tmp_path, {0: three_photos[:1]}, {0: 2}, recipe([{"Fliplr": {"p": 1}}, {"Flipud": {"p": 1}}]))
+    source = images.read(tmp_path / "resized" / "a.png")
+    for number in (1, 2):
+        assert np.array_equal(images.read(tmp_path / "copies" / f"a__copy{number}.png"), source[::-1, ::-1])
+
+
+def test_copies_of_a_label_plan_count_for_all_labels_on_them(tmp_path: Path, three_photos: list[Source]) -> None:
+    targets = np.array([[1, 1, 0], [0, 0, 1], [0, 0, 1]])
+    plan = LabelPlan(["a.png", "b.png", "c.png"], targets, ["ice", "fog", "sea"], {"ice": 3, "fog": 3}, 0, None)
+    outcome = fill(
+        plan, three_photos, resized=tmp_path / "resized", folder=tmp_path / "copies", recipe=recipe(), workers=1
+    )
+    assert [copy.image_id for copy in outcome.copies] == ["a__copy1.png", "a__copy2.png"]
+    assert outcome.short == {}

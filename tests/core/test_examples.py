@@ -8,17 +8,18 @@ import torch
 from torch.utils.data import Dataset, TensorDataset
 
 from stages.core import images, manifest
-from stages.core.classifiers import Classifier, Design
+from stages.core.classifiers import Classifier
 from stages.core.errors import InputError
-from stages.core.examples import examples
+from stages.core.examples import examples, validation_scores
 from stages.core.inference import rows_of
 from stages.core.views import Views
+from tests.designs import design
 
 
 @pytest.fixture
 def classifier() -> Classifier:
     torch.manual_seed(0)
-    return Classifier(Design("resnet18", "layer1", ["cat", "dog"], "whole", 32))
+    return Classifier(design("resnet18", "layer1", ["cat", "dog"], 32))
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_input_is_the_square_that_the_classifier_sees(
 ) -> None:
     square, targets = made(classifier, image_and_copy, tmp_path, frozen=False)[1]
     pixels = images.read(tmp_path / "copies" / "a__copy1.png")
-    assert np.array_equal(square.numpy(), images.view(pixels, "whole", 32))
+    assert np.array_equal(square.numpy(), images.view(pixels, "whole", (32, 32)))
     assert (targets.dtype, targets.tolist()) == (torch.float32, [0.0, 1.0])
 
 
@@ -82,7 +83,7 @@ def test_inputs_of_a_frozen_body_are_its_features(
         files,
         image_and_copy["checksum"].tolist(),
         view="whole",
-        size=32,
+        size=(32, 32),
         device=torch.device("cpu"),
         workers=0,
     )
@@ -109,3 +110,23 @@ def test_changed_copy_is_an_error_that_names_it(
     with pytest.raises(InputError) as error:
         list(made(classifier, image_and_copy, tmp_path, frozen=frozen))
     assert str(error.value) == f"{copy}: the file has changed since the manifest was written. Run dvc repro."
+
+
+def test_validation_scores_are_those_of_the_users_own_images(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    own = image_and_copy[:1]
+    device = torch.device("cpu")
+    found = validation_scores(classifier, own, resized=tmp_path / "resized", device=device, workers=0)
+    logits = rows_of(
+        classifier, [tmp_path / "resized" / "a.png"], own["checksum"].tolist(),
+        view="whole", size=(32, 32), device=device, workers=0,
+    )  # fmt: skip
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-logits.astype(np.float64))), rtol=1e-12)
+
+
+def test_missing_labels_stay_missing_in_the_targets(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    table = image_and_copy.assign(**{"label:cat": [-1, -1]})
+    assert made(classifier, table, tmp_path, frozen=False)[0][1].tolist() == [-1.0, 1.0]

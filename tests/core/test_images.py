@@ -346,7 +346,7 @@ def test_resizing_leaves_the_image_as_it_was(four_colours: images.Pixels) -> Non
 
 
 def test_the_whole_view_keeps_every_corner(four_colours: images.Pixels) -> None:
-    seen = images.view(four_colours, "whole", 2)
+    seen = images.view(four_colours, "whole", (2, 2))
     assert seen.tolist() == [[list(RED), list(GREEN)], [list(BLUE), list(WHITE)]]
 
 
@@ -355,16 +355,41 @@ def test_the_centre_view_is_the_middle_224_of_400(height: int, width: int) -> No
     framed = of_colour(RED, height, width)
     top, left = (height - 224) // 2, (width - 224) // 2
     framed[top : top + 224, left : left + 224] = GREEN
-    np.testing.assert_array_equal(images.view(framed, "centre", 224), of_colour(GREEN, 224, 224))
+    np.testing.assert_array_equal(images.view(framed, "centre", (224, 224)), of_colour(GREEN, 224, 224))
 
 
 def test_the_centre_view_of_another_size_has_the_same_share() -> None:
     framed = of_colour(RED, 200, 200)
     framed[44:156, 44:156] = GREEN
-    np.testing.assert_array_equal(images.view(framed, "centre", 112), of_colour(GREEN, 112, 112))
+    np.testing.assert_array_equal(images.view(framed, "centre", (112, 112)), of_colour(GREEN, 112, 112))
 
 
 @pytest.mark.parametrize("how", ["centre", "whole"])
 @pytest.mark.parametrize(("height", "width"), [(5, 900), (64, 64), (333, 57)])
 def test_a_view_is_a_square_of_the_size_wanted(height: int, width: int, how: str) -> None:
-    np.testing.assert_array_equal(images.view(of_colour(WHITE, height, width), how, 64), of_colour(WHITE, 64, 64))
+    np.testing.assert_array_equal(images.view(of_colour(WHITE, height, width), how, (64, 64)), of_colour(WHITE, 64, 64))
+
+
+def test_view_may_be_wider_than_high(four_colours: images.Pixels) -> None:
+    assert images.view(four_colours, "whole", (48, 32)).shape == (32, 48, 3)
+    assert images.view(four_colours, "centre", (48, 32)).shape == (32, 48, 3)
+
+
+def test_centre_of_a_view_that_is_wider_than_high_is_cut_to_its_own_shape() -> None:
+    # Wanted are 112 x 56: the image is brought to fill 200 x 100, which it does already, and 44 and 22 go on each side.
+    framed = of_colour(RED, 100, 200)
+    framed[22:78, 44:156] = GREEN
+    np.testing.assert_array_equal(images.view(framed, "centre", (112, 56)), of_colour(GREEN, 56, 112))
+
+
+def test_duplicate_has_the_bytes_of_its_source(tmp_path: Path) -> None:
+    checksum = images.write(of_colour(RED, 9, 7), tmp_path / "a.jpg", "jpg")
+    assert images.duplicate(tmp_path / "a.jpg", checksum, tmp_path / "sea" / "b.jpg") == checksum
+    assert (tmp_path / "sea" / "b.jpg").read_bytes() == (tmp_path / "a.jpg").read_bytes()
+
+
+def test_changed_file_is_not_duplicated(tmp_path: Path) -> None:
+    images.write(of_colour(RED, 9, 7), tmp_path / "a.jpg", "jpg")
+    with pytest.raises(InputError, match=r"a\.jpg: the file has changed since the manifest was written"):
+        images.duplicate(tmp_path / "a.jpg", "another", tmp_path / "b.jpg")
+    assert not (tmp_path / "b.jpg").exists()

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stages.core.imbalance import cvir, irlbl, label_table, mean_ir, scumble, summary
+from stages.core.imbalance import (
+    cvir,
+    image_weights,
+    irlbl,
+    label_scumble,
+    label_table,
+    mean_ir,
+    rarer,
+    scumble,
+    summary,
+)
 
 
 def columns_with(counts: list[int], images: int) -> NDArray[np.int8]:
@@ -100,9 +110,13 @@ def test_summary_has_all_measures(common_and_rare: NDArray[np.int8]) -> None:
     )
 
 
-def test_label_table_has_count_and_irlbl_of_each_part(common_and_rare: NDArray[np.int8]) -> None:
+def test_label_table_has_count_irlbl_and_scumble_of_each_part(common_and_rare: NDArray[np.int8]) -> None:
     parts = {"before": common_and_rare, "after": np.array([[1, 1], [1, 1]])}
-    assert label_table(parts, ["sea", "desert"]).to_dict("list") == {
+    # IRLbl 1 and 4 meet on one of the four images: 1 - 2 / 2.5 = 0.2, a quarter of which is the sea's.
+    table = label_table(parts, ["sea", "desert"]).to_dict("list")
+    assert table.pop("before_scumble") == pytest.approx([0.05, 0.2])
+    assert table.pop("after_scumble") == pytest.approx([0.0, 0.0])
+    assert table == {
         "label": ["sea", "desert"],
         "before_count": [4, 1],
         "before_irlbl": [1.0, 4.0],
@@ -124,9 +138,11 @@ def test_label_table_counts_missing_cells_where_there_are_some() -> None:
         "label": ["sea", "desert"],
         "train_count": [1, 0],
         "train_irlbl": [1.0, math.inf],
+        "train_scumble": [0.0, 0.0],
         "train_missing": [0, 2],
         "test_count": [1, 1],
         "test_irlbl": [1.0, 1.0],
+        "test_scumble": [0.0, 0.0],
         "test_missing": [0, 0],
     }
 
@@ -134,3 +150,43 @@ def test_label_table_counts_missing_cells_where_there_are_some() -> None:
 @pytest.mark.parametrize("cell", [0, -1])
 def test_images_on_which_no_label_is_known_to_be_have_measures_of_0(cell: int) -> None:
     assert summary(np.full((3, 2), cell)) == {"images": 3, "mean_ir": 0.0, "cvir": 0.0, "scumble": 0.0}
+
+
+def test_scumble_of_a_label_is_the_mean_over_the_images_that_have_it() -> None:
+    # IRLbl 1, 2 and 4 as above: the first image scores 1 - 2 / (7 / 3), the second 1 - sqrt(2) / 1.5, the others 0.
+    targets = np.array([[1, 1, 1], [1, 1, 0], [1, 0, 0], [1, 0, 0]])
+    first, second = 1 - 2 / (7 / 3), 1 - math.sqrt(2) / 1.5
+    assert label_scumble(targets).tolist() == pytest.approx([(first + second) / 4, (first + second) / 2, first])
+
+
+def test_scumble_of_a_label_that_no_image_has_is_0() -> None:
+    assert label_scumble(np.array([[1, 0], [1, -1]])).tolist() == [0.0, 0.0]
+
+
+def test_label_that_got_relatively_rarer_is_named_with_its_irlbl_before_and_after() -> None:
+    before, after = np.array([[1, 0], [1, 1]]), np.array([[1, 0], [1, 1], [1, 0]])
+    assert rarer(before, after, ["sea", "ice"]) == [
+        "label 'ice' got relatively rarer: IRLbl 2.00 before, 3.00 after. Consider augment.strategy clusters_labels or "
+        "labels"
+    ]
+
+
+def test_labels_that_became_commoner_or_stayed_are_not_named() -> None:
+    before, after = np.array([[1, 0, 0], [1, 1, 0]]), np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    assert rarer(before, after, ["sea", "ice", "never"]) == []
+
+
+def test_weight_of_an_image_is_the_mean_irlbl_of_its_labels() -> None:
+    # Counts 4, 2 and 1: IRLbl 1, 2 and 4.
+    targets = np.array([[1, 1, 1], [1, 1, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0], [-1, -1, -1]])
+    assert image_weights(targets).tolist() == pytest.approx([7 / 3, 1.5, 1.0, 1.0, 1.0, 1.0])
+
+
+def test_weights_make_classes_equally_frequent() -> None:
+    targets = np.array([[1, 0, 0]] * 6 + [[0, 1, 0]] * 3 + [[0, 0, 1]] * 2)
+    weights = image_weights(targets)
+    assert [weights[targets[:, j] == 1].sum() for j in range(3)] == pytest.approx([6.0, 6.0, 6.0])
+
+
+def test_missing_label_gives_an_image_no_weight() -> None:
+    assert image_weights(np.array([[1, 0], [1, -1], [1, 1], [1, 0]])).tolist() == [1.0, 1.0, 2.5, 1.0]

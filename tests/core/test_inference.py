@@ -9,9 +9,10 @@ from torch import nn
 
 from stages.core import images
 from stages.core.backbones import Backbone
-from stages.core.classifiers import Classifier, Design
+from stages.core.classifiers import Classifier
 from stages.core.errors import InputError
 from stages.core.inference import rows_of, scores_of
+from tests.designs import design
 
 Files = tuple[list[Path], list[str]]
 
@@ -27,19 +28,19 @@ def nine_files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 def cnn7() -> nn.Module:
-    return Classifier(Design("cnn7", "", ["cat", "dog"], "whole", 32))
+    return Classifier(design("cnn7", None, ["cat", "dog"], 32))
 
 
 def resnet_classifier() -> nn.Module:
-    return Classifier(Design("resnet18", "layer2", ["cat", "dog"], "whole", 32))
+    return Classifier(design("resnet18", "layer2", ["cat", "dog"], 32))
 
 
 def resnet18() -> nn.Module:
-    return Backbone("resnet18", "layer3")
+    return Backbone("resnet18", "layer3", (32, 32))
 
 
 def resnet50() -> nn.Module:
-    return Backbone("resnet50", "layer2")
+    return Backbone("resnet50", "layer2", (32, 32))
 
 
 @pytest.fixture(scope="module", params=[cnn7, resnet_classifier, resnet18, resnet50], ids=lambda build: build.__name__)
@@ -50,22 +51,22 @@ def network(request: pytest.FixtureRequest) -> nn.Module:
 
 
 def rows(network: nn.Module, files: list[Path], checksums: list[str], **changes: Any) -> NDArray[np.float32]:
-    how = {"view": "whole", "size": 32, "device": torch.device("cpu"), "workers": 0}
+    how: dict[str, Any] = {"view": "whole", "size": (32, 32), "device": torch.device("cpu"), "workers": 0}
     return rows_of(network, files, checksums, **(how | changes))
 
 
 def test_row_i_belongs_to_file_i(nine_files: Files) -> None:
     files, checksums = nine_files
-    found = rows(nn.Flatten(), files, checksums, size=8)
-    squares = [images.view(images.read(path), "whole", 8).ravel() for path in files]
+    found = rows(nn.Flatten(), files, checksums, size=(8, 8))
+    squares = [images.view(images.read(path), "whole", (8, 8)).ravel() for path in files]
     assert found.dtype == np.float32
     assert np.array_equal(found, np.array(squares))
 
 
 def test_view_and_size_are_those_asked_for(nine_files: Files) -> None:
     files, checksums = nine_files
-    found = rows(nn.Flatten(), files[:1], checksums[:1], view="centre", size=12)
-    assert np.array_equal(found[0], images.view(images.read(files[0]), "centre", 12).ravel())
+    found = rows(nn.Flatten(), files[:1], checksums[:1], view="centre", size=(12, 16))
+    assert np.array_equal(found[0], images.view(images.read(files[0]), "centre", (12, 16)).ravel())
 
 
 def test_rows_are_the_same_for_no_worker_and_for_two(network: nn.Module, nine_files: Files) -> None:
@@ -82,8 +83,8 @@ def test_rows_are_the_same_for_another_order_of_the_files(network: nn.Module, ni
 @pytest.mark.parametrize("size", [32, 64])
 def test_row_of_an_image_alone_is_its_row_among_nine(size: int, network: nn.Module, nine_files: Files) -> None:
     files, checksums = nine_files
-    among = rows(network, files, checksums, size=size)
-    alone = [rows(network, files[i : i + 1], checksums[i : i + 1], size=size)[0] for i in (0, 4, 8)]
+    among = rows(network, files, checksums, size=(size, size))
+    alone = [rows(network, files[i : i + 1], checksums[i : i + 1], size=(size, size))[0] for i in (0, 4, 8)]
     assert np.array_equal(np.array(alone), among[[0, 4, 8]])
 
 
@@ -122,26 +123,27 @@ def test_changed_file_is_an_error_that_names_it(workers: int, nine_files: Files)
     assert str(error.value) == f"{files[5]}: the file has changed since the manifest was written. Run dvc repro."
 
 
-def test_scores_are_the_sigmoid_of_the_rows(nine_files: Files) -> None:
-    # The sum of a black square is 0 and so its score a half; any other's sum is so large that its score is 1.
-    files, checksums = nine_files
-    black = files[0].with_name("black.png")
-    checksum = images.write(np.zeros((8, 8, 3), np.uint8), black, "png")
-    summing = nn.Sequential(nn.Flatten(), Sum())
-    found = scores_of(
-        summing,
-        [black, files[0]],
-        [checksum, checksums[0]],
-        view="whole",
-        size=8,
-        device=torch.device("cpu"),
-        workers=0,
-    )
+def test_maps_are_kept_as_they_are(nine_files: Files) -> None:
+    torch.manual_seed(0)
+    maps = rows(Backbone("resnet18", "layer1", (32, 32), pooled=False), *nine_files)
+    assert maps.shape == (9, 64, 8, 8)
+
+
+def test_scores_are_the_sigmoid_of_the_logits(nine_files: Files) -> None:
+    torch.manual_seed(0)
+    classifier = Classifier(design("cnn1", None, ["cat", "dog", "cow"], 32, scores="sigmoid"))
+    how: Any = {"view": "whole", "size": (32, 32), "device": torch.device("cpu"), "workers": 0}
+    found = scores_of(classifier, *nine_files, **how)
+    logits = rows_of(classifier, *nine_files, **how).astype(np.float64)
     assert found.dtype == np.float64
-    assert found.tolist() == [[0.5], [1.0]]
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-logits)), rtol=1e-12)
 
 
-class Sum(nn.Module):
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """Give one number a row."""
-        return rows.float().sum(dim=1, keepdim=True)
+def test_scores_of_classes_are_the_softmax_of_the_logits(nine_files: Files) -> None:
+    torch.manual_seed(0)
+    classifier = Classifier(design("cnn1", None, ["cat", "dog", "cow"], 32, task="multiclass", scores="softmax"))
+    how: Any = {"view": "whole", "size": (32, 32), "device": torch.device("cpu"), "workers": 0}
+    found = scores_of(classifier, *nine_files, **how)
+    powers = np.exp(rows_of(classifier, *nine_files, **how).astype(np.float64))
+    np.testing.assert_allclose(found, powers / powers.sum(axis=1, keepdims=True), rtol=1e-12)
+    np.testing.assert_allclose(found.sum(axis=1), np.ones(9), rtol=1e-12)

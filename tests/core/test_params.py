@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from stages.core import params
+from stages.core import sections
 from stages.core.errors import InputError
 from stages.core.params import Params, load_params
 
@@ -14,12 +14,15 @@ PARAMS = """\
 data:
   images: data/raw/images
   sheet: data/raw/labels.xlsx
+  task: multilabel
   columns:
     image: id
     split: split
     labels: target
   separator: ","
   labels: null
+  missing: mask
+  missing_files: error
   test: 0.2
   validation: 0.15
   seed: 42
@@ -34,22 +37,30 @@ features:
   layer: layer4
   view: whole
   seed: 0
+fill:
+  validation: 0.25
+  seed: 0
 cluster:
   components: 50
   clusters: 5
   seed: 42
 augment:
+  strategy: clusters
   target: majority
   minority: all
+  copies: augmented
   copies_per_image: null
+  pipeline: article
+  mix: compose
   seed: 0
   quality:
     min_std: 4.0
     min_contrast: 0.25
     max_draws: 10
-  pipeline:
-    - Fliplr: {p: 0.7}
-    - AverageBlur: {k: [2, 7]}
+  pipelines:
+    article:
+      - Fliplr: {p: 0.7}
+      - AverageBlur: {k: [2, 7]}
 split:
   format: xlsx
 train:
@@ -57,13 +68,22 @@ train:
   weights: random
   layer: layer4
   freeze: false
+  activation: relu
+  pooling: average
+  channels: 3
   view: whole
   size: 224
+  transforms: []
+  sampler: none
   loss: bce
+  optimizer: adam
+  learning_rate: 1e-3
+  weight_decay: 0.0
+  schedule: none
   epochs: 40
   patience: 5
+  monitor: loss
   batch_size: 32
-  learning_rate: 1e-3
   threads: 2
   seed: 0
 evaluate:
@@ -90,7 +110,10 @@ def problems_of(path: Path) -> list[str]:
 
 
 def models() -> list[type[BaseModel]]:
-    return [kind for kind in vars(params).values() if isinstance(kind, type) and issubclass(kind, params.Section)]
+    return [
+        Params,
+        *(kind for kind in vars(sections).values() if isinstance(kind, type) and issubclass(kind, sections.Section)),
+    ]
 
 
 def test_the_projects_own_params_are_valid() -> None:
@@ -100,7 +123,7 @@ def test_the_projects_own_params_are_valid() -> None:
 def test_values_are_those_of_the_file(tmp_path: Path) -> None:
     loaded = load_params(saved(tmp_path))
     assert (loaded.resize.width, loaded.data.columns.split, loaded.data.labels) == (400, "split", None)
-    assert loaded.augment.pipeline == [{"Fliplr": {"p": 0.7}}, {"AverageBlur": {"k": [2, 7]}}]
+    assert loaded.augment.pipelines["article"] == [{"Fliplr": {"p": 0.7}}, {"AverageBlur": {"k": [2, 7]}}]
     assert loaded.evaluate.thresholds == [0.2, 0.5]
 
 
@@ -148,7 +171,7 @@ def test_1e_3_is_a_number_as_in_yaml_1_2(tmp_path: Path) -> None:
 
 def test_no_is_a_word_as_in_yaml_1_2(tmp_path: Path) -> None:
     path = saved(tmp_path, ("freeze: false", "freeze: no"))
-    assert problems_of(path) == ["line 46: train.freeze: Input should be a valid boolean, found 'no'"]
+    assert problems_of(path) == ["line 57: train.freeze: Input should be a valid boolean, found 'no'"]
 
 
 def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
@@ -162,47 +185,47 @@ def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
         (
             "  seed: 42\nresize:",
             "  seed: 42\n  sede: 1\nresize:",
-            "line 13: data.sede: is not a param. Delete it, or correct its name",
+            "line 16: data.sede: is not a param. Delete it, or correct its name",
         ),
-        ("  width: 400\n", "", "line 13: resize.width: is missing. Add it"),
-        ("    image: id\n", "", "line 4: data.columns.image: is missing. Add it"),
+        ("  width: 400\n", "", "line 16: resize.width: is missing. Add it"),
+        ("    image: id\n", "", "line 5: data.columns.image: is missing. Add it"),
         ("evaluate:\n  thresholds: [0.2, 0.5]\n", "", "evaluate: is missing. Add it"),
-        ("width: 400", "width: 4e2", "line 14: resize.width: Input should be a valid integer, found 400.0"),
-        ("width: 400", "width: '400'", "line 14: resize.width: Input should be a valid integer, found '400'"),
-        ("width: 400", "width:", "line 14: resize.width: Input should be a valid integer, found None"),
-        ("width: 400", "width: 7", "line 14: resize.width: Input should be greater than or equal to 8, found 7"),
-        ("width: 400", "width: 8193", "line 14: resize.width: Input should be less than or equal to 8192, found 8193"),
-        ("mode: fit", "mode: pad", "line 16: resize.mode: Input should be 'stretch', 'fit' or 'crop', found 'pad'"),
+        ("width: 400", "width: 4e2", "line 17: resize.width: Input should be a valid integer, found 400.0"),
+        ("width: 400", "width: '400'", "line 17: resize.width: Input should be a valid integer, found '400'"),
+        ("width: 400", "width:", "line 17: resize.width: Input should be a valid integer, found None"),
+        ("width: 400", "width: 7", "line 17: resize.width: Input should be greater than or equal to 8, found 7"),
+        ("width: 400", "width: 8193", "line 17: resize.width: Input should be less than or equal to 8192, found 8193"),
+        ("mode: fit", "mode: pad", "line 19: resize.mode: Input should be 'stretch', 'fit' or 'crop', found 'pad'"),
         ("images: data/raw/images", "images: 3", "line 2: data.images: Input should be a valid string, found 3"),
-        ("test: 0.2", "test: 1", "line 10: data.test: Input should be less than 1, found 1"),
-        ("test: 0.2", "test: 0", "line 10: data.test: Input should be greater than 0, found 0"),
+        ("test: 0.2", "test: 1", "line 13: data.test: Input should be less than 1, found 1"),
+        ("test: 0.2", "test: 0", "line 13: data.test: Input should be greater than 0, found 0"),
         (
             "clusters: 5",
             "clusters: 1",
-            "line 26: cluster.clusters: Input should be greater than or equal to 2, found 1",
+            "line 32: cluster.clusters: Input should be greater than or equal to 2, found 1",
         ),
-        ("clusters: 5", "clusters: true", "line 26: cluster.clusters: Input should be a valid integer, found True"),
+        ("clusters: 5", "clusters: true", "line 32: cluster.clusters: Input should be a valid integer, found True"),
         (
             "max_draws: 10",
             "max_draws: 0",
-            "line 36: augment.quality.max_draws: Input should be greater than or equal to 1, found 0",
+            "line 46: augment.quality.max_draws: Input should be greater than or equal to 1, found 0",
         ),
         (
             "copies_per_image: null",
             "copies_per_image: 0",
-            "line 31: augment.copies_per_image: Input should be greater than or equal to 1, found 0",
+            "line 39: augment.copies_per_image: Input should be greater than or equal to 1, found 0",
         ),
         (
             "learning_rate: 1e-3",
             "learning_rate: -1",
-            "line 53: train.learning_rate: Input should be greater than 0, found -1",
+            "line 67: train.learning_rate: Input should be greater than 0, found -1",
         ),
-        ("[0.2, 0.5]", "[0.2, 1.5]", "line 57: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
-        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 57: evaluate.thresholds: 0.5 stands there twice. Delete one"),
+        ("[0.2, 0.5]", "[0.2, 1.5]", "line 77: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
+        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 77: evaluate.thresholds: 0.5 stands there twice. Delete one"),
         (
             "split:\n  format: xlsx",
             "split: xlsx",
-            "line 40: split: Input should be a valid dictionary or instance of Split, found 'xlsx'",
+            "line 51: split: Input should be a valid dictionary or instance of Split, found 'xlsx'",
         ),
     ],
 )
@@ -216,8 +239,9 @@ def test_a_mistake_is_reported_with_its_line(old: str, new: str, problem: str, t
         (
             "Fliplr: {p: 0.7}",
             "Flip: {p: 0.7}",
-            "step 1: 'Flip' is not an augmenter. Accepted are: AverageBlur, CropAndPad, Cutout, ElasticTransformation, "
-            "Fliplr, GaussianBlur, MedianBlur, PerspectiveTransform",
+            "step 1: 'Flip' is not known. Accepted are: Add, AdditiveGaussianNoise, AverageBlur, Crop, CropAndPad, "
+            "Cutout, ElasticTransformation, Fliplr, Flipud, GammaContrast, GaussianBlur, LinearContrast, MedianBlur, "
+            "Multiply, MultiplyBrightness, PerspectiveTransform, Rotate, SaltAndPepper",
         ),
         ("{k: [2, 7]}", "{kernel: 3}", "step 2: AverageBlur has no argument 'kernel'. It takes: k"),
         (
@@ -229,13 +253,13 @@ def test_a_mistake_is_reported_with_its_line(old: str, new: str, problem: str, t
     ],
 )
 def test_a_wrong_augmenter_is_answered_with_what_is_accepted(old: str, new: str, problem: str, tmp_path: Path) -> None:
-    assert problems_of(saved(tmp_path, (old, new))) == [f"line 37: augment.pipeline: {problem}"]
+    assert problems_of(saved(tmp_path, (old, new))) == [f"line 48: augment.pipelines.article: {problem}"]
 
 
 def test_all_wrong_augmenters_are_reported(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("{p: 0.7}", "{q: 1}"), ("{k: [2, 7]}", "{kernel: 3}")))
     assert problem == (
-        "line 37: augment.pipeline: step 1: Fliplr has no argument 'q'. It takes: p; "
+        "line 48: augment.pipelines.article: step 1: Fliplr has no argument 'q'. It takes: p; "
         "step 2: AverageBlur has no argument 'kernel'. It takes: k"
     )
 
@@ -246,7 +270,8 @@ def test_all_wrong_augmenters_are_reported(tmp_path: Path) -> None:
 def test_cnn7_is_trained_from_scratch(old: str, new: str, tmp_path: Path) -> None:
     path = saved(tmp_path, ("train:\n  model: resnet18", "train:\n  model: cnn7"), (old, new))
     assert problems_of(path) == [
-        "line 42: train: cnn7 is trained from scratch: set weights to random and freeze to false, or choose a ResNet"
+        "line 53: train: cnn7 is trained from scratch: set weights to random and freeze to false, or choose a "
+        "torchvision classifier"
     ]
 
 
@@ -266,14 +291,14 @@ def test_one_mistake_is_one_problem(old: str, new: str, tmp_path: Path) -> None:
     assert len(problems_of(saved(tmp_path, (old, new)))) == 1
 
 
-@pytest.mark.parametrize(("old", "line"), [("labels: target", 7), ("labels: null", 9)])
+@pytest.mark.parametrize(("old", "line"), [("labels: target", 8), ("labels: null", 10)])
 def test_a_label_that_stands_there_twice_is_an_error(old: str, line: int, tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, (old, "labels: [cat, dog, cat]")))
     assert problem.startswith(f"line {line}: ")
     assert "'cat'" in problem
 
 
-@pytest.mark.parametrize(("old", "line"), [("learning_rate: 1e-3", 53), ("min_std: 4.0", 34)])
+@pytest.mark.parametrize(("old", "line"), [("learning_rate: 1e-3", 67), ("min_std: 4.0", 44)])
 def test_a_number_is_finite(old: str, line: int, tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, (old, f"{old.split(':')[0]}: .inf")))
     assert problem.startswith(f"line {line}: ")
@@ -292,7 +317,7 @@ def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
         "data.sheet",
         "data.sheets",
         "resize.width",
-        "augment.pipeline",
+        "augment.pipelines.article",
         "train.epochs",
         "evaluate.thresholds",
     ]
@@ -311,7 +336,7 @@ def test_broken_yaml_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load_params(path)
     assert str(error.value).startswith(f"{path}: not YAML: ")
-    assert "line 57" in str(error.value)
+    assert "line 77" in str(error.value)
 
 
 def test_a_key_that_stands_there_twice_is_named(tmp_path: Path) -> None:
@@ -332,3 +357,102 @@ def test_a_file_without_sections_is_refused(text: str, found: str, tmp_path: Pat
     path = tmp_path / "params.yaml"
     path.write_text(text)
     assert problems_of(path) == [f"the file: Input should be a valid dictionary or instance of Params, found {found}"]
+
+
+ONE_LABEL = ("task: multilabel", "task: multiclass")
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "weighted_cross_entropy"])
+def test_cross_entropy_is_for_one_label_an_image(loss: str, tmp_path: Path) -> None:
+    assert problems_of(saved(tmp_path, ("loss: bce", f"loss: {loss}"))) == [
+        f"the file: train.loss is {loss}, which is for one label an image, and data.task is multilabel. "
+        "Choose another loss, or another task"
+    ]
+    assert load_params(saved(tmp_path, ("loss: bce", f"loss: {loss}"), ONE_LABEL)).train.loss == loss
+
+
+def test_classes_are_filled_where_an_image_has_one(tmp_path: Path) -> None:
+    classes = ("strategy: clusters", "strategy: classes")
+    assert problems_of(saved(tmp_path, classes)) == [
+        "the file: augment.strategy is classes, which is for one label an image, and data.task is multilabel. "
+        "Choose labels, or another task"
+    ]
+    assert load_params(saved(tmp_path, classes, ONE_LABEL)).augment.strategy == "classes"
+
+
+def test_images_without_a_column_are_an_array(tmp_path: Path) -> None:
+    without = ("image: id", "image: null")
+    assert problems_of(saved(tmp_path, without)) == [
+        "the file: data.columns.image is null, and data.images is no .npy array. Name the column"
+    ]
+    array = ("images: data/raw/images", "images: data/raw/images.npy")
+    assert load_params(saved(tmp_path, without, array)).data.columns.image is None
+
+
+def test_sections_that_do_not_fit_together_are_reported_together(tmp_path: Path) -> None:
+    changes = [("loss: bce", "loss: cross_entropy"), ("strategy: clusters", "strategy: classes")]
+    (problem,) = problems_of(saved(tmp_path, *changes))
+    assert "train.loss is cross_entropy" in problem
+    assert "augment.strategy is classes" in problem
+
+
+def test_pipeline_is_one_of_the_pipelines(tmp_path: Path) -> None:
+    assert problems_of(saved(tmp_path, ("pipeline: article", "pipeline: gentle"))) == [
+        "line 34: augment: pipeline is 'gentle', and pipelines has article. Choose one of them"
+    ]
+
+
+def test_size_is_one_number_or_width_and_height(tmp_path: Path) -> None:
+    assert load_params(saved(tmp_path)).train.width_and_height == (224, 224)
+    assert load_params(saved(tmp_path, ("size: 224", "size: [48, 32]"))).train.width_and_height == (48, 32)
+
+
+@pytest.mark.parametrize("size", ["[48]", "[48, 32, 3]", "7", "[48, 7]", "48x32"])
+def test_other_sizes_are_refused(size: str, tmp_path: Path) -> None:
+    (problem,) = problems_of(saved(tmp_path, ("size: 224", f"size: {size}")))
+    assert problem.startswith("line 62: train.size")
+
+
+@pytest.mark.parametrize("model", ["cnn7", "cnn0", "convnet6", "squeezenet1_0", "mobilenet_v3_small", "vit_b_16"])
+def test_model_is_ours_or_torchvisions(model: str, tmp_path: Path) -> None:
+    changes = [
+        ("train:\n  model: resnet18", f"train:\n  model: {model}"),
+        ("layer: layer4\n  freeze", "layer: null\n  freeze"),
+    ]
+    assert load_params(saved(tmp_path, *changes)).train.model == model
+
+
+def test_unknown_model_is_answered_with_one_that_is_near(tmp_path: Path) -> None:
+    (problem,) = problems_of(saved(tmp_path, ("train:\n  model: resnet18", "train:\n  model: resnet-18")))
+    assert problem == (
+        "line 54: train.model: 'resnet-18' is not a model. Choose one of cnn7, cnn3, cnn2_dropout, cnn1, cnn0, "
+        "convnet6, vgg19_convs, or a torchvision classifier such as resnet18"
+    )
+
+
+def test_vgg19_convs_stand_on_a_frozen_vgg19(tmp_path: Path) -> None:
+    model = ("train:\n  model: resnet18", "train:\n  model: vgg19_convs")
+    assert problems_of(saved(tmp_path, model)) == [
+        "line 53: train: vgg19_convs is convolutions on a frozen VGG19: set freeze to true, or the model to vgg19"
+    ]
+    assert load_params(saved(tmp_path, model, ("freeze: false", "freeze: true"))).train.freeze
+
+
+def test_torchvisions_networks_see_colour(tmp_path: Path) -> None:
+    (problem,) = problems_of(saved(tmp_path, ("channels: 3", "channels: 1")))
+    assert problem.startswith("line 53: train: resnet18 sees colour: set channels to 3, or choose one of cnn7, ")
+
+
+def test_frozen_body_and_transforms_exclude_each_other(tmp_path: Path) -> None:
+    flip = ("transforms: []", "transforms: [{RandomHorizontalFlip: {p: 0.5}}]")
+    assert load_params(saved(tmp_path, flip)).train.transforms == [{"RandomHorizontalFlip": {"p": 0.5}}]
+    assert problems_of(saved(tmp_path, flip, ("freeze: false", "freeze: true"))) == [
+        "line 53: train: transforms change images anew each epoch, and freeze looks at each once: give up one"
+    ]
+
+
+def test_wrong_transform_is_answered_with_what_is_accepted(tmp_path: Path) -> None:
+    path = saved(tmp_path, ("transforms: []", "transforms: [{RandomGrayscale: {p: 2}}]"))
+    assert problems_of(path) == [
+        "line 63: train.transforms: step 1: RandomGrayscale: p is 2. It takes a number, at least 0 and at most 1"
+    ]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stages.core import manifest
 from stages.core.balancing import MadeCopy, Source
 from stages.core.errors import InputError
-from stages.core.provenance import balanced_sheet, sources_by_cluster, with_copies
+from stages.core.provenance import balanced_sheet, train_sources, with_copies
 from stages.core.workbook import Cell, Sheet
 
 COLUMNS = ["id", "split", "target", "photographer"]
@@ -60,16 +60,12 @@ def sheet() -> Sheet:
     )
 
 
-def test_sources_are_the_train_images_of_each_cluster(table: pd.DataFrame) -> None:
-    assert sources_by_cluster(table) == {
-        0: [Source("a.jpg", "a.jpg", "sum a"), Source("b.jpg", "b.jpg", "sum b")],
-        1: [Source("c.jpg", "c.jpg", "sum c")],
-    }
-
-
-def test_clusters_of_sources_come_in_the_order_of_their_numbers(table: pd.DataFrame) -> None:
-    table["cluster"] = pd.Series([2, 0, 1, pd.NA, pd.NA], dtype="Int64")
-    assert list(sources_by_cluster(table)) == [0, 1, 2]
+def test_sources_are_the_train_images_in_the_tables_order(table: pd.DataFrame) -> None:
+    assert train_sources(table) == [
+        Source("a.jpg", "a.jpg", "sum a"),
+        Source("b.jpg", "b.jpg", "sum b"),
+        Source("c.jpg", "c.jpg", "sum c"),
+    ]
 
 
 def test_copy_inherits_labels_cluster_and_split(with_two_copies: pd.DataFrame) -> None:

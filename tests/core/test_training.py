@@ -10,13 +10,19 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import TensorDataset
 
 from stages.core import images
-from stages.core.classifiers import Classifier, Design
+from stages.core.classifiers import Classifier
 from stages.core.errors import InputError
 from stages.core.losses import BinaryCrossEntropy
-from stages.core.training import fit
+from stages.core.on_the_fly import Transformed
+from stages.core.optimisation import Optimisation
+from stages.core.progress import epoch_measures
+from stages.core.sampling import Seeded, order_of
+from stages.core.training import Objective, best_epoch, fit
 from stages.core.views import Views
+from tests.designs import design
 
 PLAIN = BinaryCrossEntropy(torch.ones(1), torch.ones(1))
+MEASURES = ("accuracy", "precision", "recall", "f1", "auc", "average_precision")
 
 
 @pytest.fixture(autouse=True)
@@ -47,18 +53,29 @@ def line() -> nn.Linear:
 
 
 def fitted(
-    network: nn.Module, train: Any, validation: Any, *, loss: nn.Module = PLAIN, **changes: Any
+    network: nn.Module,
+    train: Any,
+    validation: Any,
+    *,
+    loss: nn.Module = PLAIN,
+    monitor: str = "loss",
+    learning_rate: float = 0.05,
+    schedule: str = "none",
+    seed: int = 0,
+    **changes: Any,
 ) -> list[dict[str, float]]:
-    settings = {
+    settings: dict[str, Any] = {
+        "order": order_of(len(train), seed),
         "epochs": 4,
         "patience": 9,
         "batch_size": 8,
-        "learning_rate": 0.05,
-        "seed": 0,
         "device": torch.device("cpu"),
         "workers": 0,
     }
-    return fit(network, loss, train, validation, **(settings | changes))
+    settings |= changes
+    optimisation = Optimisation("adam", learning_rate, 0.0, schedule, settings["epochs"])
+    objective = Objective(loss, PLAIN, "sigmoid", monitor)
+    return fit(network, objective, train, validation, optimisation=optimisation, **settings)
 
 
 def validation_loss(network: nn.Module, rows: TensorDataset) -> float:
@@ -70,7 +87,14 @@ def validation_loss(network: nn.Module, rows: TensorDataset) -> float:
 def test_history_has_a_row_an_epoch(separable: TensorDataset) -> None:
     history = fitted(line(), separable, separable, epochs=3)
     assert [row["epoch"] for row in history] == [1, 2, 3]
-    assert {tuple(row) for row in history} == {("epoch", "train_loss", "validation_loss")}
+    assert {tuple(row) for row in history} == {
+        (
+            *("epoch", "train_loss", "validation_loss"),
+            *("train_accuracy", "train_precision", "train_recall", "train_f1"),
+            *("validation_accuracy", "validation_precision", "validation_recall", "validation_f1"),
+            *("validation_auc", "validation_average_precision"),
+        )
+    }
 
 
 def test_losses_of_a_separable_problem_fall(separable: TensorDataset) -> None:
@@ -170,12 +194,12 @@ def ten_images(tmp_path: Path) -> Views:
         for i, path in enumerate(files)
     ]
     targets = torch.tensor([[i % 2, 1 - i % 2] for i in range(10)]).float()
-    return Views(files, checksums, "whole", 32, targets)
+    return Views(files, checksums, "whole", (32, 32), targets)
 
 
 def cnn7_weights(rows: Views, epochs: int, workers: int) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
     torch.manual_seed(0)
-    network = Classifier(Design("cnn7", "", ["dark", "bright"], "whole", 32))
+    network = Classifier(design("cnn7", None, ["dark", "bright"], 32))
     history = fitted(network, rows, rows, epochs=epochs, batch_size=4, learning_rate=1e-3, workers=workers)
     return history, network.state_dict()
 
@@ -194,3 +218,87 @@ def test_changed_image_is_an_error_that_names_it(workers: int, ten_images: Views
     with pytest.raises(InputError) as error:
         cnn7_weights(ten_images, 1, workers)
     assert str(error.value) == f"{changed}: the file has changed since the manifest was written. Run dvc repro."
+
+
+def test_validation_measures_are_those_of_the_network_after_the_epoch(separable: TensorDataset) -> None:
+    network = line()
+    (row,) = fitted(network, separable, separable, epochs=1)
+    points, targets = separable[:]
+    with torch.inference_mode():
+        expected = epoch_measures([(network.eval()(points), targets)], "sigmoid", ranked=True)
+    assert {name: row[f"validation_{name}"] for name in MEASURES} == pytest.approx(expected)
+
+
+def test_train_measures_are_those_of_the_items_as_they_went_by(separable: TensorDataset) -> None:
+    network = line()
+    points, targets = separable[:]
+    with torch.inference_mode():
+        expected = epoch_measures([(network(points), targets)], "sigmoid")
+    history = fitted(network, separable, separable, epochs=2, learning_rate=0.0)
+    for row in history:
+        assert {name: row[f"train_{name}"] for name in MEASURES[:4]} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("monitor", ["f1", "auc", "average_precision"])
+def test_best_epoch_may_be_chosen_by_a_measure_that_rises(
+    monitor: str, separable: TensorDataset, opposite: TensorDataset
+) -> None:
+    network = line()
+    history = fitted(network, separable, opposite, epochs=6, monitor=monitor, learning_rate=0.3)
+    points, targets = opposite[:]
+    with torch.inference_mode():
+        kept = epoch_measures([(network.eval()(points), targets)], "sigmoid", ranked=True)
+    best = best_epoch(history, monitor)
+    assert kept[monitor] == pytest.approx(max(row[f"validation_{monitor}"] for row in history))
+    assert best[f"validation_{monitor}"] == pytest.approx(kept[monitor])
+    assert best["validation_loss"] == pytest.approx(validation_loss(network, opposite), abs=1e-5)
+
+
+def test_training_stops_by_what_it_monitors(separable: TensorDataset, opposite: TensorDataset) -> None:
+    history = fitted(line(), separable, opposite, epochs=20, patience=2, monitor="auc", learning_rate=0.3)
+    measures = [row["validation_auc"] for row in history]
+    assert len(history) == measures.index(max(measures)) + 1 + 2
+
+
+def test_best_epoch_is_the_first_among_equals() -> None:
+    history = [
+        {"epoch": 1, "validation_loss": 0.5, "validation_f1": 0.2},
+        {"epoch": 2, "validation_loss": 0.3, "validation_f1": 0.4},
+        {"epoch": 3, "validation_loss": 0.3, "validation_f1": 0.4},
+    ]
+    assert best_epoch(history, "loss")["epoch"] == 2
+    assert best_epoch(history, "f1")["epoch"] == 2
+
+
+@pytest.mark.parametrize("schedule", ["none", "step", "cosine", "one_cycle", "plateau"])
+def test_every_schedule_trains(schedule: str, separable: TensorDataset) -> None:
+    history = fitted(line(), separable, separable, epochs=4, schedule=schedule)
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+
+def test_cosine_does_not_move_the_weights_as_far(separable: TensorDataset) -> None:
+    flat, falling = (fitted(line(), separable, separable, epochs=4, schedule=name) for name in ("none", "cosine"))
+    assert falling[0]["train_loss"] == flat[0]["train_loss"]
+    assert falling[-1]["validation_loss"] > flat[-1]["validation_loss"]
+
+
+def test_missing_validation_cells_take_no_part(separable: TensorDataset) -> None:
+    points, targets = separable[:]
+    more = TensorDataset(torch.cat([points, points[:5]]), torch.cat([targets, torch.full((5, 1), -1.0)]))
+    (with_missing,) = fitted(line(), separable, more, epochs=1, batch_size=45)
+    (without,) = fitted(line(), separable, separable, epochs=1, batch_size=45)
+    assert with_missing == pytest.approx(without)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_transformed_images_train_to_the_same_bits_for_any_number_of_workers(workers: int, ten_images: Views) -> None:
+    def weights(workers: int) -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        network = Classifier(design("cnn1", None, ["dark", "bright"], 32))
+        changed = Transformed(ten_images, [{"RandomHorizontalFlip": {"p": 0.5}}], (32, 32))
+        order = Seeded(order_of(10, 0), 0)
+        fitted(network, changed, ten_images, order=order, epochs=2, batch_size=4, workers=workers)
+        return network.state_dict()
+
+    here, again = weights(0), weights(workers)
+    assert all(torch.equal(again[key], here[key]) for key in here)

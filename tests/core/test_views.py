@@ -7,6 +7,7 @@ from torch.utils.data import TensorDataset
 
 from stages.core import images
 from stages.core.errors import InputError
+from stages.core.sampling import order_of
 from stages.core.views import Views, batches, errors_of_workers
 
 
@@ -26,7 +27,7 @@ def nine_files(tmp_path: Path) -> tuple[list[Path], list[str]]:
 
 def orders(items: TensorDataset, seed: int | None, workers: int = 0, epochs: int = 1) -> list[list[int]]:
     """The items of each epoch, in the order in which one loader gives them."""
-    loader = batches(items, batch_size=4, workers=workers, shuffle_seed=seed)
+    loader = batches(items, batch_size=4, workers=workers, order=None if seed is None else order_of(10, seed))
     return [[item for (batch,) in loader for item in batch.tolist()] for _ in range(epochs)]
 
 
@@ -35,16 +36,16 @@ def sizes(items: int, *, drop_single: bool) -> list[int]:
     return [len(batch) for (batch,) in loader]
 
 
-def test_item_is_a_square_of_the_image_and_its_targets(nine_files: tuple[list[Path], list[str]]) -> None:
+def test_item_is_a_view_of_the_image_and_its_targets(nine_files: tuple[list[Path], list[str]]) -> None:
     targets = torch.tensor([[0.0, 1.0]] * 3 + [[1.0, 1.0]] * 6)
-    square, target = Views(*nine_files, "centre", 16, targets)[3]
-    assert np.array_equal(square.numpy(), images.view(images.read(nine_files[0][3]), "centre", 16))
-    assert (square.shape, square.dtype) == ((16, 16, 3), torch.uint8)
+    square, target = Views(*nine_files, "centre", (16, 24), targets)[3]
+    assert np.array_equal(square.numpy(), images.view(images.read(nine_files[0][3]), "centre", (16, 24)))
+    assert (square.shape, square.dtype) == ((24, 16, 3), torch.uint8)
     assert target.tolist() == [1.0, 1.0]
 
 
 def test_without_targets_an_item_has_an_empty_second_element(nine_files: tuple[list[Path], list[str]]) -> None:
-    views = Views(*nine_files, "whole", 16)
+    views = Views(*nine_files, "whole", (16, 16))
     assert len(views) == 9
     assert views[0][1].shape == (0,)
 
@@ -52,7 +53,7 @@ def test_without_targets_an_item_has_an_empty_second_element(nine_files: tuple[l
 def test_changed_file_is_an_error_when_it_is_asked_for(nine_files: tuple[list[Path], list[str]]) -> None:
     files, checksums = nine_files
     files[1].write_bytes(files[0].read_bytes())
-    views = Views(files, checksums, "whole", 16)
+    views = Views(files, checksums, "whole", (16, 16))
     with pytest.raises(InputError) as error:
         views[1]
     assert str(error.value) == f"{files[1]}: the file has changed since the manifest was written. Run dvc repro."
@@ -65,7 +66,7 @@ def test_error_with_an_image_reaches_the_caller_as_it_is(
     files, checksums = nine_files
     files[1].write_bytes(files[0].read_bytes())
     with pytest.raises(InputError) as error, errors_of_workers():
-        list(batches(Views(files, checksums, "whole", 16), batch_size=4, workers=workers))
+        list(batches(Views(files, checksums, "whole", (16, 16)), batch_size=4, workers=workers))
     assert str(error.value) == f"{files[1]}: the file has changed since the manifest was written. Run dvc repro."
 
 

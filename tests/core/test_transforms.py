@@ -1,0 +1,36 @@
+import inspect
+
+import pytest
+from torchvision.transforms import InterpolationMode, v2
+
+from stages.core.steps import Word, problem_with
+from stages.core.transforms import ARGUMENTS
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_every_argument_is_one_of_torchvisions(name: str) -> None:
+    parameters = inspect.signature(getattr(v2, name)).parameters
+    assert set(ARGUMENTS[name]) - set(parameters) == set()
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_no_argument_sets_the_size(name: str) -> None:
+    assert set(ARGUMENTS[name]) & {"size", "expand", "inplace"} == set()
+
+
+def test_interpolations_are_torchvisions() -> None:
+    words = {
+        word
+        for arguments in ARGUMENTS.values()
+        for argument, accepted in arguments.items()
+        if argument == "interpolation" and isinstance(accepted, Word)
+        for word in accepted.words
+    }
+    assert words == {"nearest", "bilinear"}
+    assert words < {mode.value for mode in InterpolationMode}
+
+
+def test_a_wrong_value_is_answered_with_what_is_taken() -> None:
+    assert problem_with({"RandomHorizontalFlip": {"p": 2}}, ARGUMENTS) == (
+        "RandomHorizontalFlip: p is 2. It takes a number, at least 0 and at most 1"
+    )
