@@ -24,6 +24,8 @@ lint: .venv/installed
 
 bench: .venv/installed
 	python -m benchmarks.real_input
+	python -m benchmarks.pets
+	python -m benchmarks.scenes
 
 # Trains every approach of recipes/approaches.yaml. They start from the last commit, so commit first.
 compare: .venv/installed
