@@ -9,14 +9,24 @@ from stages.core.errors import InputError
 from stages.core.images import Pixels
 
 STEPS: list[dict[str, dict[str, Any]]] = [
+    {"Add": {"value": [-40, 40]}},
+    {"AdditiveGaussianNoise": {"scale": [5, 20]}},
     {"AverageBlur": {"k": [2, 7]}},
+    {"Crop": {"percent": [0.0, 0.2]}},
     {"CropAndPad": {"percent": [-0.25, 0.25]}},
     {"Cutout": {"nb_iterations": [1, 3], "size": 0.2}},
     {"ElasticTransformation": {"alpha": [1.0, 3.0], "sigma": 0.25}},
     {"Fliplr": {"p": 0.5}},
+    {"Flipud": {"p": 0.5}},
+    {"GammaContrast": {"gamma": [0.5, 2.0]}},
     {"GaussianBlur": {"sigma": [0.5, 3.0]}},
+    {"LinearContrast": {"alpha": [0.5, 1.5]}},
     {"MedianBlur": {"k": [3, 11]}},
+    {"Multiply": {"mul": [0.5, 1.5]}},
+    {"MultiplyBrightness": {"mul": [0.5, 1.5]}},
     {"PerspectiveTransform": {"scale": [0.05, 0.15]}},
+    {"Rotate": {"rotate": [-30, 30]}},
+    {"SaltAndPepper": {"p": [0.01, 0.1]}},
 ]
 GREY_SQUARE = {"Cutout": {"position": "center", "size": 0.5, "squared": 0, "fill_mode": "constant", "cval": 128}}
 
