@@ -18,8 +18,8 @@ from stages.core.params import load_params
 FOLDER = Path(__file__).parent
 # Where a user adds names of their own.
 OPEN = ("augment.pipelines",)
-# Lists of approaches, and no recipes.
-OTHER_FILES = ("approaches",)
+# How the names of lists of approaches begin, which are no recipes.
+APPROACHES = "approaches"
 
 Changes = dict[str, tuple[Any, Any]]
 
@@ -35,7 +35,7 @@ _Representer.add_representer(
 
 def recipe_names() -> list[str]:
     """Names of the recipes, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem not in OTHER_FILES)
+    return sorted(path.stem for path in FOLDER.glob("*.yaml") if not path.stem.startswith(APPROACHES))
 
 
 def recipe_values(name: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ COLOURS = ("#7a869a", "#d1662f", "#2f7dd1", "#3c9a5f")
 _CELL, _PANEL, _LINE, _LETTER, _MARGIN = 0.42, (1.2, 0.6), 0.28, 0.09, 0.2
 
 
-def _style() -> AbstractContextManager[None]:
+def chart_style() -> AbstractContextManager[None]:
     """Text stays text, a dollar sign begins no formula, and the same chart has the same bytes."""
     return mpl.rc_context(
         {"svg.hashsalt": "counterweight", "svg.fonttype": "none", "text.parse_math": False, "font.size": 10}
@@ -40,7 +40,7 @@ def comparison_chart(tables: Mapping[str, pd.DataFrame], measure: str, title: st
         The .svg to write.
     """
     order = next(iter(tables.values())).sort_values(["train", "label"], ascending=[False, True])["label"]
-    with _style():
+    with chart_style():
         figure = Figure(figsize=(max(6.0, 0.7 * len(order) + 2), 4.2), layout="constrained")
         axes = figure.subplots()
         width = 0.8 / len(tables)
@@ -88,7 +88,7 @@ def confusion_chart(labels: Sequence[str], matrices: Mapping[str, NDArray[np.int
     width = margin + max(side if of_classes else 0, panel_width * len(of_labels), *texts) + _MARGIN
     block = side + margin + 2 * _LINE
     height = 2 * _LINE + block * len(of_classes) + (panel_height * len(labels) + 3 * _LINE if of_labels else 0)
-    with _style():
+    with chart_style():
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()

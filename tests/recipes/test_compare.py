@@ -5,14 +5,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recipes.compare import Approach, finished, markdown, read_approaches, settings_of, table_of
-from stages.core.errors import InputError
-from stages.core.params import load_params
+from recipes.approaches import Approach
+from recipes.compare import markdown, table_of
 from tests.workspace import PROJECT, run, write_params
 
 
 def measures(macro: float | None, micro: float, minority: float, majority: float) -> dict[str, float | None]:
-    return {"macro_f1": macro, "micro_f1": micro, "minority_recall": minority, "majority_recall": majority}
+    measured = {"macro_f1": macro, "micro_f1": micro, "minority_recall": minority, "majority_recall": majority}
+    return {**measured, "accuracy": 0.75, "more": 1.0}
 
 
 APPROACHES = [
@@ -38,6 +38,7 @@ def test_an_approach_of_anothers_run_is_judged_at_its_own_decision() -> None:
             "micro_f1": [0.6, 0.6, 0.5],
             "minority_recall": [0.1, 0.3, 0.45],
             "majority_recall": [0.9, 0.8, 0.7],
+            "accuracy": [0.75, 0.75, 0.75],
         }
     )
     pd.testing.assert_frame_equal(table_of(APPROACHES, METRICS, "0.5"), expected)
@@ -45,74 +46,17 @@ def test_an_approach_of_anothers_run_is_judged_at_its_own_decision() -> None:
 
 def test_the_best_of_each_column_is_marked_and_so_are_equals() -> None:
     assert markdown(table_of(APPROACHES, METRICS, "0.5")) == (
-        "| approach | macro_f1 | micro_f1 | minority_recall | majority_recall |\n"
-        "|----------|----------|----------|-----------------|-----------------|\n"
-        "| naive    | 0.400    | 0.600*   | 0.100           | 0.900*          |\n"
-        "| tuned    | 0.550*   | 0.600*   | 0.300           | 0.800           |\n"
-        "| clusters | 0.500    | 0.500    | 0.450*          | 0.700           |\n"
+        "| approach | macro_f1 | micro_f1 | minority_recall | majority_recall | accuracy |\n"
+        "|----------|----------|----------|-----------------|-----------------|----------|\n"
+        "| naive    | 0.400    | 0.600*   | 0.100           | 0.900*          | 0.750*   |\n"
+        "| tuned    | 0.550*   | 0.600*   | 0.300           | 0.800           | 0.750*   |\n"
+        "| clusters | 0.500    | 0.500    | 0.450*          | 0.700           | 0.750*   |\n"
     )
 
 
 def test_a_measure_of_nothing_is_empty() -> None:
     metrics = {"approach-naive": {"threshold_argmax": measures(None, 0.5, 0.5, 0.5)}}
     assert "| naive    |          | 0.500*   |" in markdown(table_of(APPROACHES[:1], metrics, "argmax"))
-
-
-def test_a_failed_experiment_does_not_pass_for_the_commits_metrics() -> None:
-    files = {"results/original/metrics.json": {"data": {"map": 0.5}}}
-    shown = [
-        {"rev": "workspace", "experiments": None},
-        {
-            "rev": "c0",
-            "experiments": [
-                {"name": "good", "executor": {"state": "success"}, "revs": [{"data": {"metrics": files}}]},
-                {"name": "kept", "executor": None, "revs": [{"data": {"metrics": files}, "error": None}]},
-                {"name": "queued", "executor": {"state": "queued"}, "revs": [{"data": {"metrics": files}}]},
-                {
-                    "name": "bad",
-                    "executor": {"state": "failed"},
-                    "revs": [{"data": {"metrics": files}, "error": {"msg": "Experiment run failed"}}],
-                },
-            ],
-        },
-        {"rev": "b9", "experiments": [{"name": "older", "executor": None, "revs": [{"data": {"metrics": files}}]}]},
-    ]
-    metrics = {"results/original/metrics.json": {"map": 0.5}}
-    assert finished(shown, "c0") == {"good": metrics, "kept": metrics, "queued": None, "bad": None}
-
-
-def test_the_threshold_of_the_table_is_added_where_it_lacks(tmp_path: Path) -> None:
-    write_params(tmp_path / "params.yaml", {"evaluate.thresholds": [0.2]})
-    params = load_params(tmp_path / "params.yaml")
-    assert settings_of(APPROACHES[0], params) == {"train.loss": "bce", "evaluate.thresholds": [0.2, 0.5]}
-    write_params(tmp_path / "params.yaml", {"evaluate.thresholds": [0.2], "data.task": "multiclass"})
-    assert settings_of(APPROACHES[0], load_params(tmp_path / "params.yaml")) == {"train.loss": "bce"}
-
-
-def test_the_approaches_that_come_along_are_in_order() -> None:
-    assert [
-        (each.name, each.arm, each.experiment) for each in read_approaches(PROJECT / "recipes/approaches.yaml")
-    ] == [
-        ("naive", "original", "approach-naive"),
-        ("F1-tuned threshold", "original", "approach-naive"),
-        ("class weights", "original", "approach-class-weights"),
-        ("on the fly", "original", "approach-on-the-fly"),
-        ("clusters", "balanced", "approach-clusters"),
-        ("labels", "balanced", "approach-labels"),
-        ("clusters and labels", "balanced", "approach-clusters-and-labels"),
-        ("clusters, gentle", "balanced", "approach-clusters-gentle"),
-        ("clusters, plain copies", "balanced", "approach-clusters-plain-copies"),
-    ]
-
-
-def test_what_is_wrong_with_a_list_is_reported_together(tmp_path: Path) -> None:
-    file = tmp_path / "approaches.yaml"
-    file.write_text("- {name: a, arm: orignal, set: {}}\n- {arm: balanced}\n- {name: c, arm: balanced, st: {}}\n")
-    with pytest.raises(InputError, match=r"4 problems\n.*entry 1: arm .*\n.*entry 2: .*\n.*'st'.*\n.*entry 3: set"):
-        read_approaches(file)
-    file.write_text("- {name: a, arm: original, set: {}}\n- {name: A, arm: original, set: {}}\n- {name: t, of: b}\n")
-    with pytest.raises(InputError, match=r"2 problems\n.*approach-a would be .*\n.*'t' is of 'b'"):
-        read_approaches(file)
 
 
 # In the place of training: measures that tell which params it saw.
@@ -122,11 +66,12 @@ from ruamel.yaml import YAML
 params = YAML(typ="safe", pure=True).load(pathlib.Path("params.yaml"))
 train, arm = params["train"], sys.argv[1]
 assert train["seed"] == 0, "this approach fails"
-names = ("macro_f1", "micro_f1", "minority_recall", "majority_recall")
-half = [len(train["transforms"]) / 10, train["epochs"] / 10, train["loss"] == "bce", arm == "balanced"]
-decisions = {"threshold_0.5": half, "threshold_tuned": [0.9] * 4}
+names = ("macro_f1", "micro_f1", "minority_recall", "majority_recall", "accuracy")
+half = [len(train["transforms"]) / 10, train["epochs"] / 10, train["loss"] == "bce", arm == "balanced", 0.5]
+decisions = {"threshold_0.5": half, "threshold_tuned": [0.9] * 5}
 content = {name: dict(zip(names, map(float, values))) for name, values in decisions.items()}
 pathlib.Path(f"results/{arm}/metrics.json").write_text(json.dumps(content))
+pathlib.Path(f"results/{arm}/confusion.svg").write_text(f"<svg><!-- {train['epochs']} epochs --></svg>")
 """
 GRAPH = """\
 stages:
@@ -139,6 +84,8 @@ stages:
       metrics:
         - results/${item}/metrics.json:
             cache: false
+      plots:
+        - results/${item}/confusion.svg
 """
 LIST = """\
 - {name: naive, arm: original, set: {train.loss: bce}}
@@ -169,12 +116,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 COMPARE = (sys.executable, "-m", "recipes.compare", "--approaches", "approaches.yaml")
 EXPECTED = """\
-| approach   | macro_f1 | micro_f1 | minority_recall | majority_recall |
-|------------|----------|----------|-----------------|-----------------|
-| naive      | 0.000    | 0.200    | 1.000*          | 0.000           |
-| tuned      | 0.900*   | 0.900*   | 0.900           | 0.900           |
-| on the fly | 0.200    | 0.200    | 0.000           | 0.000           |
-| copies     | 0.000    | 0.300    | 0.000           | 1.000*          |
+| approach   | macro_f1 | micro_f1 | minority_recall | majority_recall | accuracy |
+|------------|----------|----------|-----------------|-----------------|----------|
+| naive      | 0.000    | 0.200    | 1.000*          | 0.000           | 0.500    |
+| tuned      | 0.900*   | 0.900*   | 0.900           | 0.900           | 0.900*   |
+| on the fly | 0.200    | 0.200    | 0.000           | 0.000           | 0.500    |
+| copies     | 0.000    | 0.300    | 0.000           | 1.000*          | 0.500    |
 """
 
 
@@ -188,6 +135,17 @@ def test_each_approach_is_an_experiment_and_a_row(project: Path) -> None:
     assert sorted(each["name"] for each in entry["experiments"]) == [
         "approach-copies", "approach-naive", "approach-on-the-fly",
     ]  # fmt: skip
+
+
+def test_each_approach_has_its_confusion_matrices_and_a_place_in_the_chart(project: Path) -> None:
+    run(project, *COMPARE, PYTHONPATH=str(PROJECT))
+    assert {path.name: path.read_text() for path in (project / "results/approaches").iterdir()} == {
+        "approach-naive.svg": "<svg><!-- 2 epochs --></svg>",
+        "approach-on-the-fly.svg": "<svg><!-- 2 epochs --></svg>",
+        "approach-copies.svg": "<svg><!-- 3 epochs --></svg>",
+    }
+    chart = (project / "results/approaches.svg").read_text()
+    assert all(f">{name}</text>" in chart for name in ("naive", "tuned", "on the fly", "copies"))
 
 
 def test_an_approach_that_fails_is_named_and_the_others_have_their_rows(project: Path) -> None:
