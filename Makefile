@@ -26,6 +26,7 @@ bench: .venv/installed
 	python -m benchmarks.real_input
 	python -m benchmarks.pets
 	python -m benchmarks.scenes
+	python -m benchmarks.missing
 
 # Trains every approach of recipes/approaches.yaml. They start from the last commit, so commit first.
 compare: .venv/installed

@@ -8,15 +8,12 @@ into benchmarks/README.md; a run that is not named keeps its row.
 
 import argparse
 import json
-import platform
 import re
 import tempfile
 from collections.abc import Sequence
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.real_input import README, WEIGHTS, write_section
+from benchmarks.common import README, WEIGHTS, measured_by, write_section
 from recipes.overlay import recipe_values
 from tests.workspace import make_workspace, run, write_params
 
@@ -70,11 +67,13 @@ def main() -> None:
 
 def write(rows_of_all: Sequence[str]) -> None:
     """Write the section with all rows."""
-    packages = ", ".join(f"{package} {version(package)}" for package in ("torch", "torchvision", "imaug"))
     section = (
-        "## pets\n\nCats and dogs of 32 x 32 pixels in class folders, four cats to a dog; of 2,000 test images "
-        f"half are dogs.\n\n`python -m benchmarks.pets`, {date.today()}, {platform.machine()}, 2 cores, no GPU, "
-        f"{packages}.\n\n{HEAD}" + "\n".join(rows_of_all) + "\n"
+        "## pets\n\nCats and dogs of 32 x 32 pixels in class folders, four cats to a dog; of 2,000 test images half "
+        "are dogs.\n\n"
+        + measured_by("benchmarks.pets", ("torch", "torchvision", "imaug"))
+        + f"\n\n{HEAD}"
+        + "\n".join(rows_of_all)
+        + "\n"
     )
     write_section("pets", section)
 

@@ -1,19 +1,15 @@
-"""Run the pipeline on real photographs and write what came out into benchmarks/README.md.
+"""Run the pipeline on photographs of scenes and write what came out into benchmarks/README.md.
 
-    python -m benchmarks.real_input [scenes] [--data ../shared]
+    python -m benchmarks.real_input [--data ../shared]
 
-Each run is a `dvc repro` in a temporary folder, by the project's own dvc.yaml. It needs the photographs and weights
-that the README names under --data, and changes nothing there.
+It is one `dvc repro` in a temporary folder, by the project's own dvc.yaml. It needs the photographs and weights that
+the README names under --data, and changes nothing there.
 """
 
-import argparse
 import json
-import platform
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from datetime import date
-from importlib.metadata import version
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,37 +18,13 @@ import pandas as pd
 import yaml
 from sklearn.metrics import normalized_mutual_info_score
 
+from benchmarks.common import data_folder, measured_by, scenes, write_section
 from stages.core import manifest
 from tests.workspace import make_workspace, run
 
-README = Path(__file__).parent / "README.md"
-WEIGHTS = "weights/resnet18-imagenet-through-layer3.safetensors"
 
-
-def scenes(data: Path, folder: Path) -> dict[str, Any]:
-    """Photographs of scenes, deserts and sunsets rare; a linear head on a frozen ResNet-18."""
-    return {
-        "data.images": str(data / "datasets/miml_scenes/images"),
-        "data.sheet": str(data / "datasets/miml_scenes/labels_imbalanced.xlsx"),
-        "resize.width": 400,
-        "resize.height": 400,
-        "features.weights": str(data / WEIGHTS),
-        "features.layer": "layer3",
-        "train.weights": str(data / WEIGHTS),
-        "train.layer": "layer3",
-        "train.freeze": True,
-        "train.size": 224,
-        "train.epochs": 300,
-        "train.patience": 20,
-        "train.learning_rate": 0.003,
-    }
-
-
-RUNS: Mapping[str, Callable[[Path, Path], dict[str, Any]]] = {"scenes": scenes}
-
-
-def report(name: str, changes: Mapping[str, Any], folder: Path, data: Path, seconds: float) -> str:
-    """What one run gave, as a section of the README."""
+def report(changes: Mapping[str, Any], folder: Path, data: Path, seconds: float) -> str:
+    """What the run gave, as a section of the README."""
     clusters = manifest.read(folder / "features/clusters.csv")
     train = manifest.of_split(clusters, "train")
     sets = ["".join(map(str, row)) for row in manifest.targets(train)]
@@ -64,18 +36,15 @@ def report(name: str, changes: Mapping[str, Any], folder: Path, data: Path, seco
     per_label = comparison[comparison["measure"].isin(["average_precision", "f1_tuned", "recall_tuned"])]
     before = [int(count) for count in train["cluster"].value_counts().sort_index()]
     settings = {
-        key: value.replace(str(data), "DATA").replace(str(folder.parent), "TMP") if isinstance(value, str) else value
-        for key, value in changes.items()
+        key: value.replace(str(data), "DATA") if isinstance(value, str) else value for key, value in changes.items()
     }
     return "\n".join(
         [
-            f"## {name}",
+            "## scenes",
             "",
-            RUNS[name].__doc__ or "",
+            "Photographs of scenes, deserts and sunsets rare; a linear head on a frozen ResNet-18.",
             "",
-            f"`python -m benchmarks.real_input {name}`, {date.today()}, {platform.machine()}, 2 cores, no GPU, "
-            f"{', '.join(f'{package} {version(package)}' for package in ('torch', 'scikit-learn', 'imaug', 'dvc'))}: "
-            f"{seconds:.0f} s from the sheet to the comparison.",
+            measured_by("benchmarks.real_input", ("torch", "scikit-learn", "imaug", "dvc"), seconds),
             "",
             "Params that differ from the project's params.yaml:",
             "",
@@ -105,11 +74,10 @@ def report(name: str, changes: Mapping[str, Any], folder: Path, data: Path, seco
 
 def checked_rows(changes: Mapping[str, Any], folder: Path) -> str:
     """Compare the balanced sheet's test rows with the input's, cell by cell, by openpyxl; raise if they differ."""
-    split = str(changes.get("data.columns.split", "split"))
 
     def test_rows(path: str | Path) -> list[tuple[Any, ...]]:
         head, *rows = openpyxl.load_workbook(path, read_only=True).active.iter_rows(values_only=True)
-        return [row for row in rows if row[head.index(split)] == "test"]
+        return [row for row in rows if row[head.index("split")] == "test"]
 
     given, returned = test_rows(changes["data.sheet"]), test_rows(folder / "augmented/balanced.xlsx")
     width = len(given[0])
@@ -118,29 +86,15 @@ def checked_rows(changes: Mapping[str, Any], folder: Path) -> str:
     return f"Test rows of the balanced sheet: {len(returned)}, equal to the input's cell by cell."
 
 
-def write_section(name: str, section: str) -> None:
-    """Put a run's section between its two marks in the README."""
-    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-    text = README.read_text(encoding="utf-8")
-    head, rest = text.split(begin)
-    README.write_text(head + begin + section + end + rest.split(end)[1], encoding="utf-8")
-
-
 def main() -> None:
-    """Run the measurements that the command line names, all by default."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[[], *RUNS], metavar="NAME")
-    parser.add_argument("--data", type=Path, default=Path("../shared"))
-    args = parser.parse_args()
-    data = args.data.resolve()
-    for name in args.names or RUNS:
-        with tempfile.TemporaryDirectory() as temporary:
-            changes = RUNS[name](data, Path(temporary))
-            folder = make_workspace(Path(temporary) / "project", changes)
-            started = time.perf_counter()
-            run(folder, "dvc", "repro")
-            section = report(name, changes, folder, data, time.perf_counter() - started)
-            write_section(name, section)
+    """Run the pipeline and write its section."""
+    data = data_folder(__doc__)
+    changes = scenes(data)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = make_workspace(Path(temporary) / "project", changes)
+        started = time.perf_counter()
+        run(folder, "dvc", "repro")
+        write_section("scenes", report(changes, folder, data, time.perf_counter() - started))
 
 
 if __name__ == "__main__":

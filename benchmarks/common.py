@@ -1,0 +1,58 @@
+"""What the measurements share: where the photographs are, and how a table gets into the README."""
+
+import argparse
+import os
+import platform
+from collections.abc import Sequence
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+README = Path(__file__).parent / "README.md"
+WEIGHTS = "weights/resnet18-imagenet-through-layer3.safetensors"
+
+
+def data_folder(doc: str | None) -> Path:
+    """Read the command line of a measurement that takes no more than --data."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared"))
+    folder: Path = parser.parse_args().data
+    return folder.resolve()
+
+
+def scenes(data: Path) -> dict[str, Any]:
+    """Params for the photographs of scenes with few deserts and sunsets, a linear head on a frozen ResNet-18."""
+    return {
+        "data.images": str(data / "datasets/miml_scenes/images"),
+        "data.sheet": str(data / "datasets/miml_scenes/labels_imbalanced.xlsx"),
+        "resize.width": 400,
+        "resize.height": 400,
+        "features.weights": str(data / WEIGHTS),
+        "features.layer": "layer3",
+        "train.weights": str(data / WEIGHTS),
+        "train.layer": "layer3",
+        "train.freeze": True,
+        "train.size": 224,
+        "train.epochs": 300,
+        "train.patience": 20,
+        "train.learning_rate": 0.003,
+    }
+
+
+def measured_by(module: str, packages: Sequence[str], seconds: float | None = None) -> str:
+    """Say by which command, when, where and with which versions a table was made."""
+    versions = ", ".join(f"{package} {version(package)}" for package in packages)
+    took = "" if seconds is None else f": {seconds:.0f} s"
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {device}"
+    return f"`python -m {module}`, {date.today()}, {machine}, {versions}{took}."
+
+
+def write_section(name: str, section: str) -> None:
+    """Put a section between its two marks in the README."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    head, rest = README.read_text(encoding="utf-8").split(begin)
+    README.write_text(head + begin + section + end + rest.split(end)[1], encoding="utf-8")

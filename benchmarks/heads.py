@@ -1,0 +1,80 @@
+"""A linear head on frozen ResNet-18 features (up to layer3), trained in a second once there are features."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from stages.core import decisions
+from stages.core.backbones import Backbone, load_weights
+from stages.core.evaluation import average_precisions
+from stages.core.inference import rows_of
+from stages.core.losses import build_loss, plain_loss
+from stages.core.optimisation import Optimisation
+from stages.core.rates import rates
+from stages.core.sampling import order_of
+from stages.core.training import Objective, fit
+
+SIZE = (224, 224)
+
+
+def features_of(project: Path, table: pd.DataFrame, weights: str) -> NDArray[np.float32]:
+    """Features of the resized images and the copies that a table names."""
+    backbone = Backbone("resnet18", "layer3", SIZE)
+    load_weights(backbone, weights)
+    files = [
+        project / ("augmented/images" if source else "data/resized") / path
+        for source, path in zip(table["source_id"], table["path"], strict=True)
+    ]
+    checksums = table["checksum"].tolist()
+    return rows_of(backbone, files, checksums, view="whole", size=SIZE, device=torch.device("cpu"), workers=1)
+
+
+def head_scores(
+    features: NDArray[np.float32], targets: NDArray[np.int8], splits: NDArray[np.object_], loss: str
+) -> NDArray[np.float64]:
+    """Train a linear head on the rows of train and return its scores of all rows."""
+    torch.manual_seed(0)
+    head = nn.Linear(features.shape[1], targets.shape[1])
+    parts = {
+        split: TensorDataset(
+            torch.tensor(features[splits == split]), torch.tensor(targets[splits == split], dtype=torch.float32)
+        )
+        for split in ("train", "val")
+    }
+    train = targets[splits == "train"]
+    fit(
+        head,
+        Objective(build_loss(loss, train), plain_loss("sigmoid", targets.shape[1]), "sigmoid", "average_precision"),
+        parts["train"],
+        parts["val"],
+        order=order_of(len(train), 0),
+        optimisation=Optimisation("adam", 3e-3, 0.0, "none", 200),
+        epochs=200,
+        patience=20,
+        batch_size=32,
+        device=torch.device("cpu"),
+        workers=0,
+    )
+    with torch.inference_mode():
+        return expit(head(torch.tensor(features)).numpy().astype(np.float64))
+
+
+def judged(
+    targets: NDArray[np.int8], scores: NDArray[np.float64], splits: NDArray[np.object_], labels: Sequence[str]
+) -> dict[str, float]:
+    """MAP, and macro F1 by 0.5, by one threshold and by one a label tuned on validation, of validation and test."""
+    parts = {split: (targets[splits == split], scores[splits == split]) for split in ("val", "test")}
+    decided = decisions.tune(*parts["val"], list(labels), "multilabel")
+    found = {}
+    for split, (there, said) in parts.items():
+        found[f"{split} mAP"] = float(np.nanmean(average_precisions(there, said)))
+        for how in (0.5, "tuned", "per_label"):
+            found[f"{split} F1, {how}"] = float(rates(there, decided.given(said, how)).f1.mean())
+    return found
