@@ -101,9 +101,10 @@ def load(folder: Path) -> Classifier:
         found = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         design = Design(**found | {"size": tuple(found["size"])})
         state = load_file(folder / "model.safetensors")
-    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        with torch.random.fork_rng(devices=[]):
+            classifier = Classifier(design)
+        classifier.load_state_dict(state)
+    # A RuntimeError is torch's for weights that do not fit the design.
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder}: holds no model: {error}. Name a folder such as results/balanced/model.") from None
-    with torch.random.fork_rng(devices=[]):
-        classifier = Classifier(design)
-    classifier.load_state_dict(state)
     return classifier

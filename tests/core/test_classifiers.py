@@ -157,3 +157,14 @@ def test_weights_that_were_cut_off_are_an_error(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InputError, match="holds no model"):
         load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(("old", "new"), [("cnn7", "cnn8"), ('"cat", "dog"', '"cat"')])
+def test_design_that_was_changed_by_hand_is_an_error(old: str, new: str, tmp_path: Path) -> None:
+    save(built(CNN7), tmp_path / "model")
+    file = tmp_path / "model" / "model.json"
+    text = " ".join(file.read_text().split()).replace("[ ", "[")
+    assert old in text
+    file.write_text(text.replace(old, new))
+    with pytest.raises(InputError, match="holds no model"):
+        load(tmp_path / "model")
