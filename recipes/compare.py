@@ -21,15 +21,20 @@ from typing import Any
 import pandas as pd
 
 from recipes.approaches import Approach, read_approaches, settings_of, table_decision
-from recipes.chart import approaches_chart
 from recipes.experiments import clean_commit, dvc, finished, override, shown_experiments
 from recipes.overlay import apply_to
+from stages.core.charts import bar_chart
 from stages.core.decisions import names_of_decisions
 from stages.core.errors import InputError, raise_problems
 from stages.core.outputs import write_table, write_text
 from stages.core.params import Params, load_params
 
 MEASURES = ("macro_f1", "micro_f1", "minority_recall", "majority_recall", "accuracy")
+DRAWN = {
+    "minority_recall": "recall of the rarest",
+    "majority_recall": "recall of the commonest",
+    "accuracy": "accuracy",
+}
 
 
 def table_of(approaches: Sequence[Approach], metrics: Mapping[str, Mapping[str, Any]], decision: str) -> pd.DataFrame:
@@ -117,7 +122,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if len(table):
         write_table(table, args.results / "approaches.csv")
         write_text(markdown(table), args.results / "approaches.md")
-        approaches_chart(table, args.results / "approaches.svg")
+        bars = {said: table[measure].tolist() for measure, said in DRAWN.items()}
+        bar_chart(table["approach"].tolist(), bars, "On the test images", args.results / "approaches.svg")
         print(markdown(table), end="")
     for each in to_run:
         if each.experiment in metrics:

@@ -18,11 +18,44 @@ COLOURS = ("#7a869a", "#d1662f", "#2f7dd1", "#3c9a5f")
 _CELL, _PANEL, _LINE, _LETTER, _MARGIN = 0.42, (1.2, 0.6), 0.28, 0.09, 0.2
 
 
-def chart_style() -> AbstractContextManager[None]:
+def _style() -> AbstractContextManager[None]:
     """Text stays text, a dollar sign begins no formula, and the same chart has the same bytes."""
     return mpl.rc_context(
         {"svg.hashsalt": "counterweight", "svg.fonttype": "none", "text.parse_math": False, "font.size": 10}
     )
+
+
+def bar_chart(names: Sequence[str], bars: Mapping[str, Sequence[float]], title: str, path: Path) -> None:
+    """Draw numbers from 0 to 1 as horizontal bars, in groups one below the other.
+
+    Parameters
+    ----------
+    names : sequence of str
+        What each group is of, from above.
+    bars : mapping of str to sequence of float
+        For each entry of the legend a number a group; one that is not a number has no bar.
+    title : str
+        What the chart shows.
+    path : Path
+        The .svg to write.
+    """
+    height = 0.8 / len(bars)
+    with _style():
+        figure = Figure(figsize=(8, 1.2 + (0.1 + 0.18 * len(bars)) * len(names)), layout="constrained")
+        axes = figure.subplots()
+        for i, (name, values) in enumerate(bars.items()):
+            at = np.arange(len(names)) + (i - (len(bars) - 1) / 2) * height
+            drawn = axes.barh(at, values, height, color=COLOURS[i % len(COLOURS)], label=name)
+            said = ["" if np.isnan(value) else f"{value:.3f}" for value in values]
+            axes.bar_label(drawn, said, padding=3, fontsize=8)
+        axes.set_yticks(np.arange(len(names)), names)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_xlim(0, 1.1)
+        axes.set_title(title, loc="left")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+        with file_aside(path) as aside:
+            figure.savefig(aside, format="svg", metadata={"Date": None})
 
 
 def comparison_chart(tables: Mapping[str, pd.DataFrame], measure: str, title: str, path: Path) -> None:
@@ -35,30 +68,16 @@ def comparison_chart(tables: Mapping[str, pd.DataFrame], measure: str, title: st
     measure : str
         The column to draw.
     title : str
-        What the chart shows.
+        What the chart shows; the train images of each label are named after it.
     path : Path
         The .svg to write.
     """
     order = next(iter(tables.values())).sort_values(["train", "label"], ascending=[False, True])["label"]
-    with chart_style():
-        figure = Figure(figsize=(max(6.0, 0.7 * len(order) + 2), 4.2), layout="constrained")
-        axes = figure.subplots()
-        width = 0.8 / len(tables)
-        for i, (arm, table) in enumerate(tables.items()):
-            rows = table.set_index("label").loc[order]
-            at = np.arange(len(order)) + (i - (len(tables) - 1) / 2) * width
-            mean = rows[measure].mean()
-            axes.bar(at, rows[measure], width, color=COLOURS[i % len(COLOURS)], label=f"{arm}, mean {mean:.3f}")
-        counts = pd.DataFrame({arm: table.set_index("label").loc[order, "train"] for arm, table in tables.items()})
-        names = [f"{label}\n" + " → ".join(str(count) for count in counts.loc[label]) for label in order]
-        axes.set_xticks(np.arange(len(order)), names)
-        axes.set_xlabel(f"label, and its train images: {' → '.join(tables)}")
-        axes.set_ylim(0, 1)
-        axes.set_title(title, loc="left")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-        with file_aside(path) as aside:
-            figure.savefig(aside, format="svg", metadata={"Date": None})
+    rows = {arm: table.set_index("label").loc[order] for arm, table in tables.items()}
+    counts = zip(*(table["train"] for table in rows.values()), strict=True)
+    names = [f"{label}\n{' → '.join(map(str, count))}" for label, count in zip(order, counts, strict=True)]
+    bars = {f"{arm}, mean {table[measure].mean():.3f}": table[measure].tolist() for arm, table in rows.items()}
+    bar_chart(names, bars, f"{title}\nbelow each label its train images: {' → '.join(tables)}", path)
 
 
 def confusion_chart(labels: Sequence[str], matrices: Mapping[str, NDArray[np.integer]], title: str, path: Path) -> None:
@@ -88,7 +107,7 @@ def confusion_chart(labels: Sequence[str], matrices: Mapping[str, NDArray[np.int
     width = margin + max(side if of_classes else 0, panel_width * len(of_labels), *texts) + _MARGIN
     block = side + margin + 2 * _LINE
     height = 2 * _LINE + block * len(of_classes) + (panel_height * len(labels) + 3 * _LINE if of_labels else 0)
-    with chart_style():
+    with _style():
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()

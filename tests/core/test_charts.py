@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from stages.core.charts import comparison_chart, confusion_chart
+from stages.core.charts import bar_chart, comparison_chart, confusion_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -18,6 +18,13 @@ def arm(labels: list[str], train: list[int], f1: list[float]) -> pd.DataFrame:
 def texts(path: Path) -> list[str]:
     """What the chart says, as a viewer would show it."""
     return ["".join(text.itertext()) for text in ElementTree.parse(path).iter(f"{SVG}text")]
+
+
+def after_ticks(path: Path) -> list[str]:
+    """The same after the six numbers of the axis, 0.0 to 1.0."""
+    said = texts(path)
+    assert said[:6] == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+    return said[6:]
 
 
 @pytest.fixture
@@ -38,14 +45,17 @@ def test_chart_names_each_label_and_its_train_images_the_commonest_first(
     two_arms: dict[str, pd.DataFrame], tmp_path: Path
 ) -> None:
     comparison_chart(two_arms, "f1", "F1 on test", tmp_path / "chart.svg")
-    assert texts(tmp_path / "chart.svg")[:4] == ["sea", "350 → 360", "desert", "57 → 301"]
+    assert after_ticks(tmp_path / "chart.svg")[:4] == ["sea", "350 → 360", "desert", "57 → 301"]
 
 
 def test_chart_has_a_title_and_a_legend_with_the_mean_of_each_arm(
     two_arms: dict[str, pd.DataFrame], tmp_path: Path
 ) -> None:
     comparison_chart(two_arms, "f1", "F1 on test", tmp_path / "chart.svg")
-    assert texts(tmp_path / "chart.svg")[-3:] == ["F1 on test", "original, mean 0.500", "balanced, mean 0.688"]
+    assert texts(tmp_path / "chart.svg")[-4:] == [
+        "F1 on test", "below each label its train images: original → balanced",
+        "original, mean 0.500", "balanced, mean 0.688",
+    ]  # fmt: skip
 
 
 def test_equally_common_labels_stand_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -57,7 +67,7 @@ def test_equally_common_labels_stand_in_the_order_of_their_names(tmp_path: Path)
 def test_rows_of_the_arms_are_put_together_by_label_not_by_place(tmp_path: Path) -> None:
     tables = {"original": arm(["a", "b"], [9, 1], [1, 0]), "balanced": arm(["b", "a"], [5, 10], [0, 1])}
     comparison_chart(tables, "f1", "", tmp_path / "chart.svg")
-    assert texts(tmp_path / "chart.svg")[:4] == ["a", "9 → 10", "b", "1 → 5"]
+    assert after_ticks(tmp_path / "chart.svg")[:4] == ["a", "9 → 10", "b", "1 → 5"]
 
 
 def test_measure_that_is_not_a_number_is_left_out_of_the_mean(tmp_path: Path) -> None:
@@ -71,17 +81,23 @@ def test_measure_that_is_not_a_number_is_left_out_of_the_mean(tmp_path: Path) ->
 )
 def test_label_is_drawn_as_it_is_written(label: str, tmp_path: Path) -> None:
     comparison_chart({"original": arm([label], [7], [0.5])}, "f1", "F1 on test", tmp_path / "chart.svg")
-    assert texts(tmp_path / "chart.svg")[:2] == [label, "7"]
+    assert after_ticks(tmp_path / "chart.svg")[:2] == [label, "7"]
 
 
-def test_chart_of_many_labels_is_wider(tmp_path: Path) -> None:
-    widths = {}
+def test_chart_of_many_labels_is_higher(tmp_path: Path) -> None:
+    heights = {}
     for count in (2, 40):
         names = [f"label {i}" for i in range(count)]
         comparison_chart({"original": arm(names, [1] * count, [0.5] * count)}, "f1", "", tmp_path / "chart.svg")
-        widths[count] = ElementTree.parse(tmp_path / "chart.svg").getroot().get("width")
-    # 0.7 inches of 72 points a label, and 2 more; at least 6.
-    assert widths == {2: "432pt", 40: "2160pt"}
+        heights[count] = ElementTree.parse(tmp_path / "chart.svg").getroot().get("height")
+    # 0.28 inches of 72 points a label, and 1.2 more.
+    assert heights == {2: "126.72pt", 40: "892.8pt"}
+
+
+def test_a_measure_of_nothing_has_no_number_in_the_chart(tmp_path: Path) -> None:
+    bar_chart(["naive", "tuned"], {"recall": [0.125, np.nan], "accuracy": [0.75, 1.0]}, "", tmp_path / "chart.svg")
+    said = after_ticks(tmp_path / "chart.svg")
+    assert [text for text in said if text[0].isdigit()] == ["0.125", "0.750", "1.000"]
 
 
 def test_folder_of_the_chart_is_made(two_arms: dict[str, pd.DataFrame], tmp_path: Path) -> None:
