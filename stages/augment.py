@@ -7,10 +7,12 @@ Params  augment, resize.format
 """
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Sequence
 
 from stages.core import imbalance, manifest
+from stages.core.cache import cache_of
 from stages.core.command import arguments, run, worker_count
 from stages.core.copies import Recipe, fill
 from stages.core.outputs import folder_aside, write_json, write_table
@@ -42,10 +44,13 @@ def main(argv: Sequence[str] | None = None) -> str:
         augment.copies, augment.pipelines[augment.pipeline], augment.mix, augment.seed, params.resize.format,
         **augment.quality.model_dump(),
     )  # fmt: skip
+    cache = cache_of(os.environ)
     with folder_aside(args.images) as aside:
         outcome = fill(
-            plan, train_sources(table), resized=args.resized, folder=aside, recipe=recipe, workers=worker_count()
-        )
+            plan, train_sources(table), resized=args.resized, folder=aside, recipe=recipe, cache=cache,
+            workers=worker_count(),
+        )  # fmt: skip
+    cache.prune()
     balanced = with_copies(table, outcome.copies)
     after = manifest.of_split(balanced, "train")
     parts = {"before": manifest.targets(train), "after": manifest.targets(after)}

@@ -6,14 +6,16 @@ Params  features
 """
 
 import logging
+import os
 from collections.abc import Sequence
 
 import torch
 
 from stages.core import manifest
 from stages.core.backbones import Backbone, chosen_device, load_weights
+from stages.core.cache import cache_of
 from stages.core.command import arguments, device_name, run, worker_count
-from stages.core.inference import rows_of
+from stages.core.inference import kept_rows_of
 from stages.core.outputs import write_array
 from stages.core.params import load_params
 
@@ -26,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = arguments(__doc__, argv, "table", "resized", "out")
     params = load_params(args.params).features
-    device = chosen_device(device_name())
+    device, cache = chosen_device(device_name()), cache_of(os.environ)
 
     torch.manual_seed(params.seed)
     network = Backbone(params.model, params.layer, (SIZE, SIZE))
@@ -34,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     if params.weights == "random":
         log.warning("weights are random: such features see colour and texture only, not what an image shows")
     train = manifest.of_split(manifest.read(args.table), "train")
-    rows = rows_of(
+    rows = kept_rows_of(
         network,
         [args.resized / path for path in train["path"]],
         train["checksum"].tolist(),
@@ -42,8 +44,11 @@ def main(argv: Sequence[str] | None = None) -> str:
         size=(SIZE, SIZE),
         device=device,
         workers=worker_count(),
+        name=f"{params.model} to {params.layer}",
+        cache=cache,
     )
     write_array(rows, args.out)
+    cache.prune()
 
     return f"{rows.shape[0]} train images, {rows.shape[1]} features each, on {device}"
 

@@ -5,9 +5,11 @@ Writes  data/resized/, data/resized.csv (the table, its paths and checksums thos
 Params  resize
 """
 
+import os
 from collections.abc import Sequence
 
 from stages.core import manifest
+from stages.core.cache import cache_of
 from stages.core.command import arguments, run, worker_count
 from stages.core.outputs import folder_aside
 from stages.core.params import load_params
@@ -20,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     args = arguments(__doc__, argv, "manifest", "images", "resized", "table")
     params = load_params(args.params).resize
 
-    table = manifest.read(args.manifest)
+    table, cache = manifest.read(args.manifest), cache_of(os.environ)
     with folder_aside(args.resized) as aside:
         paths, checksums = resize_all(
             table["path"].tolist(),
@@ -31,9 +33,11 @@ def main(argv: Sequence[str] | None = None) -> str:
             height=params.height,
             mode=params.mode,
             format=params.format,
+            cache=cache,
             workers=worker_count(),
         )
     manifest.write(table.assign(path=paths, checksum=checksums), args.table)
+    cache.prune()
 
     return f"{len(table)} images to {params.width} x {params.height} ({params.mode}, {params.format})"
 

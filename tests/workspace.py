@@ -10,7 +10,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from stages.core.cache import Cache
+
 PROJECT = Path(__file__).parent.parent
+NO_CACHE = Cache(Path("nothing is kept here"), 0)
 
 
 def write_params(path: Path, changes: Mapping[str, Any]) -> None:

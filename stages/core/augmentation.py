@@ -11,6 +11,9 @@ import numpy as np
 from stages.core.errors import InputError
 from stages.core.images import Pixels
 
+# What copies depend on, beside this module and the packages of `images`.
+PACKAGES = ("imaug", "scikit-image", "scipy")
+
 
 class Augmentation:
     """A pipeline of augmenters whose outcome depends on the image and a seed alone.

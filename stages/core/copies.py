@@ -1,19 +1,25 @@
 """Copies as files: made, looked at, drawn again where they came out bad, and listed with their sources."""
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import cv2
 
-from stages.core import images
+from stages.core import augmentation, images
 from stages.core.augmentation import Augmentation, copy_seed, fault
 from stages.core.balancing import MadeCopy, Source
+from stages.core.cache import Cache, Entry, fingerprint, key_of
 from stages.core.parallel import for_each
 from stages.core.strategies import Plan
+
+# The note of an image that gave no good copy, and the letters of a note for what was wrong with earlier draws.
+UNFIT = "unfit"
+FAULTS = {"u": "uniform", "c": "contrast"}
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ class _Task:
     source: Source
     number: int
     turn: int
+    key: str
+    known: Entry | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,7 @@ class _Maker:
     resized: Path
     folder: Path
     recipe: Recipe
+    cache: Cache
 
     @cached_property
     def augmentations(self) -> list[Augmentation]:
@@ -81,10 +90,20 @@ class _Maker:
         if self.recipe.kind == "plain":
             checksum = images.duplicate(self.resized / task.source.path, task.source.checksum, self.folder / path)
             return MadeCopy(_copy_id(task.source, task.number), path, task.source, checksum, ())
-        return self._augmented(task, path)
+        return self._known(task, path) or self._augmented(task, path)
+
+    def _known(self, task: _Task, path: str) -> MadeCopy | None:
+        """The copy as an earlier run made it."""
+        entry = task.known
+        if entry is None or entry.note == UNFIT or not self.cache.take(entry, self.folder / path):
+            return None
+        faults = tuple(FAULTS[letter] for letter in entry.note)
+        return MadeCopy(_copy_id(task.source, task.number), path, task.source, entry.checksum, faults)
 
     def _augmented(self, task: _Task, path: str) -> MadeCopy | None:
         recipe, source = self.recipe, task.source
+        if task.known is not None and task.known.note == UNFIT:
+            return None
         augmentation = self.augmentations[task.turn % len(self.augmentations)]
         pixels = images.read(self.resized / source.path, source.checksum)
         faults: list[str] = []
@@ -93,13 +112,15 @@ class _Maker:
             wrong = fault(copy, pixels, min_std=recipe.min_std, min_contrast=recipe.min_contrast)
             if wrong is None:
                 checksum = images.write(copy, self.folder / path, recipe.format)
+                self.cache.keep(task.key, self.folder / path, checksum, "".join(wrong[0] for wrong in faults))
                 return MadeCopy(_copy_id(source, task.number), path, source, checksum, tuple(faults))
             faults.append(wrong)
+        self.cache.keep_bytes(task.key, b"", UNFIT)
         return None
 
 
 def fill(
-    plan: Plan, sources: Sequence[Source], *, resized: Path, folder: Path, recipe: Recipe, workers: int
+    plan: Plan, sources: Sequence[Source], *, resized: Path, folder: Path, recipe: Recipe, cache: Cache, workers: int
 ) -> Outcome:
     """Make the copies of a plan, and write them as files.
 
@@ -116,6 +137,8 @@ def fill(
         Where the sources are, and where the copies go.
     recipe : Recipe
         How copies are made.
+    cache : Cache
+        Copies that an earlier run has made come from there.
     workers : int
         Processes.
 
@@ -125,13 +148,20 @@ def fill(
         The copies, the images that are unfit, and what each group still lacks.
     """
     source_of = {source.image_id: source for source in sources}
-    make = _Maker(resized, folder, recipe)
+    make = _Maker(resized, folder, recipe, cache)
+    code = fingerprint([images, augmentation, sys.modules[__name__]], (*images.PACKAGES, *augmentation.PACKAGES))
     copies: list[MadeCopy] = []
     unfit: set[str] = set()
     made: Counter[str] = Counter()
     turn = 0
     while chosen := plan.choose(made, unfit):
-        tasks = [_Task(source_of[copy.source_id], copy.number, turn + i) for i, copy in enumerate(chosen)]
+        tasks = [
+            _Task(source, copy.number, turn + i, _key(code, source, copy.number, turn + i, recipe))
+            for i, copy in enumerate(chosen)
+            for source in [source_of[copy.source_id]]
+        ]
+        known = cache.find(task.key for task in tasks)
+        tasks = [replace(task, known=known.get(task.key)) for task in tasks]
         turn += len(tasks)
         for planned, copy_or_none in zip(chosen, for_each(make, tasks, workers=workers, what="copies"), strict=True):
             if copy_or_none is None:
@@ -140,6 +170,13 @@ def fill(
                 copies.append(copy_or_none)
                 made[planned.source_id] += 1
     return Outcome(copies, sorted(unfit), plan.lacking(made))
+
+
+def _key(code: str, source: Source, number: int, turn: int, recipe: Recipe) -> str:
+    """What a copy depends on: its source, its number and, where each has one of the augmenters, which."""
+    turns = turn % len(recipe.pipeline) if recipe.mix == "equal_parts" else 0
+    given = asdict(recipe) | {"image_id": source.image_id, "number": number, "turn": turns}
+    return key_of(code, source.checksum, given)
 
 
 def copy_name(name: str, number: int) -> str:

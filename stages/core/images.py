@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import shutil
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,8 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stages.core.errors import InputError
+from stages.core.links import link_or_copy
 
 Pixels = NDArray[np.uint8]
+
+# What the pixels and the bytes of a written image depend on, beside this module.
+PACKAGES = ("numpy", "opencv-python-headless", "pillow")
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
@@ -150,7 +153,7 @@ def duplicate(source: Path, expected: str, target: Path) -> str:
     """Copy a file of the manifest as it is, and return its checksum; raises as `read` does."""
     read(source, expected)
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    link_or_copy(source, target)
     return expected
 
 

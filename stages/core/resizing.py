@@ -1,12 +1,14 @@
 """Resize images."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 
-from stages.core import images
+from stages.core import images, sources
+from stages.core.cache import Cache, Entry, fingerprint, key_of
 from stages.core.errors import raise_problems
 from stages.core.parallel import for_each
 from stages.core.sources import Images
@@ -22,6 +24,7 @@ def resize_all(
     height: int,
     mode: str,
     format: str,
+    cache: Cache,
     workers: int,
 ) -> tuple[list[str], list[str]]:
     """Read, resize and write images.
@@ -38,6 +41,8 @@ def resize_all(
         As in `stages.core.images.resize`.
     format : str
         ``jpg`` or ``png``.
+    cache : Cache
+        What an earlier run has resized comes from there.
     workers : int
         Processes.
 
@@ -59,9 +64,25 @@ def resize_all(
         if source_of.setdefault(name, path) != path
     ]
     raise_problems(problems, source.place)
-    resize_one = _Resize(source, target, width, height, mode, format)
-    jobs = list(zip(paths, checksums, written, strict=True))
+    code = fingerprint([images, sources, sys.modules[__name__]], images.PACKAGES)
+    how = {"width": width, "height": height, "mode": mode, "format": format}
+    keys = [key_of(code, checksum, how) for checksum in checksums]
+    known = cache.find(keys)
+    jobs = [
+        _Job(path, checksum, name, key, known.get(key))
+        for path, checksum, name, key in zip(paths, checksums, written, keys, strict=True)
+    ]
+    resize_one = _Resize(source, target, width, height, mode, format, cache)
     return written, for_each(resize_one, jobs, workers=workers, what="resize")
+
+
+@dataclass(frozen=True)
+class _Job:
+    path: str
+    checksum: str
+    written: str
+    key: str
+    known: Entry | None
 
 
 @dataclass(frozen=True)
@@ -72,10 +93,15 @@ class _Resize:
     height: int
     mode: str
     format: str
+    cache: Cache
 
-    def __call__(self, job: tuple[str, str, str]) -> str:
+    def __call__(self, job: _Job) -> str:
         """Resize one image and return the checksum of its file."""
-        path, checksum, written = job
+        target = self.target / job.written
+        if job.known is not None and self.cache.take(job.known, target):
+            return job.known.checksum
         cv2.setNumThreads(1)
-        pixels = images.resize(self.source.read(path, checksum), self.width, self.height, self.mode)
-        return images.write(pixels, self.target / written, self.format)
+        pixels = images.resize(self.source.read(job.path, job.checksum), self.width, self.height, self.mode)
+        checksum = images.write(pixels, target, self.format)
+        self.cache.keep(job.key, target, checksum)
+        return checksum

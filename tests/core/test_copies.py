@@ -7,9 +7,11 @@ import pytest
 from stages.core import images
 from stages.core.augmentation import Augmentation, copy_seed, fault
 from stages.core.balancing import Source
+from stages.core.cache import Cache
 from stages.core.copies import Outcome, Recipe, copy_name, fill
 from stages.core.errors import InputError
 from stages.core.strategies import GroupPlan, LabelPlan
+from tests.workspace import NO_CACHE
 
 MIRROR = [{"Fliplr": {"p": 1}}]
 # Draws no square, or one that covers the whole image.
@@ -40,6 +42,7 @@ def filled(
     to: str = "copies",
     cap: int | None = None,
     workers: int = 1,
+    cache: Cache = NO_CACHE,
 ) -> Outcome:
     members = {str(cluster): [source.image_id for source in sources] for cluster, sources in clusters.items()}
     plan = GroupPlan(members, {str(cluster): count for cluster, count in needed.items()}, seed=0, cap=cap)
@@ -49,6 +52,7 @@ def filled(
         resized=tmp_path / "resized",
         folder=tmp_path / to,
         recipe=made_by or recipe(),
+        cache=cache,
         workers=workers,
     )
 
@@ -273,7 +277,47 @@ def test_copies_of_a_label_plan_count_for_all_labels_on_them(tmp_path: Path, thr
     targets = np.array([[1, 1, 0], [0, 0, 1], [0, 0, 1]])
     plan = LabelPlan(["a.png", "b.png", "c.png"], targets, ["ice", "fog", "sea"], {"ice": 3, "fog": 3}, 0, None)
     outcome = fill(
-        plan, three_photos, resized=tmp_path / "resized", folder=tmp_path / "copies", recipe=recipe(), workers=1
+        plan,
+        three_photos,
+        resized=tmp_path / "resized",
+        folder=tmp_path / "copies",
+        recipe=recipe(),
+        cache=NO_CACHE,
+        workers=1,
     )
     assert [copy.image_id for copy in outcome.copies] == ["a__copy1.png", "a__copy2.png"]
     assert outcome.short == {}
+
+
+def test_copies_made_before_come_from_the_cache_with_their_faults(tmp_path: Path) -> None:
+    sources, cache = [photo(tmp_path, "a.png", 0), grey(tmp_path, "b.png")], Cache(tmp_path / "cache", 10**9)
+    made_by = recipe(SOMETIMES_BLANK, min_std=4.0, max_draws=20)
+    first = filled(tmp_path, {0: sources}, {0: 6}, made_by, to="1", cache=cache)
+    assert first.unfit == ["b.png"]
+    assert any(copy.faults for copy in first.copies)
+    before = {path: path.stat().st_ino for path in (tmp_path / "cache").rglob("*") if path.is_file()}
+    again = filled(tmp_path, {0: sources}, {0: 6}, made_by, to="2", cache=cache, workers=2)
+    assert again == first
+    assert files(tmp_path / "2") == files(tmp_path / "1")
+    assert {path: path.stat().st_ino for path in (tmp_path / "cache").rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "changes", [{"seed": 1}, {"format": "jpg"}, {"pipeline": [{"Flipud": {"p": 1}}]}, {"min_contrast": 0.5}]
+)
+def test_copies_of_another_recipe_are_other_work(tmp_path: Path, changes: dict[str, Any]) -> None:
+    source, cache = photo(tmp_path, "a.png", 0), Cache(tmp_path / "cache", 10**9)
+    for to, made_by in (("1", recipe()), ("2", recipe(**changes))):
+        filled(tmp_path, {0: [source]}, {0: 1}, made_by, to=to, cache=cache)
+    assert len([path for path in (tmp_path / "cache").rglob("*") if path.is_file()]) == 2
+
+
+def test_augmenters_that_take_turns_are_kept_apart(tmp_path: Path) -> None:
+    source, cache = photo(tmp_path, "a.png", 0), Cache(tmp_path / "cache", 10**9)
+    turns = recipe([{"Fliplr": {"p": 1}}, {"Flipud": {"p": 1}}], mix="equal_parts")
+    for to in ("1", "2"):
+        filled(tmp_path, {0: [source]}, {0: 2}, turns, to=to, cache=cache)
+    pixels = images.read(tmp_path / "resized" / "a.png")
+    copies = [images.read(tmp_path / "2" / f"a__copy{number}.png") for number in (1, 2)]
+    assert np.array_equal(copies[0], pixels[:, ::-1])
+    assert np.array_equal(copies[1], pixels[::-1])

@@ -9,9 +9,10 @@ from torch import nn
 
 from stages.core import images
 from stages.core.backbones import Backbone
+from stages.core.cache import Cache
 from stages.core.classifiers import Classifier
 from stages.core.errors import InputError
-from stages.core.inference import rows_of, scores_of
+from stages.core.inference import kept_rows_of, rows_of, scores_of
 from tests.designs import design
 
 Files = tuple[list[Path], list[str]]
@@ -147,3 +148,30 @@ def test_scores_of_classes_are_the_softmax_of_the_logits(nine_files: Files) -> N
     powers = np.exp(rows_of(classifier, *nine_files, **how).astype(np.float64))
     np.testing.assert_allclose(found, powers / powers.sum(axis=1, keepdims=True), rtol=1e-12)
     np.testing.assert_allclose(found.sum(axis=1), np.ones(9), rtol=1e-12)
+
+
+def kept_rows(network: nn.Module, files: list[Path], checksums: list[str], cache: Cache) -> NDArray[np.float32]:
+    how: dict[str, Any] = {"view": "whole", "size": (32, 32), "device": torch.device("cpu"), "workers": 0}
+    return kept_rows_of(network, files, checksums, **how, name="a network", cache=cache)
+
+
+def test_rows_of_new_images_are_computed_and_those_of_old_ones_kept(
+    network: nn.Module, nine_files: Files, tmp_path: Path
+) -> None:
+    (files, checksums), cache = nine_files, Cache(tmp_path / "cache", 10**9)
+    expected = rows(network, files, checksums)
+    assert np.array_equal(kept_rows(network, files[3:5], checksums[3:5], cache), expected[3:5])
+    gone = [tmp_path / path.name if i in (3, 4) else path for i, path in enumerate(files)]
+    for _ in range(2):
+        assert np.array_equal(kept_rows(network, gone, checksums, cache), expected)
+        gone = [tmp_path / path.name for path in files]
+
+
+def test_other_weights_are_another_network(nine_files: Files, tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", 10**9)
+    files, checksums = nine_files
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        network = resnet18()
+        found = kept_rows(network, files, checksums, cache)
+        assert np.array_equal(found, rows(network, files, checksums))

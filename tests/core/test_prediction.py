@@ -13,6 +13,7 @@ from stages.core.inference import scores_of
 from stages.core.prediction import columns, predict, rows, table_files
 from stages.core.resizing import resize_all
 from stages.core.sources import open_images
+from tests.workspace import NO_CACHE
 
 CPU = {"device": torch.device("cpu"), "workers": 1}
 
@@ -57,6 +58,7 @@ def test_scores_are_those_of_the_pipeline_to_the_last_bit(photos: Path, tmp_path
         [source.check(name)[0] for name in names],
         source=source,
         target=tmp_path / "resized",
+        cache=NO_CACHE,
         workers=1,
         **classifier.design.resize,
     )

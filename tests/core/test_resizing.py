@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from stages.core import images
+from stages.core.cache import Cache
 from stages.core.errors import InputError
 from stages.core.resizing import resize_all
 from stages.core.sources import open_images
+from tests.workspace import NO_CACHE
 
 
 @pytest.fixture
@@ -27,7 +29,13 @@ def save_noise(folder: Path, paths: Sequence[str]) -> list[str]:
 
 
 def resize_to_8x10(
-    paths: Sequence[str], checksums: Sequence[str], source: Path, target: Path, format: str, workers: int = 1
+    paths: Sequence[str],
+    checksums: Sequence[str],
+    source: Path,
+    target: Path,
+    format: str,
+    workers: int = 1,
+    cache: Cache = NO_CACHE,
 ) -> tuple[list[str], list[str]]:
     return resize_all(
         paths,
@@ -38,6 +46,7 @@ def resize_to_8x10(
         height=10,
         mode="stretch",
         format=format,
+        cache=cache,
         workers=workers,
     )
 
@@ -111,3 +120,34 @@ def test_images_of_an_array_are_written_under_their_numbers(workers: int, tmp_pa
         7,
         139,
     ]
+
+
+def test_what_was_resized_before_is_taken_from_the_cache(source: Path, target: Path, tmp_path: Path) -> None:
+    paths, cache = ["a.png", "b.png"], Cache(tmp_path / "cache", 10**9)
+    checksums = save_noise(source, paths)
+    first = resize_to_8x10(paths[:1], checksums[:1], source, target / "1", "png", cache=cache)
+    (source / "a.png").unlink()
+    again = resize_to_8x10(paths, checksums, source, target / "2", "png", cache=cache)
+    assert [first[0][0], first[1][0]] == [again[0][0], again[1][0]]
+    assert contents(target / "2")["a.png"] == contents(target / "1")["a.png"]
+
+
+def test_damaged_entry_is_made_again(source: Path, target: Path, tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", 10**9)
+    checksums = save_noise(source, ["a.png"])
+    expected = resize_to_8x10(["a.png"], checksums, source, target / "1", "png", cache=cache)
+    (entry,) = (path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    name = entry.name
+    entry.unlink()
+    (entry.parent / name).write_bytes(b"half of a fi")
+    assert resize_to_8x10(["a.png"], checksums, source, target / "2", "png", cache=cache) == expected
+    assert contents(target / "2") == contents(target / "1")
+
+
+def test_other_size_or_format_is_other_work(source: Path, target: Path, tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", 10**9)
+    checksums = save_noise(source, ["a.png"])
+    resize_to_8x10(["a.png"], checksums, source, target, "png", cache=cache)
+    written, _ = resize_to_8x10(["a.png"], checksums, source, target, "jpg", cache=cache)
+    assert images.read(target / written[0]).shape == (10, 8, 3)
+    assert (target / written[0]).read_bytes()[:2] == b"\xff\xd8"

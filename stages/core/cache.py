@@ -1,0 +1,203 @@
+"""Finished work, kept outside DVC's outputs: what was done before a kill, or before images were added, is not redone.
+
+An entry is one file, whose name holds the key of the work, the SHA-256 of the content and a short note. It appears
+complete, by one rename, and is checked against its name each time it is used; a damaged one is deleted, and the work
+done again. The folder may be deleted at any time, also while a stage runs.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from stages.core.errors import InputError
+from stages.core.links import link_or_copy
+
+# Where the cache is full it is emptied down to this part of its limit, so that not every run has to.
+_KEPT = 0.9
+_NAME = re.compile(r"(?P<key>[0-9a-f]{64})-(?P<checksum>[0-9a-f]{64})-(?P<note>[a-z0-9]*)")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of the cache.
+
+    Attributes
+    ----------
+    path : Path
+        Where it is.
+    checksum : str
+        SHA-256 that its content had.
+    note : str
+        What the work has to say beside its content.
+    """
+
+    path: Path
+    checksum: str
+    note: str
+
+
+def cache_of(environment: Mapping[str, str]) -> "Cache":
+    """The cache that the environment names.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        ``COUNTERWEIGHT_CACHE`` is the folder, by default ``.counterweight`` in the working folder;
+        ``COUNTERWEIGHT_CACHE_GB`` is the limit, by default 20, and 0 keeps nothing.
+
+    Raises
+    ------
+    InputError
+        If the limit is no number of at least 0.
+    """
+    value = environment.get("COUNTERWEIGHT_CACHE_GB", "20")
+    if not re.fullmatch(r"\d+(\.\d+)?", value):
+        raise InputError(
+            f"environment: COUNTERWEIGHT_CACHE_GB must be a number of at least 0, not '{value}'. Set it to the "
+            "gigabytes that finished work may take, or unset it for 20."
+        )
+    folder = Path(environment.get("COUNTERWEIGHT_CACHE", ".counterweight")).absolute()
+    return Cache(folder, int(float(value) * 1e9))
+
+
+def fingerprint(modules: Iterable[ModuleType], packages: Iterable[str]) -> str:
+    """A hash of the code that makes something: the bytes of modules, and the versions of packages.
+
+    Parameters
+    ----------
+    modules : iterable of module
+        Of this project.
+    packages : iterable of str
+        Names of distributions.
+    """
+    digest = hashlib.sha256()
+    for module in modules:
+        digest.update(Path(str(module.__file__)).read_bytes())
+    digest.update(json.dumps({name: version(name) for name in packages}).encode())
+    return digest.hexdigest()
+
+
+def key_of(code: str, content: str, params: Mapping[str, Any]) -> str:
+    """The key of a piece of work.
+
+    Parameters
+    ----------
+    code : str
+        What `fingerprint` returned.
+    content : str
+        Checksum of what comes in.
+    params : mapping of str to value
+        Every other value that the outcome depends on.
+    """
+    return hashlib.sha256(json.dumps([code, content, params], sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of entries.
+
+    Attributes
+    ----------
+    folder : Path
+        It is made when the first entry is kept.
+    limit : int
+        Bytes; 0 keeps nothing. `prune` sees to it, so that a running stage may go beyond.
+    """
+
+    folder: Path
+    limit: int
+
+    def find(self, keys: Iterable[str]) -> dict[str, Entry]:
+        """Entries of those keys that have one, as their names say; nothing is read yet."""
+        wanted = set(keys)
+        found = {}
+        for shard in {key[:2] for key in wanted}:
+            for path in _files(self.folder / shard):
+                name = _NAME.fullmatch(path.name)
+                if name is not None and name["key"] in wanted:
+                    found[name["key"]] = Entry(path, name["checksum"], name["note"])
+        return found
+
+    def read(self, entry: Entry) -> bytes | None:
+        """Content of an entry; None, and no entry any more, if it is not what it was."""
+        try:
+            content = entry.path.read_bytes()
+        except OSError:
+            return None
+        if hashlib.sha256(content).hexdigest() != entry.checksum:
+            with contextlib.suppress(OSError):
+                entry.path.unlink()
+            return None
+        # The time of its last use; its time of change stays, for DVC goes by that in files that are linked to it.
+        with contextlib.suppress(OSError):
+            os.utime(entry.path, ns=(time.time_ns(), entry.path.stat().st_mtime_ns))
+        return content
+
+    def take(self, entry: Entry, target: Path) -> bool:
+        """Put an entry's file at ``target``; False, and nothing there, if the entry is damaged or gone."""
+        if self.read(entry) is None:
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            link_or_copy(entry.path, target)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def keep(self, key: str, file: Path, checksum: str, note: str = "") -> None:
+        """Make a finished file an entry."""
+        if self.limit:
+            self._place(key, checksum, note, lambda aside: link_or_copy(file, aside))
+
+    def keep_bytes(self, key: str, content: bytes, note: str = "") -> None:
+        """Make bytes an entry."""
+        if self.limit:
+            checksum = hashlib.sha256(content).hexdigest()
+            self._place(key, checksum, note, lambda aside: aside.write_bytes(content))
+
+    def prune(self) -> None:
+        """Delete what was used longest ago, until the cache is below its limit."""
+        entries = []
+        for shard in _files(self.folder):
+            for path in _files(shard):
+                with contextlib.suppress(OSError):
+                    status = path.stat()
+                    entries.append((status.st_atime_ns, status.st_size, path))
+        total = sum(size for _, size, _ in entries)
+        if total <= self.limit:
+            return
+        for _, size, path in sorted(entries):
+            if total <= self.limit * _KEPT:
+                return
+            with contextlib.suppress(OSError):
+                path.unlink()
+            total -= size
+
+    def _place(self, key: str, checksum: str, note: str, write: Any) -> None:
+        final = self.folder / key[:2] / f"{key}-{checksum}-{note}"
+        aside = final.with_name(f".{secrets.token_hex(8)}.partial")
+        # A cache that cannot be written, because the disk is full or the folder was deleted, costs time and no results.
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            write(aside)
+            aside.replace(final)
+        except OSError:
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return [Path(entry.path) for entry in os.scandir(folder)]
+    except OSError:
+        return []
