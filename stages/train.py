@@ -76,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         decisions.rarest(labels, (targets[rows["train"]["source_id"] == ""] == 1).sum(axis=0))
         if params.data.task == "binary"
         else None,
+        measure=train.tune,
     )
 
     save(classifier, args.model)

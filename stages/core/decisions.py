@@ -146,6 +146,8 @@ def tune(
     labels: Sequence[str],
     task: str,
     positive: str | None = None,
+    *,
+    measure: str = "f1",
 ) -> Decisions:
     """Choose the thresholds of a model on its validation rows.
 
@@ -161,16 +163,17 @@ def tune(
         As in `Decisions`.
     positive : str, optional
         Of two classes, the one that the threshold is about.
+    measure : str
+        What they make best, ``f1`` or ``balanced_accuracy``.
     """
     if task == "binary":
         if positive is None or positive not in labels or len(labels) != 2:
             raise ValueError(f"of two classes one is positive, not {positive} of {len(labels)}")
-        threshold = binary_threshold(targets, scores, list(labels).index(positive))
+        threshold = binary_threshold(targets, scores, list(labels).index(positive), measure)
         return Decisions(task, list(labels), positive, threshold, {positive: threshold})
-    each = (class_thresholds if task == "multiclass" else label_thresholds)(targets, scores)
-    return Decisions(
-        task, list(labels), None, tuned_threshold(targets, scores), dict(zip(labels, each.tolist(), strict=True))
-    )
+    each = (class_thresholds if task == "multiclass" else label_thresholds)(targets, scores, measure)
+    tuned = tuned_threshold(targets, scores, measure)
+    return Decisions(task, list(labels), None, tuned, dict(zip(labels, each.tolist(), strict=True)))
 
 
 def summary(decisions: Decisions) -> dict[str, float | str | dict[str, float]]:

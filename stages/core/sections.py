@@ -214,6 +214,10 @@ class Train(Section):
     monitor: Literal["loss", "f1", "auc", "average_precision"] = Field(
         description="what chooses the best epoch, on validation; the last three are means over labels"
     )
+    tune: Literal["f1", "balanced_accuracy"] = Field(
+        description="what the tuned thresholds make best on validation; `balanced_accuracy` does not depend on how "
+        "common a label is there"
+    )
     batch_size: int = Field(ge=2, description="images a step")
     threads: int = Field(ge=1, description="CPU threads; they change the order of sums and so the last digits")
     seed: Seed = Field(description="seed of the first weights, the order of images and the transforms")

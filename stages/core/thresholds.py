@@ -1,4 +1,7 @@
-"""Thresholds with the best F1 on validation, in steps of 0.01.
+"""Thresholds that are best on validation, in steps of 0.01, by F1 or by balanced accuracy.
+
+F1 counts wrong labels against right ones, so its best threshold depends on how common a label is on validation. The
+mean of sensitivity and specificity, the balanced accuracy, does not.
 
 Everywhere ``targets`` are an array of int, shape (n_images, n_labels), 1 where the image has the label, 0 where it has
 not, -1 where that is not known; ``scores`` are of the same shape, from 0 to 1. A cell that is not known takes no part.
@@ -12,27 +15,34 @@ THRESHOLDS = np.arange(1, 100) / 100
 _ROUNDS = 20  # Of the coordinate ascent; it ends by itself after a few.
 
 
-def tuned_threshold(targets: NDArray[np.integer], scores: NDArray[np.floating]) -> float:
-    """The threshold, in steps of 0.01, with the best macro F1; among equals the one nearest to 0.5."""
-    return float(_nearest_best(_f1_at_thresholds(targets, scores).mean(axis=1, keepdims=True))[0])
+def tuned_threshold(targets: NDArray[np.integer], scores: NDArray[np.floating], measure: str = "f1") -> float:
+    """The threshold that is best on the mean over labels; among equals the one nearest to 0.5.
+
+    ``measure`` is ``f1`` or ``balanced_accuracy``, here and below.
+    """
+    return float(_nearest_best(_at_thresholds(targets, scores, measure).mean(axis=1, keepdims=True))[0])
 
 
-def label_thresholds(targets: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.float64]:
-    """For each label the threshold, in steps of 0.01, with its best F1; among equals the one nearest to 0.5.
+def label_thresholds(
+    targets: NDArray[np.integer], scores: NDArray[np.floating], measure: str = "f1"
+) -> NDArray[np.float64]:
+    """For each label the threshold that is best for it; among equals the one nearest to 0.5.
 
     Returns
     -------
     array of float, shape (n_labels,)
         0.5 for a label that no image is known to have.
     """
-    return _nearest_best(_f1_at_thresholds(targets, scores))
+    return _nearest_best(_at_thresholds(targets, scores, measure))
 
 
-def class_thresholds(targets: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.float64]:
+def class_thresholds(
+    targets: NDArray[np.integer], scores: NDArray[np.floating], measure: str = "f1"
+) -> NDArray[np.float64]:
     """For each class the threshold by which its scores are divided before the highest is taken.
 
-    They are chosen for the macro F1, one class at a time with the others as they are, until none gets better: a
-    coordinate ascent from 0.5 for all, which is the plain highest score.
+    They are chosen for the macro F1 or the mean recall of the classes, one class at a time with the others as they
+    are, until none gets better: a coordinate ascent from 0.5 for all, which is the plain highest score.
 
     Returns
     -------
@@ -44,7 +54,7 @@ def class_thresholds(targets: NDArray[np.integer], scores: NDArray[np.floating])
     for _ in range(_ROUNDS):
         before = thresholds.copy()
         for j in np.flatnonzero(targets.any(axis=0)):
-            macro = _macro_f1_by_threshold(int(j), targets, scores, thresholds)
+            macro = _macro_by_threshold(int(j), targets, scores, thresholds, measure)
             now = macro[np.searchsorted(THRESHOLDS, thresholds[j])]
             if macro.max() > now + 1e-12:
                 thresholds[j] = _nearest_best(macro[:, None])[0]
@@ -53,8 +63,10 @@ def class_thresholds(targets: NDArray[np.integer], scores: NDArray[np.floating])
     return thresholds
 
 
-def binary_threshold(targets: NDArray[np.integer], scores: NDArray[np.floating], positive: int) -> float:
-    """Of two classes, the threshold on the positive one's scores with the best macro F1 over both.
+def binary_threshold(
+    targets: NDArray[np.integer], scores: NDArray[np.floating], positive: int, measure: str = "f1"
+) -> float:
+    """Of two classes, the threshold on the positive one's scores that is best on the mean over both.
 
     The other class is given where the positive one is not. Among equals the threshold nearest to 0.5 is taken.
 
@@ -69,7 +81,9 @@ def binary_threshold(targets: NDArray[np.integer], scores: NDArray[np.floating],
     right, given = _counts(targets[:, [positive]], scores[:, [positive]])
     there, rows = targets[:, positive].sum(), len(targets)
     other_right, other_given, other_there = rows - there - (given - right), rows - given, rows - there
-    macro = (_f1(right, given, there) + _f1(other_right, other_given, other_there)) / 2
+    macro = (
+        _quality(measure, right, given, there, rows) + _quality(measure, other_right, other_given, other_there, rows)
+    ) / 2
     return float(_nearest_best(macro)[0])
 
 
@@ -98,6 +112,21 @@ def _f1(right: NDArray[np.integer], given: NDArray[np.integer], there: NDArray[n
     return 2 * right / np.maximum(given + there, 1)
 
 
+def _quality(
+    measure: str,
+    right: NDArray[np.integer],
+    given: NDArray[np.integer],
+    there: NDArray[np.integer],
+    known: NDArray[np.integer] | int,
+) -> NDArray[np.float64]:
+    """F1 as `_f1`, or balanced accuracy, 0 where no image has the label or none lacks it."""
+    if measure == "f1":
+        return _f1(right, given, there)
+    lacking = known - there
+    sensitivity, specificity = right / np.maximum(there, 1), (lacking - (given - right)) / np.maximum(lacking, 1)
+    return np.where((there > 0) & (lacking > 0), (sensitivity + specificity) / 2, 0.0)
+
+
 def _counts(targets: NDArray[np.integer], scores: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """True positives, and images given the label, at each threshold: two arrays (n_thresholds, n_labels)."""
     passed = np.searchsorted(THRESHOLDS, scores, side="right")  # How many thresholds the score reaches.
@@ -111,15 +140,20 @@ def _counts(targets: NDArray[np.integer], scores: NDArray[np.floating]) -> tuple
     return right, given
 
 
-def _f1_at_thresholds(targets: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.float64]:
-    """F1 of each label at each threshold, shape (n_thresholds, n_labels)."""
-    return _f1(*_counts(targets, scores), (targets == 1).sum(axis=0))
+def _at_thresholds(targets: NDArray[np.integer], scores: NDArray[np.floating], measure: str) -> NDArray[np.float64]:
+    """The measure of each label at each threshold, shape (n_thresholds, n_labels)."""
+    there, known = (targets == 1).sum(axis=0), (targets >= 0).sum(axis=0)
+    return _quality(measure, *_counts(targets, scores), there, known)
 
 
-def _macro_f1_by_threshold(
-    j: int, targets: NDArray[np.integer], scores: NDArray[np.floating], thresholds: NDArray[np.float64]
+def _macro_by_threshold(
+    j: int,
+    targets: NDArray[np.integer],
+    scores: NDArray[np.floating],
+    thresholds: NDArray[np.float64],
+    measure: str,
 ) -> NDArray[np.float64]:
-    """Macro F1 at each threshold of one class, with those of the others as they are."""
+    """Macro F1, or mean recall, at each threshold of one class, with those of the others as they are."""
     classes, rows = targets.shape[1], np.arange(len(targets))
     ratios = scores / thresholds
     ratios[:, j] = -1
@@ -139,5 +173,7 @@ def _macro_f1_by_threshold(
     given[:, j] = len(rows) - given.sum(axis=1)
     own = np.bincount(wins[actual == j], minlength=shape[0])
     right[:, j] = own.sum() - own.cumsum()[:-1]
-    macro: NDArray[np.float64] = _f1(right, given, targets.sum(axis=0)).mean(axis=1)
+    there = targets.sum(axis=0)
+    by_class = _f1(right, given, there) if measure == "f1" else right / np.maximum(there, 1)
+    macro: NDArray[np.float64] = by_class.mean(axis=1)
     return macro

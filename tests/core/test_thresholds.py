@@ -158,3 +158,36 @@ def test_highest_is_one_cell_a_row_the_first_among_equals() -> None:
         [False, True, False],
         [True, False, False],
     ]
+
+
+# Two of ten have the label: the scores of 0.4 and 0.6, between others' 0.5.
+RARE = np.array([[1], [1], *[[0]] * 8])
+SCORES = np.array([[0.6], [0.4], [0.5], [0.5], *[[0.1]] * 6])
+
+
+def test_balanced_accuracy_gives_a_rare_label_sooner_than_f1() -> None:
+    # From 0.4 on: two right of four, F1 0.667, sensitivity 1 and specificity 6/8. From 0.51 on: one right of one, F1
+    # 0.667 too, but sensitivity 0.5.
+    assert label_thresholds(RARE, SCORES, "balanced_accuracy").tolist() == [0.4]
+    assert label_thresholds(RARE, SCORES, "f1").tolist() == [0.51]
+    assert tuned_threshold(RARE, SCORES, "balanced_accuracy") == 0.4
+
+
+def test_of_two_classes_balanced_accuracy_is_the_same_from_either_side() -> None:
+    targets, scores = np.hstack([RARE, 1 - RARE]), np.hstack([SCORES, 1 - SCORES])
+    assert binary_threshold(targets, scores, 0, "balanced_accuracy") == 0.4
+    assert binary_threshold(targets, scores, 1, "balanced_accuracy") == 0.61
+
+
+def test_label_that_all_or_none_have_keeps_a_half() -> None:
+    targets = np.array([[1, 0], [1, 0]])
+    assert label_thresholds(targets, np.array([[0.2, 0.8], [0.3, 0.9]]), "balanced_accuracy").tolist() == [0.5, 0.5]
+
+
+def test_class_thresholds_may_be_for_the_mean_recall() -> None:
+    # Of ten of the first class two look a little like the second, and of two of the second one looks less so.
+    targets = np.eye(2, dtype=int)[[*[0] * 10, 1, 1]]
+    scores = np.array([*[[0.9, 0.1]] * 8, [0.6, 0.4], [0.6, 0.4], [0.55, 0.45], [0.7, 0.3]])
+    for measure, recall in (("f1", 0.5), ("balanced_accuracy", 1.0)):
+        said = highest(scores / class_thresholds(targets, scores, measure))
+        assert said[targets[:, 1] == 1, 1].mean() == recall
