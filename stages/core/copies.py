@@ -15,6 +15,7 @@ from stages.core.augmentation import Augmentation, copy_seed, fault
 from stages.core.balancing import MadeCopy, Source
 from stages.core.cache import Cache, Entry, fingerprint, key_of
 from stages.core.parallel import for_each
+from stages.core.space import check_space
 from stages.core.strategies import Plan
 
 # The note of an image that gave no good copy, and the letters of a note for what was wrong with earlier draws.
@@ -163,13 +164,22 @@ def fill(
         known = cache.find(task.key for task in tasks)
         tasks = [replace(task, known=known.get(task.key)) for task in tasks]
         turn += len(tasks)
-        for planned, copy_or_none in zip(chosen, for_each(make, tasks, workers=workers, what="copies"), strict=True):
+        _check_room(tasks, resized, folder)
+        done = for_each(make, tasks, workers=workers, what="copies", name=lambda task: task.source.path)
+        for planned, copy_or_none in zip(chosen, done, strict=True):
             if copy_or_none is None:
                 unfit.add(planned.source_id)
             else:
                 copies.append(copy_or_none)
                 made[planned.source_id] += 1
     return Outcome(copies, sorted(unfit), plan.lacking(made))
+
+
+def _check_room(tasks: Sequence[_Task], resized: Path, folder: Path) -> None:
+    """Raise if the copies that are to be made, each about as large as its source, have no room."""
+    sources = [path for path in {resized / task.source.path for task in tasks} if path.is_file()]
+    mean = sum(path.stat().st_size for path in sources) / max(len(sources), 1)
+    check_space(folder, mean * sum(task.known is None for task in tasks), f"{len(tasks)} copies")
 
 
 def _key(code: str, source: Source, number: int, turn: int, recipe: Recipe) -> str:

@@ -3,9 +3,10 @@
 import errno
 import os
 import shutil
+import sys
 from pathlib import Path
 
-if os.name == "posix":
+if sys.platform == "linux":
     import fcntl
 
 # ioctl(2) of Linux: btrfs, XFS and others share the blocks of two files until one is written to.
@@ -38,7 +39,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def _clone(source: Path, target: Path) -> None:
-    if os.name != "posix":
+    if sys.platform != "linux":
         raise OSError(errno.ENOSYS, "no clones here")
     with source.open("rb") as given, target.open("xb") as made:
         try:

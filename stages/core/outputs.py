@@ -1,15 +1,25 @@
 """Outputs appear under their final name when they are complete, never before."""
 
+import contextlib
 import json
+import os
 import shutil
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from stages.core.errors import InputError
+from stages.core.space import out_of_space
+
+if sys.platform != "win32":
+    import fcntl
 
 
 @contextmanager
@@ -25,14 +35,21 @@ def file_aside(path: Path) -> Iterator[Path]:
     ------
     Path
         The name to write to, in the same folder.
+
+    Raises
+    ------
+    InputError
+        If another process is writing the same file, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
-    try:
-        yield aside
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with _claimed(aside, path, aside.touch):
+        try:
+            with _said_when_full(aside, path):
+                yield aside
+                aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -48,17 +65,74 @@ def folder_aside(path: Path) -> Iterator[Path]:
     ------
     Path
         An empty folder, beside the final one.
+
+    Raises
+    ------
+    InputError
+        If another process is writing the same folder, or the disk is full.
     """
-    aside = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    aside, old = (path.with_name(f".{path.name}.{state}") for state in ("partial", "old"))
+    with _claimed(aside, path, partial(aside.mkdir, parents=True, exist_ok=True)):
+        try:
+            _empty(aside)
+            with _said_when_full(aside, path):
+                yield aside
+                shutil.rmtree(old, ignore_errors=True)
+                if path.exists():
+                    path.replace(old)
+                aside.replace(path)
+        finally:
+            for leftover in (aside, old):
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextmanager
+def _claimed(aside: Path, path: Path, make: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock on what is written aside, so that two processes cannot mix their work; a kill lets go of it."""
+    if sys.platform == "win32":
+        make()
+        yield
+        return
+    while True:
+        make()
+        handle = os.open(aside, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise InputError(
+                f"{path}: another process is writing it. Wait until that has ended, then run dvc repro."
+            ) from None
+        # Between opening and locking, the one who held the lock may have moved it to its final name.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), aside.stat()):
+                break
+        os.close(handle)
     try:
-        yield aside
-        if path.exists():
-            shutil.rmtree(path)
-        aside.replace(path)
+        yield
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        os.close(handle)
+
+
+@contextmanager
+def _said_when_full(aside: Path, path: Path) -> Iterator[None]:
+    """Say how much of an output was there when the disk was full."""
+    try:
+        yield
+    except OSError as error:
+        parts = [aside] if aside.is_file() else [part for part in aside.rglob("*") if part.is_file()]
+        said = out_of_space(error, path, sum(part.stat().st_size for part in parts))
+        if said is None:
+            raise
+        raise said from None
+
+
+def _empty(folder: Path) -> None:
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            Path(entry.path).unlink()
 
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:

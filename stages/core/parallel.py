@@ -1,10 +1,14 @@
 """Work on many images in batches, on several processes, with results in the order of the items."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from joblib import Parallel, delayed
+from joblib.externals.loky import ProcessPoolExecutor
 from tqdm import tqdm
+
+from stages.core.errors import InputError
 
 BATCH = 128
 
@@ -16,7 +20,14 @@ def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Res
     return [function(item) for item in items]
 
 
-def for_each(function: Callable[[Item], Result], items: Sequence[Item], *, workers: int, what: str) -> list[Result]:
+def for_each(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    workers: int,
+    what: str,
+    name: Callable[[Item], str] = str,
+) -> list[Result]:
     """Apply a function to every item.
 
     Parameters
@@ -29,19 +40,68 @@ def for_each(function: Callable[[Item], Result], items: Sequence[Item], *, worke
         Processes; with 1, or with items for one batch only, the work is done in this process.
     what : str
         What the progress bar counts. It shows on a terminal only.
+    name : callable
+        What to call an item in an error.
 
     Returns
     -------
     list
         One result an item, in the order of the items whatever the number of workers.
+
+    Raises
+    ------
+    InputError
+        If an item kills the process that works on it twice; it is named.
     """
     batches = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
-    done: Iterator[list[Result]] = Parallel(n_jobs=min(workers, max(len(batches), 1)), return_as="generator")(
-        delayed(_each)(function, batch) for batch in batches
-    )
     results: list[Result] = []
+    deaths = 0
     with tqdm(total=len(items), desc=what, unit="image", disable=None, leave=False) as bar:
-        for batch in done:
-            results += batch
-            bar.update(len(batch))
+        while batches:
+            try:
+                for batch in _in_order(function, batches, workers):
+                    results += batch
+                    bar.update(len(batch))
+                    del batches[0]
+            except BrokenProcessPool:
+                # A worker was killed, perhaps by the system for want of memory: once, that says nothing of an image.
+                deaths += 1
+                if deaths > 1:
+                    results += one_by_one(function, batches[0], name)
+                    bar.update(len(batches.pop(0)))
     return results
+
+
+def one_by_one(function: Callable[[Item], Result], items: Sequence[Item], name: Callable[[Item], str]) -> list[Result]:
+    """Apply a function to each item in a process that works on nothing else, and name the item that kills it.
+
+    Parameters
+    ----------
+    function, items, name
+        As in `for_each`.
+
+    Raises
+    ------
+    InputError
+        If the process dies.
+    """
+    results: list[Result] = []
+    with ProcessPoolExecutor(max_workers=1) as alone:
+        for item in items:
+            try:
+                results.append(alone.submit(function, item).result())
+            except BrokenProcessPool:
+                raise InputError(
+                    f"image '{name(item)}' ends the process that works on it: it needs more memory than there is, or "
+                    "breaks its decoder. Replace the file or delete its row, or set COUNTERWEIGHT_WORKERS=1."
+                ) from None
+    return results
+
+
+def _in_order(
+    function: Callable[[Item], Result], batches: Sequence[Sequence[Item]], workers: int
+) -> Iterator[list[Result]]:
+    """Results of batches; what is to be done is listed first, since the caller shortens its list as they come."""
+    tasks = [delayed(_each)(function, batch) for batch in batches]
+    done: Iterator[list[Result]] = Parallel(n_jobs=min(workers, len(tasks)), return_as="generator")(tasks)
+    return done

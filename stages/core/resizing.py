@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from stages.core.cache import Cache, Entry, fingerprint, key_of
 from stages.core.errors import raise_problems
 from stages.core.parallel import for_each
 from stages.core.sources import Images
+from stages.core.space import BYTES_PER_PIXEL, check_space
 
 
 def resize_all(
@@ -68,12 +70,14 @@ def resize_all(
     how = {"width": width, "height": height, "mode": mode, "format": format}
     keys = [key_of(code, checksum, how) for checksum in checksums]
     known = cache.find(keys)
+    pixels = width * height * sum(key not in known for key in keys)
+    check_space(target, pixels * BYTES_PER_PIXEL[format], f"{len(paths)} resized images")
     jobs = [
         _Job(path, checksum, name, key, known.get(key))
         for path, checksum, name, key in zip(paths, checksums, written, keys, strict=True)
     ]
     resize_one = _Resize(source, target, width, height, mode, format, cache)
-    return written, for_each(resize_one, jobs, workers=workers, what="resize")
+    return written, for_each(resize_one, jobs, workers=workers, what="resize", name=attrgetter("path"))
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,14 @@
+import errno
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from stages.core.errors import InputError
 from stages.core.outputs import (
     file_aside,
     folder_aside,
@@ -14,6 +18,9 @@ from stages.core.outputs import (
     write_table,
     write_text,
 )
+from tests.workspace import PROJECT, run
+
+Aside = Callable[[Path], AbstractContextManager[Path]]
 
 
 def names_in(folder: Path) -> list[str]:
@@ -23,6 +30,11 @@ def names_in(folder: Path) -> list[str]:
 def write_half(path: Path) -> None:
     path.write_text("half")
     raise OSError("disk full")
+
+
+def write_until_full(aside: Path) -> None:
+    (aside / "part" if aside.is_dir() else aside).write_text("half")
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.fixture
@@ -140,3 +152,33 @@ def test_a_label_called_na_is_a_label_and_an_empty_measure_is_missing(tmp_path: 
 def test_text_is_written_in_utf_8_with_its_own_line_ends(tmp_path: Path) -> None:
     write_text("F₁ of Straße\n0.5\n", tmp_path / "report.txt")
     assert (tmp_path / "report.txt").read_bytes() == "F₁ of Straße\n0.5\n".encode()
+
+
+@pytest.mark.parametrize("aside_of", [file_aside, folder_aside])
+def test_what_another_process_is_writing_is_left_to_it(aside_of: Aside, tmp_path: Path) -> None:
+    with aside_of(tmp_path / "out") as aside:
+        (aside / "part" if aside.is_dir() else aside).write_text("half")
+        with pytest.raises(InputError, match=r"out: another process is writing it\. Wait"), aside_of(tmp_path / "out"):
+            pass
+        assert names_in(tmp_path)[0] == ".out.partial"
+    assert "out" in names_in(tmp_path)
+
+
+@pytest.mark.parametrize("aside_of", [file_aside, folder_aside])
+def test_what_a_killed_process_left_is_in_nobodys_way(aside_of: Aside, tmp_path: Path) -> None:
+    killed = "import os, sys, pathlib\nfrom stages.core.outputs import file_aside, folder_aside\n"
+    killed += f"with {aside_of.__name__}(pathlib.Path(sys.argv[1])) as aside:\n"
+    killed += "    (aside / 'part' if aside.is_dir() else aside).write_text('half')\n    os.kill(os.getpid(), 9)\n"
+    result = run(tmp_path, "python", "-c", killed, "out", check=False, PYTHONPATH=str(PROJECT))
+    assert result.returncode == -9
+    assert names_in(tmp_path)[0] == ".out.partial"
+    with aside_of(tmp_path / "out") as aside:
+        (aside / "whole" if aside.is_dir() else aside).write_text("whole")
+    assert names_in(tmp_path) in (["out"], ["out", "out/whole"])
+
+
+@pytest.mark.parametrize("aside_of", [file_aside, folder_aside])
+def test_full_disk_is_said_with_the_path_and_leaves_nothing(aside_of: Aside, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"out: the disk is full after 4 bytes"), aside_of(tmp_path / "out") as aside:
+        write_until_full(aside)
+    assert names_in(tmp_path) == []

@@ -1,5 +1,7 @@
 import os
+import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +55,41 @@ def test_several_batches_are_done_in_other_processes() -> None:
 def test_an_input_error_stays_one_across_processes(workers: int) -> None:
     with pytest.raises(InputError, match=r"row 200: no image\."):
         for_each(refuse_200, range(300), workers=workers, what="count")
+
+
+def die_of_200(item: int) -> int:
+    if item == 200:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def die_once(job: tuple[int, Path]) -> int:
+    item, mark = job
+    if item == 200 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def test_batch_of_a_worker_that_died_once_is_done_again(tmp_path: Path) -> None:
+    jobs = [(item, tmp_path / "died") for item in range(600)]
+    assert for_each(die_once, jobs, workers=2, what="count") == list(range(600))
+    assert (tmp_path / "died").exists()
+
+
+def test_item_that_kills_its_worker_twice_is_named() -> None:
+    with pytest.raises(InputError, match=r"image 'photo 200' ends the process .* Replace the file or delete its row"):
+        for_each(die_of_200, range(600), workers=2, what="count", name=lambda item: f"photo {item}")
+
+
+def test_items_that_only_die_beside_others_are_done_alone(tmp_path: Path) -> None:
+    jobs = [(item, tmp_path / f"died {item // 300}") for item in range(600)]
+    assert for_each(die_twice, jobs, workers=2, what="count") == list(range(600))
+
+
+def die_twice(job: tuple[int, Path]) -> int:
+    item, mark = job
+    if item in (200, 500) and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item

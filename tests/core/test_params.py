@@ -83,6 +83,7 @@ train:
   epochs: 40
   patience: 5
   monitor: loss
+  tune: f1
   batch_size: 32
   threads: 2
   seed: 0
@@ -220,8 +221,8 @@ def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
             "learning_rate: -1",
             "line 67: train.learning_rate: Input should be greater than 0, found -1",
         ),
-        ("[0.2, 0.5]", "[0.2, 1.5]", "line 77: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
-        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 77: evaluate.thresholds: 0.5 stands there twice. Delete one"),
+        ("[0.2, 0.5]", "[0.2, 1.5]", "line 78: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
+        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 78: evaluate.thresholds: 0.5 stands there twice. Delete one"),
         (
             "split:\n  format: xlsx",
             "split: xlsx",
@@ -336,7 +337,7 @@ def test_broken_yaml_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load_params(path)
     assert str(error.value).startswith(f"{path}: not YAML: ")
-    assert "line 77" in str(error.value)
+    assert "line 78" in str(error.value)
 
 
 def test_a_key_that_stands_there_twice_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""Room on the disk, asked for before the work, and said in full when it ran out."""
+
+import errno
+import shutil
+from pathlib import Path
+
+from stages.core.errors import InputError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+# Bytes a pixel of a written image, at the upper end of photographs; see `stages.core.images.write`.
+BYTES_PER_PIXEL = {"jpg": 0.8, "png": 2.2}
+
+
+def check_space(folder: Path, needed: float, what: str) -> None:
+    """Raise if a file system has less room than is needed.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files will be; it need not exist yet.
+    needed : float
+        Bytes.
+    what : str
+        What needs them.
+
+    Raises
+    ------
+    InputError
+        With the folder, the bytes needed and the bytes there are.
+    """
+    free = free_bytes(folder)
+    if needed > free:
+        raise InputError(
+            f"{folder}: {what} need about {size(needed)} on this disk, and {size(free)} are free. "
+            "Free some, or put the project on another disk."
+        )
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that are free where a folder is, or would be."""
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    return shutil.disk_usage(there).free
+
+
+def out_of_space(error: OSError, path: Path, written: int) -> InputError | None:
+    """What to say of an error while a file or a folder was written; None if the disk was not full.
+
+    Parameters
+    ----------
+    error : OSError
+        What the system answered.
+    path : Path
+        The file or the folder.
+    written : int
+        Bytes of it that were there when the disk was full.
+    """
+    if error.errno not in FULL:
+        return None
+    return InputError(
+        f"{path}: the disk is full after {size(written)} of it, so more than that are needed, and "
+        f"{size(free_bytes(path.parent))} are free. Nothing half-written is left. Free some, then run dvc repro."
+    )
+
+
+def size(count: float) -> str:
+    """Bytes for people, in powers of a thousand.
+
+    Examples
+    --------
+    >>> size(999), size(1_500_000), size(2e9)
+    ('999 bytes', '1.5 MB', '2.0 GB')
+    """
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count:.0f} bytes"

@@ -1,0 +1,46 @@
+import errno
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stages.core import space
+from stages.core.errors import InputError
+from stages.core.space import check_space, free_bytes, out_of_space
+
+
+@pytest.fixture
+def one_megabyte_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(space, "free_bytes", lambda _: 1_000_000)
+
+
+@pytest.mark.usefixtures("one_megabyte_free")
+def test_work_that_will_not_fit_is_refused_with_what_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        check_space(tmp_path / "resized", 1.5e9, "768 images")
+    assert str(error.value) == (
+        f"{tmp_path}/resized: 768 images need about 1.5 GB on this disk, and 1.0 MB are free. "
+        "Free some, or put the project on another disk."
+    )
+
+
+@pytest.mark.usefixtures("one_megabyte_free")
+def test_work_that_fits_is_not(tmp_path: Path) -> None:
+    check_space(tmp_path, 1_000_000, "3 images")
+
+
+def test_room_is_that_of_the_folder_that_will_be(tmp_path: Path) -> None:
+    assert free_bytes(tmp_path / "not" / "yet") == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.05)
+
+
+@pytest.mark.usefixtures("one_megabyte_free")
+def test_full_disk_is_the_users_to_mend(tmp_path: Path) -> None:
+    said = out_of_space(OSError(errno.ENOSPC, "No space left on device"), tmp_path / "resized", 2_500)
+    assert str(said) == (
+        f"{tmp_path}/resized: the disk is full after 2.5 kB of it, so more than that are needed, and 1.0 MB are free. "
+        "Nothing half-written is left. Free some, then run dvc repro."
+    )
+
+
+def test_another_error_is_not(tmp_path: Path) -> None:
+    assert out_of_space(OSError(errno.EIO, "Input/output error"), tmp_path, 0) is None
