@@ -19,7 +19,8 @@ from stages.core.losses import build_loss, plain_loss
 from stages.core.optimisation import Optimisation
 from stages.core.rates import rates
 from stages.core.sampling import order_of
-from stages.core.training import Objective, fit
+from stages.core.task import Objective
+from stages.core.training import fit
 
 SIZE = (224, 224)
 

@@ -5,13 +5,17 @@ Writes  results/<arm>/model/ (weights, design, and thresholds tuned on validatio
 Params  train, data.task, resize
 """
 
+import os
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import pandas as pd
 import torch
 
 from stages.core import decisions, manifest
 from stages.core.backbones import Backbone, chosen_device, load_weights
+from stages.core.cache import cache_of
+from stages.core.callbacks import best_epoch
 from stages.core.classifiers import Classifier, Design, save
 from stages.core.command import arguments, device_name, run, worker_count
 from stages.core.examples import examples, validation_scores
@@ -22,7 +26,8 @@ from stages.core.optimisation import Optimisation
 from stages.core.outputs import write_table
 from stages.core.params import load_params
 from stages.core.sampling import Seeded, order_of
-from stages.core.training import Objective, best_epoch, fit
+from stages.core.task import Objective
+from stages.core.training import fit, training_key
 
 
 def main(argv: Sequence[str] | None = None) -> str:
@@ -52,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> str:
         )
         for split in rows
     }  # fmt: skip
+    depends = {"train": train.model_dump(), "design": asdict(design), "device": device.type}
+    going_on = cache_of(os.environ).place("training", training_key(args.table.read_bytes(), depends))
     order = order_of(len(targets), train.seed, image_weights(targets) if train.sampler == "weighted" else None)
     history = fit(
         classifier.head if train.freeze else classifier,
@@ -67,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         batch_size=train.batch_size,
         device=device,
         workers=0 if train.freeze else worker_count(),  # Frozen features lie in memory; there is nothing to read.
+        going_on=going_on,
     )
     tuned = decisions.tune(
         manifest.targets(rows["val"]),
@@ -82,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> str:
     save(classifier, args.model)
     decisions.write(tuned, args.model)
     write_table(pd.DataFrame(history), args.history)
+    if going_on is not None:
+        going_on.unlink(missing_ok=True)
     best = best_epoch(history, train.monitor)
     return (
         f"{len(targets)} images, {len(history)} epochs, best {best['epoch']} "

@@ -165,6 +165,10 @@ class Cache:
             checksum = hashlib.sha256(content).hexdigest()
             self._place(key, checksum, note, lambda aside: aside.write_bytes(content))
 
+    def place(self, kind: str, key: str) -> Path | None:
+        """A file for work that is not finished, for its owner to write and to delete; None if nothing is kept."""
+        return self.folder / kind / key if self.limit else None
+
     def prune(self) -> None:
         """Delete what was used longest ago, until the cache is below its limit."""
         entries = []

@@ -1,6 +1,7 @@
 """The order in which a network sees its train images, and how often it sees each."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,3 +41,10 @@ class Seeded(Sampler[tuple[int, int]]):
     def __len__(self) -> int:
         """Count the items of an epoch."""
         return len(self.order)  # type: ignore[arg-type]
+
+
+def generators_of(order: Sampler[Any]) -> list[torch.Generator]:
+    """The generators that an order draws from: with their states it goes on where it was."""
+    inner = generators_of(order.order) if isinstance(order, Seeded) else []
+    own = getattr(order, "generator", None)
+    return inner if own is None else [*inner, own]

@@ -133,3 +133,8 @@ def test_entry_of_a_partial_write_never_has_the_name_of_an_entry(kept: Cache, mo
 def _half(_source: Path, target: Path) -> None:
     target.write_bytes(b"pix")
     raise KeyboardInterrupt
+
+
+def test_unfinished_work_has_a_place_unless_nothing_is_kept(kept: Cache, tmp_path: Path) -> None:
+    assert kept.place("training", KEY) == tmp_path / "cache" / "training" / KEY
+    assert Cache(tmp_path, 0).place("training", KEY) is None

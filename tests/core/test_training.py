@@ -10,6 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import TensorDataset
 
 from stages.core import images
+from stages.core.callbacks import best_epoch
 from stages.core.classifiers import Classifier
 from stages.core.errors import InputError
 from stages.core.losses import BinaryCrossEntropy
@@ -17,7 +18,8 @@ from stages.core.on_the_fly import Transformed
 from stages.core.optimisation import Optimisation
 from stages.core.progress import epoch_measures
 from stages.core.sampling import Seeded, order_of
-from stages.core.training import Objective, best_epoch, fit
+from stages.core.task import Objective
+from stages.core.training import fit
 from stages.core.views import Views
 from tests.designs import design
 
@@ -302,3 +304,80 @@ def test_transformed_images_train_to_the_same_bits_for_any_number_of_workers(wor
 
     here, again = weights(0), weights(workers)
     assert all(torch.equal(again[key], here[key]) for key in here)
+
+
+class Cut(TensorDataset):
+    """Rows that end the process's work, as a kill would, when so many have been read."""
+
+    def __init__(self, rows: TensorDataset, reads: int) -> None:
+        super().__init__(*rows.tensors)
+        self.reads = reads
+
+    def __getitem__(self, index: Any) -> Any:
+        self.reads -= 1
+        if self.reads < 0:
+            raise RuntimeError("killed")
+        return super().__getitem__(index)
+
+
+def with_dropout() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5), nn.BatchNorm1d(8), nn.Linear(8, 1))
+
+
+@pytest.mark.parametrize("schedule", ["none", "step", "cosine", "one_cycle", "plateau"])
+@pytest.mark.parametrize("read_before", [0, 30, 40, 100, 159])
+def test_training_that_was_cut_off_goes_on_to_the_same_weights(
+    schedule: str, read_before: int, separable: TensorDataset, opposite: TensorDataset, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"schedule": schedule, "monitor": "auc"}
+    whole = with_dropout()
+    expected = fitted(whole, separable, separable, **settings)
+    with pytest.raises(RuntimeError, match="killed"):
+        fitted(with_dropout(), Cut(separable, read_before), separable, going_on=tmp_path / "a.ckpt", **settings)
+    resumed = with_dropout()
+    if (tmp_path / "a.ckpt").exists():
+        torch.rand(7)  # The random state is that of the file, not of this process.
+    assert fitted(resumed, separable, separable, going_on=tmp_path / "a.ckpt", **settings) == expected
+    assert all(
+        torch.equal(a, b) for a, b in zip(resumed.state_dict().values(), whole.state_dict().values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_order_and_transforms_go_on_too(weighted: bool, tmp_path: Path) -> None:
+    squares = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (24, 8, 8, 3), dtype=np.uint8))
+    rows = TensorDataset(squares, torch.tensor([[0.0], [1.0]] * 12))
+    weights = np.arange(1.0, 25.0) if weighted else None
+
+    def trained(cut: int | None, **more: Any) -> tuple[list[dict[str, float]], list[Tensor]]:
+        torch.manual_seed(0)
+        network = Classifier(design("cnn1", None, ["cat"], 8))
+        read = Transformed(rows if cut is None else Cut(rows, cut), [{"RandomHorizontalFlip": {"p": 0.5}}], (8, 8))
+        history = fitted(network, read, rows, order=Seeded(order_of(24, 0, weights), 0), **more)
+        return history, list(network.state_dict().values())
+
+    expected = trained(None)
+    with pytest.raises(RuntimeError, match="killed"):
+        trained(60, going_on=tmp_path / "a.ckpt")
+    history, state = trained(None, going_on=tmp_path / "a.ckpt")
+    assert history == expected[0]
+    assert all(torch.equal(a, b) for a, b in zip(state, expected[1], strict=True))
+
+
+@pytest.mark.parametrize("patience", [1, 9])
+def test_training_that_had_ended_is_not_done_again(
+    patience: int, separable: TensorDataset, opposite: TensorDataset, tmp_path: Path
+) -> None:
+    settings = {"patience": patience, "going_on": tmp_path / "a.ckpt"}
+    first, second = line(), line()
+    expected = fitted(first, separable, opposite, **settings)
+    assert fitted(second, Cut(separable, 0), opposite, **settings) == expected
+    assert torch.equal(first.weight, second.weight)
+
+
+@pytest.mark.parametrize("content", [b"", b"half of a checkpoint"])
+def test_damaged_file_to_go_on_from_is_as_none(content: bytes, separable: TensorDataset, tmp_path: Path) -> None:
+    (tmp_path / "a.ckpt").write_bytes(content)
+    history = fitted(line(), separable, separable, going_on=tmp_path / "a.ckpt")
+    assert history == fitted(line(), separable, separable)
