@@ -56,10 +56,10 @@ def head_scores(
         parts["train"],
         parts["val"],
         order=order_of(len(train), 0),
-        optimisation=Optimisation("adam", 3e-3, 0.0, "none", 200),
+        optimisation=Optimisation("adam", 1e-2, 0.0, "none", 200),
         epochs=200,
         patience=20,
-        batch_size=32,
+        batch_size=128,
         device=torch.device("cpu"),
         workers=0,
     )
