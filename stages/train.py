@@ -23,7 +23,7 @@ from stages.core.imbalance import image_weights
 from stages.core.losses import build_loss, plain_loss, scores_by
 from stages.core.on_the_fly import Transformed
 from stages.core.optimisation import Optimisation
-from stages.core.outputs import write_table
+from stages.core.outputs import folder_aside, write_table
 from stages.core.params import load_params
 from stages.core.sampling import Seeded, order_of
 from stages.core.task import Objective
@@ -87,8 +87,9 @@ def main(argv: Sequence[str] | None = None) -> str:
         measure=train.tune,
     )
 
-    save(classifier, args.model)
-    decisions.write(tuned, args.model)
+    with folder_aside(args.model) as aside:
+        save(classifier, aside)
+        decisions.write(tuned, aside)
     write_table(pd.DataFrame(history), args.history)
     if going_on is not None:
         going_on.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from stages.core.backbones import Backbone
 from stages.core.errors import InputError
 from stages.core.networks import BUILDERS, Form
-from stages.core.outputs import folder_aside
+from stages.core.outputs import write_json
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ class Classifier(nn.Module):
 
 
 def save(classifier: Classifier, folder: Path) -> None:
-    """Write a classifier as ``model.safetensors`` and ``model.json``."""
-    with folder_aside(folder) as aside:
-        state = {key: value.contiguous().cpu() for key, value in classifier.state_dict().items()}
-        save_file(state, aside / "model.safetensors")
-        (aside / "model.json").write_text(json.dumps(asdict(classifier.design), indent=2) + "\n", encoding="utf-8")
+    """Write a classifier into a folder, as ``model.safetensors`` and ``model.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {key: value.contiguous().cpu() for key, value in classifier.state_dict().items()}
+    save_file(state, folder / "model.safetensors")
+    write_json(asdict(classifier.design), folder / "model.json")
 
 
 def load(folder: Path) -> Classifier:

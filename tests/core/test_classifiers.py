@@ -116,9 +116,7 @@ def test_design_is_written_as_json(tmp_path: Path) -> None:
     }
 
 
-def test_model_folder_holds_two_files_and_nothing_of_the_one_before(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "old.pth").touch()
+def test_classifier_is_two_files(tmp_path: Path) -> None:
     save(built(CNN7), tmp_path / "model")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["model", "model.json", "model.safetensors"]
 

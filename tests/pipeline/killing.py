@@ -18,6 +18,7 @@ import random
 import shutil
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,13 @@ class Points:
 
     def __init__(self, last: int | None) -> None:
         self.last = last
+        self.process = os.getpid()
         self.passed: list[str] = []
 
     def here(self, kind: str, before: Callable[[], object] = lambda: None) -> None:
         """Pass a point of a kind; at the last one do something and die."""
+        if os.getpid() != self.process:
+            return  # A worker, forked from it.
         self.passed.append(kind)
         if len(self.passed) - 1 == self.last:
             before()
@@ -98,6 +102,8 @@ def forked(main: Callable[[Sequence[str]], object], options: Sequence[str], last
             main(options)
             os.write(writing, "\n".join(points.passed).encode())
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
     os.close(writing)
