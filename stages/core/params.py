@@ -1,13 +1,15 @@
 """params.yaml: every value that changes a result, checked as a whole before any work."""
 
+import re
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from stages.core.errors import InputError, raise_problems
+from stages.core.exclusions import exclusions
 from stages.core.sections import (
     Augment,
     Cluster,
@@ -35,26 +37,6 @@ class Params(Section):
     train: Train
     evaluate: Evaluate
 
-    @model_validator(mode="after")
-    def _sections_fit_together(self) -> Self:
-        several = self.data.task == "multilabel"
-        problems = []
-        if several and self.train.loss.endswith("cross_entropy"):
-            problems.append(
-                f"train.loss is {self.train.loss}, which is for one label an image, and data.task is multilabel. "
-                "Choose another loss, or another task"
-            )
-        if several and self.augment.strategy == "classes":
-            problems.append(
-                "augment.strategy is classes, which is for one label an image, and data.task is multilabel. "
-                "Choose labels, or another task"
-            )
-        if self.data.columns.image is None and not self.data.images.endswith(".npy"):
-            problems.append("data.columns.image is null, and data.images is no .npy array. Name the column")
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
 
 def load_params(path: Path) -> Params:
     """Read params.yaml and check all of it.
@@ -77,21 +59,32 @@ def load_params(path: Path) -> Params:
     except (YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {error}") from None
     plain = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    # A value that fits no branch of a union is one problem, not one a branch; the most precise place names it.
+    by_place: dict[str, list[str]] = {}
+    params = None
     try:
-        return Params.model_validate(plain)
+        params = Params.model_validate(plain)
     except ValidationError as error:
-        # A value that fits no branch of a union is one problem, not one a branch; the most precise place names it.
-        by_place: dict[str, list[str]] = {}
         for problem in error.errors():
-            place, what = _sentence(problem["loc"], problem, content)
-            by_place.setdefault(place, []).append(what)
-        precise = [place for place in by_place if not any(other.startswith(f"{place}.") for other in by_place)]
-        raise_problems([f"{place}: {', or '.join(dict.fromkeys(by_place[place]))}" for place in precise], str(path))
-        raise
+            place = _place(problem["loc"], content, missing=problem["type"] == "missing")
+            by_place.setdefault(place, []).append(_what(problem))
+    for name, what in exclusions(plain):
+        by_place.setdefault(_place(tuple(name.split(".")), content), []).append(what)
+    precise = [place for place in by_place if not any(other.startswith(f"{place}.") for other in by_place)]
+    said = [f"{place}: {', or '.join(dict.fromkeys(by_place[place]))}" for place in precise]
+    raise_problems(sorted(said, key=_line), str(path))
+    assert params is not None
+    return params
 
 
-def _sentence(loc: tuple[int | str, ...], problem: Any, content: Any) -> tuple[str, str]:
-    """One validation error as its place (line, name of the param), and what is wrong there."""
+def _line(problem: str) -> int:
+    """The line that a problem names; those of the whole file come first."""
+    line = re.match(r"line (\d+): ", problem)
+    return int(line[1]) if line else 0
+
+
+def _place(loc: tuple[int | str, ...], content: Any, *, missing: bool = False) -> str:
+    """Where a problem is: its line, and the name of the param."""
     name, line = [], None
     for key in loc:
         try:
@@ -99,16 +92,20 @@ def _sentence(loc: tuple[int | str, ...], problem: Any, content: Any) -> tuple[s
             content = content[key]
         except (AttributeError, KeyError, IndexError, TypeError):
             # Pydantic adds the branch of a union, which is no key of the file; a missing key is no line of it.
-            if problem["type"] == "missing":
+            if missing:
                 name.append(str(key))
             continue
         name.append(str(key))
         line = position[0] + 1
     where = f"line {line}: " if line else ""
+    return f"{where}{'.'.join(name) or 'the file'}"
+
+
+def _what(problem: Any) -> str:
+    """What is wrong, in words of the file rather than of the model."""
     known = {
         "missing": "is missing. Add it",
         "extra_forbidden": "is not a param. Delete it, or correct its name",
         "value_error": problem["msg"].removeprefix("Value error, "),
     }
-    what = known.get(problem["type"], f"{problem['msg']}, found {problem['input']!r}")
-    return f"{where}{'.'.join(name) or 'the file'}", what
+    return str(known.get(problem["type"], f"{problem['msg']}, found {problem['input']!r}"))

@@ -1,8 +1,8 @@
 """The sections of params.yaml, as models without defaults: what is not in the file does not exist."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from stages.core import augmenters, transforms
 from stages.core.architectures import CONVNETS, VGG_CONVS, known_model
@@ -158,14 +158,6 @@ class Augment(Section):
     quality: Quality
     pipelines: dict[str, Augmenters] = Field(description="lists of augmenters, by imgaug's names and arguments")
 
-    @model_validator(mode="after")
-    def _pipeline_is_one_of_the_pipelines(self) -> Self:
-        if self.pipeline not in self.pipelines:
-            raise ValueError(
-                f"pipeline is '{self.pipeline}', and pipelines has {', '.join(self.pipelines)}. Choose one of them"
-            )
-        return self
-
 
 class Split(Section):
     """The balanced sheet."""
@@ -221,23 +213,6 @@ class Train(Section):
     batch_size: int = Field(ge=2, description="images a step")
     threads: int = Field(ge=1, description="CPU threads; they change the order of sums and so the last digits")
     seed: Seed = Field(description="seed of the first weights, the order of images and the transforms")
-
-    @model_validator(mode="after")
-    def _parts_fit_together(self) -> Self:
-        if self.model in CONVNETS and (self.freeze or self.weights != "random"):
-            raise ValueError(
-                f"{self.model} is trained from scratch: set weights to random and freeze to false, or choose a "
-                "torchvision classifier"
-            )
-        if self.model == VGG_CONVS and not self.freeze:
-            raise ValueError(
-                f"{VGG_CONVS} is convolutions on a frozen VGG19: set freeze to true, or the model to vgg19"
-            )
-        if self.channels == 1 and self.model not in CONVNETS:
-            raise ValueError(f"{self.model} sees colour: set channels to 3, or choose one of {', '.join(CONVNETS)}")
-        if self.freeze and self.transforms:
-            raise ValueError("transforms change images anew each epoch, and freeze looks at each once: give up one")
-        return self
 
     @property
     def width_and_height(self) -> tuple[int, int]:

@@ -266,14 +266,18 @@ def test_all_wrong_augmenters_are_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("freeze: false", "freeze: true"), ("weights: random", "weights: IMAGENET1K_V1")]
-)
-def test_cnn7_is_trained_from_scratch(old: str, new: str, tmp_path: Path) -> None:
+    ("old", "new", "problem"),
+    [
+        ("freeze: false", "freeze: true", "line 57: train.freeze: cnn7 is trained from scratch: set it to false"),
+        (
+            "weights: random", "weights: IMAGENET1K_V1",
+            "line 55: train.weights: cnn7 is trained from scratch: set it to random",
+        ),
+    ],
+)  # fmt: skip
+def test_cnn7_is_trained_from_scratch(old: str, new: str, problem: str, tmp_path: Path) -> None:
     path = saved(tmp_path, ("train:\n  model: resnet18", "train:\n  model: cnn7"), (old, new))
-    assert problems_of(path) == [
-        "line 53: train: cnn7 is trained from scratch: set weights to random and freeze to false, or choose a "
-        "torchvision classifier"
-    ]
+    assert problems_of(path) == [f"{problem}, or choose a torchvision classifier"]
 
 
 @pytest.mark.parametrize(
@@ -366,7 +370,7 @@ ONE_LABEL = ("task: multilabel", "task: multiclass")
 @pytest.mark.parametrize("loss", ["cross_entropy", "weighted_cross_entropy"])
 def test_cross_entropy_is_for_one_label_an_image(loss: str, tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, ("loss: bce", f"loss: {loss}"))) == [
-        f"the file: train.loss is {loss}, which is for one label an image, and data.task is multilabel. "
+        f"line 65: train.loss: is {loss}, which is for one label an image, and data.task is multilabel. "
         "Choose another loss, or another task"
     ]
     assert load_params(saved(tmp_path, ("loss: bce", f"loss: {loss}"), ONE_LABEL)).train.loss == loss
@@ -375,7 +379,7 @@ def test_cross_entropy_is_for_one_label_an_image(loss: str, tmp_path: Path) -> N
 def test_classes_are_filled_where_an_image_has_one(tmp_path: Path) -> None:
     classes = ("strategy: clusters", "strategy: classes")
     assert problems_of(saved(tmp_path, classes)) == [
-        "the file: augment.strategy is classes, which is for one label an image, and data.task is multilabel. "
+        "line 35: augment.strategy: is classes, which is for one label an image, and data.task is multilabel. "
         "Choose labels, or another task"
     ]
     assert load_params(saved(tmp_path, classes, ONE_LABEL)).augment.strategy == "classes"
@@ -384,7 +388,7 @@ def test_classes_are_filled_where_an_image_has_one(tmp_path: Path) -> None:
 def test_images_without_a_column_are_an_array(tmp_path: Path) -> None:
     without = ("image: id", "image: null")
     assert problems_of(saved(tmp_path, without)) == [
-        "the file: data.columns.image is null, and data.images is no .npy array. Name the column"
+        "line 6: data.columns.image: is null, and data.images is no .npy array. Name the column"
     ]
     array = ("images: data/raw/images", "images: data/raw/images.npy")
     assert load_params(saved(tmp_path, without, array)).data.columns.image is None
@@ -392,14 +396,25 @@ def test_images_without_a_column_are_an_array(tmp_path: Path) -> None:
 
 def test_sections_that_do_not_fit_together_are_reported_together(tmp_path: Path) -> None:
     changes = [("loss: bce", "loss: cross_entropy"), ("strategy: clusters", "strategy: classes")]
-    (problem,) = problems_of(saved(tmp_path, *changes))
-    assert "train.loss is cross_entropy" in problem
-    assert "augment.strategy is classes" in problem
+    assert [problem.split(": ")[:2] for problem in problems_of(saved(tmp_path, *changes))] == [
+        ["line 35", "augment.strategy"],
+        ["line 65", "train.loss"],
+    ]
+
+
+def test_what_does_not_fit_together_is_reported_with_what_is_wrong_by_itself(tmp_path: Path) -> None:
+    changes = [("loss: bce", "loss: cross_entropy"), ("epochs: 40", "epochs: 0"), ("width: 400", "widht: 400")]
+    assert [problem.rpartition(": ")[0].split(": ")[:2] for problem in problems_of(saved(tmp_path, *changes))] == [
+        ["line 16", "resize.width"],
+        ["line 17", "resize.widht"],
+        ["line 65", "train.loss"],
+        ["line 70", "train.epochs"],
+    ]
 
 
 def test_pipeline_is_one_of_the_pipelines(tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, ("pipeline: article", "pipeline: gentle"))) == [
-        "line 34: augment: pipeline is 'gentle', and pipelines has article. Choose one of them"
+        "line 40: augment.pipeline: is 'gentle', and pipelines has article. Choose one of them"
     ]
 
 
@@ -434,21 +449,21 @@ def test_unknown_model_is_answered_with_one_that_is_near(tmp_path: Path) -> None
 def test_vgg19_convs_stand_on_a_frozen_vgg19(tmp_path: Path) -> None:
     model = ("train:\n  model: resnet18", "train:\n  model: vgg19_convs")
     assert problems_of(saved(tmp_path, model)) == [
-        "line 53: train: vgg19_convs is convolutions on a frozen VGG19: set freeze to true, or the model to vgg19"
+        "line 57: train.freeze: vgg19_convs is convolutions on a frozen VGG19: set it to true, or the model to vgg19"
     ]
     assert load_params(saved(tmp_path, model, ("freeze: false", "freeze: true"))).train.freeze
 
 
 def test_torchvisions_networks_see_colour(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("channels: 3", "channels: 1")))
-    assert problem.startswith("line 53: train: resnet18 sees colour: set channels to 3, or choose one of cnn7, ")
+    assert problem.startswith("line 60: train.channels: resnet18 sees colour: set it to 3, or choose one of cnn7, ")
 
 
 def test_frozen_body_and_transforms_exclude_each_other(tmp_path: Path) -> None:
     flip = ("transforms: []", "transforms: [{RandomHorizontalFlip: {p: 0.5}}]")
     assert load_params(saved(tmp_path, flip)).train.transforms == [{"RandomHorizontalFlip": {"p": 0.5}}]
     assert problems_of(saved(tmp_path, flip, ("freeze: false", "freeze: true"))) == [
-        "line 53: train: transforms change images anew each epoch, and freeze looks at each once: give up one"
+        "line 63: train.transforms: change images anew each epoch, and freeze looks at each once: give up one of them"
     ]
 
 
