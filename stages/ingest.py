@@ -2,7 +2,7 @@
 
 Reads   the sheet and the images that params.yaml names
 Writes  data/manifest.csv, data/labels.csv (counts and IRLbl), data/unlisted.csv (images without a row),
-        data/dropped.csv (rows without an image), data/ingest.json (metrics)
+        data/dropped.csv (rows whose image is missing or bad), data/ingest.json (metrics)
 Params  data
 """
 
@@ -14,7 +14,14 @@ import pandas as pd
 from stages.core import imbalance, manifest
 from stages.core.command import arguments, run, worker_count
 from stages.core.errors import raise_problems
-from stages.core.files import check_files, match_files, missing_problems, missing_table, rows_with_image
+from stages.core.files import (
+    bad_problems,
+    check_files,
+    dropped_table,
+    match_files,
+    missing_problems,
+    rows_with_image,
+)
 from stages.core.labels import annotations, only
 from stages.core.outputs import write_json, write_table
 from stages.core.params import load_params
@@ -48,12 +55,13 @@ def main(argv: Sequence[str] | None = None) -> str:
         separator=data.separator, task=data.task, negative=data.missing == "negative",
     )  # fmt: skip
     matches = match_files(rows.image_ids, source)
-    checksums, unreadable = check_files(source, matches.paths, workers=worker_count())
+    checksums, bad = check_files(source, matches.paths, max_pixels=data.max_pixels, workers=worker_count())
     absent = missing_problems(matches, rows.image_ids, source) if data.missing_files == "error" else []
+    unreadable = bad_problems(bad) if data.bad_images == "error" else []
     raise_problems(rows.problems + matches.problems + absent + unreadable, where)
 
-    kept = rows_with_image(matches, source)
-    dropped = missing_table(matches, rows.image_ids)
+    kept = rows_with_image(matches, bad, source)
+    dropped = dropped_table(matches, bad, rows.image_ids)
     rows = only(rows, kept)
     splits = complete_splits(rows.splits, rows.targets, test=data.test, validation=data.validation, seed=data.seed)
     paths, sums = [matches.paths[i] for i in kept], [checksums[i] for i in kept]
@@ -65,12 +73,13 @@ def main(argv: Sequence[str] | None = None) -> str:
     parts = {split: manifest.targets(manifest.of_split(table, split)) for split in manifest.SPLITS}
     write_table(imbalance.label_table(parts, rows.labels), args.labels)
     measures = {split: imbalance.summary(targets) for split, targets in parts.items()}
-    write_json({"unlisted_files": len(matches.unlisted), "dropped_rows": len(dropped), **measures}, args.metrics)
+    counts = {"unlisted_files": len(matches.unlisted), "dropped_rows": len(dropped), "bad_images": len(bad)}
+    write_json({**counts, **measures}, args.metrics)
 
     if matches.unlisted:
         log.warning("%d images without a row are left out, listed in %s", len(matches.unlisted), args.unlisted)
     if len(dropped):
-        log.warning("%d rows without an image are dropped, listed in %s", len(dropped), args.dropped)
+        log.warning("%d rows without an image that can be read are dropped, listed in %s", len(dropped), args.dropped)
     if rows.missing.any():
         cells = ", ".join(
             f"{n} of '{name}'" for name, n in zip(rows.labels, rows.missing.sum(axis=0), strict=True) if n

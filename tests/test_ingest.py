@@ -101,7 +101,24 @@ def test_rows_without_a_file_may_be_dropped(tmp_path: Path) -> None:
     ids = manifest.read(tmp_path / "data/manifest.csv")["image_id"].tolist()
     assert ids == [f"{i:04d}.jpg" for i in range(1, 16) if i != 3]
     assert json.loads((tmp_path / "data/ingest.json").read_text())["dropped_rows"] == 2
-    assert "ingest: 2 rows without an image are dropped, listed in data/dropped.csv" in result.stderr
+    assert "ingest: 2 rows without an image that can be read are dropped, listed in data/dropped.csv" in result.stderr
+
+
+def test_rows_with_a_bad_image_may_be_dropped(tmp_path: Path) -> None:
+    make_tiny_data(tmp_path, train=12, test=4)
+    (tmp_path / "images/0003.jpg").write_bytes(b"")
+    (tmp_path / "images/0016.jpg").write_bytes((tmp_path / "images/0016.jpg").read_bytes()[:400])
+    write_params(tmp_path / "params.yaml", TINY)
+    result = run_stage(tmp_path, "ingest", *INGEST, check=False)
+    assert result.returncode == 1
+    assert "ingest: labels.xlsx: 2 problems" in result.stderr
+    assert "Replace the file or delete the row, or set data.bad_images to drop." in result.stderr
+    write_params(tmp_path / "params.yaml", TINY | {"data.bad_images": "drop"})
+    run_stage(tmp_path, "ingest", *INGEST)
+    dropped = pd.read_csv(tmp_path / "data/dropped.csv")
+    assert dropped["image_id"].tolist() == ["0003.jpg", "0016.jpg"]
+    assert dropped["reason"][0] == "images/0003.jpg is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF)"
+    assert json.loads((tmp_path / "data/ingest.json").read_text())["bad_images"] == 2
 
 
 def test_where_no_row_is_dropped_the_list_has_a_header_alone(ingested: Path) -> None:
@@ -116,7 +133,10 @@ def test_all_rows_dropped_are_an_error(tmp_path: Path) -> None:
         file.unlink()
     result = run_stage(tmp_path, "ingest", *INGEST, check=False)
     assert result.returncode == 1
-    assert "ingest: none of the 16 rows has an image in images, so that all would be dropped." in result.stderr
+    assert (
+        "ingest: none of the 16 rows has an image in images that can be read, so that all would be dropped."
+        in result.stderr
+    )
 
 
 def draw(path: Path, grey: int) -> None:

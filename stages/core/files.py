@@ -1,6 +1,6 @@
 """Rows and images: which image belongs to which row, and whether it can be read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -70,29 +70,41 @@ def missing_problems(matches: Matches, image_ids: Sequence[str], source: Images)
     ]
 
 
-def missing_table(matches: Matches, image_ids: Sequence[str]) -> pd.DataFrame:
-    """The rows whose image is not there: ``row`` (as the sheet counts them), ``image_id`` and ``reason``."""
+def bad_problems(bad: Mapping[int, str]) -> list[str]:
+    """A sentence for each row whose image cannot be read."""
+    return [
+        f"row {i + 2}: {problem}. Replace the file or delete the row, or set data.bad_images to drop."
+        for i, problem in bad.items()
+    ]
+
+
+def dropped_table(matches: Matches, bad: Mapping[int, str], image_ids: Sequence[str]) -> pd.DataFrame:
+    """The rows whose image is not there or is bad: ``row`` (as the sheet counts them), ``image_id`` and ``reason``."""
+    reasons = dict.fromkeys(matches.missing, "there is no such image") | dict(bad)
+    rows = sorted(reasons)
     return pd.DataFrame(
         {
-            "row": pd.Series([i + 2 for i in matches.missing], dtype="int64"),
-            "image_id": pd.Series([image_ids[i] for i in matches.missing], dtype="str"),
-            "reason": pd.Series(["there is no such image"] * len(matches.missing), dtype="str"),
+            "row": pd.Series([i + 2 for i in rows], dtype="int64"),
+            "image_id": pd.Series([image_ids[i] for i in rows], dtype="str"),
+            "reason": pd.Series([reasons[i] for i in rows], dtype="str"),
         }
     )
 
 
-def rows_with_image(matches: Matches, source: Images) -> list[int]:
-    """Rows whose image is there, from 0; an error if there is none."""
-    rows = [i for i, path in enumerate(matches.paths) if path]
+def rows_with_image(matches: Matches, bad: Mapping[int, str], source: Images) -> list[int]:
+    """Rows whose image is there and can be read, from 0; an error if there is none."""
+    rows = [i for i, path in enumerate(matches.paths) if path and i not in bad]
     if not rows:
         raise InputError(
-            f"none of the {len(matches.paths)} rows has an image in {source.place}, so that all would be dropped. Set "
-            "data.images and data.columns.image in params.yaml to your images."
+            f"none of the {len(matches.paths)} rows has an image in {source.place} that can be read, so that all would "
+            "be dropped. Set data.images and data.columns.image in params.yaml to your images."
         )
     return rows
 
 
-def check_files(source: Images, paths: Sequence[str], *, workers: int) -> tuple[list[str], list[str]]:
+def check_files(
+    source: Images, paths: Sequence[str], *, max_pixels: int, workers: int
+) -> tuple[list[str], dict[int, str]]:
     """Read every image to its last byte.
 
     Parameters
@@ -101,6 +113,8 @@ def check_files(source: Images, paths: Sequence[str], *, workers: int) -> tuple[
         The images.
     paths : sequence of str
         Their names in it, one a row; an empty one is left out.
+    max_pixels : int
+        Most pixels of one.
     workers : int
         Processes.
 
@@ -108,22 +122,19 @@ def check_files(source: Images, paths: Sequence[str], *, workers: int) -> tuple[
     -------
     checksums : list of str
         SHA-256 of each; empty where there is none.
-    problems : list of str
-        A sentence for each that is no image.
+    bad : dict of int to str
+        What is wrong with an image, by its row, from 0.
     """
-    checked = for_each(_Check(source), paths, workers=workers, what="check")
-    problems = [
-        f"row {i + 2}: {problem}. Replace the file or delete the row."
-        for i, (_, problem) in enumerate(checked)
-        if problem
-    ]
-    return [checksum for checksum, _ in checked], problems
+    checked = for_each(_Check(source, max_pixels), paths, workers=workers, what="check")
+    bad = {i: problem for i, (_, problem) in enumerate(checked) if problem}
+    return [checksum for checksum, _ in checked], bad
 
 
 @dataclass(frozen=True)
 class _Check:
     source: Images
+    max_pixels: int
 
     def __call__(self, path: str) -> tuple[str, str | None]:
         """Checksum of an image, and what is wrong with it."""
-        return self.source.check(path) if path else ("", None)
+        return self.source.check(path, self.max_pixels) if path else ("", None)

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import warnings
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +18,9 @@ Pixels = NDArray[np.uint8]
 
 # What the pixels and the bytes of a written image depend on, beside this module.
 PACKAGES = ("numpy", "opencv-python-headless", "pillow")
+
+# Pillow warns of half the pixels that it refuses; `problem_with` is asked before.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
@@ -44,10 +48,20 @@ def checksum(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def problem_with(data: bytes) -> str | None:
-    """Say why a file's bytes are no image that `decode` takes, or return None. Reads to the last byte."""
+def problem_with(data: bytes, max_pixels: int) -> str | None:
+    """Say why a file's bytes are no image that `decode` takes, or return None. Reads to the last byte.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's content.
+    max_pixels : int
+        Most pixels, by the file's header: a small file may claim an image that no memory holds.
+    """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                return f"has {image.width} x {image.height} pixels, more than the {max_pixels} of data.max_pixels"
             # Decoding a JPEG at an eighth of its size still reads all of it, and so finds a file that was cut off.
             image.draft("RGB", (1, 1))
             image.load()

@@ -16,6 +16,7 @@ from stages.core.decisions import IN_USE, Decisions
 from stages.core.errors import InputError
 from stages.core.inference import scores_of
 from stages.core.parallel import for_each
+from stages.core.sections import MOST_PIXELS
 from stages.core.sources import Images
 from stages.core.workbook import EXCEL_ROWS, Cell
 
@@ -146,7 +147,7 @@ class _Treat:
         cv2.setNumThreads(1)
         how = self.design.resize
         try:
-            problem = self.source.check(name)[1]
+            problem = self.source.check(name, MOST_PIXELS)[1]
             if problem:
                 return "", problem
             pixels = images.resize(self.source.read(name), how["width"], how["height"], how["mode"])

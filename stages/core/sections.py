@@ -8,6 +8,9 @@ from stages.core import augmenters, transforms
 from stages.core.architectures import CONVNETS, VGG_CONVS, known_model
 from stages.core.steps import problem_with
 
+# Pillow decodes no more, whatever is asked of it.
+MOST_PIXELS = 178_956_970
+
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Pixels = Annotated[int, Field(ge=8, le=8192)]
@@ -77,6 +80,10 @@ class Data(Section):
         "reads them as 0, `self_train` fills those of train by a classifier"
     )
     missing_files: Literal["error", "drop"] = Field(description="rows whose file is missing: an error, or left out")
+    bad_images: Literal["error", "drop"] = Field(
+        description="rows whose file is no image, is cut off or too large: an error, or left out"
+    )
+    max_pixels: int = Field(ge=1, le=MOST_PIXELS, description="most pixels of an image, looked up before it is decoded")
     test: Fraction = Field(description="fraction of the images for test, where the sheet has no split")
     validation: Fraction = Field(description="fraction of the train images for validation, where the sheet has none")
     seed: Seed = Field(description="seed of the splits")

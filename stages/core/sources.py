@@ -57,14 +57,17 @@ class FolderImages:
             by_stem[str(PurePosixPath(file).with_suffix(""))].append(file)
         return [[image_id] if image_id in present else by_stem.get(image_id, []) for image_id in image_ids]
 
-    def check(self, name: str) -> tuple[str, str | None]:
+    def check(self, name: str, max_pixels: int) -> tuple[str, str | None]:
         """Checksum of an image, read to its last byte, and what is wrong with it."""
+        path = self.folder / name
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            return "", f"{path} is a link that leads out of the folder"
         try:
-            data = (self.folder / name).read_bytes()
+            data = path.read_bytes()
         except OSError as error:
-            return "", f"{self.folder / name} cannot be read: {error.strerror}"
-        problem = images.problem_with(data)
-        return images.checksum(data), problem and f"{self.folder / name} {problem}"
+            return "", f"{path} cannot be read: {error.strerror}"
+        problem = images.problem_with(data, max_pixels)
+        return images.checksum(data), problem and f"{path} {problem}"
 
     def read(self, name: str, checksum: str | None = None) -> Pixels:
         """An image as RGB; with the checksum that the manifest has, an error if it has changed."""
@@ -108,7 +111,7 @@ class ArrayImages:
         numbers = [int(image_id) if image_id.isdecimal() else self.count for image_id in image_ids]
         return [[self._name(number)] if number < self.count else [] for number in numbers]
 
-    def check(self, name: str) -> tuple[str, str | None]:
+    def check(self, name: str, max_pixels: int) -> tuple[str, str | None]:
         """Checksum of an image's pixels; there is nothing wrong with it, since the values were seen before."""
         return _checksum(self.read(name)), None
 

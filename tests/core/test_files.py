@@ -1,4 +1,5 @@
 import hashlib
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,15 @@ import pytest
 from PIL import Image
 
 from stages.core.errors import InputError
-from stages.core.files import Matches, check_files, match_files, missing_problems, missing_table, rows_with_image
+from stages.core.files import (
+    Matches,
+    bad_problems,
+    check_files,
+    dropped_table,
+    match_files,
+    missing_problems,
+    rows_with_image,
+)
 from stages.core.sources import ArrayImages, FolderImages, open_images
 
 
@@ -104,21 +113,21 @@ def test_image_files_that_no_row_names_are_listed(folder: Path) -> None:
 def test_rows_without_an_image_are_listed_as_the_sheet_counts_them(folder: Path) -> None:
     put(folder, "a.jpg")
     matches = match_files(["b", "a", "c"], FolderImages(folder))
-    assert missing_table(matches, ["b", "a", "c"]).to_dict("list") == {
+    assert dropped_table(matches, {}, ["b", "a", "c"]).to_dict("list") == {
         "row": [2, 4],
         "image_id": ["b", "c"],
         "reason": ["there is no such image", "there is no such image"],
     }
-    assert rows_with_image(matches, FolderImages(folder)) == [1]
+    assert rows_with_image(matches, {}, FolderImages(folder)) == [1]
 
 
 def test_rows_that_would_all_be_dropped_are_an_error(folder: Path) -> None:
     put(folder, "a.jpg")
     with pytest.raises(InputError) as error:
-        rows_with_image(match_files(["b", "c"], FolderImages(folder)), FolderImages(folder))
+        rows_with_image(match_files(["b", "c"], FolderImages(folder)), {}, FolderImages(folder))
     assert str(error.value) == (
-        f"none of the 2 rows has an image in {folder}, so that all would be dropped. Set data.images and "
-        "data.columns.image in params.yaml to your images."
+        f"none of the 2 rows has an image in {folder} that can be read, so that all would be dropped. Set "
+        "data.images and data.columns.image in params.yaml to your images."
     )
 
 
@@ -141,29 +150,29 @@ def test_two_spellings_of_a_number_are_two_rows_for_one_image(tmp_path: Path) ->
 
 def test_checksums_of_an_array_are_those_of_its_images(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([[[0]], [[1]], [[0]]], np.uint8))
-    checksums, problems = check_files(open_images(tmp_path / "x.npy"), ["0", "1", "2", ""], workers=1)
-    assert (checksums[0] == checksums[2], checksums[0] == checksums[1], checksums[3], problems) == (True, False, "", [])
+    checksums, problems = check_files(open_images(tmp_path / "x.npy"), ["0", "1", "2", ""], max_pixels=10**6, workers=1)
+    assert (checksums[0] == checksums[2], checksums[0] == checksums[1], checksums[3], problems) == (True, False, "", {})
 
 
 def test_checksums_are_sha_256_in_the_order_of_the_rows(folder: Path) -> None:
     contents = [save_noise(folder / "b.png"), save_noise(folder / "a.jpg")]
-    checksums, problems = check_files(FolderImages(folder), ["b.png", "a.jpg"], workers=1)
+    checksums, problems = check_files(FolderImages(folder), ["b.png", "a.jpg"], max_pixels=10**6, workers=1)
     assert checksums == [hashlib.sha256(content).hexdigest() for content in contents]
-    assert problems == []
+    assert problems == {}
 
 
 def test_a_row_without_a_file_has_no_checksum_and_no_second_problem(folder: Path) -> None:
-    assert check_files(FolderImages(folder), [""], workers=1) == ([""], [])
+    assert check_files(FolderImages(folder), [""], max_pixels=10**6, workers=1) == ([""], {})
 
 
 @pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><html><body>Not found</body></html>", b"\xff\xd8\xff"])
 def test_a_file_that_is_no_image_is_named_with_its_row(content: bytes, folder: Path) -> None:
     save_noise(folder / "a.jpg")
     (folder / "b.jpg").write_bytes(content)
-    _, problems = check_files(FolderImages(folder), ["a.jpg", "b.jpg"], workers=1)
-    assert problems == [
+    _, problems = check_files(FolderImages(folder), ["a.jpg", "b.jpg"], max_pixels=10**6, workers=1)
+    assert bad_problems(problems) == [
         f"row 3: {folder / 'b.jpg'} is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF). "
-        "Replace the file or delete the row."
+        "Replace the file or delete the row, or set data.bad_images to drop."
     ]
 
 
@@ -171,28 +180,65 @@ def test_a_file_that_is_no_image_is_named_with_its_row(content: bytes, folder: P
 def test_an_image_that_was_cut_in_half_is_named_with_its_row(suffix: str, folder: Path) -> None:
     content = save_noise(folder / f"a.{suffix}")
     (folder / f"a.{suffix}").write_bytes(content[: len(content) // 2])
-    _, (problem,) = check_files(FolderImages(folder), [f"a.{suffix}"], workers=1)
-    assert problem.startswith(f"row 2: {folder / f'a.{suffix}'} cannot be decoded: ")
-    assert problem.endswith(". Replace the file or delete the row.")
+    _, problems = check_files(FolderImages(folder), [f"a.{suffix}"], max_pixels=10**6, workers=1)
+    assert list(problems) == [0]
+    assert problems[0].startswith(f"{folder / f'a.{suffix}'} cannot be decoded: ")
 
 
 def test_an_image_in_another_format_than_its_suffix_says_is_an_image(folder: Path) -> None:
     save_noise(folder / "a.png")
     (folder / "a.png").rename(folder / "a.jpg")
-    assert check_files(FolderImages(folder), ["a.jpg"], workers=1)[1] == []
+    assert check_files(FolderImages(folder), ["a.jpg"], max_pixels=10**6, workers=1)[1] == {}
 
 
 def test_all_bad_files_are_named_together(folder: Path) -> None:
     put(folder, "a.jpg", "b.jpg")
-    _, problems = check_files(FolderImages(folder), ["b.jpg", "a.jpg"], workers=1)
-    assert [problem.split(" is not")[0] for problem in problems] == [
+    _, problems = check_files(FolderImages(folder), ["b.jpg", "a.jpg"], max_pixels=10**6, workers=1)
+    assert [problem.split(" is not")[0] for problem in bad_problems(problems)] == [
         f"row 2: {folder / 'b.jpg'}",
         f"row 3: {folder / 'a.jpg'}",
     ]
 
 
 def test_a_file_that_went_away_meanwhile_is_named(folder: Path) -> None:
-    _, problems = check_files(FolderImages(folder), ["a.jpg"], workers=1)
-    assert problems == [
-        f"row 2: {folder / 'a.jpg'} cannot be read: No such file or directory. Replace the file or delete the row."
-    ]
+    _, problems = check_files(FolderImages(folder), ["a.jpg"], max_pixels=10**6, workers=1)
+    assert problems == {0: f"{folder / 'a.jpg'} cannot be read: No such file or directory"}
+
+
+def test_link_that_leads_out_of_the_folder_is_not_followed(folder: Path) -> None:
+    save_noise(folder.parent / "secret.png")
+    (folder / "a.png").symlink_to(folder.parent / "secret.png")
+    save_noise(folder / "b.png")
+    (folder / "c.png").symlink_to("b.png")
+    _, problems = check_files(FolderImages(folder), ["a.png", "c.png"], max_pixels=10**6, workers=1)
+    assert problems == {0: f"{folder / 'a.png'} is a link that leads out of the folder"}
+
+
+def test_image_of_too_many_pixels_is_refused_by_its_header(folder: Path) -> None:
+    # A PNG whose header claims 30,000 x 30,000 pixels, and which holds none.
+    header = b"IHDR" + (30_000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    chunk = (13).to_bytes(4, "big") + header + zlib.crc32(header).to_bytes(4, "big")
+    (folder / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    save_noise(folder / "a.png")
+    for most, problem in ((4096, None), (4095, "has 64 x 64 pixels, more than the 4095 of data.max_pixels")):
+        _, problems = check_files(FolderImages(folder), ["a.png"], max_pixels=most, workers=1)
+        assert problems == ({0: f"{folder / 'a.png'} {problem}"} if problem else {})
+    _, problems = check_files(FolderImages(folder), ["bomb.png"], max_pixels=10**8, workers=1)
+    assert list(problems) == [0]
+
+
+def test_rows_with_bad_images_are_listed_with_the_reason(folder: Path) -> None:
+    put(folder, "a.jpg")
+    save_noise(folder / "b.png")
+    source, ids = FolderImages(folder), ["a", "b", "c"]
+    matches = match_files(ids, source)
+    _, bad = check_files(source, matches.paths, max_pixels=10**6, workers=1)
+    assert dropped_table(matches, bad, ids).to_dict("list") == {
+        "row": [2, 4],
+        "image_id": ["a", "c"],
+        "reason": [
+            f"{folder / 'a.jpg'} is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF)",
+            "there is no such image",
+        ],
+    }
+    assert rows_with_image(matches, bad, source) == [1]

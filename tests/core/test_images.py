@@ -187,17 +187,17 @@ def test_the_first_picture_of_a_camera_with_two_is_taken() -> None:
 
 
 def test_an_image_that_decodes_has_no_problem(noise: images.Pixels) -> None:
-    assert images.problem_with(file_of(Image.fromarray(noise), "JPEG")) is None
+    assert images.problem_with(file_of(Image.fromarray(noise), "JPEG"), 10**6) is None
 
 
 def test_floating_point_pixels_are_refused() -> None:
     data = file_of(Image.fromarray(np.ones((2, 2), np.float32)), "TIFF")
-    assert images.problem_with(data) == "holds floating-point pixels"
+    assert images.problem_with(data, 10**6) == "holds floating-point pixels"
 
 
 def test_a_file_in_a_format_that_is_not_taken_is_refused(noise: images.Pixels) -> None:
     data = file_of(Image.fromarray(noise), "PPM")
-    assert images.problem_with(data) == "is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF)"
+    assert images.problem_with(data, 10**6) == "is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF)"
 
 
 def test_a_file_in_a_format_that_is_not_taken_is_not_decoded(noise: images.Pixels) -> None:

@@ -55,7 +55,7 @@ def test_scores_are_those_of_the_pipeline_to_the_last_bit(photos: Path, tmp_path
     names = source.names()
     paths, checksums = resize_all(
         names,
-        [source.check(name)[0] for name in names],
+        [source.check(name, 10**6)[0] for name in names],
         source=source,
         target=tmp_path / "resized",
         cache=NO_CACHE,

@@ -113,7 +113,7 @@ def test_an_image_that_changed_since_the_manifest_is_named(workers: int, source:
 def test_images_of_an_array_are_written_under_their_numbers(workers: int, tmp_path: Path, target: Path) -> None:
     np.save(tmp_path / "x.npy", np.repeat(np.arange(140, dtype=np.uint8), 12 * 16).reshape(140, 12, 16))
     source = open_images(tmp_path / "x.npy")
-    checksums = [source.check(name)[0] for name in ("007", "139")]
+    checksums = [source.check(name, 10**6)[0] for name in ("007", "139")]
     written, sums = resize_to_8x10(["007", "139"], checksums, tmp_path / "x.npy", target, "png", workers)
     assert written == ["007.png", "139.png"]
     assert [images.read(target / name, checksum).max() for name, checksum in zip(written, sums, strict=True)] == [

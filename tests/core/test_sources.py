@@ -36,7 +36,7 @@ def test_a_folder_reads_its_files(tmp_path: Path) -> None:
     source = open_images(tmp_path)
     assert source == FolderImages(tmp_path)
     assert source.names() == ["sea/a.png"]
-    assert source.check("sea/a.png") == (checksum, None)
+    assert source.check("sea/a.png", 10**6) == (checksum, None)
     assert source.read("sea/a.png", checksum).tolist() == pixels.tolist()
 
 
@@ -165,7 +165,7 @@ def test_a_missing_array_is_named(tmp_path: Path) -> None:
 
 def test_an_image_that_changed_since_the_manifest_is_named(tmp_path: Path) -> None:
     source = array_of(tmp_path, one_pixel_each(1, 2, dtype="uint8"))
-    checksum, problem = source.check("1")
+    checksum, problem = source.check("1", 10**6)
     assert (source.read("1", checksum).max(), problem) == (2, None)
     with pytest.raises(InputError) as error:
         source.read("0", checksum)
@@ -180,8 +180,8 @@ def test_an_image_that_is_gone_is_named(tmp_path: Path) -> None:
 
 
 def test_images_of_the_same_bytes_and_another_shape_have_another_checksum(tmp_path: Path) -> None:
-    wide = array_of(tmp_path, np.zeros((1, 1, 4), np.uint8)).check("0")
-    assert array_of(tmp_path, np.zeros((1, 2, 2), np.uint8)).check("0") != wide
+    wide = array_of(tmp_path, np.zeros((1, 1, 4), np.uint8)).check("0", 10**6)
+    assert array_of(tmp_path, np.zeros((1, 2, 2), np.uint8)).check("0", 10**6) != wide
 
 
 def test_a_source_travels_to_a_worker_as_a_few_bytes(tmp_path: Path) -> None:
