@@ -1,0 +1,50 @@
+"""A dataset that grows: only what is new is worked on, and the outcome is that of all of it from scratch."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from stages.core import manifest
+from tests.conftest import FEATURES, INGEST, RESIZE, TINY, make_tiny_data, run_stage
+from tests.workspace import write_params
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def run_to_features(folder: Path) -> None:
+    for stage, options in (("ingest", INGEST), ("resize", RESIZE), ("features", FEATURES)):
+        run_stage(folder, stage, *options)
+
+
+def entries(folder: Path) -> set[Path]:
+    return {path for path in (folder / ".counterweight").rglob("*") if path.is_file()}
+
+
+def train_ids(folder: Path) -> set[str]:
+    return set(manifest.of_split(manifest.read(folder / "data/manifest.csv"), "train")["image_id"])
+
+
+def test_added_images_are_worked_on_alone_and_give_what_all_from_scratch_give(tmp_path: Path) -> None:
+    grown, scratch = tmp_path / "grown", tmp_path / "scratch"
+    make_tiny_data(grown, train=40, test=10)
+    write_params(grown / "params.yaml", TINY | {"data.sheet": "labels.csv"})
+    shutil.copytree(grown, scratch)
+    sheet = pd.read_excel(grown / "labels.xlsx", dtype=str)
+    sheet.to_csv(scratch / "labels.csv", index=False)
+
+    sheet[sheet["id"] != "0007.jpg"].to_csv(grown / "labels.csv", index=False)
+    run_to_features(grown)
+    before, train = entries(grown), train_ids(grown)
+    assert len(before) == 49 + len(train)
+    sheet.to_csv(grown / "labels.csv", index=False)
+    run_to_features(grown)
+    run_to_features(scratch)
+
+    # The new image's file, and the rows of it and of images that the new split has moved to train.
+    assert len(entries(grown) - before) == 1 + len(train_ids(grown) - train)
+    assert len(train_ids(grown) & train) > 20
+    assert contents(grown / "data") == contents(scratch / "data")
+    assert contents(grown / "features") == contents(scratch / "features")
