@@ -3,9 +3,8 @@
 import shutil
 from pathlib import Path
 
-import pandas as pd
-
 from stages.core import manifest
+from stages.core.workbook import read_sheet, write_sheet
 from tests.conftest import FEATURES, INGEST, RESIZE, TINY, make_tiny_data, run_stage
 from tests.workspace import write_params
 
@@ -30,16 +29,14 @@ def train_ids(folder: Path) -> set[str]:
 def test_added_images_are_worked_on_alone_and_give_what_all_from_scratch_give(tmp_path: Path) -> None:
     grown, scratch = tmp_path / "grown", tmp_path / "scratch"
     make_tiny_data(grown, train=40, test=10)
-    write_params(grown / "params.yaml", TINY | {"data.sheet": "labels.csv"})
+    write_params(grown / "params.yaml", TINY)
     shutil.copytree(grown, scratch)
-    sheet = pd.read_excel(grown / "labels.xlsx", dtype=str)
-    sheet.to_csv(scratch / "labels.csv", index=False)
-
-    sheet[sheet["id"] != "0007.jpg"].to_csv(grown / "labels.csv", index=False)
+    sheet = read_sheet(grown / "labels.xlsx")
+    write_sheet(sheet.columns, [row for row in sheet.rows if row[0] != "0007.jpg"], grown / "labels.xlsx", "xlsx")
     run_to_features(grown)
     before, train = entries(grown), train_ids(grown)
     assert len(before) == 49 + len(train)
-    sheet.to_csv(grown / "labels.csv", index=False)
+    write_sheet(sheet.columns, sheet.rows, grown / "labels.xlsx", "xlsx")
     run_to_features(grown)
     run_to_features(scratch)
 
