@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         seen["val"],
         order=Seeded(order, train.seed) if train.transforms else order,
         optimisation=Optimisation(
-            train.optimizer, train.learning_rate, train.weight_decay, train.schedule, train.epochs
+            train.optimizer, train.learning_rate, train.weight_decay, train.schedule, train.epochs, train.body_rate
         ),
         epochs=train.epochs,
         patience=train.patience,

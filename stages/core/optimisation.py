@@ -25,6 +25,9 @@ class Optimisation:
         steps, then down to next to 0; ``plateau``, half after 3 epochs without a better validation loss.
     epochs : int
         Most epochs.
+    body_rate : float
+        Part of the learning rate for the body of a network; J. Howard and S. Ruder, "Universal language model
+        fine-tuning for text classification", ACL 2018, call such rates discriminative.
     """
 
     optimizer: str
@@ -32,18 +35,28 @@ class Optimisation:
     weight_decay: float
     schedule: str
     epochs: int
+    body_rate: float = 1.0
 
-    def build(self, parameters: Sequence[nn.Parameter], *, steps: int) -> dict[str, Any]:
+    def build(
+        self, parameters: Sequence[nn.Parameter], *, body: Sequence[nn.Parameter] = (), steps: int
+    ) -> dict[str, Any]:
         """Make optimizer and schedule, in Lightning's form.
 
         Parameters
         ----------
         parameters : sequence of Parameter
             What is trained.
+        body : sequence of Parameter
+            What of it is trained by ``body_rate`` of the learning rate.
         steps : int
             Steps of all epochs together.
         """
-        optimizer = self._optimizer(parameters)
+        slow = {id(parameter) for parameter in body} if self.body_rate < 1 else set()
+        groups: list[dict[str, Any]] = [{"params": [each for each in parameters if id(each) not in slow]}]
+        if slow:
+            slowly = [each for each in parameters if id(each) in slow]
+            groups.append({"params": slowly, "lr": self.learning_rate * self.body_rate})
+        optimizer = self._optimizer(groups)
         match self.schedule:
             case "step":
                 thirds = sorted({max(self.epochs // 3, 1), max(2 * self.epochs // 3, 1)})
@@ -53,7 +66,7 @@ class Optimisation:
             case "one_cycle":
                 cycle = lr_scheduler.OneCycleLR(
                     optimizer,
-                    self.learning_rate,
+                    [group["lr"] for group in optimizer.param_groups],
                     total_steps=max(steps, 2),
                     cycle_momentum=self.optimizer != "adadelta",  # It has none.
                 )
@@ -64,14 +77,14 @@ class Optimisation:
             case _:
                 return {"optimizer": optimizer}
 
-    def _optimizer(self, parameters: Sequence[nn.Parameter]) -> optim.Optimizer:
+    def _optimizer(self, groups: list[dict[str, Any]]) -> optim.Optimizer:
         rate, decay = self.learning_rate, self.weight_decay
         match self.optimizer:
             case "adam":
-                return optim.Adam(parameters, rate, weight_decay=decay)
+                return optim.Adam(groups, rate, weight_decay=decay)
             case "adamw":
-                return optim.AdamW(parameters, rate, weight_decay=decay)
+                return optim.AdamW(groups, rate, weight_decay=decay)
             case "adadelta":
-                return optim.Adadelta(parameters, rate, weight_decay=decay)
+                return optim.Adadelta(groups, rate, weight_decay=decay)
             case _:
-                return optim.SGD(parameters, rate, momentum=0.9, nesterov=True, weight_decay=decay)
+                return optim.SGD(groups, rate, momentum=0.9, nesterov=True, weight_decay=decay)

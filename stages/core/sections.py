@@ -203,6 +203,11 @@ class Train(Section):
     )
     optimizer: Literal["adam", "adamw", "adadelta", "sgd"] = Field(description="`sgd` with Nesterov momentum 0.9")
     learning_rate: float = Field(gt=0, description="at the start; of `one_cycle`, the highest")
+    body_rate: float = Field(
+        gt=0,
+        le=1,
+        description="part of the rate for all but the head; below 1, a pretrained body changes slowly",
+    )
     weight_decay: float = Field(ge=0, description="of the optimizer")
     schedule: Literal["none", "step", "cosine", "one_cycle", "plateau"] = Field(
         description="of the learning rate: a tenth at each third of the epochs, a cosine to 0, up and down once, "

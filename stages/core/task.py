@@ -65,5 +65,6 @@ class Task(LightningModule):
         """Optimizer and schedule."""
         return self.optimisation.build(
             [parameter for parameter in self.network.parameters() if parameter.requires_grad],
+            body=[parameter for name, parameter in self.network.named_parameters() if name.startswith("body.")],
             steps=int(self.trainer.estimated_stepping_batches),
         )

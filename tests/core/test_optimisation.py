@@ -94,3 +94,18 @@ def test_plateau_halves_after_three_epochs_without_a_better_validation_loss() ->
         found.append(made["optimizer"].param_groups[0]["lr"])
     assert made["lr_scheduler"]["monitor"] == "validation_loss"
     assert found == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.05])
+
+
+@pytest.mark.parametrize("schedule", ["none", "step", "cosine", "one_cycle", "plateau"])
+def test_body_has_its_part_of_the_learning_rate(schedule: str) -> None:
+    head, body = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
+    made = Optimisation("adamw", 0.1, 0.0, schedule, 9, 0.25).build([head, body], body=[body], steps=30)
+    first, second = made["optimizer"].param_groups
+    assert (first["params"], second["params"]) == ([head], [body])
+    assert second["lr"] == pytest.approx(first["lr"] / 4)
+
+
+def test_whole_rate_for_the_body_makes_no_difference() -> None:
+    head, body = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
+    made = Optimisation("adamw", 0.1, 0.0, "none", 9, 1.0).build([body, head], body=[body], steps=30)
+    assert [group["params"] for group in made["optimizer"].param_groups] == [[body, head]]

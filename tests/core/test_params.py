@@ -80,6 +80,7 @@ train:
   loss: bce
   optimizer: adam
   learning_rate: 1e-3
+  body_rate: 1.0
   weight_decay: 0.0
   schedule: none
   epochs: 40
@@ -223,8 +224,8 @@ def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
             "learning_rate: -1",
             "line 69: train.learning_rate: Input should be greater than 0, found -1",
         ),
-        ("[0.2, 0.5]", "[0.2, 1.5]", "line 80: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
-        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 80: evaluate.thresholds: 0.5 stands there twice. Delete one"),
+        ("[0.2, 0.5]", "[0.2, 1.5]", "line 81: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
+        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 81: evaluate.thresholds: 0.5 stands there twice. Delete one"),
         (
             "split:\n  format: xlsx",
             "split: xlsx",
@@ -343,7 +344,7 @@ def test_broken_yaml_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load_params(path)
     assert str(error.value).startswith(f"{path}: not YAML: ")
-    assert "line 80" in str(error.value)
+    assert "line 81" in str(error.value)
 
 
 def test_a_key_that_stands_there_twice_is_named(tmp_path: Path) -> None:
@@ -410,7 +411,7 @@ def test_what_does_not_fit_together_is_reported_with_what_is_wrong_by_itself(tmp
         ["line 18", "resize.width"],
         ["line 19", "resize.widht"],
         ["line 67", "train.loss"],
-        ["line 72", "train.epochs"],
+        ["line 73", "train.epochs"],
     ]
 
 
