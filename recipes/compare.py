@@ -127,18 +127,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(markdown(table), end="")
     for each in to_run:
         if each.experiment in metrics:
-            _fetch(each, "confusion.svg", args.results / "approaches")
+            _fetch_confusion(each, args.results / "approaches")
     failed = [each for each in to_run if each.experiment not in metrics]
     raise_problems(
         [f"'{each.name}' failed and has no row. See: dvc queue logs {each.experiment}" for each in failed], "compare"
     )
 
 
-def _fetch(approach: Approach, name: str, folder: Path) -> None:
-    """Take an output of an experiment's arm out of DVC's cache."""
+def _fetch_confusion(approach: Approach, folder: Path) -> None:
+    """Take an experiment's confusion matrices out of DVC's cache."""
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{approach.experiment}{Path(name).suffix}"
-    source = f"results/{approach.arm}/{name}"
+    target = folder / f"{approach.experiment}.svg"
+    source = f"results/{approach.arm}/confusion.svg"
     dvc("get", ".", source, "--rev", approach.experiment, "--out", str(target), "--force", "--quiet")
 
 

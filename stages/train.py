@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from stages.core import decisions, manifest
-from stages.core.backbones import Backbone, chosen_device, load_weights
+from stages.core.backbones import Backbone, checksum_of, chosen_device, load_weights
 from stages.core.cache import cache_of
 from stages.core.callbacks import best_epoch
 from stages.core.classifiers import Classifier, Design, save
@@ -57,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> str:
         )
         for split in rows
     }  # fmt: skip
-    depends = {"train": train.model_dump(), "design": asdict(design), "device": device.type}
+    first = checksum_of(classifier)
+    depends = {"train": train.model_dump(), "design": asdict(design), "device": device.type, "weights": first}
     going_on = cache_of(os.environ).place("training", training_key(args.table.read_bytes(), depends))
     order = order_of(len(targets), train.seed, image_weights(targets) if train.sampler == "weighted" else None)
     history = fit(

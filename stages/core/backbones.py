@@ -1,5 +1,6 @@
 """torchvision ResNets, cut at a node and pooled, with weights by name, from a file, or random."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -217,3 +218,11 @@ def _load(network: Backbone, state: Mapping[str, Tensor], what: str) -> None:
             "Choose the model that the weights were made for."
         )
     network.cut.load_state_dict({key: state.get(key, value) for key, value in wanted.items()})
+
+
+def checksum_of(network: nn.Module) -> str:
+    """SHA-256 of a network's weights and buffers."""
+    digest = hashlib.sha256()
+    for name, values in network.state_dict().items():
+        digest.update(name.encode() + values.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

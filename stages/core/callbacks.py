@@ -1,6 +1,8 @@
 """What is remembered of a training by the epoch: its history, its best weights, and how to go on after a kill."""
 
+import contextlib
 import math
+import secrets
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +13,6 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
-from stages.core.outputs import file_aside
 from stages.core.progress import epoch_measures
 from stages.core.task import Task
 
@@ -103,8 +104,12 @@ class GoingOn(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file."""
         self.stopped = trainer.should_stop
-        with file_aside(self.file) as aside:
+        # As with all that is kept: where it cannot be written, a kill costs time, and nothing else is lost.
+        aside = self.file.with_name(f".{secrets.token_hex(8)}.partial")
+        with contextlib.suppress(OSError):
             trainer.save_checkpoint(aside)
+            aside.replace(self.file)
+        aside.unlink(missing_ok=True)
 
     def state_dict(self) -> dict[str, Any]:
         """What the file to go on from is to hold."""

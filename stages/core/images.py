@@ -159,6 +159,7 @@ def write(pixels: Pixels, path: Path, format: str) -> str:
         raise RuntimeError(f"OpenCV could not encode {path}")
     data = encoded.tobytes()
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # It may be a link to a file that others hold.
     path.write_bytes(data)
     return checksum(data)
 

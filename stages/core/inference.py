@@ -1,8 +1,7 @@
 """Networks applied to image files: a row of outputs an image."""
 
-import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from scipy.special import expit, softmax
 from torch import nn
 from tqdm import tqdm
 
-from stages.core import backbones, images, networks
+from stages.core import backbones, images, views
 from stages.core.cache import Cache, fingerprint, key_of
 from stages.core.classifiers import Classifier
 from stages.core.views import Views, batches, errors_of_workers
@@ -60,14 +59,8 @@ def rows_of(
     array of float32, shape (n_images, n_outputs), or of maps (n_images, channels, height, width)
         Row i belongs to ``files[i]``.
     """
-    rows = np.empty((0, 0), dtype=np.float32)
-    done = 0
-    for outputs in _batches_of_rows(network, files, checksums, view=view, size=size, device=device, workers=workers):
-        if done == 0:
-            rows = np.empty((len(files), *outputs.shape[1:]), dtype=np.float32)
-        rows[done : done + len(outputs)] = outputs
-        done += len(outputs)
-    return rows
+    outputs = _outputs(network, Views(files, checksums, view, size), device, workers)
+    return _filled(len(files), enumerate(outputs))
 
 
 def kept_rows_of(
@@ -93,65 +86,63 @@ def kept_rows_of(
     cache : Cache
         Where rows are kept, each as soon as it is there.
     """
-    code = fingerprint([backbones, images, networks, sys.modules[__name__]], (*images.PACKAGES, *PACKAGES))
-    how = {"network": name, "weights": _checksum(network), "view": view, "size": size, "device": device.type}
+    code = fingerprint([backbones, images, views, sys.modules[__name__]], (*images.PACKAGES, *PACKAGES))
+    how = {
+        "network": name,
+        "weights": backbones.checksum_of(network),
+        "view": view,
+        "size": size,
+        "device": device.type,
+    }
     keys = [key_of(code, checksum, how) for checksum in checksums]
-    known = cache.find(keys)
-    contents = [cache.read(known[key]) if key in known else None for key in keys]
-    lacking = [i for i, content in enumerate(contents) if content is None]
-    made = iter(lacking)
-    shape: tuple[int, ...] = ()
-    for outputs in _batches_of_rows(
-        network, [files[i] for i in lacking], [checksums[i] for i in lacking],
-        view=view, size=size, device=device, workers=workers,
-    ):  # fmt: skip
-        shape = outputs.shape[1:]
-        for row, i in zip(outputs, made, strict=False):
-            contents[i] = row.tobytes()
-            cache.keep_bytes(keys[i], row.tobytes(), "x".join(map(str, shape)))
-    if not lacking:
-        shape = tuple(int(side) for side in known[keys[0]].note.split("x"))
-    return np.frombuffer(b"".join(content or b"" for content in contents), np.float32).reshape(len(files), *shape)
+    entries, lacking = cache.find(keys), []
+
+    def rows() -> Iterator[tuple[int, NDArray[np.float32]]]:
+        for i, key in enumerate(keys):
+            content = cache.read(entries[key]) if key in entries else None
+            if content is None:
+                lacking.append(i)
+            else:
+                shape = [int(side) for side in entries[key].note.split("x")]
+                yield i, np.frombuffer(content, np.float32).reshape(shape)
+        unseen = Views([files[i] for i in lacking], [checksums[i] for i in lacking], view, size)
+        for i, row in zip(lacking, _outputs(network, unseen, device, workers), strict=True):
+            cache.keep_bytes(keys[i], row.tobytes(), "x".join(map(str, row.shape)))
+            yield i, row
+
+    return _filled(len(files), rows())
 
 
-def _checksum(network: nn.Module) -> str:
-    """SHA-256 of a network's weights and buffers."""
-    digest = hashlib.sha256()
-    for name, values in network.state_dict().items():
-        digest.update(name.encode() + values.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+def _filled(count: int, numbered: Iterable[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
+    """One array of rows that come with their numbers."""
+    rows = np.empty((0, 0), dtype=np.float32)
+    for i, row in numbered:
+        if not len(rows):
+            rows = np.empty((count, *row.shape), dtype=np.float32)
+        rows[i] = row
+    return rows
 
 
-def _batches_of_rows(
-    network: nn.Module,
-    files: Sequence[Path],
-    checksums: Sequence[str],
-    *,
-    view: str,
-    size: tuple[int, int],
-    device: torch.device,
-    workers: int,
-) -> Iterator[NDArray[np.float32]]:
-    """Outputs of one batch after another, in the order of the files."""
+def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int) -> Iterator[NDArray[np.float32]]:
+    """What the network says of one image after another."""
     on_gpu = device.type == "cuda"
     batch_size = GPU_BATCH if on_gpu else CPU_BATCH
-    if not files:
+    if not len(seen):
         return
     network.eval().to(device).to(memory_format=torch.channels_last)
-    loader = batches(Views(files, checksums, view, size), batch_size=batch_size, workers=workers, pin_memory=on_gpu)
     with (
         errors_of_workers(),
         _threads(max(torch.get_num_threads(), 2)),
         torch.inference_mode(),
         torch.autocast(device.type, dtype=torch.bfloat16, enabled=on_gpu),
-        tqdm(total=len(files), desc="images", unit="image", disable=None, leave=False) as bar,
+        tqdm(total=len(seen), desc="images", unit="image", disable=None, leave=False) as bar,
     ):
-        for views, _ in loader:
+        for images_seen, _ in batches(seen, batch_size=batch_size, workers=workers, pin_memory=on_gpu):
             # The kernels that are chosen for a smaller batch may round otherwise; so the last one is filled up.
-            filler = views[-1:].expand(batch_size - len(views), -1, -1, -1)
-            batch = torch.cat([views, filler]).to(device, non_blocking=True)
-            yield network(batch)[: len(views)].float().cpu().numpy()
-            bar.update(len(views))
+            filler = images_seen[-1:].expand(batch_size - len(images_seen), -1, -1, -1)
+            batch = torch.cat([images_seen, filler]).to(device, non_blocking=True)
+            yield from network(batch)[: len(images_seen)].float().cpu().numpy()
+            bar.update(len(images_seen))
 
 
 @contextmanager

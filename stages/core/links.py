@@ -25,8 +25,9 @@ def link_or_copy(source: Path, target: Path) -> None:
     source : Path
         A file.
     target : Path
-        A name that is free, in a folder that exists.
+        In a folder that exists; what stands there is replaced.
     """
+    target.unlink(missing_ok=True)
     for share in (_clone, os.link):
         try:
             share(source, target)

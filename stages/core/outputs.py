@@ -95,7 +95,10 @@ def _claimed(aside: Path, path: Path, make: Callable[[], None]) -> Iterator[None
         return
     while True:
         make()
-        handle = os.open(aside, os.O_RDONLY)
+        try:
+            handle = os.open(aside, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # The one who held the lock has moved it away.
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -93,7 +93,7 @@ def one_by_one(function: Callable[[Item], Result], items: Sequence[Item], name: 
             except BrokenProcessPool:
                 raise InputError(
                     f"image '{name(item)}' ends the process that works on it: it needs more memory than there is, or "
-                    "breaks its decoder. Replace the file or delete its row, or set COUNTERWEIGHT_WORKERS=1."
+                    "breaks its decoder. Replace the file or delete its row."
                 ) from None
     return results
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -62,7 +63,9 @@ def predict(
     for start in range(0, len(names), chunk):
         with TemporaryDirectory(prefix="counterweight-") as folder:
             treat = _Treat(source, Path(folder), classifier.design)
-            treated = for_each(treat, list(enumerate(names[start : start + chunk])), workers=workers, what="resize")
+            treated = for_each(
+                treat, list(enumerate(names[start : start + chunk])), workers=workers, what="resize", name=itemgetter(1)
+            )
             good = [i for i, (_, problem) in enumerate(treated) if not problem]
             if good:
                 scores[[start + i for i in good]] = scores_of(

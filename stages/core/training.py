@@ -14,7 +14,20 @@ from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 
-from stages.core import callbacks, images, networks, on_the_fly, task
+from stages.core import (
+    backbones,
+    callbacks,
+    classifiers,
+    images,
+    losses,
+    networks,
+    on_the_fly,
+    optimisation,
+    progress,
+    sampling,
+    task,
+    views,
+)
 from stages.core.cache import fingerprint, key_of
 from stages.core.callbacks import Best, GoingOn, History, state_of
 from stages.core.optimisation import Optimisation
@@ -24,6 +37,10 @@ from stages.core.views import batches, errors_of_workers
 
 # What the course of a training depends on, beside the packages of `images`.
 PACKAGES = ("lightning", "torch", "torchvision")
+MODULES = (
+    backbones, callbacks, classifiers, images, losses, networks, on_the_fly, optimisation, progress, sampling, task,
+    views,
+)  # fmt: skip
 
 Rows = Dataset[tuple[Tensor, ...]]
 
@@ -124,9 +141,7 @@ def training_key(table: bytes, depends: Mapping[str, Any]) -> str:
     depends : mapping of str to value
         Every param and choice that the weights depend on.
     """
-    code = fingerprint(
-        [images, networks, on_the_fly, callbacks, task, sys.modules[__name__]], (*images.PACKAGES, *PACKAGES)
-    )
+    code = fingerprint([*MODULES, sys.modules[__name__]], (*images.PACKAGES, *PACKAGES))
     return key_of(code, images.checksum(table), depends)
 
 

@@ -215,16 +215,27 @@ def test_link_that_leads_out_of_the_folder_is_not_followed(folder: Path) -> None
 
 
 def test_image_of_too_many_pixels_is_refused_by_its_header(folder: Path) -> None:
-    # A PNG whose header claims 30,000 x 30,000 pixels, and which holds none.
-    header = b"IHDR" + (30_000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
-    chunk = (13).to_bytes(4, "big") + header + zlib.crc32(header).to_bytes(4, "big")
-    (folder / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
     save_noise(folder / "a.png")
     for most, problem in ((4096, None), (4095, "has 64 x 64 pixels, more than the 4095 of data.max_pixels")):
         _, problems = check_files(FolderImages(folder), ["a.png"], max_pixels=most, workers=1)
         assert problems == ({0: f"{folder / 'a.png'} {problem}"} if problem else {})
+
+
+@pytest.mark.parametrize(
+    ("side", "problem"),
+    [
+        (12_000, "has 12000 x 12000 pixels, more than the 100000000 of data.max_pixels"),
+        (30_000, "cannot be decoded: Image size (900000000 pixels) exceeds limit of 178956970 pixels"),
+    ],
+)
+def test_bomb_is_refused_by_its_header(side: int, problem: str, folder: Path) -> None:
+    # A PNG whose header claims so many pixels, and whose data are empty.
+    header = b"IHDR" + side.to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    chunk = (13).to_bytes(4, "big") + header + zlib.crc32(header).to_bytes(4, "big")
+    data = bytes(4) + b"IDAT" + zlib.crc32(b"IDAT").to_bytes(4, "big")
+    (folder / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + data)
     _, problems = check_files(FolderImages(folder), ["bomb.png"], max_pixels=10**8, workers=1)
-    assert list(problems) == [0]
+    assert problems[0].startswith(f"{folder / 'bomb.png'} {problem}")
 
 
 def test_rows_with_bad_images_are_listed_with_the_reason(folder: Path) -> None:

@@ -28,11 +28,12 @@ def test_file_is_copied_where_it_can_be_neither_cloned_nor_linked(given: Path, m
     assert not given.with_name("made").samefile(given)
 
 
-def test_name_that_is_taken_is_an_error_and_stays(given: Path) -> None:
-    given.with_name("made").write_bytes(b"mine")
-    with pytest.raises(FileExistsError):
-        link_or_copy(given, given.with_name("made"))
-    assert given.with_name("made").read_bytes() == b"mine"
+def test_what_stood_there_is_replaced_and_not_written_through(given: Path) -> None:
+    other, made = given.with_name("other"), given.with_name("made")
+    other.write_bytes(b"others")
+    os.link(other, made)
+    link_or_copy(given, made)
+    assert (made.read_bytes(), other.read_bytes()) == (b"pixels", b"others")
 
 
 def test_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
