@@ -2,7 +2,8 @@
 
 Reads   the sheet and the images that params.yaml names
 Writes  data/manifest.csv, data/labels.csv (counts and IRLbl), data/unlisted.csv (images without a row),
-        data/dropped.csv (rows whose image is missing or bad), data/ingest.json (metrics)
+        data/dropped.csv (rows whose image is missing, bad or a duplicate), data/duplicates.csv (images that stand
+        there more than once), data/ingest.json (metrics)
 Params  data
 """
 
@@ -13,6 +14,7 @@ import pandas as pd
 
 from stages.core import imbalance, manifest
 from stages.core.command import arguments, run, worker_count
+from stages.core.duplicates import duplicates_table, find_duplicates, summary, superfluous, without
 from stages.core.errors import raise_problems
 from stages.core.files import (
     bad_problems,
@@ -25,6 +27,7 @@ from stages.core.files import (
 from stages.core.labels import annotations, only
 from stages.core.outputs import write_json, write_table
 from stages.core.params import load_params
+from stages.core.remarks import about_duplicates, about_files, about_labels
 from stages.core.rows import check_source, open_rows
 from stages.core.sources import open_images
 from stages.core.splitting import complete_splits
@@ -32,17 +35,12 @@ from stages.core.workbook import check_row_count
 
 log = logging.getLogger("ingest")
 
-# What becomes of missing label cells, by data.missing.
-TREATMENT = {
-    "mask": "they are left out of loss and metrics",
-    "negative": "they are read as 0",
-    "self_train": "those of train are filled by a classifier, the others left out of metrics",
-}
-
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(__doc__, argv, "images", "sheet", "manifest", "labels", "unlisted", "dropped", "metrics")
+    args = arguments(
+        __doc__, argv, "images", "sheet", "manifest", "labels", "unlisted", "dropped", "duplicates", "metrics"
+    )
     params = load_params(args.params)
     data, where = params.data, str(args.sheet)
 
@@ -55,39 +53,44 @@ def main(argv: Sequence[str] | None = None) -> str:
         separator=data.separator, task=data.task, negative=data.missing == "negative",
     )  # fmt: skip
     matches = match_files(rows.image_ids, source)
-    checksums, bad = check_files(source, matches.paths, max_pixels=data.max_pixels, workers=worker_count())
+    checked, bad = check_files(source, matches.paths, max_pixels=data.max_pixels, workers=worker_count())
     absent = missing_problems(matches, rows.image_ids, source) if data.missing_files == "error" else []
     unreadable = bad_problems(bad) if data.bad_images == "error" else []
     raise_problems(rows.problems + matches.problems + absent + unreadable, where)
 
-    kept = rows_with_image(matches, bad, source)
-    dropped = dropped_table(matches, bad, rows.image_ids)
-    rows = only(rows, kept)
-    splits = complete_splits(rows.splits, rows.targets, test=data.test, validation=data.validation, seed=data.seed)
-    paths, sums = [matches.paths[i] for i in kept], [checksums[i] for i in kept]
+    with_image = rows_with_image(matches, bad, source)
+    ids, rows, checked = rows.image_ids, only(rows, with_image), [checked[i] for i in with_image]
+    found = find_duplicates([each.checksum for each in checked], [each.hash for each in checked], data.hash_distance)
+    splits = complete_splits(
+        rows.splits, rows.targets, test=data.test, validation=data.validation, seed=data.seed, groups=found.groups
+    )
+    instead = superfluous(found, splits) if data.duplicates == "drop" else {}
+    twice = duplicates_table(
+        found, rows=[i + 2 for i in with_image], image_ids=rows.image_ids, splits=splits, targets=rows.targets,
+        dropped=instead,
+    )  # fmt: skip
+    same = {with_image[i]: f"is the same picture as '{rows.image_ids[j]}'" for i, j in instead.items()}
+    dropped = dropped_table(matches, bad | same, ids)
+    paths, sums = [matches.paths[i] for i in with_image], [each.checksum for each in checked]
     table = manifest.build(rows.image_ids, paths, splits, rows.labels, rows.targets, sums)
+    table = without(table, [rows.image_ids[i] for i in instead])
 
     manifest.write(table, args.manifest)
     write_table(pd.DataFrame({"path": matches.unlisted}, dtype="str"), args.unlisted)
     write_table(dropped, args.dropped)
+    write_table(twice, args.duplicates)
     parts = {split: manifest.targets(manifest.of_split(table, split)) for split in manifest.SPLITS}
     write_table(imbalance.label_table(parts, rows.labels), args.labels)
     measures = {split: imbalance.summary(targets) for split, targets in parts.items()}
     counts = {"unlisted_files": len(matches.unlisted), "dropped_rows": len(dropped), "bad_images": len(bad)}
-    write_json({**counts, **measures}, args.metrics)
+    write_json({**counts, "duplicates": summary(twice), **measures}, args.metrics)
 
-    if matches.unlisted:
-        log.warning("%d images without a row are left out, listed in %s", len(matches.unlisted), args.unlisted)
-    if len(dropped):
-        log.warning("%d rows without an image that can be read are dropped, listed in %s", len(dropped), args.dropped)
-    if rows.missing.any():
-        cells = ", ".join(
-            f"{n} of '{name}'" for name, n in zip(rows.labels, rows.missing.sum(axis=0), strict=True) if n
-        )
-        log.warning("label cells are missing, %s: %s", cells, TREATMENT[data.missing])
-    unlabelled = int(((rows.targets == 0) & ~rows.missing).all(axis=1).sum())
-    if unlabelled:
-        log.warning("%d rows have no label; they take part as images that show none", unlabelled)
+    for remark in (
+        *about_files(len(matches.unlisted), len(dropped), {"unlisted": args.unlisted, "dropped": args.dropped}),
+        *about_labels(rows, data.missing),
+        *about_duplicates(twice, args.duplicates),
+    ):
+        log.warning(remark)
     sizes = ", ".join(f"{len(targets)} {split}" for split, targets in parts.items())
     return f"{len(table)} images ({sizes}), {len(rows.labels)} labels, MeanIR {measures['train']['mean_ir']:.2f}"
 

@@ -52,7 +52,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 INGEST = (
     "--images images --sheet labels.xlsx --manifest data/manifest.csv --labels data/labels.csv "
-    "--unlisted data/unlisted.csv --dropped data/dropped.csv --metrics data/ingest.json"
+    "--unlisted data/unlisted.csv --dropped data/dropped.csv --duplicates data/duplicates.csv "
+    "--metrics data/ingest.json"
 ).split()
 RESIZE = "--manifest data/manifest.csv --images images --resized data/resized --table data/resized.csv".split()
 FEATURES = "--table data/resized.csv --resized data/resized --out features/features.npy".split()

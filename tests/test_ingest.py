@@ -2,12 +2,13 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
 from stages.core import manifest
-from stages.core.images import write
+from stages.core.images import read, write
 from stages.core.workbook import read_sheet, write_sheet
 from tests.conftest import INGEST, TINY, make_tiny_data, run_stage
 from tests.workspace import write_params
@@ -101,7 +102,7 @@ def test_rows_without_a_file_may_be_dropped(tmp_path: Path) -> None:
     ids = manifest.read(tmp_path / "data/manifest.csv")["image_id"].tolist()
     assert ids == [f"{i:04d}.jpg" for i in range(1, 16) if i != 3]
     assert json.loads((tmp_path / "data/ingest.json").read_text())["dropped_rows"] == 2
-    assert "ingest: 2 rows without an image that can be read are dropped, listed in data/dropped.csv" in result.stderr
+    assert "ingest: 2 rows are dropped, listed with the reason in data/dropped.csv" in result.stderr
 
 
 def test_rows_with_a_bad_image_may_be_dropped(tmp_path: Path) -> None:
@@ -137,6 +138,83 @@ def test_all_rows_dropped_are_an_error(tmp_path: Path) -> None:
         "ingest: none of the 16 rows has an image in images that can be read, so that all would be dropped."
         in result.stderr
     )
+
+
+@pytest.fixture
+def repeated(tmp_path: Path) -> Path:
+    """Image 1 of train again in test, smaller; image 2 twice in train, the second time with another label."""
+    make_tiny_data(tmp_path, train=12, test=4)
+    sheet = read_sheet(tmp_path / "labels.xlsx")
+    rows = [list(row) for row in sheet.rows]
+    again = cv2.resize(read(tmp_path / "images/0001.jpg"), (48, 48), interpolation=cv2.INTER_AREA)
+    write(np.asarray(again, np.uint8), tmp_path / "images/a.png", "png")
+    shutil.copy(tmp_path / "images/0002.jpg", tmp_path / "images/b.jpg")
+    rows.append(["a.png", "test", rows[0][2], ""])
+    rows.append(["b.jpg", "train", "9" if rows[1][2] != "9" else "8", ""])
+    write_sheet(sheet.columns, rows, tmp_path / "labels.xlsx", "xlsx")
+    return tmp_path
+
+
+def give_validation_rows(folder: Path) -> None:
+    sheet = read_sheet(folder / "labels.xlsx")
+    write_sheet(
+        sheet.columns,
+        [[row[0], "val" if row[0] in {"0005.jpg", "0006.jpg"} else row[1], *row[2:]] for row in sheet.rows],
+        folder / "labels.xlsx",
+        "xlsx",
+    )
+
+
+def test_duplicates_leaks_and_contradictions_are_listed_counted_and_said(repeated: Path) -> None:
+    write_params(repeated / "params.yaml", TINY)
+    give_validation_rows(repeated)
+    result = run_stage(repeated, "ingest", *INGEST)
+    table = pd.read_csv(repeated / "data/duplicates.csv", keep_default_na=False)
+    assert table[["row", "image_id", "kind", "of", "leak", "other_labels", "dropped"]].to_numpy().tolist() == [
+        [2, "0001.jpg", "near", "a.png", "a.png", "", 0],
+        [18, "a.png", "near", "0001.jpg", "", "", 0],
+        [3, "0002.jpg", "exact", "b.jpg", "", "b.jpg", 0],
+        [19, "b.jpg", "exact", "0002.jpg", "", "0002.jpg", 0],
+    ]
+    assert json.loads((repeated / "data/ingest.json").read_text())["duplicates"] == {
+        "groups": 2, "exact": 2, "near": 2, "leaks": 1, "other_labels": 2, "dropped": 0,
+    }  # fmt: skip
+    assert "ingest: leak: 1 train images stand in val or test too, '0001.jpg' of train is 'a.png'" in result.stderr
+    assert "ingest: 2 images have other labels than a duplicate of theirs, '0002.jpg' and 'b.jpg'" in result.stderr
+
+
+def test_images_of_one_picture_are_not_parted_when_validation_is_carved(repeated: Path) -> None:
+    for seed in range(8):
+        write_params(repeated / "params.yaml", TINY | {"data.seed": seed, "data.validation": 0.4})
+        run_stage(repeated, "ingest", *INGEST)
+        split_of = manifest.read(repeated / "data/manifest.csv").set_index("image_id")["split"]
+        assert split_of["0002.jpg"] == split_of["b.jpg"]
+
+
+def test_duplicates_may_be_dropped_and_test_rows_stay(repeated: Path) -> None:
+    write_params(repeated / "params.yaml", TINY | {"data.duplicates": "drop"})
+    result = run_stage(repeated, "ingest", *INGEST)
+    ids = manifest.read(repeated / "data/manifest.csv")["image_id"].tolist()
+    assert ids == [f"{i:04d}.jpg" for i in range(2, 17)] + ["a.png"]
+    assert (repeated / "data/dropped.csv").read_text() == (
+        "row,image_id,reason\n2,0001.jpg,is the same picture as 'a.png'\n19,b.jpg,is the same picture as '0002.jpg'\n"
+    )
+    metrics = json.loads((repeated / "data/ingest.json").read_text())
+    assert (metrics["duplicates"]["dropped"], metrics["dropped_rows"]) == (2, 2)
+    assert "leak" not in result.stderr
+
+
+def test_all_images_equal_are_a_dataset_that_cannot_drop_duplicates(tmp_path: Path) -> None:
+    make_tiny_data(tmp_path, train=6, test=2)
+    for i in range(2, 9):
+        shutil.copy(tmp_path / "images/0001.jpg", tmp_path / f"images/{i:04d}.jpg")
+    write_params(tmp_path / "params.yaml", TINY)
+    run_stage(tmp_path, "ingest", *INGEST)
+    assert set(manifest.read(tmp_path / "data/manifest.csv")["split"]) == {"train", "val", "test"}
+    write_params(tmp_path / "params.yaml", TINY | {"data.duplicates": "drop"})
+    result = run_stage(tmp_path, "ingest", *INGEST, check=False)
+    assert "all images of train are duplicates of others, and none is left." in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def draw(path: Path, grey: int) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from stages.core.errors import InputError
 from stages.core.parallel import for_each
-from stages.core.sources import Images
+from stages.core.sources import Checked, Images
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,19 @@ def bad_problems(bad: Mapping[int, str]) -> list[str]:
     ]
 
 
-def dropped_table(matches: Matches, bad: Mapping[int, str], image_ids: Sequence[str]) -> pd.DataFrame:
-    """The rows whose image is not there or is bad: ``row`` (as the sheet counts them), ``image_id`` and ``reason``."""
-    reasons = dict.fromkeys(matches.missing, "there is no such image") | dict(bad)
+def dropped_table(matches: Matches, others: Mapping[int, str], image_ids: Sequence[str]) -> pd.DataFrame:
+    """The rows that are left out: ``row`` (as the sheet counts them), ``image_id`` and ``reason``.
+
+    Parameters
+    ----------
+    matches : Matches
+        Which rows have an image.
+    others : mapping of int to str
+        Rows, from 0, that are left out for another reason than that there is no such image.
+    image_ids : sequence of str
+        Of all rows.
+    """
+    reasons = dict.fromkeys(matches.missing, "there is no such image") | dict(others)
     rows = sorted(reasons)
     return pd.DataFrame(
         {
@@ -104,7 +114,7 @@ def rows_with_image(matches: Matches, bad: Mapping[int, str], source: Images) ->
 
 def check_files(
     source: Images, paths: Sequence[str], *, max_pixels: int, workers: int
-) -> tuple[list[str], dict[int, str]]:
+) -> tuple[list[Checked], dict[int, str]]:
     """Read every image to its last byte.
 
     Parameters
@@ -120,14 +130,13 @@ def check_files(
 
     Returns
     -------
-    checksums : list of str
-        SHA-256 of each; empty where there is none.
+    checked : list of Checked
+        What is known of each; nothing where there is no image.
     bad : dict of int to str
         What is wrong with an image, by its row, from 0.
     """
     checked = for_each(_Check(source, max_pixels), paths, workers=workers, what="check")
-    bad = {i: problem for i, (_, problem) in enumerate(checked) if problem}
-    return [checksum for checksum, _ in checked], bad
+    return checked, {i: each.problem for i, each in enumerate(checked) if each.problem}
 
 
 @dataclass(frozen=True)
@@ -135,6 +144,6 @@ class _Check:
     source: Images
     max_pixels: int
 
-    def __call__(self, path: str) -> tuple[str, str | None]:
-        """Checksum of an image, and what is wrong with it."""
-        return self.source.check(path, self.max_pixels) if path else ("", None)
+    def __call__(self, path: str) -> Checked:
+        """What is known of an image."""
+        return self.source.check(path, self.max_pixels) if path else Checked("", None, None)

@@ -19,11 +19,14 @@ Pixels = NDArray[np.uint8]
 # What the pixels and the bytes of a written image depend on, beside this module.
 PACKAGES = ("numpy", "opencv-python-headless", "pillow")
 
-# Pillow warns of half the pixels that it refuses; `problem_with` is asked before.
+# Pillow warns of half the pixels that it refuses; `examine` is asked before.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+
+# Pixels that a side of a sketch has at least, if the image has them.
+SKETCH = 128
 
 # Full colour resolution: on small images the usual halving blurs a sixteenth of the picture into each colour sample.
 _ENCODING = {
@@ -48,8 +51,8 @@ def checksum(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def problem_with(data: bytes, max_pixels: int) -> str | None:
-    """Say why a file's bytes are no image that `decode` takes, or return None. Reads to the last byte.
+def examine(data: bytes, max_pixels: int) -> tuple[str | None, Pixels | None]:
+    """Read a file's bytes to the last one, and say what is wrong with them or give a sketch of the image.
 
     Parameters
     ----------
@@ -57,21 +60,30 @@ def problem_with(data: bytes, max_pixels: int) -> str | None:
         The file's content.
     max_pixels : int
         Most pixels, by the file's header: a small file may claim an image that no memory holds.
+
+    Returns
+    -------
+    problem : str or None
+        Why they are no image that `decode` takes.
+    sketch : array of uint8, shape (h, w, 3), or None
+        The image as `decode` shows it, of a JPEG perhaps at a smaller scale, which is much faster; None if there is a
+        problem.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
-                return f"has {image.width} x {image.height} pixels, more than the {max_pixels} of data.max_pixels"
+                size = f"{image.width} x {image.height}"
+                return f"has {size} pixels, more than the {max_pixels} of data.max_pixels", None
             # Decoding a JPEG at an eighth of its size still reads all of it, and so finds a file that was cut off.
-            image.draft("RGB", (1, 1))
+            image.draft("RGB", (SKETCH, SKETCH))
             image.load()
             if image.mode == "F":
-                return "holds floating-point pixels"
+                return "holds floating-point pixels", None
+            return None, _upright(image)
     except UnidentifiedImageError:
-        return f"is not an image ({', '.join(FORMATS)})"
+        return f"is not an image ({', '.join(FORMATS)})", None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return f"cannot be decoded: {error}"
-    return None
+        return f"cannot be decoded: {error}", None
 
 
 def decode(data: bytes) -> Pixels:
@@ -101,12 +113,17 @@ def decode(data: bytes) -> Pixels:
             if pixels is None:
                 raise OSError("not a JPEG that can be decoded")
             return np.asarray(pixels, dtype=np.uint8)
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I"):
-            deep = np.asarray(upright).astype(np.uint32)
-            grey = np.clip((deep + 128) // 257, 0, 255).astype(np.uint8)
-            return np.repeat(grey[..., None], 3, axis=2)
-        return on_white(upright) if upright.has_transparency_data else np.array(upright.convert("RGB"))
+        return _upright(image)
+
+
+def _upright(image: Image.Image) -> Pixels:
+    """An image turned as EXIF says, as plain RGB."""
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I"):
+        deep = np.asarray(upright).astype(np.uint32)
+        grey = np.clip((deep + 128) // 257, 0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    return on_white(upright) if upright.has_transparency_data else np.array(upright.convert("RGB"))
 
 
 def on_white(image: Image.Image) -> Pixels:

@@ -150,7 +150,7 @@ class _Treat:
         cv2.setNumThreads(1)
         how = self.design.resize
         try:
-            problem = self.source.check(name, MOST_PIXELS)[1]
+            problem = self.source.check(name, MOST_PIXELS).problem
             if problem:
                 return "", problem
             pixels = images.resize(self.source.read(name), how["width"], how["height"], how["mode"])

@@ -83,6 +83,15 @@ class Data(Section):
     bad_images: Literal["error", "drop"] = Field(
         description="rows whose file is no image, is cut off or too large: an error, or left out"
     )
+    duplicates: Literal["report", "drop"] = Field(
+        description="images that stand there more than once: listed; or one of each left in, test rows before train's"
+    )
+    hash_distance: int = Field(
+        ge=0,
+        le=12,
+        description="bits of 64 in which the perceptual hashes of near duplicates may differ; beyond 6, other pictures "
+        "come in",
+    )
     max_pixels: int = Field(ge=1, le=MOST_PIXELS, description="most pixels of an image, looked up before it is decoded")
     test: Fraction = Field(description="fraction of the images for test, where the sheet has no split")
     validation: Fraction = Field(description="fraction of the train images for validation, where the sheet has none")

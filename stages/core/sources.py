@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from PIL import Image
 
 from stages.core import images
 from stages.core.errors import InputError
+from stages.core.hashing import perceptual_hash
 from stages.core.images import Pixels
 
 # Bytes of an array that are looked at together: it may be larger than memory.
@@ -20,6 +21,24 @@ BLOCK = 2**26
 
 # A channel of 16 bits goes to 65535, which is 257 times 255.
 _DEEP = 257
+
+
+class Checked(NamedTuple):
+    """What is known of an image once it was read.
+
+    Attributes
+    ----------
+    checksum : str
+        SHA-256; empty if it could not be read.
+    hash : int or None
+        Its perceptual hash; None if there is none.
+    problem : str or None
+        What is wrong with it.
+    """
+
+    checksum: str
+    hash: int | None
+    problem: str | None
 
 
 @dataclass(frozen=True)
@@ -57,17 +76,21 @@ class FolderImages:
             by_stem[str(PurePosixPath(file).with_suffix(""))].append(file)
         return [[image_id] if image_id in present else by_stem.get(image_id, []) for image_id in image_ids]
 
-    def check(self, name: str, max_pixels: int) -> tuple[str, str | None]:
-        """Checksum of an image, read to its last byte, and what is wrong with it."""
+    def check(self, name: str, max_pixels: int) -> Checked:
+        """Read an image to its last byte."""
         path = self.folder / name
         if not path.resolve().is_relative_to(self.folder.resolve()):
-            return "", f"{path} is a link that leads out of the folder"
+            return Checked("", None, f"{path} is a link that leads out of the folder")
         try:
             data = path.read_bytes()
         except OSError as error:
-            return "", f"{path} cannot be read: {error.strerror}"
-        problem = images.problem_with(data, max_pixels)
-        return images.checksum(data), problem and f"{path} {problem}"
+            return Checked("", None, f"{path} cannot be read: {error.strerror}")
+        problem, sketch = images.examine(data, max_pixels)
+        return Checked(
+            images.checksum(data),
+            None if sketch is None else perceptual_hash(sketch),
+            problem and f"{path} {problem}",
+        )
 
     def read(self, name: str, checksum: str | None = None) -> Pixels:
         """An image as RGB; with the checksum that the manifest has, an error if it has changed."""
@@ -111,9 +134,10 @@ class ArrayImages:
         numbers = [int(image_id) if image_id.isdecimal() else self.count for image_id in image_ids]
         return [[self._name(number)] if number < self.count else [] for number in numbers]
 
-    def check(self, name: str, max_pixels: int) -> tuple[str, str | None]:
-        """Checksum of an image's pixels; there is nothing wrong with it, since the values were seen before."""
-        return _checksum(self.read(name)), None
+    def check(self, name: str, max_pixels: int) -> Checked:
+        """Look at an image; there is nothing wrong with it, since the values were seen before."""
+        pixels = self.read(name)
+        return Checked(_checksum(pixels), perceptual_hash(pixels), None)
 
     def read(self, name: str, checksum: str | None = None) -> Pixels:
         """An image as RGB; with the checksum that the manifest has, an error if it has changed."""

@@ -21,6 +21,7 @@ def complete_splits(
     test: float,
     validation: float,
     seed: int,
+    groups: NDArray[np.intp] | None = None,
 ) -> list[str]:
     """Add the parts that a sheet does not have: test where it has no split, val where it has no val rows.
 
@@ -34,6 +35,9 @@ def complete_splits(
         Fraction of all images for test, and of the train images for validation.
     seed : int
         Of both draws.
+    groups : array of int, shape (n_images,), optional
+        A number for each image; those with the same number are the same picture, and none of them is parted from the
+        others: they go where the first one goes.
 
     Returns
     -------
@@ -50,18 +54,31 @@ def complete_splits(
         raise InputError(f"the sheet has {len(targets)} rows; at least 3 are needed: train, val and test. Add rows.")
     parts = np.array(["train"] * len(targets) if splits is None else list(splits), dtype=object)
     if splits is None:
-        parts[carve(targets, test, seed)] = "test"
+        parts[_whole(carve(targets, test, seed), groups)] = "test"
     if "val" not in parts:
         train = np.flatnonzero(parts == "train")
         if len(train) < 2:
             raise InputError(
                 f"the sheet has {len(train)} train rows; at least 2 are needed. Add rows whose split is train."
             )
-        parts[train[carve(targets[train], validation, seed)]] = "val"
+        within = None if groups is None else groups[train]
+        parts[train[_whole(carve(targets[train], validation, seed), within)]] = "val"
     for part in ("train", "test"):
         if part not in parts:
             raise InputError(f"no row is in {part}. Give at least one row the split '{part}'.")
     return [str(part) for part in parts]
+
+
+def _whole(chosen: NDArray[np.intp], groups: NDArray[np.intp] | None) -> NDArray[np.intp]:
+    """The chosen rows, with all of a group or none of it, as its first row is chosen or not.
+
+    Where that would take all rows or none, since nearly all are the same picture, groups are torn.
+    """
+    if groups is None:
+        return chosen
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    whole = np.flatnonzero(np.isin(first, chosen)[group])
+    return whole if 0 < len(whole) < len(groups) else chosen
 
 
 def carve(targets: NDArray[np.integer], fraction: float, seed: int) -> NDArray[np.intp]:

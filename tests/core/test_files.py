@@ -150,19 +150,20 @@ def test_two_spellings_of_a_number_are_two_rows_for_one_image(tmp_path: Path) ->
 
 def test_checksums_of_an_array_are_those_of_its_images(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([[[0]], [[1]], [[0]]], np.uint8))
-    checksums, problems = check_files(open_images(tmp_path / "x.npy"), ["0", "1", "2", ""], max_pixels=10**6, workers=1)
+    checked, problems = check_files(open_images(tmp_path / "x.npy"), ["0", "1", "2", ""], max_pixels=10**6, workers=1)
+    checksums = [each.checksum for each in checked]
     assert (checksums[0] == checksums[2], checksums[0] == checksums[1], checksums[3], problems) == (True, False, "", {})
 
 
 def test_checksums_are_sha_256_in_the_order_of_the_rows(folder: Path) -> None:
     contents = [save_noise(folder / "b.png"), save_noise(folder / "a.jpg")]
-    checksums, problems = check_files(FolderImages(folder), ["b.png", "a.jpg"], max_pixels=10**6, workers=1)
-    assert checksums == [hashlib.sha256(content).hexdigest() for content in contents]
+    checked, problems = check_files(FolderImages(folder), ["b.png", "a.jpg"], max_pixels=10**6, workers=1)
+    assert [each.checksum for each in checked] == [hashlib.sha256(content).hexdigest() for content in contents]
     assert problems == {}
 
 
 def test_a_row_without_a_file_has_no_checksum_and_no_second_problem(folder: Path) -> None:
-    assert check_files(FolderImages(folder), [""], max_pixels=10**6, workers=1) == ([""], {})
+    assert check_files(FolderImages(folder), [""], max_pixels=10**6, workers=1) == ([("", None, None)], {})
 
 
 @pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><html><body>Not found</body></html>", b"\xff\xd8\xff"])

@@ -187,17 +187,25 @@ def test_the_first_picture_of_a_camera_with_two_is_taken() -> None:
 
 
 def test_an_image_that_decodes_has_no_problem(noise: images.Pixels) -> None:
-    assert images.problem_with(file_of(Image.fromarray(noise), "JPEG"), 10**6) is None
+    problem, sketch = images.examine(file_of(Image.fromarray(noise), "JPEG"), 10**6)
+    assert problem is None
+    assert sketch is not None
+
+
+def test_sketch_of_a_large_photograph_is_small_and_shows_the_same() -> None:
+    data = file_of(Image.new("RGB", (1600, 1200), RED), "JPEG")
+    sketch = images.examine(data, 10**7)[1]
+    np.testing.assert_allclose(np.asarray(sketch).astype(int), of_colour(RED, 150, 200), atol=3)
 
 
 def test_floating_point_pixels_are_refused() -> None:
     data = file_of(Image.fromarray(np.ones((2, 2), np.float32)), "TIFF")
-    assert images.problem_with(data, 10**6) == "holds floating-point pixels"
+    assert images.examine(data, 10**6) == ("holds floating-point pixels", None)
 
 
 def test_a_file_in_a_format_that_is_not_taken_is_refused(noise: images.Pixels) -> None:
     data = file_of(Image.fromarray(noise), "PPM")
-    assert images.problem_with(data, 10**6) == "is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF)"
+    assert images.examine(data, 10**6) == ("is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF)", None)
 
 
 def test_a_file_in_a_format_that_is_not_taken_is_not_decoded(noise: images.Pixels) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from stages.core import images, sources
 from stages.core.errors import InputError
-from stages.core.sources import ArrayImages, FolderImages, open_images
+from stages.core.sources import ArrayImages, Checked, FolderImages, open_images
 from tests.workspace import PROJECT
 
 
@@ -36,7 +36,7 @@ def test_a_folder_reads_its_files(tmp_path: Path) -> None:
     source = open_images(tmp_path)
     assert source == FolderImages(tmp_path)
     assert source.names() == ["sea/a.png"]
-    assert source.check("sea/a.png", 10**6) == (checksum, None)
+    assert source.check("sea/a.png", 10**6) == Checked(checksum, None, None)
     assert source.read("sea/a.png", checksum).tolist() == pixels.tolist()
 
 
@@ -165,7 +165,7 @@ def test_a_missing_array_is_named(tmp_path: Path) -> None:
 
 def test_an_image_that_changed_since_the_manifest_is_named(tmp_path: Path) -> None:
     source = array_of(tmp_path, one_pixel_each(1, 2, dtype="uint8"))
-    checksum, problem = source.check("1", 10**6)
+    checksum, _, problem = source.check("1", 10**6)
     assert (source.read("1", checksum).max(), problem) == (2, None)
     with pytest.raises(InputError) as error:
         source.read("0", checksum)

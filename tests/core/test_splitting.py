@@ -171,3 +171,20 @@ def test_rows_whose_class_is_missing_keep_their_share() -> None:
     targets = np.repeat(np.array([[1, 0], [0, 1], [-1, -1]], np.int8), [40, 40, 20], axis=0)
     chosen = targets[carve(targets, 0.1, seed=42)]
     assert ((chosen == 1).sum(axis=0).tolist(), int((chosen == -1).all(axis=1).sum())) == ([4, 4], 2)
+
+
+def test_images_of_a_group_go_where_the_first_goes(many_labels: Targets) -> None:
+    groups = np.arange(2000) // 4
+    parts = np.array(complete_splits(None, many_labels, test=0.2, validation=0.15, seed=3, groups=groups))
+    assert (parts.reshape(500, 4) == parts.reshape(500, 4)[:, :1]).all()
+    assert (parts == "test").sum() == pytest.approx(400, rel=0.2)
+
+
+def test_groups_change_nothing_else(many_labels: Targets) -> None:
+    alone = complete_splits(None, many_labels, test=0.2, validation=0.15, seed=3)
+    assert complete_splits(None, many_labels, test=0.2, validation=0.15, seed=3, groups=np.arange(2000)) == alone
+
+
+def test_where_all_images_are_one_group_it_is_torn() -> None:
+    parts = complete_splits(None, one_label_each(5, 5), test=0.2, validation=0.25, seed=3, groups=np.zeros(10, np.intp))
+    assert set(parts) == {"train", "val", "test"}
