@@ -27,7 +27,7 @@ from stages.core.files import (
 from stages.core.labels import annotations, only
 from stages.core.outputs import write_json, write_table
 from stages.core.params import load_params
-from stages.core.remarks import about_duplicates, about_files, about_labels
+from stages.core.remarks import about_duplicates, about_files, about_labels, about_parts
 from stages.core.rows import check_source, open_rows
 from stages.core.sources import open_images
 from stages.core.splitting import complete_splits
@@ -88,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     for remark in (
         *about_files(len(matches.unlisted), len(dropped), {"unlisted": args.unlisted, "dropped": args.dropped}),
         *about_labels(rows, data.missing),
+        *about_parts(rows.labels, parts),
         *about_duplicates(twice, args.duplicates),
     ):
         log.warning(remark)

@@ -118,7 +118,7 @@ def test_rows_with_a_bad_image_may_be_dropped(tmp_path: Path) -> None:
     run_stage(tmp_path, "ingest", *INGEST)
     dropped = pd.read_csv(tmp_path / "data/dropped.csv")
     assert dropped["image_id"].tolist() == ["0003.jpg", "0016.jpg"]
-    assert dropped["reason"][0] == "images/0003.jpg is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF)"
+    assert dropped["reason"][0] == "images/0003.jpg is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF, AVIF)"
     assert json.loads((tmp_path / "data/ingest.json").read_text())["bad_images"] == 2
 
 

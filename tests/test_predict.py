@@ -75,7 +75,7 @@ def test_unreadable_image_is_listed_with_its_problem(scenes: Path) -> None:
     row = table_of(scenes / "labels.csv")[1]
     assert row == dict.fromkeys(row, "") | {
         "image": "b.jpg",
-        "problem": "photos/b.jpg is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF)",
+        "problem": "photos/b.jpg is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF, AVIF)",
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from stages.core.errors import InputError
 from stages.core.links import link_or_copy
@@ -22,8 +22,9 @@ PACKAGES = ("numpy", "opencv-python-headless", "pillow")
 # Pillow warns of half the pixels that it refuses; `examine` is asked before.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+# AVIF where this Pillow was built with it, as those from the Python index are since 11.3.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", *(["AVIF"] if features.check("avif") else []))
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
 
 # Pixels that a side of a sketch has at least, if the image has them.
 SKETCH = 128

@@ -1,9 +1,11 @@
 """What a user should know of the data though it is no error, as sentences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from stages.core.labels import Annotations
 
@@ -12,6 +14,12 @@ _TREATMENT = {
     "mask": "they are left out of loss and metrics",
     "negative": "they are read as 0",
     "self_train": "those of train are filled by a classifier, the others left out of metrics",
+}
+# What it means that no image of a part has a label.
+_WITHOUT = {
+    "train": "nothing can be learnt of it",
+    "val": "no threshold can be tuned for it",
+    "test": "nothing can be said of how well it is found",
 }
 # Images that a sentence names; all are in the list that it points to.
 _NAMED = 3
@@ -54,6 +62,23 @@ def about_labels(rows: Annotations, missing: str) -> list[str]:
     if unlabelled:
         said.append(f"{unlabelled} rows have no label; they take part as images that show none")
     return said
+
+
+def about_parts(labels: Sequence[str], parts: Mapping[str, NDArray[np.integer]]) -> list[str]:
+    """Labels that a part has no image of.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Their names.
+    parts : mapping of str to array of int, shape (n_images, n_labels)
+        Labels of the images of train, val and test.
+    """
+    return [
+        f"no image of {split} has {', '.join(map(repr, absent))}: {_WITHOUT[split]}"
+        for split, targets in parts.items()
+        if (absent := [name for name, count in zip(labels, (targets == 1).sum(axis=0), strict=True) if not count])
+    ]
 
 
 def about_duplicates(table: pd.DataFrame, where: Path) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from stages.core.images import Pixels
 
 # Bytes of an array that are looked at together: it may be larger than memory.
 BLOCK = 2**26
+
+# Bytes of a file's name. File systems hold 255, and the copies of an image have longer names than it.
+LONGEST_NAME = 200
 
 # A channel of 16 bits goes to 65535, which is 257 times 255.
 _DEEP = 257
@@ -71,14 +75,25 @@ class FolderImages:
         """For each id, a path with or without its suffix, the files that it may mean."""
         files = self.names()
         present = set(files)
-        by_stem = defaultdict(list)
+        # What looks the same may be written in two ways: a Mac's file system takes accents apart, and Excel does not.
+        by_look, by_stem = defaultdict(list), defaultdict(list)
         for file in files:
-            by_stem[str(PurePosixPath(file).with_suffix(""))].append(file)
-        return [[image_id] if image_id in present else by_stem.get(image_id, []) for image_id in image_ids]
+            by_look[normalize("NFC", file)].append(file)
+            by_stem[normalize("NFC", str(PurePosixPath(file).with_suffix("")))].append(file)
+        return [
+            [image_id] if image_id in present else by_look.get(look, []) or by_stem.get(look, [])
+            for image_id in image_ids
+            for look in [normalize("NFC", image_id)]
+        ]
 
     def check(self, name: str, max_pixels: int) -> Checked:
         """Read an image to its last byte."""
         path = self.folder / name
+        length = len(path.name.encode())
+        if length > LONGEST_NAME:
+            return Checked(
+                "", None, f"{path} has a name of {length} bytes, and copies of it need room beyond {LONGEST_NAME}"
+            )
         if not path.resolve().is_relative_to(self.folder.resolve()):
             return Checked("", None, f"{path} is a link that leads out of the folder")
         try:

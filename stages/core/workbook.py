@@ -11,8 +11,10 @@ from pathlib import Path
 
 import xlsxwriter
 from python_calamine import CalamineError, CalamineWorkbook
+from xlsxwriter.utility import xl_rowcol_to_cell
 
-from stages.core.errors import InputError
+from stages.core.errors import InputError, raise_problems
+from stages.core.faults import check_workbook
 from stages.core.outputs import file_aside
 
 Cell = str | int | float | bool | datetime.datetime | datetime.date | datetime.time | datetime.timedelta
@@ -136,10 +138,21 @@ def _csv_grid(path: Path) -> list[list[Cell]]:
 
 def _xlsx_grid(path: Path) -> list[list[Cell]]:
     try:
+        check_workbook(path)
         with CalamineWorkbook.from_path(path) as book:
-            return book.get_sheet_by_index(0).to_python(skip_empty_area=False)
+            sheet = book.get_sheet_by_index(0)
+            merged = sheet.merged_cell_ranges
+            raise_problems([_merged(area) for area in merged or ()], str(path))
+            return sheet.to_python(skip_empty_area=False)
     except (CalamineError, zipfile.BadZipFile, OSError) as error:
         raise InputError(f"{path}: no workbook: {error}. Save it as .xlsx in Excel.") from None
+
+
+def _merged(area: tuple[tuple[int, int], tuple[int, int]]) -> str:
+    """A problem: only the first of merged cells holds something, and the others would be read as empty."""
+    (top, left), (bottom, right) = area
+    cells = f"{xl_rowcol_to_cell(top, left)}:{xl_rowcol_to_cell(bottom, right)}"
+    return f"the cells {cells} are merged. Unmerge them, and give each its own content."
 
 
 class _Exact(float):

@@ -172,7 +172,7 @@ def test_a_file_that_is_no_image_is_named_with_its_row(content: bytes, folder: P
     (folder / "b.jpg").write_bytes(content)
     _, problems = check_files(FolderImages(folder), ["a.jpg", "b.jpg"], max_pixels=10**6, workers=1)
     assert bad_problems(problems) == [
-        f"row 3: {folder / 'b.jpg'} is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF). "
+        f"row 3: {folder / 'b.jpg'} is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF, AVIF). "
         "Replace the file or delete the row, or set data.bad_images to drop."
     ]
 
@@ -249,7 +249,7 @@ def test_rows_with_bad_images_are_listed_with_the_reason(folder: Path) -> None:
         "row": [2, 4],
         "image_id": ["a", "c"],
         "reason": [
-            f"{folder / 'a.jpg'} is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF)",
+            f"{folder / 'a.jpg'} is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF, AVIF)",
             "there is no such image",
         ],
     }

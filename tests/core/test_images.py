@@ -205,7 +205,7 @@ def test_floating_point_pixels_are_refused() -> None:
 
 def test_a_file_in_a_format_that_is_not_taken_is_refused(noise: images.Pixels) -> None:
     data = file_of(Image.fromarray(noise), "PPM")
-    assert images.examine(data, 10**6) == ("is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF)", None)
+    assert images.examine(data, 10**6) == ("is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF, AVIF)", None)
 
 
 def test_a_file_in_a_format_that_is_not_taken_is_not_decoded(noise: images.Pixels) -> None:

@@ -100,7 +100,7 @@ def test_unreadable_image_is_named_and_the_others_are_as_without_it(photos: Path
     (photos / names[6]).unlink()
     scores, problems = predict(classifier, source, names, **CPU)
     assert [i for i, problem in enumerate(problems) if problem] == [3, 5, 6]
-    assert problems[3] == f"{photos / names[3]} is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF)"
+    assert problems[3] == f"{photos / names[3]} is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF, AVIF)"
     assert problems[5].startswith(f"{photos / names[5]} cannot be decoded: ")
     assert problems[6] == f"{photos / names[6]} cannot be read: No such file or directory"
     assert np.isnan(scores[[3, 5, 6]]).all()

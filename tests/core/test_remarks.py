@@ -5,7 +5,7 @@ import pandas as pd
 
 from stages.core.duplicates import COLUMNS
 from stages.core.labels import Annotations
-from stages.core.remarks import about_duplicates, about_files, about_labels
+from stages.core.remarks import about_duplicates, about_files, about_labels, about_parts
 
 PLACES = {"unlisted": Path("unlisted.csv"), "dropped": Path("dropped.csv")}
 
@@ -32,6 +32,14 @@ def test_missing_cells_are_said_with_what_becomes_of_them() -> None:
 def test_images_without_a_label_are_said() -> None:
     assert about_labels(rows([[0, 0], [1, 0]]), "mask") == [
         "1 rows have no label; they take part as images that show none"
+    ]
+
+
+def test_labels_that_a_part_has_no_image_of_are_said_with_what_that_means() -> None:
+    some, none = np.array([[1, 1, 0]]), np.array([[0, 1, -1]])
+    assert about_parts(["a", "b", "c"], {"train": some, "val": none, "test": np.array([[1, 1, 1]])}) == [
+        "no image of train has 'c': nothing can be learnt of it",
+        "no image of val has 'a', 'c': no threshold can be tuned for it",
     ]
 
 

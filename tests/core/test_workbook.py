@@ -273,3 +273,18 @@ def test_text_that_excel_would_cut_is_refused(text: str, tmp_path: Path) -> None
 
 def test_a_csv_takes_text_of_any_length(tmp_path: Path) -> None:
     assert written_and_read(["a" * 32_768], tmp_path / "labels.csv") == ["a" * 32_768]
+
+
+def test_merged_cells_are_named(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    for row in (["id", "target"], ["a", "sea"], ["b", None], ["c", "sea"]):
+        book.active.append(row)
+    book.active.merge_cells("B2:B3")
+    book.save(tmp_path / "labels.xlsx")
+    with pytest.raises(InputError) as error:
+        read_sheet(tmp_path / "labels.xlsx")
+    assert str(error.value) == (
+        f"{tmp_path / 'labels.xlsx'}: 1 problem\n"
+        "  the cells B2:B3 are merged. Unmerge them, and give each its own content."
+    )
