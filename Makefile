@@ -1,11 +1,11 @@
-# make repro · make test · make lint · make docs · make bench · make compare · make lock
+# make repro · make test · make lint · make docs · make bench · make compare · make lock · make audit
 # Everything is installed into .venv from requirements.lock; nothing outside this folder is changed.
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test lint docs lock bench compare clean
+.PHONY: repro test lint docs lock audit bench compare clean
 
 repro: .venv/installed
 	dvc repro
@@ -48,6 +48,10 @@ docs: .venv/installed
 # After a change of the dependencies in pyproject.toml.
 lock:
 	uv pip compile --universal --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
+
+# Known vulnerabilities of the locked packages, where the list can be reached.
+audit: .venv/installed
+	python -m tools.audit
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

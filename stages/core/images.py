@@ -83,8 +83,8 @@ def examine(data: bytes, max_pixels: int) -> tuple[str | None, Pixels | None]:
             return None, _upright(image)
     except UnidentifiedImageError:
         return f"is not an image ({', '.join(FORMATS)})", None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return f"cannot be decoded: {error}", None
+    except Exception as error:  # Each decoder raises what it likes for a damaged file, and none says what.
+        return f"cannot be decoded: {_said(error)}", None
 
 
 def decode(data: bytes) -> Pixels:
@@ -105,8 +105,8 @@ def decode(data: bytes) -> Pixels:
 
     Raises
     ------
-    OSError
-        If it cannot be decoded.
+    Exception
+        If it cannot be decoded; of which kind is up to the decoder.
     """
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         if image.format == "JPEG" and image.mode in {"RGB", "L"}:
@@ -156,8 +156,14 @@ def read(path: Path, expected: str | None = None) -> Pixels:
         return decode(data)
     except FileNotFoundError:
         raise InputError(f"{path}: the file of the manifest is not there. Put it back, or run dvc repro.") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: cannot be decoded: {error}. Replace the file, or delete its row.") from None
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{path}: cannot be decoded: {_said(error)}. Replace the file, or delete its row.") from None
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def write(pixels: Pixels, path: Path, format: str) -> str:

@@ -1,0 +1,1 @@
+"""What is done with the project beside running it."""
