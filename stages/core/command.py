@@ -55,6 +55,12 @@ def run(main: Callable[[], str]) -> None:
     except InputError as error:
         log.error("%s", error)
         sys.exit(1)
+    except OSError as error:
+        # The disk, or a right to it. Without a file's name it may be a mistake of ours, which needs its traceback.
+        if error.filename is None or error.strerror is None:
+            raise
+        log.error("%s: %s. Look after the file and its disk, then run dvc repro.", error.filename, error.strerror)
+        sys.exit(1)
     log.info("%s, in %.1f s", summary, time.perf_counter() - started)
 
 

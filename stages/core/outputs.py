@@ -122,7 +122,7 @@ def _said_when_full(aside: Path, path: Path) -> Iterator[None]:
     """Say how much of an output was there when the disk was full."""
     try:
         yield
-    except OSError as error:
+    except Exception as error:
         parts = [aside] if aside.is_file() else [part for part in aside.rglob("*") if part.is_file()]
         said = out_of_space(error, path, sum(part.stat().st_size for part in parts))
         if said is None:

@@ -44,23 +44,37 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def out_of_space(error: OSError, path: Path, written: int) -> InputError | None:
+def out_of_space(error: Exception, path: Path, written: int) -> InputError | None:
     """What to say of an error while a file or a folder was written; None if the disk was not full.
 
     Parameters
     ----------
-    error : OSError
-        What the system answered.
+    error : Exception
+        What came of it. Libraries wrap the system's answer in errors of their own, or hide it in a text.
     path : Path
         The file or the folder.
     written : int
         Bytes of it that were there when the disk was full.
     """
-    if error.errno not in FULL:
+    if not _is_full(error):
         return None
     return InputError(
         f"{path}: the disk is full after {size(written)} of it, so more than that are needed, and "
         f"{size(free_bytes(path.parent))} are free. Nothing half-written is left. Free some, then run dvc repro."
+    )
+
+
+def _is_full(error: BaseException | None) -> bool:
+    if error is None:
+        return False
+    # XlsxWriter puts the system's answer in its own error, safetensors writes down its number, and numpy counts.
+    inner = [error, *(part for part in error.args if isinstance(part, OSError))]
+    text = str(error)
+    return (
+        any(isinstance(one, OSError) and one.errno in FULL for one in inner)
+        or any(f"(os error {number})" in text for number in FULL)
+        or (isinstance(error, OSError) and text.endswith(" written"))
+        or _is_full(error.__cause__)
     )
 
 

@@ -102,6 +102,15 @@ def test_an_input_error_ends_a_stage_with_its_message_alone(tmp_path: Path) -> N
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "ingest: labels.xlsx row 2: no label.\n")
 
 
+def test_an_error_of_the_disk_is_said_with_the_file(tmp_path: Path) -> None:
+    body = "def main() -> str:\n    raise OSError(5, 'Input/output error', 'data/a.csv')\nrun(main)\n"
+    ended = run_script(tmp_path / "ingest.py", body)
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "ingest: data/a.csv: Input/output error. Look after the file and its disk, then run dvc repro.\n",
+    )
+
+
 def test_a_programming_error_keeps_its_traceback(tmp_path: Path) -> None:
     ended = run_script(tmp_path / "ingest.py", "run(lambda: str(1 / 0))\n")
     assert ended.returncode == 1

@@ -3,6 +3,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
+from xlsxwriter.exceptions import FileCreateError
 
 from stages.core import space
 from stages.core.errors import InputError
@@ -40,6 +42,19 @@ def test_full_disk_is_the_users_to_mend(tmp_path: Path) -> None:
         f"{tmp_path}/resized: the disk is full after 2.5 kB of it, so more than that are needed, and 1.0 MB are free. "
         "Nothing half-written is left. Free some, then run dvc repro."
     )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        FileCreateError(OSError(errno.ENOSPC, "No space left on device")),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        OSError("3072 requested and 992 written"),
+    ],
+)
+def test_full_disk_is_known_however_a_library_says_it(error: Exception, tmp_path: Path) -> None:
+    assert "the disk is full" in str(out_of_space(error, tmp_path, 0))
 
 
 def test_another_error_is_not(tmp_path: Path) -> None:

@@ -5,43 +5,15 @@ COUNTERWEIGHT_KILLS is how many points of each kind to try, by default 2; 50 tak
 
 import json
 import os
-import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import AUGMENT, CLUSTER, EVALUATE, FEATURES, FILL, INGEST, RESIZE, SPLIT, TRAIN
+from tests.pipeline.conftest import STAGES
 from tests.workspace import PROJECT, run
 
-COMPARE = (
-    "--original-metrics results/balanced/metrics.json --original-labels results/balanced/labels.csv "
-    "--balanced-metrics results/balanced/metrics.json --balanced-labels results/balanced/labels.csv "
-    "--table results/comparison.csv --json results/comparison.json --chart results/comparison.svg"
-).split()
-# Each stage's options, and how many of the last of them are its outputs.
-STAGES = {
-    "ingest": (INGEST, 5),
-    "resize": (RESIZE, 2),
-    "features": (FEATURES, 1),
-    "fill": (FILL, 3),
-    "cluster": (CLUSTER, 2),
-    "augment": (AUGMENT, 4),
-    "split": (SPLIT, 1),
-    "train": (TRAIN, 2),
-    "evaluate": (EVALUATE, 8),
-    "compare": (COMPARE, 3),
-}
 POINTS = os.environ.get("COUNTERWEIGHT_KILLS", "2")
-
-
-@pytest.fixture(scope="module")
-def judged(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tiny folder after evaluate, to kill stages in."""
-    folder = tmp_path_factory.mktemp("killed") / "tiny"
-    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns(".counterweight"))
-    run(folder, "python", "-m", "stages.evaluate", *EVALUATE, PYTHONPATH=str(PROJECT))
-    return folder
 
 
 @pytest.mark.parametrize("stage", STAGES)

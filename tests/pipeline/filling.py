@@ -1,0 +1,91 @@
+"""Run a stage on a file system that is nearly full, free some room, run it again, and compare what comes out.
+
+    python -m tests.pipeline.filling STAGE --outs data/resized ... -- the stage's options
+
+The working folder is to be on a small file system of its own. The room that is left is a part of what the stage writes,
+cache and all. The stage is imported once; each run is a fork of that process.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from stages.core.errors import InputError
+from tests.pipeline.killing import CACHE, contents, remove
+
+PARTS = (0.0, 0.15, 0.4, 0.7, 0.95)
+FILLER = Path("filler")
+
+
+def forked(main: Callable[[Sequence[str]], object], options: Sequence[str]) -> str:
+    """Run a stage in a fork, and return how it ended: "done", what it said, or a traceback."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        try:
+            main(options)
+            said = "done"
+        except InputError as error:
+            said = str(error)
+        except BaseException:
+            said = traceback.format_exc()
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    return said
+
+
+def leave(room: int) -> None:
+    """Fill the file system until so many bytes are free."""
+    missing = shutil.disk_usage(".").free - room
+    with FILLER.open("wb") as file:
+        while missing > 0:
+            file.write(bytes(min(missing, 2**20)))
+            missing -= 2**20
+
+
+def main() -> None:
+    """Fill, run, free, run, compare; print how each run ended and what went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage")
+    parser.add_argument("--outs", type=Path, nargs="+", required=True)
+    args = parser.parse_args(sys.argv[1 : sys.argv.index("--")])
+    options = sys.argv[sys.argv.index("--") + 1 :]
+    os.environ["COUNTERWEIGHT_WORKERS"] = "1"
+    stage = importlib.import_module(f"stages.{args.stage}").main
+
+    remove([*args.outs, CACHE])
+    before = shutil.disk_usage(".").free
+    assert forked(stage, options) == "done"
+    needed, expected = before - shutil.disk_usage(".").free, contents(args.outs)
+    ends, wrong = [], []
+    for part in PARTS:
+        remove([*args.outs, CACHE])
+        leave(int(needed * part))
+        said = forked(stage, options)
+        ends.append(said)
+        if "Traceback" in said:
+            wrong.append(f"{part}: {said}")
+        partly = {name: sha for name, sha in contents(args.outs).items() if expected.get(name) != sha}
+        wrong += [f"{part}: {name} is visible half-written" for name in partly]
+        wrong += [f"{part}: {left} was left" for left in Path().rglob(".*.partial")]
+        FILLER.unlink()
+        remove(args.outs)
+        assert forked(stage, options) == "done"
+        if contents(args.outs) != expected:
+            wrong.append(f"{part}: other outputs after another run")
+    print(json.dumps({"needed": needed, "ends": ends, "wrong": wrong}))
+
+
+if __name__ == "__main__":
+    main()
