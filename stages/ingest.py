@@ -58,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> str:
     unreadable = bad_problems(bad) if data.bad_images == "error" else []
     raise_problems(rows.problems + matches.problems + absent + unreadable, where)
 
-    with_image = rows_with_image(matches, bad, source)
+    # In the order of the ids, so that what is drawn does not depend on the order of the sheet.
+    with_image = sorted(rows_with_image(matches, bad, source), key=rows.image_ids.__getitem__)
     ids, rows, checked = rows.image_ids, only(rows, with_image), [checked[i] for i in with_image]
     found = find_duplicates([each.checksum for each in checked], [each.hash for each in checked], data.hash_distance)
     splits = complete_splits(

@@ -16,7 +16,8 @@ from tqdm import tqdm
 from stages.core import backbones, images, views
 from stages.core.cache import Cache, fingerprint, key_of
 from stages.core.classifiers import Classifier
-from stages.core.views import Views, batches, errors_of_workers
+from stages.core.parallel import one_by_one
+from stages.core.views import AHEAD, DeadWorkerError, Views, batches, errors_of_workers
 
 # What a row depends on, beside the packages of `images`.
 PACKAGES = ("torch", "torchvision")
@@ -124,11 +125,26 @@ def _filled(count: int, numbered: Iterable[tuple[int, NDArray[np.float32]]]) -> 
 
 
 def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int) -> Iterator[NDArray[np.float32]]:
-    """What the network says of one image after another."""
-    on_gpu = device.type == "cuda"
-    batch_size = GPU_BATCH if on_gpu else CPU_BATCH
-    if not len(seen):
-        return
+    """What the network says of one image after another, though a worker may die."""
+    done, deaths = 0, 0
+    while done < len(seen):
+        rest = Views(seen.files[done:], seen.checksums[done:], seen.how, seen.size)
+        try:
+            for row in _undisturbed(network, rest, device, workers):
+                yield row
+                done += 1
+        except DeadWorkerError:
+            # Once, that says nothing of an image. The second time, the one that does it is looked for among those that
+            # were being read, and if there is none, nobody else reads any more.
+            deaths += 1
+            if deaths > 1:
+                one_by_one(images.read, rest.files[: _batch_size(device) * (1 + AHEAD * workers)], str)
+                workers = 0
+
+
+def _undisturbed(network: nn.Module, seen: Views, device: torch.device, workers: int) -> Iterator[NDArray[np.float32]]:
+    """What the network says of one image after another, as long as no worker dies."""
+    on_gpu, batch_size = device.type == "cuda", _batch_size(device)
     network.eval().to(device).to(memory_format=torch.channels_last)
     with (
         errors_of_workers(),
@@ -143,6 +159,10 @@ def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int
             batch = torch.cat([images_seen, filler]).to(device, non_blocking=True)
             yield from network(batch)[: len(images_seen)].float().cpu().numpy()
             bar.update(len(images_seen))
+
+
+def _batch_size(device: torch.device) -> int:
+    return GPU_BATCH if device.type == "cuda" else CPU_BATCH
 
 
 @contextmanager

@@ -13,6 +13,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from stages.core import images
 from stages.core.errors import InputError
 
+# Batches that a worker has ready before they are asked for.
+AHEAD = 2
+
 
 class Views(Dataset[tuple[Tensor, ...]]):
     """What a network sees of images, with their targets, read when asked for.
@@ -90,21 +93,38 @@ def batches(
         worker_init_fn=_one_thread,
         drop_last=drop_single and count > batch_size and count % batch_size == 1,
         pin_memory=pin_memory,
+        prefetch_factor=AHEAD if workers else None,
         persistent_workers=workers > 0,
     )
 
 
+class DeadWorkerError(InputError):
+    """A worker process ended without a word."""
+
+
 @contextmanager
 def errors_of_workers() -> Iterator[None]:
-    """Give an `InputError` that was raised in a worker process its own message back.
+    """Give an `InputError` that was raised in a worker process its own message back, and say it if one died.
 
     A DataLoader passes a worker's exception on with the worker's traceback for a message; a user is to read what is
     wrong with which file.
+
+    Raises
+    ------
+    DeadWorkerError
+        If a worker was killed, by the system for want of memory or by a decoder that broke.
     """
     try:
         yield
     except InputError as error:
         raise InputError(str(error).rpartition(f"{InputError.__name__}: ")[2].rstrip()) from None
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise DeadWorkerError(
+            "a process that reads images ended, perhaps for want of memory. Set COUNTERWEIGHT_WORKERS to fewer, then "
+            "run dvc repro: what is done is kept."
+        ) from None
 
 
 def _one_thread(_worker: int) -> None:

@@ -1,3 +1,5 @@
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,24 @@ from stages.core.inference import kept_rows_of, rows_of, scores_of
 from tests.designs import design
 
 Files = tuple[list[Path], list[str]]
+
+read = images.read
+
+
+def killed_once(path: Path, checksum: str | None = None) -> images.Pixels:
+    """Read an image; of a file that is said to kill, kill this process the first time."""
+    flag = path.with_name("kill")
+    if path.name == "5.png" and flag.exists():
+        flag.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read(path, checksum)
+
+
+def killed_each_time(path: Path, checksum: str | None = None) -> images.Pixels:
+    """Read an image, unless it kills this process."""
+    if path.name == "5.png":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read(path, checksum)
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +142,24 @@ def test_changed_file_is_an_error_that_names_it(workers: int, nine_files: Files)
     with pytest.raises(InputError) as error:
         rows(nn.Flatten(), files, wrong, workers=workers)
     assert str(error.value) == f"{files[5]}: the file has changed since the manifest was written. Run dvc repro."
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_rows_are_the_same_though_a_worker_was_killed(
+    workers: int, nine_files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = resnet18()
+    undisturbed = rows(network, *nine_files)
+    nine_files[0][0].with_name("kill").touch()
+    monkeypatch.setattr(images, "read", killed_once)
+    assert (rows(network, *nine_files, workers=workers) == undisturbed).all()
+    assert not nine_files[0][0].with_name("kill").exists()
+
+
+def test_image_that_kills_every_worker_is_named(nine_files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "read", killed_each_time)
+    with pytest.raises(InputError, match=r"5\.png' ends the process that works on it"):
+        rows(resnet18(), *nine_files, workers=2)
 
 
 def test_maps_are_kept_as_they_are(nine_files: Files) -> None:

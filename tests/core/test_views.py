@@ -1,14 +1,16 @@
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import TensorDataset
+from torch.utils.data import Dataset, TensorDataset
 
 from stages.core import images
 from stages.core.errors import InputError
 from stages.core.sampling import order_of
-from stages.core.views import Views, batches, errors_of_workers
+from stages.core.views import DeadWorkerError, Views, batches, errors_of_workers
 
 
 @pytest.fixture
@@ -118,3 +120,20 @@ def test_last_batch_of_one_item_is_left_out_where_there_is_another_batch(items: 
 
 def test_last_batch_of_one_item_stays_unless_it_is_not_wanted() -> None:
     assert sizes(9, drop_single=False) == [4, 4, 1]
+
+
+class Deadly(Dataset[tuple[torch.Tensor, ...]]):
+    """Items of which the third kills the process that asks for it."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
+        if index == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return (torch.zeros(1),)
+
+
+def test_worker_that_was_killed_is_said() -> None:
+    with pytest.raises(DeadWorkerError, match="a process that reads images ended"), errors_of_workers():
+        list(batches(Deadly(), batch_size=1, workers=1))
