@@ -1,4 +1,8 @@
 import datetime
+import html
+import re
+import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -288,3 +292,19 @@ def test_merged_cells_are_named(tmp_path: Path) -> None:
         f"{tmp_path / 'labels.xlsx'}: 1 problem\n"
         "  the cells B2:B3 are merged. Unmerge them, and give each its own content."
     )
+
+
+def test_libreoffice_sees_text_and_no_formula(tmp_path: Path) -> None:
+    office = shutil.which("soffice")
+    if office is None:
+        pytest.skip("LibreOffice is not installed")
+    bait = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "=cmd|' /C calc'!A0", '=HYPERLINK("http://example.invalid")', "{=1+1}"]
+    write_sheet(["cell"], [[text] for text in bait], tmp_path / "labels.xlsx", "xlsx")
+    # A profile of its own, since two at once do not share one.
+    profile = f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}"
+    command = [office, profile, "--headless", "--convert-to", "fods", "--outdir", tmp_path, tmp_path / "labels.xlsx"]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    opened = (tmp_path / "labels.fods").read_text(encoding="utf-8")
+    assert "table:formula" not in opened
+    shown = [html.unescape(text) for text in re.findall(r"<text:p>(.*?)</text:p>", opened)]
+    assert shown == ["cell", *bait]
