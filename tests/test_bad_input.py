@@ -253,6 +253,10 @@ CASES = {
         image(lambda data, path: data.draw(0).save(path, format="PNG"), "0.jpg")
     ),
     "a name with spaces": Case(image(lambda data, path: data.draw(0).save(path), "my photo 1.png")),
+    "a name that a shell would run": Case(
+        image(lambda data, path: data.draw(0).save(path), "$(touch pwned) `touch pwned`; touch pwned & '\".png"),
+        stages=tuple(STAGES),
+    ),
     "accents in one piece in the sheet and taken apart in the folder, or the other way round": Case(normal_forms),
     "names that differ in upper and lower case alone": Case(cases_apart),
     "a name of more than 200 bytes": Case(
@@ -356,6 +360,7 @@ def test_input_is_answered_as_the_table_says(
             assert case.said in str(error.value)
         else:
             main([data.sheet if option == "labels.xlsx" else option for option in options])
+    assert not list(tmp_path.rglob("pwned"))
     if not case.said:
         assert answer.startswith("Taken")
         assert case.warned in caplog.text
