@@ -14,7 +14,7 @@ import pandas as pd
 
 from stages.core import imbalance, manifest
 from stages.core.command import arguments, run, worker_count
-from stages.core.duplicates import duplicates_table, find_duplicates, summary, superfluous, without
+from stages.core.duplicates import duplicates_table, groups_of, pictures_of, summary, superfluous, without
 from stages.core.errors import raise_problems
 from stages.core.files import (
     bad_problems,
@@ -61,18 +61,20 @@ def main(argv: Sequence[str] | None = None) -> str:
     # In the order of the ids, so that what is drawn does not depend on the order of the sheet.
     with_image = sorted(rows_with_image(matches, bad, source), key=rows.image_ids.__getitem__)
     ids, rows, checked = rows.image_ids, only(rows, with_image), [checked[i] for i in with_image]
-    found = find_duplicates([each.checksum for each in checked], [each.hash for each in checked], data.hash_distance)
+    sums = [each.checksum for each in checked]
+    pictures = pictures_of(sums, [each.hash for each in checked])
+    groups = groups_of(pictures, data.hash_distance)
     splits = complete_splits(
-        rows.splits, rows.targets, test=data.test, validation=data.validation, seed=data.seed, groups=found.groups
+        rows.splits, rows.targets, test=data.test, validation=data.validation, seed=data.seed, groups=groups
     )
-    instead = superfluous(found, splits) if data.duplicates == "drop" else {}
+    instead = superfluous(pictures, splits, data.hash_distance) if data.duplicates == "drop" else {}
     twice = duplicates_table(
-        found, rows=[i + 2 for i in with_image], image_ids=rows.image_ids, splits=splits, targets=rows.targets,
-        dropped=instead,
+        pictures, groups, checksums=sums, rows=[i + 2 for i in with_image], image_ids=rows.image_ids, splits=splits,
+        targets=rows.targets, distance=data.hash_distance, dropped=instead,
     )  # fmt: skip
     same = {with_image[i]: f"is the same picture as '{rows.image_ids[j]}'" for i, j in instead.items()}
     dropped = dropped_table(matches, bad | same, ids)
-    paths, sums = [matches.paths[i] for i in with_image], [each.checksum for each in checked]
+    paths = [matches.paths[i] for i in with_image]
     table = manifest.build(rows.image_ids, paths, splits, rows.labels, rows.targets, sums)
     table = without(table, [rows.image_ids[i] for i in instead])
 

@@ -1,5 +1,6 @@
 """Every row of docs/bad-input.md, tried: what a stage says of such input, or that it takes it."""
 
+import os
 import re
 import shutil
 import zlib
@@ -261,6 +262,10 @@ CASES = {
     "names that differ in upper and lower case alone": Case(cases_apart),
     "a name of more than 200 bytes": Case(
         image(lambda data, path: data.draw(0).save(path), "x" * 251 + ".png"), "has a name of 255 bytes"
+    ),
+    "a file whose name is not UTF-8": Case(
+        lambda data: Path(os.fsdecode(os.fsencode(data.images) + b"/caf\xe9.png")).write_bytes(b""),
+        "the file name b'caf\\xe9.png' is not UTF-8",
     ),
     "a sheet without rows": Case(
         lambda data: data.rows.clear(), "the sheet needs a row of column names and a row an image, found 1 rows."

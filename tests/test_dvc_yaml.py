@@ -99,3 +99,14 @@ def test_a_stage_file_is_named_once_in_the_graph_and_tested() -> None:
 @pytest.mark.parametrize("stage", sorted((PROJECT / "stages").glob("[!_]*.py")), ids=lambda path: path.stem)
 def test_no_stage_imports_another(stage: Path) -> None:
     assert {path for path in imported(stage) if path.parent == PROJECT / "stages"} == {stage}
+
+
+def test_a_command_line_has_plain_words_and_params_in_quotes_alone() -> None:
+    text = (PROJECT / "dvc.yaml").read_text(encoding="utf-8")
+    commands = re.findall(r"cmd: >-\n(.*?)\n +(?:params|deps):", text, re.DOTALL)
+    assert len(commands) == 10
+    for command in commands:
+        plain = re.sub(
+            r'"\$\{data\.(?:images|sheet)\}"|\$\{(?:split\.format|key|item\.(?:table|images))\}', "", command
+        )
+        assert re.fullmatch(r"[\w./ \n-]+", plain), plain

@@ -49,6 +49,13 @@ def verdict(packages: Sequence[Mapping[str, Any]]) -> tuple[int, list[str]]:
     packages : sequence of mappings
         With ``name``; ``skip_reason`` where the package could not be looked up, and ``version`` and ``vulns``, each
         with ``id`` and ``fix_versions``, otherwise.
+
+    Returns
+    -------
+    code : int
+        0, 1 or 2, as the module says.
+    lines : list of str
+        What was found.
     """
     known = [package for package in packages if "skip_reason" not in package]
     found = [
@@ -61,6 +68,7 @@ def verdict(packages: Sequence[Mapping[str, Any]]) -> tuple[int, list[str]]:
     if found:
         return 1, [
             *found,
+            *([f"NOT AUDITED: {unknown} packages that the list lacks."] if unknown else []),
             f"{len(found)} known vulnerabilities. Raise the versions in pyproject.toml and run: make lock",
         ]
     if not known:

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import secrets
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -105,7 +104,7 @@ class GoingOn(Checkpoint):
         """Write the file."""
         self.stopped = trainer.should_stop
         # As with all that is kept: where it cannot be written, a kill costs time, and nothing else is lost.
-        aside = self.file.with_name(f".{secrets.token_hex(8)}.partial")
+        aside = self.file.with_name(f".{self.file.name}.partial")
         with contextlib.suppress(OSError):
             trainer.save_checkpoint(aside)
             aside.replace(self.file)

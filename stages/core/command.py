@@ -1,6 +1,7 @@
 """What every stage's command line has in common: its options, its log and its exit code."""
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -9,6 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stages.core.errors import InputError
+
+# What the disk says, and nobody here can mend.
+DISK = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def arguments(doc: str | None, argv: Sequence[str] | None, *paths: str, params: bool = True) -> argparse.Namespace:
@@ -56,8 +60,8 @@ def run(main: Callable[[], str]) -> None:
         log.error("%s", error)
         sys.exit(1)
     except OSError as error:
-        # The disk, or a right to it. Without a file's name it may be a mistake of ours, which needs its traceback.
-        if error.filename is None or error.strerror is None:
+        # The disk, or a right to it; anything else may be a mistake of ours, which needs its traceback.
+        if error.errno not in DISK or error.filename is None:
             raise
         log.error("%s: %s. Look after the file and its disk, then run dvc repro.", error.filename, error.strerror)
         sys.exit(1)

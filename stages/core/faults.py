@@ -2,9 +2,12 @@
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from xml.etree import ElementTree
+from posixpath import normpath
+from xml.parsers import expat
+
+from xlsxwriter.utility import xl_rowcol_to_cell
 
 from stages.core.errors import InputError, raise_problems
 
@@ -15,19 +18,10 @@ MOST_UNPACKED = 4 * 2**30
 _NAMED = 5
 
 _CHUNK = 2**20
-# No cell's markup up to its value is longer: Excel's longest formula has 8,192 characters, of up to 6 bytes each.
-_OVERLAP = 2**16
-
 _OLD_OR_ENCRYPTED = bytes.fromhex("d0cf11e0a1b11ae1")
 _DECLARED = re.compile(rb"<!(DOCTYPE|ENTITY)")
-_PLACE = rb'[^>]*?\br="(?P<place>[A-Z]+[0-9]+)"[^>]*'
-_FAILED = re.compile(rb'<(?:\w+:)?c\b(?=[^>]*\bt="e")' + _PLACE)
-# A formula whose result is an empty text says that it is a text.
-_FORMULA = rb"<(?:\w+:)?f\b(?:[^>]*/>|[^>]*>[^<]*</(?:\w+:)?f>)"
-_NO_RESULT = rb"(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v></|</(?:\w+:)?c>)"
-_UNCALCULATED = re.compile(rb'<(?:\w+:)?c\b(?![^>]*\bt="str")' + _PLACE + rb">\s*" + _FORMULA + rb"\s*" + _NO_RESULT)
-_MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
-_LINK = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+# What a sheet with an error or a formula holds somewhere; most sheets do not, and need no second look.
+_SUSPECT = re.compile(rb"""["']e["']|<f|:f""")
 
 
 def check_workbook(path: Path) -> None:
@@ -44,8 +38,8 @@ def check_workbook(path: Path) -> None:
         If it is protected by a password, unpacks to more than 4 GiB, or declares entities, by which a small file may
         grow without end; or, in its first sheet, if a cell holds an error such as #N/A, or a formula that was never
         calculated. All such cells are one problem each.
-    zipfile.BadZipFile
-        If it is no .zip.
+    Exception
+        If it is no .zip, or none that can be read; of which kind is up to the zip and XML readers.
     """
     with path.open("rb") as file:
         if file.read(8) == _OLD_OR_ENCRYPTED:
@@ -61,21 +55,21 @@ def check_workbook(path: Path) -> None:
                 "Save the sheet alone, as a .csv."
             )
         for part in book.namelist():
-            if part.endswith((".xml", ".rels")) and any(_DECLARED.search(chunk) for _, chunk in _chunks(book, part)):
+            if not part.startswith("xl/media/") and _holds(book, part, _DECLARED):
                 raise InputError(
                     f"{path}: {part} declares a document type or entities, which no workbook of Excel's does. Save the "
                     "sheet anew in Excel."
                 )
         first = _first_sheet(book)
-        if first is None:
-            return
-        failed, uncalculated = (_places(book, first, what) for what in (_FAILED, _UNCALCULATED))
+        faults = _Faults()
+        if _holds(book, first, _SUSPECT):
+            faults.read(book, first)
     raise_problems(
         [
             f"{what} in {_listed(places)}. {fix}"
             for what, places, fix in (
-                ("an error, such as #N/A, stands", failed, "Correct the cells, or empty them."),
-                ("a formula was never calculated", uncalculated, "Open the sheet in Excel and save it."),
+                ("an error, such as #N/A, stands", faults.failed, "Correct the cells, or empty them."),
+                ("a formula was never calculated", faults.uncalculated, "Open the sheet in Excel and save it."),
             )
             if places
         ],
@@ -83,32 +77,101 @@ def check_workbook(path: Path) -> None:
     )
 
 
-def _chunks(book: zipfile.ZipFile, part: str) -> Iterator[tuple[int, bytes]]:
-    """A part in pieces that overlap, each with how much of it was in the piece before."""
+class _Faults:
+    """The cells of a sheet that hold an error, or a formula without a result, such as B7."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+        self.uncalculated: list[str] = []
+        self.row = self.column = -1
+        self.cell: Mapping[str, str] = {}
+        self.formula = self.result = self.value = False
+
+    def read(self, book: zipfile.ZipFile, part: str) -> None:
+        """Look at all cells."""
+        parser = _parser()
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+        for chunk in _chunks(book, part):
+            parser.Parse(chunk, False)
+        parser.Parse(b"", True)
+
+    def _start(self, name: str, attributes: Mapping[str, str]) -> None:
+        kind = _local(name)
+        if kind == "row":
+            self.row, self.column = int(attributes.get("r", self.row + 2)) - 1, -1
+        elif kind == "c":
+            self.cell, self.formula, self.result = attributes, False, False
+            self.column += 1
+        elif kind == "f":
+            self.formula = True
+        self.value = kind == "v"
+
+    def _text(self, text: str) -> None:
+        self.result = self.result or (self.value and bool(text))
+
+    def _end(self, name: str) -> None:
+        self.value = False
+        if _local(name) != "c":
+            return
+        kind = self.cell.get("t")
+        place = self.cell.get("r") or xl_rowcol_to_cell(self.row, self.column)
+        if kind == "e":
+            self.failed.append(place)
+        elif self.formula and not self.result and kind != "str":  # A formula may well give an empty text.
+            self.uncalculated.append(place)
+
+
+def _local(name: str) -> str:
+    """A name without its namespace."""
+    return name.rpartition(" ")[2]
+
+
+def _parser() -> expat.XMLParserType:
+    """A parser that knows namespaces, and refuses what may grow; see also `_DECLARED`, which other encodings pass."""
+    parser = expat.ParserCreate(namespace_separator=" ")
+
+    def refuse(*_: object) -> None:
+        raise InputError("a workbook declares a document type, which none of Excel's does. Save it anew in Excel.")
+
+    parser.StartDoctypeDeclHandler = refuse
+    return parser
+
+
+def _chunks(book: zipfile.ZipFile, part: str) -> Iterator[bytes]:
+    """A part, a piece at a time."""
     with book.open(part) as file:
-        before = b""
         while chunk := file.read(_CHUNK):
-            yield len(before), before + chunk
-            before = (before + chunk)[-_OVERLAP:]
+            yield chunk
 
 
-def _places(book: zipfile.ZipFile, part: str, what: re.Pattern[bytes]) -> list[str]:
-    """Cells of a sheet that are written like that, in the order of the sheet, such as B7."""
-    found = (match["place"].decode() for _, chunk in _chunks(book, part) for match in what.finditer(chunk))
-    return list(dict.fromkeys(found))
+def _holds(book: zipfile.ZipFile, part: str, what: re.Pattern[bytes]) -> bool:
+    """Whether a part holds something, also across two of its pieces."""
+    before = b""
+    for chunk in _chunks(book, part):
+        if what.search(before + chunk):
+            return True
+        before = chunk[-16:]
+    return False
 
 
-def _first_sheet(book: zipfile.ZipFile) -> str | None:
-    """The part that holds the first sheet; None where the workbook does not say so as Excel does."""
-    try:
-        sheet = ElementTree.fromstring(book.read("xl/workbook.xml")).find(f"{_MAIN}sheets/{_MAIN}sheet")
-        links = ElementTree.fromstring(book.read("xl/_rels/workbook.xml.rels"))
-        assert sheet is not None
-        target = next(link.get("Target", "") for link in links if link.get("Id") == sheet.get(_LINK))
-        part = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
-        return part if part in book.namelist() else None
-    except (KeyError, StopIteration, AssertionError, ElementTree.ParseError):
-        return None
+def _first_sheet(book: zipfile.ZipFile) -> str:
+    """The part that holds the first sheet, by what the workbook says."""
+    sheets = [given for name, given in _elements(book, "xl/workbook.xml") if name == "sheet"]
+    links = [given for name, given in _elements(book, "xl/_rels/workbook.xml.rels") if name == "Relationship"]
+    wanted = next(value for name, value in sheets[0].items() if _local(name) == "id")
+    target = next(link["Target"] for link in links if link["Id"] == wanted)
+    return target.lstrip("/") if target.startswith("/") else normpath(f"xl/{target}")
+
+
+def _elements(book: zipfile.ZipFile, part: str) -> list[tuple[str, Mapping[str, str]]]:
+    """Names and attributes of all elements of a part."""
+    found: list[tuple[str, Mapping[str, str]]] = []
+    parser = _parser()
+    parser.StartElementHandler = lambda name, given: found.append((_local(name), given))
+    parser.Parse(book.read(part), True)
+    return found
 
 
 def _listed(places: list[str]) -> str:

@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
+import cv2
 import pandas as pd
 
 from stages.core.errors import InputError
 from stages.core.parallel import for_each
 from stages.core.sources import Checked, Images
+
+# Bytes of a file's name. File systems hold 255, and the copies of an image have longer names than it.
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -146,4 +151,10 @@ class _Check:
 
     def __call__(self, path: str) -> Checked:
         """What is known of an image."""
+        cv2.setNumThreads(1)
+        length = len(PurePosixPath(path).name.encode())
+        if length > LONGEST_NAME:
+            return Checked(
+                "", None, f"{path} has a name of {length} bytes, and its copies need room beyond {LONGEST_NAME}"
+            )
         return self.source.check(path, self.max_pixels) if path else Checked("", None, None)

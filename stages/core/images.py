@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import warnings
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
-from stages.core.errors import InputError
+from stages.core.errors import InputError, raise_problems
 from stages.core.links import link_or_copy
 
 Pixels = NDArray[np.uint8]
@@ -29,6 +30,11 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff",
 # Pixels that a side of a sketch has at least, if the image has them.
 SKETCH = 128
 
+# What is said of an image that is fine, on a machine that is not: it is never dropped for that.
+TOO_LITTLE_MEMORY = (
+    "decoding it needs more memory than there is. Set COUNTERWEIGHT_WORKERS to fewer, or data.max_pixels lower."
+)
+
 # Full colour resolution: on small images the usual halving blurs a sixteenth of the picture into each colour sample.
 _ENCODING = {
     "jpg": [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
@@ -40,11 +46,20 @@ _CENTRE = 400 / 224
 
 def image_files(folder: Path) -> list[str]:
     """Paths of all image files in a folder and below, relative to it, with forward slashes, sorted."""
-    return sorted(
+    found = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
     )
+    raise_problems(
+        [
+            f"the file name {os.fsencode(name)!r} is not UTF-8, as no table can hold it. Rename the file."
+            for name in found
+            if not name.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in name)
+        ],
+        str(folder),
+    )
+    return found
 
 
 def checksum(data: bytes) -> str:
@@ -80,9 +95,11 @@ def examine(data: bytes, max_pixels: int) -> tuple[str | None, Pixels | None]:
             image.load()
             if image.mode == "F":
                 return "holds floating-point pixels", None
-            return None, _upright(image)
+            return None, _upright(_reduced(image))
     except UnidentifiedImageError:
         return f"is not an image ({', '.join(FORMATS)})", None
+    except MemoryError:
+        raise
     except Exception as error:  # Each decoder raises what it likes for a damaged file, and none says what.
         return f"cannot be decoded: {_said(error)}", None
 
@@ -115,6 +132,15 @@ def decode(data: bytes) -> Pixels:
                 raise OSError("not a JPEG that can be decoded")
             return np.asarray(pixels, dtype=np.uint8)
         return _upright(image)
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """A large image at a smaller scale, before it becomes several others on its way to RGB."""
+    factor = min(image.size) // SKETCH
+    if factor < 2 or image.mode not in {"L", "LA", "RGB", "RGBA", "CMYK"}:
+        return image
+    ImageOps.exif_transpose(image, in_place=True)
+    return image.reduce(factor)
 
 
 def _upright(image: Image.Image) -> Pixels:
@@ -158,6 +184,8 @@ def read(path: Path, expected: str | None = None) -> Pixels:
         raise InputError(f"{path}: the file of the manifest is not there. Put it back, or run dvc repro.") from None
     except InputError:
         raise
+    except MemoryError:
+        raise InputError(f"{path}: {TOO_LITTLE_MEMORY}") from None
     except Exception as error:
         raise InputError(f"{path}: cannot be decoded: {_said(error)}. Replace the file, or delete its row.") from None
 

@@ -1,7 +1,7 @@
 """Networks applied to image files: a row of outputs an image."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ PACKAGES = ("torch", "torchvision")
 # On the CPU, the largest batch whose layers stay in the cache is the fastest; a GPU wants many images at once.
 CPU_BATCH = 8
 GPU_BATCH = 256
+
+# Workers that may die before it is called the machine's fault.
+_MOST_DEATHS = 5
 
 
 def rows_of(
@@ -60,8 +63,9 @@ def rows_of(
     array of float32, shape (n_images, n_outputs), or of maps (n_images, channels, height, width)
         Row i belongs to ``files[i]``.
     """
-    outputs = _outputs(network, Views(files, checksums, view, size), device, workers)
-    return _filled(len(files), enumerate(outputs))
+    rows = _Rows(len(files))
+    _look(network, Views(files, checksums, view, size), device, workers, rows.put)
+    return rows.array
 
 
 def kept_rows_of(
@@ -96,58 +100,74 @@ def kept_rows_of(
         "device": device.type,
     }
     keys = [key_of(code, checksum, how) for checksum in checksums]
-    entries, lacking = cache.find(keys), []
+    entries = cache.find(keys)
+    lacking: list[int] = []
 
-    def rows() -> Iterator[tuple[int, NDArray[np.float32]]]:
-        for i, key in enumerate(keys):
-            content = cache.read(entries[key]) if key in entries else None
-            if content is None:
-                lacking.append(i)
-            else:
-                shape = [int(side) for side in entries[key].note.split("x")]
-                yield i, np.frombuffer(content, np.float32).reshape(shape)
-        unseen = Views([files[i] for i in lacking], [checksums[i] for i in lacking], view, size)
-        for i, row in zip(lacking, _outputs(network, unseen, device, workers), strict=True):
-            cache.keep_bytes(keys[i], row.tobytes(), "x".join(map(str, row.shape)))
-            yield i, row
+    rows = _Rows(len(files))
+    for i, key in enumerate(keys):
+        content = cache.read(entries[key]) if key in entries else None
+        if content is None:
+            lacking.append(i)
+        else:
+            shape = [int(side) for side in entries[key].note.split("x")]
+            rows.put(i, np.frombuffer(content, np.float32).reshape(shape))
 
-    return _filled(len(files), rows())
+    def keep(number: int, row: NDArray[np.float32]) -> None:
+        i = lacking[number]
+        cache.keep_bytes(keys[i], row.tobytes(), "x".join(map(str, row.shape)))
+        rows.put(i, row)
 
-
-def _filled(count: int, numbered: Iterable[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
-    """One array of rows that come with their numbers."""
-    rows = np.empty((0, 0), dtype=np.float32)
-    for i, row in numbered:
-        if not len(rows):
-            rows = np.empty((count, *row.shape), dtype=np.float32)
-        rows[i] = row
-    return rows
+    unseen = Views([files[i] for i in lacking], [checksums[i] for i in lacking], view, size)
+    _look(network, unseen, device, workers, keep)
+    return rows.array
 
 
-def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int) -> Iterator[NDArray[np.float32]]:
-    """What the network says of one image after another, though a worker may die."""
+class _Rows:
+    """An array whose rows come with their numbers; it is as wide as the first that comes."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.array = np.empty((0, 0), dtype=np.float32)
+
+    def put(self, number: int, row: NDArray[np.float32]) -> None:
+        if not len(self.array):
+            self.array = np.empty((self.count, *row.shape), dtype=np.float32)
+        self.array[number] = row
+
+
+def _look(
+    network: nn.Module,
+    seen: Views,
+    device: torch.device,
+    workers: int,
+    take: Callable[[int, NDArray[np.float32]], None],
+) -> None:
+    """Hand over what the network says of one image after another, with its number, though a worker may die."""
     done, deaths = 0, 0
     while done < len(seen):
         rest = Views(seen.files[done:], seen.checksums[done:], seen.how, seen.size)
         try:
-            for row in _undisturbed(network, rest, device, workers):
-                yield row
-                done += 1
+            # The death of a worker is an error wherever this process happens to be, so that all is done in here.
+            with errors_of_workers():
+                for row in _outputs(network, rest, device, workers):
+                    take(done, row)
+                    done += 1
         except DeadWorkerError:
-            # Once, that says nothing of an image. The second time, the one that does it is looked for among those that
-            # were being read, and if there is none, nobody else reads any more.
+            # Once, that says nothing of an image. From the second time on, the one that does it is looked for among
+            # those that were being read.
             deaths += 1
+            if deaths > _MOST_DEATHS:
+                raise
             if deaths > 1:
-                one_by_one(images.read, rest.files[: _batch_size(device) * (1 + AHEAD * workers)], str)
-                workers = 0
+                one_by_one(images.read, seen.files[done : done + _batch_size(device) * (1 + AHEAD * workers)], str)
+                workers = 1
 
 
-def _undisturbed(network: nn.Module, seen: Views, device: torch.device, workers: int) -> Iterator[NDArray[np.float32]]:
-    """What the network says of one image after another, as long as no worker dies."""
+def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int) -> Iterator[NDArray[np.float32]]:
+    """What the network says of one image after another."""
     on_gpu, batch_size = device.type == "cuda", _batch_size(device)
     network.eval().to(device).to(memory_format=torch.channels_last)
     with (
-        errors_of_workers(),
         _threads(max(torch.get_num_threads(), 2)),
         torch.inference_mode(),
         torch.autocast(device.type, dtype=torch.bfloat16, enabled=on_gpu),

@@ -101,10 +101,10 @@ def about_duplicates(table: pd.DataFrame, where: Path) -> list[str]:
             f"as another), listed in {where}"
         )
     if len(leaks):
-        pairs = [f"'{one.image_id}' of train is '{one.leak}'" for one in leaks.head(_NAMED).itertuples()]
+        pairs = [f"'{one.image_id}' of {one.split} is '{one.leak}'" for one in leaks.head(_NAMED).itertuples()]
         said.append(
-            f"leak: {len(leaks)} train images stand in val or test too, {_listed(pairs, len(leaks))}: results on those "
-            "look better than they are. Set data.duplicates to drop"
+            f"leak: {len(leaks)} images of train or val stand in a part that is judged later too, "
+            f"{_listed(pairs, len(leaks))}: results there look better than they are. Set data.duplicates to drop"
         )
     if len(contradictions):
         pairs = [f"'{one.image_id}' and '{one.other_labels}'" for one in contradictions.head(_NAMED).itertuples()]

@@ -84,7 +84,7 @@ class Data(Section):
         description="rows whose file is no image, is cut off or too large: an error, or left out"
     )
     duplicates: Literal["report", "drop"] = Field(
-        description="images that stand there more than once: listed; or one of each left in, test rows before train's"
+        description="images that stand there more than once: listed; or those of train and val left out until one stays"
     )
     hash_distance: int = Field(
         ge=0,

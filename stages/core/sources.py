@@ -20,9 +20,6 @@ from stages.core.images import Pixels
 # Bytes of an array that are looked at together: it may be larger than memory.
 BLOCK = 2**26
 
-# Bytes of a file's name. File systems hold 255, and the copies of an image have longer names than it.
-LONGEST_NAME = 200
-
 # A channel of 16 bits goes to 65535, which is 257 times 255.
 _DEEP = 257
 
@@ -89,18 +86,16 @@ class FolderImages:
     def check(self, name: str, max_pixels: int) -> Checked:
         """Read an image to its last byte."""
         path = self.folder / name
-        length = len(path.name.encode())
-        if length > LONGEST_NAME:
-            return Checked(
-                "", None, f"{path} has a name of {length} bytes, and copies of it need room beyond {LONGEST_NAME}"
-            )
         if not path.resolve().is_relative_to(self.folder.resolve()):
             return Checked("", None, f"{path} is a link that leads out of the folder")
         try:
             data = path.read_bytes()
         except OSError as error:
             return Checked("", None, f"{path} cannot be read: {error.strerror}")
-        problem, sketch = images.examine(data, max_pixels)
+        try:
+            problem, sketch = images.examine(data, max_pixels)
+        except MemoryError:
+            raise InputError(f"{path}: {images.TOO_LITTLE_MEMORY}") from None
         return Checked(
             images.checksum(data),
             None if sketch is None else perceptual_hash(sketch),

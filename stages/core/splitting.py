@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from stages.core.errors import InputError
 
+# Of the rows that are to be chosen, the part that a group of equal pictures may have and still be kept together.
+_LARGEST = 0.1
+
 
 def complete_splits(
     splits: Sequence[str] | None,
@@ -36,8 +39,8 @@ def complete_splits(
     seed : int
         Of both draws.
     groups : array of int, shape (n_images,), optional
-        A number for each image; those with the same number are the same picture, and none of them is parted from the
-        others: they go where the first one goes.
+        A number for each image; those with the same number are the same picture, and go where the first one goes,
+        unless they are so many that a part would get another size.
 
     Returns
     -------
@@ -72,12 +75,13 @@ def complete_splits(
 def _whole(chosen: NDArray[np.intp], groups: NDArray[np.intp] | None) -> NDArray[np.intp]:
     """The chosen rows, with all of a group or none of it, as its first row is chosen or not.
 
-    Where that would take all rows or none, since nearly all are the same picture, groups are torn.
+    A group of more than a tenth of the chosen rows is torn, for the part would get another size or other labels.
     """
     if groups is None:
         return chosen
-    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
-    whole = np.flatnonzero(np.isin(first, chosen)[group])
+    _, first, group, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    small = (sizes <= max(len(chosen) * _LARGEST, 2))[group]
+    whole = np.flatnonzero(np.where(small, np.isin(first[group], chosen), np.isin(np.arange(len(groups)), chosen)))
     return whole if 0 < len(whole) < len(groups) else chosen
 
 

@@ -118,8 +118,9 @@ def errors_of_workers() -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(str(error).rpartition(f"{InputError.__name__}: ")[2].rstrip()) from None
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker"):
+    except (RuntimeError, EOFError, ConnectionError) as error:
+        # While a batch is being handed over, a death is a pipe that is closed.
+        if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker"):
             raise
         raise DeadWorkerError(
             "a process that reads images ended, perhaps for want of memory. Set COUNTERWEIGHT_WORKERS to fewer, then "

@@ -3,14 +3,13 @@
 import csv
 import datetime
 import re
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
 import xlsxwriter
-from python_calamine import CalamineError, CalamineWorkbook
+from python_calamine import CalamineWorkbook
 from xlsxwriter.utility import xl_rowcol_to_cell
 
 from stages.core.errors import InputError, raise_problems
@@ -144,8 +143,10 @@ def _xlsx_grid(path: Path) -> list[list[Cell]]:
             merged = sheet.merged_cell_ranges
             raise_problems([_merged(area) for area in merged or ()], str(path))
             return sheet.to_python(skip_empty_area=False)
-    except (CalamineError, zipfile.BadZipFile, OSError) as error:
-        raise InputError(f"{path}: no workbook: {error}. Save it as .xlsx in Excel.") from None
+    except InputError:
+        raise
+    except Exception as error:  # The readers raise what they like for a damaged file.
+        raise InputError(f"{path}: no workbook: {error or type(error).__name__}. Save it as .xlsx in Excel.") from None
 
 
 def _merged(area: tuple[tuple[int, int], tuple[int, int]]) -> str:

@@ -1,50 +1,64 @@
 import itertools
+import tracemalloc
+from collections.abc import Collection, Sequence
 
 import numpy as np
+import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from stages.core import manifest
 from stages.core.duplicates import (
-    Duplicates,
     duplicates_table,
-    find_duplicates,
+    groups_of,
     near_pairs,
+    pictures_of,
     summary,
     superfluous,
     without,
 )
 from stages.core.errors import InputError
 
-# Five pictures: a twice as the same bytes and once nearly, b and something near it, and c alone.
+# Three pictures: a twice as the same bytes and once nearly, b and something near it, and c alone.
 CHECKSUMS = ["a", "a", "a2", "b", "b2", "c"]
 HASHES = [0b1111, 0b1111, 0b1110, 0b1111 << 20, 0b0111 << 20, 0b1111 << 40]
 SPLITS = ["train", "train", "test", "val", "train", "train"]
 TARGETS = np.array([[1, 0], [1, 0], [1, 0], [0, 1], [1, 1], [0, 0]])
 
 
-@pytest.fixture
-def found() -> Duplicates:
-    return find_duplicates(CHECKSUMS, HASHES, distance=2)
-
-
-def table_of(found: Duplicates, dropped: dict[int, int]) -> list[list[object]]:
-    table = duplicates_table(
-        found,
-        rows=[2, 3, 4, 5, 6, 7],
-        image_ids=["0", "1", "2", "3", "4", "5"],
-        splits=SPLITS,
-        targets=TARGETS,
+def listed(
+    checksums: Sequence[str],
+    hashes: Sequence[int | None],
+    splits: Sequence[str],
+    targets: NDArray[np.integer],
+    distance: int = 2,
+    dropped: Collection[int] = (),
+) -> pd.DataFrame:
+    """The table, with ids 0, 1, ... in rows 2, 3, ..."""
+    pictures = pictures_of(checksums, hashes)
+    return duplicates_table(
+        pictures,
+        groups_of(pictures, distance),
+        checksums=checksums,
+        rows=range(2, len(checksums) + 2),
+        image_ids=[str(i) for i in range(len(checksums))],
+        splits=splits,
+        targets=targets,
+        distance=distance,
         dropped=dropped,
     )
-    return [list(row) for row in table.itertuples(index=False)]
 
 
-def test_images_with_the_same_bytes_and_with_near_hashes_are_a_group(found: Duplicates) -> None:
-    assert found.groups.tolist() == [0, 0, 0, 1, 1, 2]
+def test_images_with_the_same_bytes_and_with_near_hashes_are_a_group() -> None:
+    assert groups_of(pictures_of(CHECKSUMS, HASHES), 2).tolist() == [0, 0, 0, 1, 1, 2]
 
 
-def test_each_image_is_listed_with_its_nearest_with_leaks_and_with_other_labels(found: Duplicates) -> None:
-    assert table_of(found, {}) == [
+def test_a_group_goes_on_from_near_to_near() -> None:
+    assert groups_of(pictures_of(list("abcd"), [0b000, 0b001, 0b011, 0xFF00]), 1).tolist() == [0, 0, 0, 1]
+
+
+def test_each_image_is_listed_with_its_nearest_with_leaks_and_with_other_labels() -> None:
+    assert [list(row) for row in listed(CHECKSUMS, HASHES, SPLITS, TARGETS).itertuples(index=False)] == [
         [0, 2, "0", "train", "exact", "1", 0, "2", "", 0],
         [0, 3, "1", "train", "exact", "0", 0, "2", "", 0],
         [0, 4, "2", "test", "near", "0", 1, "", "", 0],
@@ -53,57 +67,82 @@ def test_each_image_is_listed_with_its_nearest_with_leaks_and_with_other_labels(
     ]
 
 
+@pytest.mark.parametrize(
+    ("splits", "leaks"),
+    [
+        (["train", "val"], ["1", ""]),
+        (["test", "train"], ["", "0"]),
+        (["val", "test"], ["1", ""]),
+        (["test", "test"], ["", ""]),
+    ],
+)
+@pytest.mark.parametrize("hashes", [[1, 1], [1, 3]])
+def test_an_image_leaks_into_a_part_that_is_judged_later(
+    splits: list[str], leaks: list[str], hashes: list[int]
+) -> None:
+    assert listed(["a", "b"], hashes, splits, TARGETS[:2])["leak"].tolist() == leaks
+
+
+def test_a_val_image_leaks_into_test_past_a_nearer_one_in_val() -> None:
+    table = listed(["a", "b", "c"], [0b000, 0b001, 0b110], ["val", "val", "test"], TARGETS[:3])
+    assert table["leak"].tolist() == ["2", "", ""]
+
+
 def test_a_label_that_is_missing_contradicts_none() -> None:
-    found = find_duplicates(["a", "a"], [1, 1], distance=0)
-    table = duplicates_table(
-        found, rows=[2, 3], image_ids=["0", "1"], splits=["train"] * 2, targets=np.array([[1, -1], [1, 1]]), dropped={}
-    )
+    table = listed(["a", "a"], [1, 1], ["train"] * 2, np.array([[1, -1], [1, 1]]))
     assert table["other_labels"].tolist() == ["", ""]
 
 
-def test_what_is_dropped_is_a_duplicate_of_what_stays_and_test_rows_stay_first(found: Duplicates) -> None:
-    assert superfluous(found, SPLITS) == {0: 2, 1: 2, 4: 3}
+def test_the_first_image_with_other_labels_is_named_of_equal_ones() -> None:
+    table = listed(["a"] * 4, [1] * 4, ["train"] * 4, np.array([[1], [1], [0], [0]]))
+    assert table["other_labels"].tolist() == ["2", "2", "0", "0"]
+
+
+def test_what_is_dropped_is_a_duplicate_of_what_stays() -> None:
+    assert superfluous(pictures_of(CHECKSUMS, HASHES), SPLITS, 2) == {0: 2, 1: 2, 4: 3}
+
+
+def test_test_rows_stay_though_they_are_equal() -> None:
+    assert superfluous(pictures_of(list("aaa"), [1, 1, 1]), ["test", "train", "test"], 2) == {1: 0}
 
 
 def test_an_image_is_not_dropped_for_one_that_is_dropped_itself() -> None:
-    chain = find_duplicates(["a", "b", "c"], [0b00, 0b01, 0b11], distance=1)
-    assert superfluous(chain, ["train"] * 3) == {1: 0}
+    assert superfluous(pictures_of(list("abc"), [0b00, 0b01, 0b11]), ["train"] * 3, 1) == {1: 0}
 
 
-def test_images_are_counted(found: Duplicates) -> None:
-    table = duplicates_table(
-        found, rows=range(6), image_ids=list("012345"), splits=SPLITS, targets=TARGETS, dropped={0: 2}
-    )
-    assert summary(table) == {"groups": 2, "exact": 2, "near": 3, "leaks": 3, "other_labels": 2, "dropped": 1}
+def test_images_are_counted() -> None:
+    table = listed(CHECKSUMS, HASHES, SPLITS, TARGETS, dropped={0: 2})
+    assert summary(table) == {"groups": 2, "exact": 2, "near": 3, "leaks": 2, "other_labels": 2, "dropped": 1}
 
 
 def test_images_without_a_hash_are_equal_only_in_their_bytes() -> None:
-    found = find_duplicates(["a", "b", "a"], [None, None, None], distance=4)
-    assert found.groups.tolist() == [0, 1, 0]
+    assert groups_of(pictures_of(["a", "b", "a"], [None, None, None]), 4).tolist() == [0, 1, 0]
 
 
 def test_where_nothing_stands_twice_the_table_is_empty() -> None:
-    found = find_duplicates(["a", "b"], [0, 0xFF], distance=4)
-    table = duplicates_table(
-        found, rows=[2, 3], image_ids=["0", "1"], splits=["train"] * 2, targets=TARGETS[:2], dropped={}
-    )
+    table = listed(["a", "b"], [0, 0xFF], ["train"] * 2, TARGETS[:2])
     assert len(table) == 0
     assert set(summary(table).values()) == {0}
 
 
-def test_twenty_thousand_equal_images_are_listed_without_comparing_all_with_all() -> None:
+def test_twenty_thousand_equal_images_with_labels_of_their_own_are_not_compared_all_with_all() -> None:
     count = 20_000
-    found = find_duplicates(["a"] * count, [7] * count, distance=4)
-    table = duplicates_table(
-        found,
-        rows=range(count),
-        image_ids=[str(i) for i in range(count)],
-        splits=["train"] * count,
-        targets=np.ones((count, 1), np.int8),
-        dropped={},
-    )
-    assert table["of"].iloc[0] == "1"
-    assert (table["of"].iloc[1:] == "0").all()
+    labels = (np.arange(count)[:, None] >> np.arange(15)) & 1
+    table = listed(["a"] * count, [7] * count, ["train"] * count, labels)
+    assert (table["of"].iloc[0], table["of"].iloc[-1]) == ("1", "0")
+    assert (table["other_labels"].iloc[0], table["other_labels"].iloc[-1]) == ("1", "0")
+
+
+def test_pictures_that_all_resemble_each_other_are_looked_at_in_little_memory() -> None:
+    # A camera that does not move: hashes that differ in ten of the bits, four thousand of them.
+    rng = np.random.default_rng(0)
+    hashes = np.unique(rng.integers(0, 2**12, 3000)).tolist()
+    count = len(hashes)
+    tracemalloc.start()
+    table = listed([str(i) for i in range(count)], hashes, ["train"] * count, np.ones((count, 1)), distance=4)
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+    assert len(table) == count
 
 
 @pytest.mark.parametrize("distance", [0, 1, 4, 12])
@@ -120,7 +159,8 @@ def test_pairs_are_those_that_comparing_all_with_all_gives(distance: int) -> Non
         for i, j in itertools.combinations(range(len(hashes)), 2)
         if (bits := int(hashes[i] ^ hashes[j]).bit_count()) <= distance
     ]
-    assert list(zip(*(values.tolist() for values in near_pairs(hashes, distance)), strict=True)) == wanted
+    found = [pair for some in near_pairs(hashes, distance) for pair in zip(*map(np.ndarray.tolist, some), strict=True)]
+    assert sorted((min(i, j), max(i, j), bits) for i, j, bits in found) == wanted
 
 
 def test_images_are_taken_from_the_table() -> None:

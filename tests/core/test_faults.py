@@ -1,5 +1,6 @@
 import zipfile
 from pathlib import Path
+from xml.parsers.expat import ExpatError
 
 import openpyxl
 import pytest
@@ -85,12 +86,33 @@ def test_formulas_with_a_result_and_empty_cells_are_no_faults(cell: str, book: P
         '<c r="A3" s="1"><f>1+1</f><v/></c>',
         '<c s="1" r="A3"><f>1+1</f><v></v></c>',
         '<c r="A3"><f t="shared" si="0"/></c>',
-        '<x:c r="A3"><x:f>1+1</x:f><x:v/></x:c>',
+        '<x:c xmlns:x="http://purl.oclc.org/ooxml/spreadsheetml/main" r="A3"><x:f>1+1</x:f><x:v/></x:c>',
+        "<c><f>1+1</f></c>",
     ],
 )
 def test_formulas_without_a_result_are_faults(cell: str, book: Path) -> None:
     change(book, "xl/worksheets/sheet1.xml", "</sheetData>", f'<row r="3">{cell}</row></sheetData>')
     assert "a formula was never calculated in A3." in error_of(book)
+
+
+@pytest.mark.parametrize("cell", ["<c r='A3' t='e'><v>#N/A</v></c>", '<c t="e"><v>#N/A</v></c>'])
+def test_errors_are_seen_however_they_are_written(cell: str, book: Path) -> None:
+    change(book, "xl/worksheets/sheet1.xml", "</sheetData>", f'<row r="3">{cell}</row></sheetData>')
+    assert "an error, such as #N/A, stands in A3." in error_of(book)
+
+
+def test_a_strict_workbook_is_looked_at_too(tmp_path: Path) -> None:
+    save(tmp_path / "x.xlsx", ["id"], ["#N/A"])
+    for part in ("xl/workbook.xml", "xl/worksheets/sheet1.xml"):
+        main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+        change(tmp_path / "x.xlsx", part, main, "http://purl.oclc.org/ooxml/spreadsheetml/main")
+    assert "an error, such as #N/A, stands in A2." in error_of(tmp_path / "x.xlsx")
+
+
+def test_a_sheet_of_open_marks_is_no_work(book: Path) -> None:
+    change(book, "xl/worksheets/sheet1.xml", "</sheetData>", "<c t='e' " * 100_000)
+    with pytest.raises(ExpatError):
+        check_workbook(book)
 
 
 def test_another_sheet_than_the_first_may_have_faults(tmp_path: Path) -> None:
@@ -109,6 +131,21 @@ def test_an_entity_bomb_is_refused(book: Path) -> None:
         f"{book}: xl/worksheets/sheet1.xml declares a document type or entities, which no workbook of Excel's does. "
         "Save the sheet anew in Excel."
     )
+
+
+def test_entities_are_refused_in_any_part_and_encoding(book: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(book) as packed:
+        parts = {name: packed.read(name) for name in packed.namelist()}
+    text = parts["xl/workbook.xml"].decode().partition("?>")[2]
+    wide = '<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE x [<!ENTITY a "a">]>' + text.lstrip()
+    for name, changes in {
+        "dat": {"xl/worksheets/sheet1.dat": b'<!DOCTYPE x [<!ENTITY a "a">]><worksheet/>'},
+        "utf-16": {"xl/workbook.xml": wide.encode("utf-16")},
+    }.items():
+        with zipfile.ZipFile(tmp_path / name, "w") as packed:
+            for part, content in (parts | changes).items():
+                packed.writestr(part, content)
+        assert "declares a document type" in error_of(tmp_path / name)
 
 
 def test_a_workbook_that_unpacks_to_more_than_is_read_is_refused(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:

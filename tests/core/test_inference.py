@@ -23,19 +23,19 @@ read = images.read
 
 
 def killed_once(path: Path, checksum: str | None = None) -> images.Pixels:
-    """Read an image; of a file that is said to kill, kill this process the first time."""
+    """Read an image; kill this process the first time that a certain one is to be read."""
     flag = path.with_name("kill")
-    if path.name == "5.png" and flag.exists():
+    if path.name == "050.png" and flag.exists():
         flag.unlink()
         os.kill(os.getpid(), signal.SIGKILL)
     return read(path, checksum)
 
 
 def killed_each_time(path: Path, checksum: str | None = None) -> images.Pixels:
-    """Read an image, unless it kills this process."""
-    if path.name == "5.png":
+    """Read an image, unless it is the one that kills each process that reads it."""
+    if path.name == "200.png":
         os.kill(os.getpid(), signal.SIGKILL)
-    return read(path, checksum)
+    return killed_once(path, checksum)
 
 
 @pytest.fixture(scope="module")
@@ -144,22 +144,46 @@ def test_changed_file_is_an_error_that_names_it(workers: int, nine_files: Files)
     assert str(error.value) == f"{files[5]}: the file has changed since the manifest was written. Run dvc repro."
 
 
+class Fast(nn.Module):
+    """A network that is done before the next batch is read, so that this process waits for the workers all the time."""
+
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        return seen.flatten(1).float()
+
+
+@pytest.fixture
+def many_files(tmp_path: Path) -> Files:
+    """Three hundred images of one pixel's noise, in the order of their names."""
+    files = [tmp_path / f"{i:03d}.png" for i in range(300)]
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in files]
+    return files, [images.write(pixels, path, "png") for pixels, path in zip(noise, files, strict=True)]
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_rows_are_the_same_though_a_worker_was_killed(
-    workers: int, nine_files: Files, monkeypatch: pytest.MonkeyPatch
+    workers: int, many_files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = resnet18()
-    undisturbed = rows(network, *nine_files)
-    nine_files[0][0].with_name("kill").touch()
+    undisturbed = rows(Fast(), *many_files)
     monkeypatch.setattr(images, "read", killed_once)
-    assert (rows(network, *nine_files, workers=workers) == undisturbed).all()
-    assert not nine_files[0][0].with_name("kill").exists()
+    for attempt in range(5):
+        (tmp_path / "kill").touch()
+        assert (rows(Fast(), *many_files, workers=workers) == undisturbed).all()
+        assert not (tmp_path / "kill").exists()
+        (tmp_path / "kill").touch()
+        cache = Cache(tmp_path / f"cache{attempt}", 10**9)
+        how: dict[str, Any] = {"view": "whole", "size": (32, 32), "device": torch.device("cpu"), "workers": workers}
+        assert (kept_rows_of(Fast(), *many_files, name="fast", cache=cache, **how) == undisturbed).all()
 
 
-def test_image_that_kills_every_worker_is_named(nine_files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_image_that_kills_every_worker_is_named_though_another_died_by_chance(
+    many_files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kill").touch()
     monkeypatch.setattr(images, "read", killed_each_time)
-    with pytest.raises(InputError, match=r"5\.png' ends the process that works on it"):
-        rows(resnet18(), *nine_files, workers=2)
+    with pytest.raises(InputError, match=r"200\.png' ends the process that works on it"):
+        rows(Fast(), *many_files, workers=2)
+    assert not (tmp_path / "kill").exists()
 
 
 def test_maps_are_kept_as_they_are(nine_files: Files) -> None:

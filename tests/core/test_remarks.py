@@ -52,8 +52,8 @@ def test_duplicates_leaks_and_contradictions_are_said() -> None:
     assert about_duplicates(table, Path("duplicates.csv")) == [
         "6 images are 2 pictures that stand there more than once (2 with the same bytes as another), listed in "
         "duplicates.csv",
-        "leak: 1 train images stand in val or test too, 'a' of train is 'b': results on those look better than they "
-        "are. Set data.duplicates to drop",
+        "leak: 1 images of train or val stand in a part that is judged later too, 'a' of train is 'b': results there "
+        "look better than they are. Set data.duplicates to drop",
         "4 images have other labels than a duplicate of theirs, '0' and '9', '1' and '9', '2' and '9', and others: "
         "look at them, and correct the sheet",
     ]

@@ -1,5 +1,6 @@
 import datetime
 import html
+import random
 import re
 import shutil
 import subprocess
@@ -308,3 +309,20 @@ def test_libreoffice_sees_text_and_no_formula(tmp_path: Path) -> None:
     assert "table:formula" not in opened
     shown = [html.unescape(text) for text in re.findall(r"<text:p>(.*?)</text:p>", opened)]
     assert shown == ["cell", *bait]
+
+
+def test_a_damaged_workbook_is_read_or_refused(tmp_path: Path) -> None:
+    path, rng = tmp_path / "labels.xlsx", random.Random(0)
+    write_sheet(["id", "target"], [[f"{i}.jpg", "sea"] for i in range(50)], path, "xlsx")
+    whole, read, refused = path.read_bytes(), 0, 0
+    for _ in range(600):
+        damaged = bytearray(whole)
+        for _ in range(rng.randint(1, 3)):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            read += bool(read_sheet(path).rows)
+        except InputError as error:
+            refused += str(path) in str(error)
+    assert read + refused == 600
+    assert min(read, refused) > 5

@@ -118,6 +118,7 @@ def mend_checksums(data: bytearray) -> None:
 
 def outcome(source: FolderImages, name: str) -> str:
     """What becomes of a file."""
+    # An image that needs more memory than this process may have is an InputError here, and so the end of the process.
     checked = source.check(name, MOST_PIXELS)
     if checked.problem is not None:
         assert name in checked.problem, checked.problem

@@ -63,14 +63,20 @@ def test_any_value_in_any_place_ends_in_params_or_in_an_error(changes: list[Any]
     for way, what, value in changes:
         place = content
         for key in way[:-1]:
-            place = place[key] if isinstance(place, dict) and key in place else None
-        if not isinstance(place, dict) or way[-1] not in place:
+            try:
+                place = place[key]
+            except (KeyError, IndexError, TypeError):  # Another change has taken it away.
+                place = None
+        if not isinstance(place, dict | list) or (isinstance(place, dict) and way[-1] not in place):
             continue
-        old = place.pop(way[-1])
-        if what == "set":
+        if isinstance(place, list):
+            place[way[-1] : way[-1] + 1] = [] if what == "delete" else [value]
+        elif what == "set":
             place[way[-1]] = value
-        elif what == "rename":
-            place[f"{way[-1]}s"] = old
+        else:
+            old = place.pop(way[-1])
+            if what == "rename":
+                place[f"{way[-1]}s"] = old
     buffer = io.StringIO()
     YAML(typ="safe", pure=True).dump(content, buffer)
     load(tmp_path, buffer.getvalue())
