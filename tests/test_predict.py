@@ -91,7 +91,7 @@ def test_images_of_an_array_are_labelled_by_their_numbers(scenes: Path) -> None:
     [
         (
             {"--images": "augmented"},
-            "predict: augmented: no image in it (.bmp, .gif, .jpeg, .jpg, .png, ",
+            "predict: augmented: no image in it (.avif, .bmp, .gif, .jpeg, .jpg, .png, ",
         ),
         ({"--images": "nowhere"}, "predict: nowhere: there is no such folder."),
         ({"--model": "photos"}, "predict: photos: holds no model: "),
