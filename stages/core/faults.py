@@ -56,10 +56,7 @@ def check_workbook(path: Path) -> None:
             )
         for part in book.namelist():
             if not part.startswith("xl/media/") and _holds(book, part, _DECLARED):
-                raise InputError(
-                    f"{path}: {part} declares a document type or entities, which no workbook of Excel's does. Save the "
-                    "sheet anew in Excel."
-                )
+                raise _declared(book, part)
         first = _first_sheet(book)
         faults = _Faults()
         if _holds(book, first, _SUSPECT):
@@ -89,7 +86,7 @@ class _Faults:
 
     def read(self, book: zipfile.ZipFile, part: str) -> None:
         """Look at all cells."""
-        parser = _parser()
+        parser = _parser(book, part)
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
@@ -128,12 +125,19 @@ def _local(name: str) -> str:
     return name.rpartition(" ")[2]
 
 
-def _parser() -> expat.XMLParserType:
+def _declared(book: zipfile.ZipFile, part: str) -> InputError:
+    return InputError(
+        f"{book.filename}: {part} declares a document type or entities, which no workbook of Excel's does. Save the sheet "
+        "anew in Excel."
+    )
+
+
+def _parser(book: zipfile.ZipFile, part: str) -> expat.XMLParserType:
     """A parser that knows namespaces, and refuses what may grow; see also `_DECLARED`, which other encodings pass."""
     parser = expat.ParserCreate(namespace_separator=" ")
 
     def refuse(*_: object) -> None:
-        raise InputError("a workbook declares a document type, which none of Excel's does. Save it anew in Excel.")
+        raise _declared(book, part)
 
     parser.StartDoctypeDeclHandler = refuse
     return parser
@@ -168,7 +172,7 @@ def _first_sheet(book: zipfile.ZipFile) -> str:
 def _elements(book: zipfile.ZipFile, part: str) -> list[tuple[str, Mapping[str, str]]]:
     """Names and attributes of all elements of a part."""
     found: list[tuple[str, Mapping[str, str]]] = []
-    parser = _parser()
+    parser = _parser(book, part)
     parser.StartElementHandler = lambda name, given: found.append((_local(name), given))
     parser.Parse(book.read(part), True)
     return found

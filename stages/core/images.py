@@ -53,7 +53,7 @@ def image_files(folder: Path) -> list[str]:
     )
     raise_problems(
         [
-            f"the file name {os.fsencode(name)!r} is not UTF-8, as no table can hold it. Rename the file."
+            f"the file name {os.fsencode(name)!r} is not UTF-8, so no table can hold it. Rename the file."
             for name in found
             if not name.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in name)
         ],
