@@ -61,9 +61,10 @@ def run(main: Callable[[], str]) -> None:
         sys.exit(1)
     except OSError as error:
         # The disk, or a right to it; anything else may be a mistake of ours, which needs its traceback.
-        if error.errno not in DISK or error.filename is None:
+        if error.errno not in DISK or (error.filename is None and error.errno != errno.EIO):
             raise
-        log.error("%s: %s. Look after the file and its disk, then run dvc repro.", error.filename, error.strerror)
+        where = error.filename or "a disk"
+        log.error("%s: %s. Look after the file and its disk, then run dvc repro.", where, error.strerror)
         sys.exit(1)
     log.info("%s, in %.1f s", summary, time.perf_counter() - started)
 

@@ -127,8 +127,8 @@ def _local(name: str) -> str:
 
 def _declared(book: zipfile.ZipFile, part: str) -> InputError:
     return InputError(
-        f"{book.filename}: {part} declares a document type or entities, which no workbook of Excel's does. Save the sheet "
-        "anew in Excel."
+        f"{book.filename}: {part} declares a document type or entities, which no workbook of Excel's does. Save the "
+        "sheet anew in Excel."
     )
 
 

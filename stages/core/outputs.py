@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.core.errors import InputError
-from stages.core.space import out_of_space
+from stages.core.space import of_the_disk
 
 if sys.platform != "win32":
     import fcntl
@@ -39,13 +39,13 @@ def file_aside(path: Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If another process is writing the same file, or the disk is full.
+        If another process is writing the same file, or the disk is full or fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
     with _claimed(aside, path, aside.touch):
         try:
-            with _said_when_full(aside, path):
+            with _disk_named(aside, path):
                 yield aside
                 aside.replace(path)
         finally:
@@ -69,13 +69,13 @@ def folder_aside(path: Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If another process is writing the same folder, or the disk is full.
+        If another process is writing the same folder, or the disk is full or fails.
     """
     aside, old = (path.with_name(f".{path.name}.{state}") for state in ("partial", "old"))
     with _claimed(aside, path, partial(aside.mkdir, parents=True, exist_ok=True)):
         try:
             _empty(aside)
-            with _said_when_full(aside, path):
+            with _disk_named(aside, path):
                 yield aside
                 shutil.rmtree(old, ignore_errors=True)
                 if path.exists():
@@ -118,13 +118,13 @@ def _claimed(aside: Path, path: Path, make: Callable[[], None]) -> Iterator[None
 
 
 @contextmanager
-def _said_when_full(aside: Path, path: Path) -> Iterator[None]:
-    """Say how much of an output was there when the disk was full."""
+def _disk_named(aside: Path, path: Path) -> Iterator[None]:
+    """Say how much of an output was there when the disk was full or failed."""
     try:
         yield
     except Exception as error:
         parts = [aside] if aside.is_file() else [part for part in aside.rglob("*") if part.is_file()]
-        said = out_of_space(error, path, sum(part.stat().st_size for part in parts))
+        said = of_the_disk(error, path, sum(part.stat().st_size for part in parts))
         if said is None:
             raise
         raise said from None

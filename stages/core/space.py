@@ -1,7 +1,8 @@
-"""Room on the disk, asked for before the work, and said in full when it ran out."""
+"""Room on the disk, asked for before the work, and what the disk says when it ran out or failed."""
 
 import errno
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from stages.core.errors import InputError
@@ -44,8 +45,8 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def out_of_space(error: Exception, path: Path, written: int) -> InputError | None:
-    """What to say of an error while a file or a folder was written; None if the disk was not full.
+def of_the_disk(error: Exception, path: Path, written: int) -> InputError | None:
+    """What to say of an error while a file or a folder was written; None if the disk was neither full nor failed.
 
     Parameters
     ----------
@@ -54,27 +55,30 @@ def out_of_space(error: Exception, path: Path, written: int) -> InputError | Non
     path : Path
         The file or the folder.
     written : int
-        Bytes of it that were there when the disk was full.
+        Bytes of it that were there by then.
     """
-    if not _is_full(error):
-        return None
-    return InputError(
-        f"{path}: the disk is full after {size(written)} of it, so more than that are needed, and "
-        f"{size(free_bytes(path.parent))} are free. Nothing half-written is left. Free some, then run dvc repro."
-    )
+    if _is(error, FULL) or (isinstance(error, OSError) and str(error).endswith(" written")):  # So numpy says it.
+        return InputError(
+            f"{path}: the disk is full after {size(written)} of it, so more than that are needed, and "
+            f"{size(free_bytes(path.parent))} are free. Nothing half-written is left. Free some, then run dvc repro."
+        )
+    if _is(error, (errno.EIO,)):
+        return InputError(
+            f"{path}: the disk failed while it was written ({error}). Nothing half-written is left. Look after the "
+            "disk, then run dvc repro."
+        )
+    return None
 
 
-def _is_full(error: BaseException | None) -> bool:
+def _is(error: BaseException | None, numbers: Sequence[int]) -> bool:
     if error is None:
         return False
-    # XlsxWriter puts the system's answer in its own error, safetensors writes down its number, and numpy counts.
+    # XlsxWriter puts the system's answer in its own error, and safetensors writes down its number.
     inner = [error, *(part for part in error.args if isinstance(part, OSError))]
-    text = str(error)
     return (
-        any(isinstance(one, OSError) and one.errno in FULL for one in inner)
-        or any(f"(os error {number})" in text for number in FULL)
-        or (isinstance(error, OSError) and text.endswith(" written"))
-        or _is_full(error.__cause__)
+        any(isinstance(one, OSError) and one.errno in numbers for one in inner)
+        or any(f"(os error {number})" in str(error) for number in numbers)
+        or _is(error.__cause__, numbers)
     )
 
 

@@ -8,7 +8,7 @@ from xlsxwriter.exceptions import FileCreateError
 
 from stages.core import space
 from stages.core.errors import InputError
-from stages.core.space import check_space, free_bytes, out_of_space
+from stages.core.space import check_space, free_bytes, of_the_disk
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_room_is_that_of_the_folder_that_will_be(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("one_megabyte_free")
 def test_full_disk_is_the_users_to_mend(tmp_path: Path) -> None:
-    said = out_of_space(OSError(errno.ENOSPC, "No space left on device"), tmp_path / "resized", 2_500)
+    said = of_the_disk(OSError(errno.ENOSPC, "No space left on device"), tmp_path / "resized", 2_500)
     assert str(said) == (
         f"{tmp_path}/resized: the disk is full after 2.5 kB of it, so more than that are needed, and 1.0 MB are free. "
         "Nothing half-written is left. Free some, then run dvc repro."
@@ -54,8 +54,16 @@ def test_full_disk_is_the_users_to_mend(tmp_path: Path) -> None:
     ],
 )
 def test_full_disk_is_known_however_a_library_says_it(error: Exception, tmp_path: Path) -> None:
-    assert "the disk is full" in str(out_of_space(error, tmp_path, 0))
+    assert "the disk is full" in str(of_the_disk(error, tmp_path, 0))
+
+
+def test_failed_disk_is_said_too(tmp_path: Path) -> None:
+    said = of_the_disk(FileCreateError(OSError(errno.EIO, "Input/output error")), tmp_path / "resized", 0)
+    assert str(said) == (
+        f"{tmp_path}/resized: the disk failed while it was written ([Errno 5] Input/output error). Nothing "
+        "half-written is left. Look after the disk, then run dvc repro."
+    )
 
 
 def test_another_error_is_not(tmp_path: Path) -> None:
-    assert out_of_space(OSError(errno.EIO, "Input/output error"), tmp_path, 0) is None
+    assert of_the_disk(OSError(errno.ENOENT, "No such file or directory"), tmp_path, 0) is None

@@ -12,37 +12,12 @@ import json
 import os
 import shutil
 import sys
-import traceback
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stages.core.errors import InputError
-from tests.pipeline.killing import CACHE, contents, remove
+from tests.pipeline.disturbing import CACHE, contents, forked, remove
 
 PARTS = (0.0, 0.15, 0.4, 0.7, 0.95)
 FILLER = Path("filler")
-
-
-def forked(main: Callable[[Sequence[str]], object], options: Sequence[str]) -> str:
-    """Run a stage in a fork, and return how it ended: "done", what it said, or a traceback."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        try:
-            main(options)
-            said = "done"
-        except InputError as error:
-            said = str(error)
-        except BaseException:
-            said = traceback.format_exc()
-        os.write(writing, said.encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        said = pipe.read()
-    os.waitpid(child, 0)
-    return said
 
 
 def leave(room: int) -> None:
@@ -66,13 +41,13 @@ def main() -> None:
 
     remove([*args.outs, CACHE])
     before = shutil.disk_usage(".").free
-    assert forked(stage, options) == "done"
+    assert forked(stage, options)[0] == "done"
     needed, expected = before - shutil.disk_usage(".").free, contents(args.outs)
     ends, wrong = [], []
     for part in PARTS:
         remove([*args.outs, CACHE])
         leave(int(needed * part))
-        said = forked(stage, options)
+        said, _ = forked(stage, options)
         ends.append(said)
         if "Traceback" in said:
             wrong.append(f"{part}: {said}")
@@ -81,7 +56,7 @@ def main() -> None:
         wrong += [f"{part}: {left} was left" for left in Path().rglob(".*.partial")]
         FILLER.unlink()
         remove(args.outs)
-        assert forked(stage, options) == "done"
+        assert forked(stage, options)[0] == "done"
         if contents(args.outs) != expected:
             wrong.append(f"{part}: other outputs after another run")
     print(json.dumps({"needed": needed, "ends": ends, "wrong": wrong}))

@@ -1,29 +1,45 @@
-"""Kill every stage at points in the course of its writes; see `tests.pipeline.killing`.
+"""Kill every stage, and fail its disk, at points in the course of its writes; see `tests.pipeline.disturbing`.
 
-COUNTERWEIGHT_KILLS is how many points of each kind to try, by default 2; 50 take an hour.
+COUNTERWEIGHT_POINTS is how many renames and how many other points to try, by default 2; 50 take an hour.
 """
 
 import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.pipeline.conftest import STAGES
 from tests.workspace import PROJECT, run
 
-POINTS = os.environ.get("COUNTERWEIGHT_KILLS", "2")
+POINTS = int(os.environ.get("COUNTERWEIGHT_POINTS", "2"))
+# A stage that starts anew at a hundred points takes as many times its own seconds.
+pytestmark = pytest.mark.timeout(600 + 60 * POINTS)
+
+
+def disturbed(stage: str, by: str, folder: Path) -> dict[str, Any]:
+    options, count = STAGES[stage]
+    command = ["python", "-m", "tests.pipeline.disturbing", stage, "--by", by, "--points", str(POINTS)]
+    found = run(folder, *command, "--outs", *options[1::2][-count:], "--", *options, PYTHONPATH=str(PROJECT)).stdout
+    return dict(json.loads(found))
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_that_was_killed_ends_like_one_that_was_not(stage: str, judged: Path) -> None:
-    options, count = STAGES[stage]
-    outs = options[1::2][-count:]
-    command = ["python", "-m", "tests.pipeline.killing", stage, "--points", POINTS, "--outs", *outs, "--", *options]
-    found = json.loads(run(judged, *command, PYTHONPATH=str(PROJECT)).stdout)
+    found = disturbed(stage, "kill", judged)
     assert found["wrong"] == []
-    assert found["tried"] >= min(found["points"], 2)
+    assert len(found["ends"]) >= min(found["points"], 2)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_whose_disk_failed_says_so_and_ends_like_one_whose_did_not(stage: str, judged: Path) -> None:
+    found = disturbed(stage, "error", judged)
+    assert found["wrong"] == []
+    # Where only the cache could not be written, a stage is done.
+    assert all(end == "done" or "Input/output error" in end for end in found["ends"])
+    assert len(found["ends"]) >= min(found["points"], 2)
 
 
 @pytest.mark.parametrize(("stage", "kept"), [("resize", 20), ("augment", 20), ("features", 20)])

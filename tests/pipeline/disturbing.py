@@ -1,6 +1,8 @@
-"""Kill a stage in the course of its writes, run it again, and compare what comes out with an undisturbed run.
+"""Disturb a stage in the course of its writes, run it again, and compare what comes out with an undisturbed run.
 
-    python -m tests.pipeline.killing STAGE --points 50 --seed 0 --outs data/resized ... -- the stage's options
+    python -m tests.pipeline.disturbing STAGE --by kill --points 50 --outs data/resized ... -- the stage's options
+
+It is killed, or the disk fails once (``--by error``): what the process asks for there ends in EIO.
 
 A point is a moment at which the stage has opened a file to write, has written half of a piece of it, or is about to
 rename, link or delete one. Of the renames, and of the other points, as many are tried as asked for, drawn by the seed.
@@ -9,6 +11,7 @@ The stage is imported once; each run is a fork of that process, so that a point 
 
 import argparse
 import builtins
+import errno
 import hashlib
 import importlib
 import io
@@ -23,32 +26,39 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from stages.core.errors import InputError
+
 CACHE = Path(".counterweight")
 CHANGES = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"}
 
 
 class Points:
-    """Counts the points that a process passes, and ends it at one of them.
+    """Counts the points that a process passes, and disturbs it at one of them.
 
     Parameters
     ----------
-    last : int or None
-        The point at which the process kills itself; None for never.
+    at : int or None
+        The point at which to disturb; None for none.
+    how : str
+        ``kill`` or ``error``.
     """
 
-    def __init__(self, last: int | None) -> None:
-        self.last = last
+    def __init__(self, at: int | None, how: str) -> None:
+        self.at = at
+        self.how = how
         self.process = os.getpid()
         self.passed: list[str] = []
 
-    def here(self, kind: str, before: Callable[[], object] = lambda: None) -> None:
-        """Pass a point of a kind; at the last one do something and die."""
+    def here(self, kind: str, before: Callable[[], object] = lambda: None, file: str | None = None) -> None:
+        """Pass a point of a kind; at the one do something, and die or fail."""
         if os.getpid() != self.process:
             return  # A worker, forked from it.
         self.passed.append(kind)
-        if len(self.passed) - 1 == self.last:
+        if len(self.passed) - 1 == self.at:
             before()
-            os.kill(os.getpid(), signal.SIGKILL)
+            if self.how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise OSError(errno.EIO, os.strerror(errno.EIO), file)
 
     def watch(self) -> None:
         """See every file that this process writes below the working folder, from now on."""
@@ -59,11 +69,11 @@ class Points:
             writes = not mode.startswith("r") or "+" in mode
             if not writes or isinstance(file, int) or not str(Path(file).absolute()).startswith(root):
                 return handle
-            self.here("open")
+            self.here("open", handle.close, str(file))
             return Halved(handle, self)
 
         io.open = builtins.open = opened  # type: ignore[assignment]
-        sys.addaudithook(lambda event, _: self.here(event) if event in CHANGES else None)
+        sys.addaudithook(lambda event, of: self.here(event, file=str(of[0])) if event in CHANGES else None)
 
 
 class Halved:
@@ -88,33 +98,47 @@ class Halved:
         self.file.close()
 
 
-def forked(main: Callable[[Sequence[str]], object], options: Sequence[str], last: int | None) -> tuple[int, list[str]]:
-    """Run a stage in a fork; the signal that ended it, or 0, and the kinds of the points that it passed."""
+def forked(
+    main: Callable[[Sequence[str]], object], options: Sequence[str], watched: Callable[[], Points] | None = None
+) -> tuple[str, list[str]]:
+    """Run a stage in a fork.
+
+    Returns
+    -------
+    ended : str
+        "done", "killed", what a user would be told, or a traceback.
+    passed : list of str
+        The kinds of the points that it passed, if it was watched and is done.
+    """
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
         os.close(reading)
-        points = Points(last)
-        points.watch()
-        code = 1
+        passed: list[str] = []
         try:
+            if watched is not None:
+                points = watched()
+                points.watch()
+                passed = points.passed
             main(options)
-            os.write(writing, "\n".join(points.passed).encode())
-            code = 0
+            ended = "done"
+        except InputError as error:
+            ended = str(error)
+        except OSError as error:
+            ended = str(error) if error.errno == errno.EIO else traceback.format_exc()
         except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
+            ended = traceback.format_exc()
+        os.write(writing, json.dumps([ended, passed]).encode())
+        os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as pipe:
-        passed = pipe.read().split()
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return os.WTERMSIG(status), passed
-    if os.WEXITSTATUS(status):
-        raise SystemExit("the stage failed, and was not killed")
-    return 0, passed
+        said = pipe.read()
+    os.waitpid(child, 0)
+    if not said:
+        return "killed", []
+    ended, passed = json.loads(said)
+    return ended, passed
 
 
 def contents(outs: Sequence[Path]) -> dict[str, str]:
@@ -133,9 +157,10 @@ def remove(outs: Sequence[Path]) -> None:
 
 
 def main() -> None:
-    """Kill, repeat, compare; print how many points there were, were tried, and what went wrong."""
+    """Disturb, repeat, compare; print how many points there were, were tried, how they ended and what went wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage")
+    parser.add_argument("--by", choices=("kill", "error"), required=True)
     parser.add_argument("--points", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--outs", type=Path, nargs="+", required=True)
@@ -145,7 +170,8 @@ def main() -> None:
     stage = importlib.import_module(f"stages.{args.stage}").main
 
     remove([*args.outs, CACHE])
-    _, kinds = forked(stage, options, None)
+    ended, kinds = forked(stage, options, lambda: Points(None, args.by))
+    assert ended == "done", ended
     expected = contents(args.outs)
     renames = [i for i, kind in enumerate(kinds) if kind == "os.rename"]
     others = [i for i in range(len(kinds)) if i not in renames]
@@ -153,20 +179,23 @@ def main() -> None:
     tried = sorted(
         {*chosen.sample(renames, min(len(renames), args.points)), *chosen.sample(others, min(len(others), args.points))}
     )
-    wrong = []
+    ends, wrong = [], []
     for point in tried:
+        where = f"point {point} ({kinds[point]})"
         remove([*args.outs, CACHE])
-        ended, _ = forked(stage, options, point)
-        if ended != signal.SIGKILL:
-            wrong.append(f"point {point} ({kinds[point]}) was not reached")
-            continue
+        ended, _ = forked(stage, options, lambda at=point: Points(at, args.by))
+        ends.append(ended)
+        if args.by == "kill" and ended != "killed":
+            wrong.append(f"{where} was not reached")
+        if "Traceback" in ended:
+            wrong.append(f"{where}: {ended}")
         partly = {name: sha for name, sha in contents(args.outs).items() if expected.get(name) != sha}
-        wrong += [f"point {point} ({kinds[point]}): {name} is visible half-written" for name in partly]
+        wrong += [f"{where}: {name} is visible half-written" for name in partly]
         remove(args.outs)
-        forked(stage, options, None)
-        if contents(args.outs) != expected:
-            wrong.append(f"point {point} ({kinds[point]}): other outputs after another run")
-    print(json.dumps({"points": len(kinds), "renames": len(renames), "tried": len(tried), "wrong": wrong}))
+        again, _ = forked(stage, options)
+        if again != "done" or contents(args.outs) != expected:
+            wrong.append(f"{where}: {again}, with other outputs, after another run")
+    print(json.dumps({"points": len(kinds), "renames": len(renames), "ends": ends, "wrong": wrong}))
 
 
 if __name__ == "__main__":
