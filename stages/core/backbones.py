@@ -1,4 +1,4 @@
-"""torchvision ResNets, cut at a node and pooled, with weights by name, from a file, or random."""
+"""torchvision networks, cut at a node and pooled, with weights by name, from a file, or random."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from urllib.error import URLError
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d
 from torchvision.models import get_model, get_model_weights
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
@@ -17,6 +18,9 @@ from stages.core.errors import InputError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# Cells along each side of the levels of the pyramid.
+PYRAMID = (1, 2)
 
 
 class Backbone(nn.Module):
@@ -30,8 +34,8 @@ class Backbone(nn.Module):
         A node of it, such as ``layer3``; None goes to the input of the last layer.
     size : (int, int)
         Width and height of the images, in pixels.
-    pooled : bool
-        Whether maps are averaged over height and width.
+    pooling : str or None
+        How maps become a row, see `pooled`; None leaves them as they are.
 
     Attributes
     ----------
@@ -44,11 +48,13 @@ class Backbone(nn.Module):
         If the model has no such node, or cannot take images of that size.
     """
 
-    def __init__(self, model: str, layer: str | None, size: tuple[int, int], *, pooled: bool = True) -> None:
+    def __init__(
+        self, model: str, layer: str | None, size: tuple[int, int], *, pooling: str | None = "average"
+    ) -> None:
         super().__init__()
         self.model = model
         self.layer = layer
-        self.pooled = pooled
+        self.pooling = pooling
         # The two that have auxiliary outputs in training: these would be outputs of other labels. Their weights were
         # made for pixels from -1 to 1, to which transform_input brings those that are normalised as for all others.
         inception = model in {"googlenet", "inception_v3"}
@@ -70,9 +76,9 @@ class Backbone(nn.Module):
         """Features of RGB images: uint8 (n, height, width, 3) to float (n, n_features), or maps if not pooled."""
         found = self.cut(normalised(images))
         features: Tensor = found["features"] if isinstance(found, dict) else found
-        if not self.pooled:
+        if self.pooling is None:
             return features
-        return features.mean(dim=(2, 3)) if features.dim() == 4 else features.flatten(1)
+        return pooled(features, self.pooling) if features.dim() == 4 else features.flatten(1)
 
 
 def _cut_at(whole: nn.Module, model: str, layer: str) -> nn.Module:
@@ -116,6 +122,29 @@ def load_weights(network: Backbone, weights: str) -> None:
         return
     state = _from_file(Path(weights)) if Path(weights).suffix else _from_torchvision(network.model, weights)
     _load(network, state, f"{weights} into {network.model} up to {network.layer or 'its last layer'}")
+
+
+def pooled(maps: Tensor, pooling: str) -> Tensor:
+    """Maps as rows.
+
+    Parameters
+    ----------
+    maps : Tensor of float, shape (n, channels, height, width)
+        The output of a layer.
+    pooling : str
+        ``average`` or ``max`` over height and width; or ``pyramid``: both, over the whole and over its quarters, so
+        that a row says where things are (Lazebnik, Schmid and Ponce, Beyond Bags of Features, 2006).
+
+    Returns
+    -------
+    Tensor of float, shape (n, channels) or, of ``pyramid``, (n, 10 x channels)
+    """
+    if pooling == "average":
+        return maps.mean(dim=(2, 3))
+    if pooling == "max":
+        return maps.amax(dim=(2, 3))
+    parts = [over(maps, cells).flatten(1) for cells in PYRAMID for over in (adaptive_avg_pool2d, adaptive_max_pool2d)]
+    return torch.cat(parts, dim=1)
 
 
 def normalised(images: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ class Classifier(nn.Module):
             form = Form(len(design.labels), design.channels, *design.size, design.activation, design.pooling)
             self.body, self.head = BUILDERS[design.model](form)
         else:
-            backbone = Backbone(design.model, design.layer, design.size)
+            backbone = Backbone(design.model, design.layer, design.size, pooling=design.pooling)
             self.body, self.head = backbone, nn.Linear(backbone.n_features, len(design.labels))
 
     def forward(self, images: Tensor) -> Tensor:

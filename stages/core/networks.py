@@ -133,7 +133,7 @@ def convnet6(form: Form) -> Parts:
 
 def vgg19_convs(form: Form) -> Parts:
     """Torchvision's VGG19 up to its last pooling, and two convolutions of 256 and 128 on top."""
-    body = Backbone("vgg19", "features", (form.width, form.height), pooled=False)
+    body = Backbone("vgg19", "features", (form.width, form.height), pooling=None)
     head = nn.Sequential(
         nn.Conv2d(512, 256, 3, padding=1), nn.ReLU(),
         nn.Conv2d(256, 128, 3, padding=1), nn.ReLU(),

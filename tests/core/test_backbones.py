@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, get_model
 
-from stages.core.backbones import Backbone, chosen_device, load_weights, normalised
+from stages.core.backbones import Backbone, chosen_device, load_weights, normalised, pooled
 from stages.core.errors import InputError
 
 PRETRAINED = Path(__file__).parents[3] / "shared" / "weights" / "resnet18-imagenet-through-layer3.safetensors"
@@ -118,8 +118,25 @@ def test_features_are_the_layers_maps_averaged_over_height_and_width(pictures: T
     assert torch.equal(network(pictures), maps.mean(dim=(2, 3)))
 
 
+def test_maps_are_pooled_by_their_mean_or_their_most() -> None:
+    maps = torch.arange(12.0).reshape(1, 1, 3, 4)
+    assert pooled(maps, "average").tolist() == [[5.5]]
+    assert pooled(maps, "max").tolist() == [[11]]
+
+
+def test_pyramid_says_of_each_part_of_the_picture_its_mean_and_its_most() -> None:
+    maps = torch.arange(16.0).reshape(1, 1, 4, 4)
+    whole, quarters, most = [7.5, 15], [2.5, 4.5, 10.5, 12.5], [5, 7, 13, 15]
+    assert pooled(maps, "pyramid").tolist() == [[*whole, *quarters, *most]]
+
+
+def test_pooled_row_is_as_long_as_its_parts() -> None:
+    assert Backbone("resnet18", "layer2", SIZE, pooling="pyramid").n_features == 128 * 2 * (1 + 4)
+    assert Backbone("resnet18", "layer2", SIZE, pooling="max").n_features == 128
+
+
 def test_features_that_are_not_pooled_are_maps(pictures: Tensor) -> None:
-    network = Backbone("resnet18", "layer2", SIZE, pooled=False).eval()
+    network = Backbone("resnet18", "layer2", SIZE, pooling=None).eval()
     assert network.n_features == 128
     assert network(pictures).shape == (2, 128, 8, 8)
 
@@ -173,7 +190,7 @@ def test_building_changes_no_running_mean() -> None:
 
 
 def test_images_may_be_wider_than_high() -> None:
-    network = Backbone("resnet18", "layer1", (96, 64), pooled=False).eval()
+    network = Backbone("resnet18", "layer1", (96, 64), pooling=None).eval()
     assert network(torch.zeros(1, 64, 96, 3, dtype=torch.uint8)).shape == (1, 64, 16, 24)
 
 

@@ -188,7 +188,7 @@ def test_image_that_kills_every_worker_is_named_though_another_died_by_chance(
 
 def test_maps_are_kept_as_they_are(nine_files: Files) -> None:
     torch.manual_seed(0)
-    maps = rows(Backbone("resnet18", "layer1", (32, 32), pooled=False), *nine_files)
+    maps = rows(Backbone("resnet18", "layer1", (32, 32), pooling=None), *nine_files)
     assert maps.shape == (9, 64, 8, 8)
 
 

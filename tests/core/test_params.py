@@ -459,6 +459,23 @@ def test_vgg19_convs_stand_on_a_frozen_vgg19(tmp_path: Path) -> None:
     assert load_params(saved(tmp_path, model, ("freeze: false", "freeze: true"))).train.freeze
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            [("train:\n  model: resnet18", "train:\n  model: cnn7"), ("pooling: average", "pooling: pyramid")],
+            "is pyramid, and cnn7 has no layer to pool: set it to average or max",
+        ),
+        (
+            [("layer: layer4\n  freeze", "layer: null\n  freeze"), ("pooling: average", "pooling: max")],
+            "pools the maps of a layer, and layer is null: name one, or set it to average",
+        ),
+    ],
+)
+def test_only_maps_of_a_layer_are_pooled(changes: list[tuple[str, str]], problem: str, tmp_path: Path) -> None:
+    assert problems_of(saved(tmp_path, *changes)) == [f"line 63: train.pooling: {problem}"]
+
+
 def test_torchvisions_networks_see_colour(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("channels: 3", "channels: 1")))
     assert problem.startswith("line 64: train.channels: resnet18 sees colour: set it to 3, or choose one of cnn7, ")
