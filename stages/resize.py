@@ -14,6 +14,7 @@ from stages.core.command import arguments, run, worker_count
 from stages.core.outputs import folder_aside
 from stages.core.params import load_params
 from stages.core.resizing import resize_all
+from stages.core.scaling import Wanted
 from stages.core.sources import open_images
 
 
@@ -29,9 +30,7 @@ def main(argv: Sequence[str] | None = None) -> str:
             table["checksum"].tolist(),
             source=open_images(args.images),
             target=aside,
-            width=params.width,
-            height=params.height,
-            mode=params.mode,
+            wanted=Wanted(params.width, params.height, params.mode),
             format=params.format,
             cache=cache,
             workers=worker_count(),

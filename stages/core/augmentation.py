@@ -9,7 +9,7 @@ import imgaug.augmenters as iaa
 import numpy as np
 
 from stages.core.errors import InputError
-from stages.core.images import Pixels
+from stages.core.scaling import Pixels
 
 # What copies depend on, beside this module and the packages of `images`.
 PACKAGES = ("imaug", "scikit-image", "scipy")

@@ -36,7 +36,7 @@ class Design:
     scores : str
         How logits become scores: ``sigmoid``, each label on its own, or ``softmax`` over the classes.
     view, size : str, (int, int)
-        As in `stages.core.images.view`.
+        As in `stages.core.scaling.view`.
     resize : mapping
         Width, height, mode and format to which every image was brought before.
     """

@@ -13,7 +13,7 @@ from scipy.special import expit, softmax
 from torch import nn
 from tqdm import tqdm
 
-from stages.core import backbones, images, views
+from stages.core import backbones, images, scaling, views
 from stages.core.cache import Cache, fingerprint, key_of
 from stages.core.classifiers import Classifier
 from stages.core.parallel import one_by_one
@@ -52,7 +52,7 @@ def rows_of(
     files, checksums : sequences of Path and str
         The images, and what the manifest says of them.
     view, size : str, (int, int)
-        As in `stages.core.images.view`.
+        As in `stages.core.scaling.view`.
     device : torch.device
         Where to compute.
     workers : int
@@ -91,7 +91,7 @@ def kept_rows_of(
     cache : Cache
         Where rows are kept, each as soon as it is there.
     """
-    code = fingerprint([backbones, images, views, sys.modules[__name__]], (*images.PACKAGES, *PACKAGES))
+    code = fingerprint([backbones, images, scaling, views, sys.modules[__name__]], (*images.PACKAGES, *PACKAGES))
     how = {
         "network": name,
         "weights": backbones.checksum_of(network),

@@ -17,6 +17,7 @@ from stages.core.decisions import IN_USE, Decisions
 from stages.core.errors import InputError
 from stages.core.inference import scores_of
 from stages.core.parallel import for_each
+from stages.core.scaling import Wanted, resize
 from stages.core.sections import MOST_PIXELS
 from stages.core.sources import Images
 from stages.core.workbook import EXCEL_ROWS, Cell
@@ -149,11 +150,12 @@ class _Treat:
         number, name = job
         cv2.setNumThreads(1)
         how = self.design.resize
+        wanted = Wanted(how["width"], how["height"], how["mode"])
         try:
             problem = self.source.check(name, MOST_PIXELS).problem
             if problem:
                 return "", problem
-            pixels = images.resize(self.source.read(name), how["width"], how["height"], how["mode"])
+            pixels = resize(self.source.read(name, wanted=wanted), wanted)
         except InputError as error:
             return "", str(error)
         return images.write(pixels, self.file(number), how["format"]), ""

@@ -2,16 +2,17 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from operator import attrgetter
 from pathlib import Path
 
 import cv2
 
-from stages.core import images, sources
+from stages.core import images, scaling, sources
 from stages.core.cache import Cache, Entry, fingerprint, key_of
 from stages.core.errors import raise_problems
 from stages.core.parallel import for_each
+from stages.core.scaling import Wanted, resize
 from stages.core.sources import Images
 from stages.core.space import BYTES_PER_PIXEL, check_space
 
@@ -22,9 +23,7 @@ def resize_all(
     *,
     source: Images,
     target: Path,
-    width: int,
-    height: int,
-    mode: str,
+    wanted: Wanted,
     format: str,
     cache: Cache,
     workers: int,
@@ -39,8 +38,8 @@ def resize_all(
         The images.
     target : Path
         Folder to write to.
-    width, height, mode : int, int, str
-        As in `stages.core.images.resize`.
+    wanted : Wanted
+        To what they are brought.
     format : str
         ``jpg`` or ``png``.
     cache : Cache
@@ -66,17 +65,17 @@ def resize_all(
         if source_of.setdefault(name, path) != path
     ]
     raise_problems(problems, source.place)
-    code = fingerprint([images, sources, sys.modules[__name__]], images.PACKAGES)
-    how = {"width": width, "height": height, "mode": mode, "format": format}
+    code = fingerprint([images, scaling, sources, sys.modules[__name__]], images.PACKAGES)
+    how = {**asdict(wanted), "format": format}
     keys = [key_of(code, checksum, how) for checksum in checksums]
     known = cache.find(keys)
-    pixels = width * height * sum(key not in known for key in keys)
+    pixels = wanted.width * wanted.height * sum(key not in known for key in keys)
     check_space(target, pixels * BYTES_PER_PIXEL[format], f"{len(paths)} resized images")
     jobs = [
         _Job(path, checksum, name, key, known.get(key))
         for path, checksum, name, key in zip(paths, checksums, written, keys, strict=True)
     ]
-    resize_one = _Resize(source, target, width, height, mode, format, cache)
+    resize_one = _Resize(source, target, wanted, format, cache)
     return written, for_each(resize_one, jobs, workers=workers, what="resize", name=attrgetter("path"))
 
 
@@ -93,9 +92,7 @@ class _Job:
 class _Resize:
     source: Images
     target: Path
-    width: int
-    height: int
-    mode: str
+    wanted: Wanted
     format: str
     cache: Cache
 
@@ -105,7 +102,7 @@ class _Resize:
         if job.known is not None and self.cache.take(job.known, target):
             return job.known.checksum
         cv2.setNumThreads(1)
-        pixels = images.resize(self.source.read(job.path, job.checksum), self.width, self.height, self.mode)
+        pixels = resize(self.source.read(job.path, job.checksum, self.wanted), self.wanted)
         checksum = images.write(pixels, target, self.format)
         self.cache.keep(job.key, target, checksum)
         return checksum

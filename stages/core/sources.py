@@ -15,7 +15,7 @@ from PIL import Image
 from stages.core import images
 from stages.core.errors import InputError
 from stages.core.hashing import perceptual_hash
-from stages.core.images import Pixels
+from stages.core.scaling import Pixels, Wanted
 
 # Bytes of an array that are looked at together: it may be larger than memory.
 BLOCK = 2**26
@@ -102,9 +102,9 @@ class FolderImages:
             problem and f"{path} {problem}",
         )
 
-    def read(self, name: str, checksum: str | None = None) -> Pixels:
-        """An image as RGB; with the checksum that the manifest has, an error if it has changed."""
-        return images.read(self.folder / name, checksum)
+    def read(self, name: str, checksum: str | None = None, wanted: Wanted | None = None) -> Pixels:
+        """An image as RGB, see `images.decode`; with the manifest's checksum, an error if it has changed."""
+        return images.read(self.folder / name, checksum, wanted)
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,8 @@ class ArrayImages:
         pixels = self.read(name)
         return Checked(_checksum(pixels), perceptual_hash(pixels), None)
 
-    def read(self, name: str, checksum: str | None = None) -> Pixels:
-        """An image as RGB; with the checksum that the manifest has, an error if it has changed."""
+    def read(self, name: str, checksum: str | None = None, wanted: Wanted | None = None) -> Pixels:
+        """An image as RGB, whatever is wanted of it; with the manifest's checksum, an error if it has changed."""
         try:
             values = _mapped(self.path)[int(name)]
         except IndexError:

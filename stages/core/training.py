@@ -25,6 +25,7 @@ from stages.core import (
     optimisation,
     progress,
     sampling,
+    scaling,
     task,
     views,
 )
@@ -38,8 +39,8 @@ from stages.core.views import batches, errors_of_workers
 # What the course of a training depends on, beside the packages of `images`.
 PACKAGES = ("lightning", "torch", "torchvision")
 MODULES = (
-    backbones, callbacks, classifiers, images, losses, networks, on_the_fly, optimisation, progress, sampling, task,
-    views,
+    backbones, callbacks, classifiers, images, losses, networks, on_the_fly, optimisation, progress, sampling, scaling,
+    task, views,
 )  # fmt: skip
 
 Rows = Dataset[tuple[Tensor, ...]]

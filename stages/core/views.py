@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from stages.core import images
 from stages.core.errors import InputError
+from stages.core.scaling import view
 
 # Batches that a worker has ready before they are asked for.
 AHEAD = 2
@@ -27,7 +28,7 @@ class Views(Dataset[tuple[Tensor, ...]]):
     checksums : sequence of str
         What the manifest says of each file; a file that differs is an error.
     how, size : str, (int, int)
-        As in `stages.core.images.view`.
+        As in `stages.core.scaling.view`.
     targets : Tensor of float, shape (n_images, n_labels), optional
         Of each image; without them the second element of an item is empty.
     """
@@ -53,7 +54,7 @@ class Views(Dataset[tuple[Tensor, ...]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """One image, uint8 of shape (height, width, 3), and its targets."""
         pixels = images.read(self.files[index], self.checksums[index])
-        square = images.view(pixels, self.how, self.size)
+        square = view(pixels, self.how, self.size)
         return torch.from_numpy(square.copy()), self.targets[index]
 
 

@@ -12,6 +12,7 @@ from stages.core.classifiers import Classifier
 from stages.core.errors import InputError
 from stages.core.examples import examples, validation_scores
 from stages.core.inference import rows_of
+from stages.core.scaling import view
 from stages.core.views import Views
 from tests.designs import design
 
@@ -67,7 +68,7 @@ def test_input_is_the_square_that_the_classifier_sees(
 ) -> None:
     square, targets = made(classifier, image_and_copy, tmp_path, frozen=False)[1]
     pixels = images.read(tmp_path / "copies" / "a__copy1.png")
-    assert np.array_equal(square.numpy(), images.view(pixels, "whole", (32, 32)))
+    assert np.array_equal(square.numpy(), view(pixels, "whole", (32, 32)))
     assert (targets.dtype, targets.tolist()) == (torch.float32, [0.0, 1.0])
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from stages.core import images
 from stages.core.errors import InputError
-
-RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
+from stages.core.scaling import Wanted, resize
+from tests.core.pictures import BLACK, BLUE, GREEN, RED, WHITE, of_colour
 
 # How a camera stores an upright picture, by the EXIF orientation that it writes beside it.
 STORED: dict[int, Callable[[images.Pixels], Any]] = {
@@ -24,10 +24,6 @@ STORED: dict[int, Callable[[images.Pixels], Any]] = {
     7: lambda upright: np.swapaxes(np.rot90(upright, 2), 0, 1),
     8: lambda upright: np.rot90(upright, -1),
 }
-
-
-def of_colour(colour: tuple[int, int, int], height: int, width: int) -> images.Pixels:
-    return np.full((height, width, 3), colour, np.uint8)
 
 
 def file_of(image: Image.Image, format: str, **options: Any) -> bytes:
@@ -48,17 +44,6 @@ def palette_image(colours: list[tuple[int, int, int]]) -> Image.Image:
     image.putpalette([value for colour in colours for value in colour])
     image.putdata(range(len(colours)))
     return image
-
-
-@pytest.fixture
-def four_colours() -> images.Pixels:
-    top = np.hstack([of_colour(RED, 16, 24), of_colour(GREEN, 16, 24)])
-    return np.vstack([top, np.hstack([of_colour(BLUE, 16, 24), of_colour(WHITE, 16, 24)])])
-
-
-@pytest.fixture
-def noise() -> images.Pixels:
-    return np.random.default_rng(0).integers(0, 256, (9, 13, 3), dtype=np.uint8)
 
 
 def test_image_files_are_listed_sorted_with_their_folders(tmp_path: Path) -> None:
@@ -186,6 +171,34 @@ def test_the_first_picture_of_a_camera_with_two_is_taken() -> None:
     np.testing.assert_allclose(images.decode(data).astype(int), of_colour(RED, 8, 16), atol=3)
 
 
+@pytest.mark.parametrize(("factor", "wanted"), [(1, 49), (2, 48), (2, 25), (4, 24), (8, 12), (8, 2)])
+def test_a_jpeg_that_will_shrink_is_decoded_at_a_part_of_its_size(factor: int, wanted: int) -> None:
+    data = file_of(Image.fromarray(of_colour(GREEN, 96, 192)), "JPEG", quality=100)
+    assert images.decode(data, Wanted(2 * wanted, wanted, "stretch")).shape == (96 // factor, 192 // factor, 3)
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_a_turned_jpeg_at_a_part_of_its_size_is_upright_and_large_enough(
+    orientation: int, four_colours: images.Pixels
+) -> None:
+    large = np.kron(four_colours, np.ones((4, 4, 1), np.uint8))
+    data = with_orientation(large, orientation, "JPEG", quality=100, subsampling=0)
+    small = images.decode(data, Wanted(48, 32, "stretch"))
+    assert small.shape == four_colours.shape
+    assert np.abs(small.astype(int) - four_colours).max() <= 3
+
+
+@pytest.mark.parametrize("mode", ["stretch", "fit", "crop"])
+def test_what_is_resized_from_a_part_of_its_size_is_what_pillow_gives(mode: str, photograph: images.Pixels) -> None:
+    data, wanted = file_of(Image.fromarray(photograph), "JPEG", quality=92), Wanted(100, 100, mode)
+    assert images.decode(data, wanted).shape[0] < photograph.shape[0]
+    found = resize(images.decode(data, wanted), wanted).astype(int)
+    whole = Image.open(io.BytesIO(data))
+    assert np.abs(found - resize(np.asarray(whole), wanted)).mean() < 1
+    if mode == "stretch":
+        assert np.abs(found - np.asarray(whole.resize((100, 100)))).mean() < 4
+
+
 def test_an_image_that_decodes_has_no_problem(noise: images.Pixels) -> None:
     problem, sketch = images.examine(file_of(Image.fromarray(noise), "JPEG"), 10**6)
     assert problem is None
@@ -273,121 +286,6 @@ def test_write_returns_the_checksum_of_the_file(format: str, noise: images.Pixel
 )
 def test_a_file_in_another_format_has_a_suffix_more(path: str, format: str, name: str) -> None:
     assert images.file_name(path, format) == name
-
-
-@pytest.mark.parametrize("mode", ["stretch", "crop"])
-@pytest.mark.parametrize(("width", "height"), [(8, 8), (30, 10), (10, 30), (20, 40), (200, 7), (1, 1)])
-def test_a_white_image_stays_white(width: int, height: int, mode: str) -> None:
-    resized = images.resize(of_colour(WHITE, 20, 40), width, height, mode)
-    np.testing.assert_array_equal(resized, of_colour(WHITE, height, width))
-
-
-def test_an_image_of_the_size_wanted_stays_as_it_is(noise: images.Pixels) -> None:
-    for mode in ("stretch", "fit", "crop"):
-        np.testing.assert_array_equal(images.resize(noise, 13, 9, mode), noise)
-
-
-def test_fit_puts_even_black_bars_above_and_below_a_wide_image() -> None:
-    resized = images.resize(of_colour(WHITE, 20, 40), 20, 20, "fit")
-    assert resized[:, :, 0].mean(axis=1).tolist() == [0] * 5 + [255] * 10 + [0] * 5
-
-
-def test_fit_puts_even_black_bars_beside_a_high_image() -> None:
-    resized = images.resize(of_colour(WHITE, 40, 20), 20, 20, "fit")
-    assert resized[:, :, 0].mean(axis=0).tolist() == [0] * 5 + [255] * 10 + [0] * 5
-
-
-def test_fit_enlarges_a_small_image() -> None:
-    resized = images.resize(of_colour(WHITE, 4, 2), 16, 16, "fit")
-    assert resized[:, :, 0].mean(axis=0).tolist() == [0] * 4 + [255] * 8 + [0] * 4
-
-
-def test_fit_keeps_a_thin_line() -> None:
-    resized = images.resize(of_colour(WHITE, 1, 100), 10, 10, "fit")
-    assert resized[:, :, 0].mean(axis=1).tolist() == [0] * 4 + [255] + [0] * 5
-
-
-def test_crop_takes_the_centre_of_a_wide_image() -> None:
-    thirds = np.hstack([of_colour(RED, 8, 8), of_colour(GREEN, 8, 8), of_colour(BLUE, 8, 8)])
-    np.testing.assert_array_equal(images.resize(thirds, 8, 8, "crop"), of_colour(GREEN, 8, 8))
-
-
-def test_crop_takes_the_centre_of_a_high_image_and_shrinks_it() -> None:
-    thirds = np.vstack([of_colour(RED, 8, 8), of_colour(GREEN, 8, 8), of_colour(BLUE, 8, 8)])
-    np.testing.assert_array_equal(images.resize(thirds, 4, 4, "crop"), of_colour(GREEN, 4, 4))
-
-
-def test_stretch_keeps_all_of_the_image(four_colours: images.Pixels) -> None:
-    resized = images.resize(four_colours, 2, 2, "stretch")
-    assert resized.tolist() == [[list(RED), list(GREEN)], [list(BLUE), list(WHITE)]]
-
-
-def test_shrinking_takes_the_mean() -> None:
-    board = np.array([[BLACK, WHITE], [WHITE, BLACK]], np.uint8)
-    assert images.resize(board, 1, 1, "stretch")[0, 0, 0] in (127, 128)
-
-
-def test_every_pixel_has_its_part_in_the_mean() -> None:
-    corner = of_colour(BLACK, 4, 4)
-    corner[0, 0] = 240
-    assert images.resize(corner, 1, 1, "stretch").tolist() == [[[15, 15, 15]]]
-
-
-def test_a_fine_board_does_not_alias_when_it_shrinks() -> None:
-    board = np.tile(np.array([[BLACK, WHITE], [WHITE, BLACK]], np.uint8), (16, 16, 1))
-    resized = images.resize(board, 8, 4, "stretch")
-    assert set(np.unique(resized)) <= {127, 128}
-
-
-def test_one_side_may_shrink_while_the_other_grows() -> None:
-    stripes = np.tile(np.array([BLACK, WHITE], np.uint8), (4, 8, 1))
-    resized = images.resize(stripes, 8, 16, "stretch")
-    assert resized.shape == (16, 8, 3)
-    assert set(np.unique(resized)) <= {127, 128}
-
-
-def test_resizing_leaves_the_image_as_it_was(four_colours: images.Pixels) -> None:
-    before = four_colours.copy()
-    for mode in ("stretch", "fit", "crop"):
-        images.resize(four_colours, 10, 10, mode)
-    np.testing.assert_array_equal(four_colours, before)
-
-
-def test_the_whole_view_keeps_every_corner(four_colours: images.Pixels) -> None:
-    seen = images.view(four_colours, "whole", (2, 2))
-    assert seen.tolist() == [[list(RED), list(GREEN)], [list(BLUE), list(WHITE)]]
-
-
-@pytest.mark.parametrize(("height", "width"), [(400, 400), (400, 800), (1000, 400)])
-def test_the_centre_view_is_the_middle_224_of_400(height: int, width: int) -> None:
-    framed = of_colour(RED, height, width)
-    top, left = (height - 224) // 2, (width - 224) // 2
-    framed[top : top + 224, left : left + 224] = GREEN
-    np.testing.assert_array_equal(images.view(framed, "centre", (224, 224)), of_colour(GREEN, 224, 224))
-
-
-def test_the_centre_view_of_another_size_has_the_same_share() -> None:
-    framed = of_colour(RED, 200, 200)
-    framed[44:156, 44:156] = GREEN
-    np.testing.assert_array_equal(images.view(framed, "centre", (112, 112)), of_colour(GREEN, 112, 112))
-
-
-@pytest.mark.parametrize("how", ["centre", "whole"])
-@pytest.mark.parametrize(("height", "width"), [(5, 900), (64, 64), (333, 57)])
-def test_a_view_is_a_square_of_the_size_wanted(height: int, width: int, how: str) -> None:
-    np.testing.assert_array_equal(images.view(of_colour(WHITE, height, width), how, (64, 64)), of_colour(WHITE, 64, 64))
-
-
-def test_view_may_be_wider_than_high(four_colours: images.Pixels) -> None:
-    assert images.view(four_colours, "whole", (48, 32)).shape == (32, 48, 3)
-    assert images.view(four_colours, "centre", (48, 32)).shape == (32, 48, 3)
-
-
-def test_centre_of_a_view_that_is_wider_than_high_is_cut_to_its_own_shape() -> None:
-    # Wanted are 112 x 56: the image is brought to fill 200 x 100, which it does already, and 44 and 22 go on each side.
-    framed = of_colour(RED, 100, 200)
-    framed[22:78, 44:156] = GREEN
-    np.testing.assert_array_equal(images.view(framed, "centre", (112, 56)), of_colour(GREEN, 56, 112))
 
 
 def test_duplicate_has_the_bytes_of_its_source(tmp_path: Path) -> None:

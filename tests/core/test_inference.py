@@ -15,6 +15,7 @@ from stages.core.cache import Cache
 from stages.core.classifiers import Classifier
 from stages.core.errors import InputError
 from stages.core.inference import kept_rows_of, rows_of, scores_of
+from stages.core.scaling import view
 from tests.designs import design
 
 Files = tuple[list[Path], list[str]]
@@ -79,7 +80,7 @@ def rows(network: nn.Module, files: list[Path], checksums: list[str], **changes:
 def test_row_i_belongs_to_file_i(nine_files: Files) -> None:
     files, checksums = nine_files
     found = rows(nn.Flatten(), files, checksums, size=(8, 8))
-    squares = [images.view(images.read(path), "whole", (8, 8)).ravel() for path in files]
+    squares = [view(images.read(path), "whole", (8, 8)).ravel() for path in files]
     assert found.dtype == np.float32
     assert np.array_equal(found, np.array(squares))
 
@@ -87,7 +88,7 @@ def test_row_i_belongs_to_file_i(nine_files: Files) -> None:
 def test_view_and_size_are_those_asked_for(nine_files: Files) -> None:
     files, checksums = nine_files
     found = rows(nn.Flatten(), files[:1], checksums[:1], view="centre", size=(12, 16))
-    assert np.array_equal(found[0], images.view(images.read(files[0]), "centre", (12, 16)).ravel())
+    assert np.array_equal(found[0], view(images.read(files[0]), "centre", (12, 16)).ravel())
 
 
 def test_rows_are_the_same_for_no_worker_and_for_two(network: nn.Module, nine_files: Files) -> None:

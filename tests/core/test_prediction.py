@@ -12,6 +12,7 @@ from stages.core.errors import InputError
 from stages.core.inference import scores_of
 from stages.core.prediction import columns, predict, rows, table_files
 from stages.core.resizing import resize_all
+from stages.core.scaling import Wanted
 from stages.core.sources import open_images
 from tests.workspace import NO_CACHE
 
@@ -53,6 +54,7 @@ def test_scores_are_those_of_the_pipeline_to_the_last_bit(photos: Path, tmp_path
     classifier = classifier_of(view=view, resize={"width": 24, "height": 20, "mode": "crop", "format": format})
     source = open_images(photos)
     names = source.names()
+    how = classifier.design.resize
     paths, checksums = resize_all(
         names,
         [source.check(name, 10**6)[0] for name in names],
@@ -60,7 +62,8 @@ def test_scores_are_those_of_the_pipeline_to_the_last_bit(photos: Path, tmp_path
         target=tmp_path / "resized",
         cache=NO_CACHE,
         workers=1,
-        **classifier.design.resize,
+        wanted=Wanted(how["width"], how["height"], how["mode"]),
+        format=how["format"],
     )
     files = [tmp_path / "resized" / path for path in paths]
     expected = scores_of(classifier, files, checksums, view=view, size=(16, 12), **CPU)

@@ -9,6 +9,7 @@ from stages.core import images
 from stages.core.cache import Cache
 from stages.core.errors import InputError
 from stages.core.resizing import resize_all
+from stages.core.scaling import Wanted
 from stages.core.sources import open_images
 from tests.workspace import NO_CACHE
 
@@ -42,9 +43,7 @@ def resize_to_8x10(
         checksums,
         source=open_images(source),
         target=target,
-        width=8,
-        height=10,
-        mode="stretch",
+        wanted=Wanted(8, 10, "stretch"),
         format=format,
         cache=cache,
         workers=workers,

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset, TensorDataset
 from stages.core import images
 from stages.core.errors import InputError
 from stages.core.sampling import order_of
+from stages.core.scaling import view
 from stages.core.views import DeadWorkerError, Views, batches, errors_of_workers
 
 
@@ -41,7 +42,7 @@ def sizes(items: int, *, drop_single: bool) -> list[int]:
 def test_item_is_a_view_of_the_image_and_its_targets(nine_files: tuple[list[Path], list[str]]) -> None:
     targets = torch.tensor([[0.0, 1.0]] * 3 + [[1.0, 1.0]] * 6)
     square, target = Views(*nine_files, "centre", (16, 24), targets)[3]
-    assert np.array_equal(square.numpy(), images.view(images.read(nine_files[0][3]), "centre", (16, 24)))
+    assert np.array_equal(square.numpy(), view(images.read(nine_files[0][3]), "centre", (16, 24)))
     assert (square.shape, square.dtype) == ((24, 16, 3), torch.uint8)
     assert target.tolist() == [1.0, 1.0]
 
