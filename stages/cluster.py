@@ -22,8 +22,8 @@ def main(argv: Sequence[str] | None = None) -> str:
     params = load_params(args.params).cluster
 
     table = manifest.read(args.table)
-    features = np.load(args.features, allow_pickle=False)
-    found = find_clusters(features, components=params.components, clusters=params.clusters, seed=params.seed)
+    features = np.load(args.features, mmap_mode="r", allow_pickle=False)
+    found = find_clusters(features, **params.model_dump())
     table.loc[table["split"] == "train", "cluster"] = found.numbers
 
     manifest.write(table, args.clusters)

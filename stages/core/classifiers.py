@@ -73,7 +73,11 @@ class Classifier(nn.Module):
             self.body, self.head = BUILDERS[design.model](form)
         else:
             backbone = Backbone(design.model, design.layer, design.size, pooling=design.pooling)
-            self.body, self.head = backbone, nn.Linear(backbone.n_features, len(design.labels))
+            linear = nn.Linear(backbone.n_features, len(design.labels))
+            # Means and maxima, and of one cell or all of the picture, have other scales.
+            level = nn.BatchNorm1d(backbone.n_features, affine=False)
+            self.body = backbone
+            self.head = nn.Sequential(level, linear) if design.pooling == "pyramid" else linear
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of RGB images: uint8 (n, height, width, 3) to float (n, n_labels)."""

@@ -1,11 +1,12 @@
 """Groups of images that look alike: PCA, k-means, and how well the groups stand apart."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
+from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
@@ -13,6 +14,10 @@ from stages.core.errors import InputError
 
 # The silhouette compares every image with every other; on so many it takes seconds.
 SILHOUETTE_SAMPLE = 5_000
+# So many tell the good starts of k-means from the bad ones.
+START_SAMPLE = 10_000
+# Images at a time where not all are looked at together.
+PART = 4_096
 
 
 @dataclass(frozen=True)
@@ -40,19 +45,25 @@ class Clusters:
     silhouette: float
 
 
-def find_clusters(features: NDArray[np.float32], *, components: int, clusters: int, seed: int) -> Clusters:
+def find_clusters(
+    features: NDArray[np.float32], *, components: int, clusters: int, seed: int, algorithm: str = "kmeans"
+) -> Clusters:
     """Reduce features by PCA and group them by k-means.
 
     Parameters
     ----------
     features : array of float, shape (n_images, n_features)
-        Of train images only.
+        Of train images only; it may be mapped from a file.
     components : int
         Principal components to keep.
     clusters : int
-        Groups to find; k-means is started ten times, and the best outcome kept.
+        Groups to find; k-means is started ten times, of more than `START_SAMPLE` images on a part, and the best
+        outcome kept.
     seed : int
         Of k-means and of the silhouette's sample.
+    algorithm : str
+        ``kmeans``, or ``minibatch``: PCA and k-means that look at some thousand images at a time, for features that no
+        memory holds. Both are approximations.
 
     Raises
     ------
@@ -69,9 +80,13 @@ def find_clusters(features: NDArray[np.float32], *, components: int, clusters: i
         )
     # With several threads the partial sums of k-means arrive in another order, and with them the last digits.
     with threadpool_limits(1):
-        pca = PCA(components, svd_solver="covariance_eigh")
-        reduced = pca.fit_transform(features.astype(np.float64))
-        model = KMeans(clusters, n_init=10, random_state=seed).fit(reduced)
+        if algorithm == "minibatch":
+            pca, reduced = _reduced_in_parts(features, components)
+            model = MiniBatchKMeans(clusters, n_init=10, batch_size=PART, random_state=seed).fit(reduced)
+        else:
+            pca = PCA(components, svd_solver="covariance_eigh")
+            reduced = pca.fit_transform(features)
+            model = _grouped(reduced, clusters, seed)
         numbers = by_size(model.labels_)
         distinct = len(np.unique(numbers))
         # Drawn here, since silhouette_score's own sample may miss a small cluster and then raises.
@@ -89,6 +104,27 @@ def find_clusters(features: NDArray[np.float32], *, components: int, clusters: i
         inertia=float(model.inertia_),
         silhouette=float(silhouette),
     )
+
+
+def _reduced_in_parts(features: NDArray[np.float32], components: int) -> tuple[IncrementalPCA, NDArray[np.float32]]:
+    pca = IncrementalPCA(components)
+    # A last part with fewer images than components could not be fitted on its own.
+    bounds = [*range(0, max(len(features) - components, 1), PART), len(features)]
+    for start, end in pairwise(bounds):
+        pca.partial_fit(features[start:end])
+    reduced = np.empty((len(features), components), dtype=np.float32)
+    for start, end in pairwise(bounds):
+        reduced[start:end] = pca.transform(features[start:end])
+    return pca, reduced
+
+
+def _grouped(reduced: NDArray[np.floating], clusters: int, seed: int) -> KMeans:
+    """K-means from the best of ten starts; with many images, these are tried on a part of them, drawn by the seed."""
+    if len(reduced) <= START_SAMPLE:
+        return KMeans(clusters, n_init=10, random_state=seed).fit(reduced)
+    sample = np.sort(np.random.default_rng(seed).choice(len(reduced), START_SAMPLE, replace=False))
+    start = KMeans(clusters, n_init=10, random_state=seed).fit(reduced[sample]).cluster_centers_
+    return KMeans(clusters, init=start, n_init=1).fit(reduced)
 
 
 def by_size(numbers: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -131,6 +131,10 @@ class Fill(Section):
 class Cluster(Section):
     """Groups of images that look alike."""
 
+    algorithm: Literal["kmeans", "minibatch"] = Field(
+        description="`minibatch` is near to k-means, and looks at some thousand images at a time: for more than memory "
+        "holds"
+    )
     components: int = Field(ge=1, description="principal components that k-means sees")
     clusters: int = Field(ge=2, description="k of k-means")
     seed: Seed = Field(description="seed of PCA and k-means")
@@ -220,7 +224,7 @@ class Train(Section):
         le=1,
         description="part of the rate for all but the head; below 1, a pretrained body changes slowly",
     )
-    weight_decay: float = Field(ge=0, description="of the optimizer")
+    weight_decay: float = Field(ge=0, description="of the optimizer; not of biases and batch norm")
     schedule: Literal["none", "step", "cosine", "one_cycle", "plateau"] = Field(
         description="of the learning rate: a tenth at each third of the epochs, a cosine to 0, up and down once, "
         "or half after 3 epochs without gain"

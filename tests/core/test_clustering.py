@@ -1,9 +1,13 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
-from stages.core.clustering import SILHOUETTE_SAMPLE, by_size, find_clusters
+from stages.core.clustering import PART, SILHOUETTE_SAMPLE, START_SAMPLE, by_size, find_clusters
 from stages.core.errors import InputError
 
 SIZES = [40, 25, 10]
@@ -74,6 +78,33 @@ def test_one_image_apart_from_thousands_is_a_cluster_for_any_seed() -> None:
     features[7] = 1000
     for seed in range(4):
         assert find_clusters(features, components=2, clusters=2, seed=seed).sizes == [2 * SILHOUETTE_SAMPLE - 1, 1]
+
+
+def many(n_images: int) -> NDArray[np.float32]:
+    """Images around twenty centres that overlap, some of them more often than others."""
+    random = np.random.default_rng(0)
+    of = random.choice(20, n_images, p=np.arange(1, 21) / 210)
+    return (random.normal(0, 2, (20, 32))[of] + random.normal(0, 1, (n_images, 32))).astype(np.float32)
+
+
+def test_starts_that_were_tried_on_a_part_of_many_images_lead_to_the_same_inertia() -> None:
+    features = many(3 * START_SAMPLE)
+    found = find_clusters(features, components=10, clusters=5, seed=0)
+    reduced = PCA(10, svd_solver="full").fit_transform(features.astype(np.float64))
+    assert found.inertia == pytest.approx(KMeans(5, n_init=10, random_state=0).fit(reduced).inertia_, rel=1e-3)
+
+
+@pytest.mark.parametrize("n_images", [2 * PART + 5, 60])
+def test_minibatch_comes_near_to_kmeans(n_images: int, tmp_path: Path) -> None:
+    np.save(tmp_path / "features.npy", many(n_images))
+    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
+    found, exact = (
+        find_clusters(mapped, components=10, clusters=4, seed=0, algorithm=algorithm)
+        for algorithm in ("minibatch", "kmeans")
+    )
+    assert sum(found.sizes) == n_images
+    assert found.explained_variance == pytest.approx(exact.explained_variance, rel=0.01)
+    assert found.inertia == pytest.approx(exact.inertia, rel=0.05)
 
 
 def test_fewer_images_than_clusters_is_an_error(three_blobs: NDArray[np.float32]) -> None:

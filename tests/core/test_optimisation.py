@@ -36,9 +36,24 @@ def rates(turns: int, **changes: Any) -> list[float]:
     [("adam", optim.Adam), ("adamw", optim.AdamW), ("adadelta", optim.Adadelta), ("sgd", optim.SGD)],
 )
 def test_optimizer_is_torchs_of_that_name_with_rate_and_decay(name: str, kind: type[optim.Optimizer]) -> None:
-    optimizer = built(optimizer=name, learning_rate=0.01, weight_decay=0.5)["optimizer"]
+    settings = Optimisation(name, 0.01, 0.5, "none", 1)
+    optimizer = settings.build([nn.Parameter(torch.zeros(1, 1))], steps=1)["optimizer"]
     assert type(optimizer) is kind
-    assert (optimizer.defaults["lr"], optimizer.defaults["weight_decay"]) == (0.01, 0.5)
+    assert [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups] == [(0.01, 0.5)]
+
+
+def test_body_has_its_own_rate_and_biases_do_not_decay() -> None:
+    body, head = nn.Linear(3, 2), nn.Linear(2, 1)
+    optimizer = Optimisation("sgd", 0.1, 0.5, "none", 1, body_rate=0.01).build(
+        [*body.parameters(), *head.parameters()], body=list(body.parameters()), steps=1
+    )["optimizer"]
+    settings = {id(each): (g["lr"], g["weight_decay"]) for g in optimizer.param_groups for each in g["params"]}
+    assert settings == {
+        id(head.weight): (0.1, 0.5),
+        id(head.bias): (0.1, 0.0),
+        id(body.weight): (pytest.approx(0.001), 0.5),
+        id(body.bias): (pytest.approx(0.001), 0.0),
+    }
 
 
 def test_sgd_has_nesterov_momentum_of_0_9() -> None:
@@ -108,4 +123,4 @@ def test_body_has_its_part_of_the_learning_rate(schedule: str) -> None:
 def test_whole_rate_for_the_body_makes_no_difference() -> None:
     head, body = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
     made = Optimisation("adamw", 0.1, 0.0, "none", 9, 1.0).build([body, head], body=[body], steps=30)
-    assert [group["params"] for group in made["optimizer"].param_groups] == [[body, head]]
+    assert {group["lr"] for group in made["optimizer"].param_groups} == {0.1}

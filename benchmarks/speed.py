@@ -1,0 +1,322 @@
+"""Each step beside what a user would do instead (`benchmarks.as_written`), and beside what it cannot do without.
+
+    python -m benchmarks.speed [--data ../shared]
+
+Both sides do the same work on the same files, one after the other, and so does a peer where there is one: on a machine
+that does nothing else, only the ratios mean something elsewhere. The table goes into benchmarks/README.md.
+"""
+
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import imgaug.augmenters as iaa
+import numpy as np
+import pandas as pd
+import torch
+from threadpoolctl import threadpool_limits
+
+from benchmarks import as_written
+from benchmarks.common import WEIGHTS, data_folder, measured_by, scenes, write_section
+from stages.core import images
+from stages.core.augmentation import Augmentation, copy_seed
+from stages.core.backbones import Backbone, load_weights
+from stages.core.balancing import Copy, Source
+from stages.core.clustering import find_clusters
+from stages.core.copies import Recipe, fill
+from stages.core.inference import CPU_BATCH, rows_of
+from stages.core.params import load_params
+from stages.core.resizing import resize_all
+from stages.core.scaling import Wanted
+from stages.core.sources import FolderImages
+from stages.core.workbook import write_sheet
+from tests.workspace import NO_CACHE, PROJECT, make_workspace, run
+
+WORKERS = len(os.sched_getaffinity(0))
+WANTED = Wanted(400, 400, "stretch")
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: seconds of the same work in each way; 0 where there is no such way."""
+
+    step: str
+    count: int
+    written: float
+    here: float
+    limit: float = 0
+    peers: str = ""
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes, once."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def large_photographs(files: Sequence[Path], folder: Path, count: int) -> list[Path]:
+    """JPEGs of 1 to 12 megapixels, each put together from photographs at their own size."""
+    folder.mkdir()
+    made, found = [], iter(files * 50)
+    for number in range(count):
+        across = (3, 4, 6, 10)[number % 4]
+        tiles = [cv2.resize(cv2.imread(str(file)), (400, 300)) for file in islice(found, across * across)]
+        picture = np.vstack([np.hstack(tiles[i : i + across]) for i in range(0, len(tiles), across)])
+        made.append(folder / f"{number}.jpg")
+        cv2.imwrite(str(made[-1]), picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return made
+
+
+def resizing(files: Sequence[Path], work: Path) -> Row:
+    """Resize large photographs; the limit decodes and encodes, on all cores."""
+    names, sums = [file.name for file in files], [images.checksum(file.read_bytes()) for file in files]
+
+    def here() -> None:
+        resize_all(
+            names, sums, source=FolderImages(files[0].parent), target=work / "here", wanted=WANTED, format="jpg",
+            cache=NO_CACHE, workers=WORKERS,
+        )  # fmt: skip
+
+    def limit() -> None:
+        parts = [list(files[i::WORKERS]) for i in range(WORKERS)]
+        _on_all_cores(_decode_and_encode, parts)
+
+    return Row("resize, 1 to 12 megapixels", len(files), seconds(lambda: as_written.resize(files, work / "written")),
+               seconds(here), seconds(limit), _vips(files, work / "vips"))  # fmt: skip
+
+
+def _on_all_cores(work: Callable[[Sequence[Path]], object], parts: Sequence[Sequence[Path]]) -> None:
+    """A limit has no start-up: its processes are forks of this one, which has imported all that they need."""
+    children = [multiprocessing.get_context("fork").Process(target=work, args=(part,)) for part in parts]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+        assert child.exitcode == 0
+
+
+def _decode_and_encode(files: Sequence[Path]) -> None:
+    cv2.setNumThreads(1)
+    for file in files:
+        small = cv2.resize(images.decode(file.read_bytes(), WANTED), (400, 400), interpolation=cv2.INTER_NEAREST)
+        cv2.imencode(".jpg", small, images._ENCODING["jpg"])
+
+
+def _vips(files: Sequence[Path], folder: Path) -> str:
+    try:
+        import pyvips
+    except (ImportError, OSError):
+        return "pyvips: not installed"
+    folder.mkdir()
+
+    def work() -> None:
+        for file in files:
+            picture = pyvips.Image.thumbnail(str(file), 400, height=400, size="force")
+            picture.write_to_file(str(folder / file.name), Q=95)
+
+    return f"pyvips {seconds(work):.2f}"
+
+
+def describing(files: Sequence[Path], weights: str) -> Row:
+    """Features; the limit is the network alone on ready tensors."""
+    sums = [images.checksum(file.read_bytes()) for file in files]
+    network = Backbone("resnet18", "layer3", (224, 224))
+    load_weights(network, weights)
+    cut = as_written.network(weights)
+
+    def limit() -> None:
+        network.eval().to(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            for _ in range(len(files) // CPU_BATCH):
+                network(ready)
+
+    ready = torch.zeros(CPU_BATCH, 224, 224, 3, dtype=torch.uint8)
+    written = seconds(lambda: as_written.features(files, cut))
+    here = seconds(lambda: rows_of(network, files, sums, view="centre", size=(224, 224), device=CPU, workers=WORKERS))
+    return Row("features, ResNet-18 to layer3", len(files), written, here, seconds(limit))
+
+
+def grouping(n_features: int) -> Row:
+    """PCA and k-means of 65,000 rows with some structure."""
+    random = np.random.default_rng(0)
+    centres = random.normal(0, 3, (40, n_features)) * np.geomspace(1, 0.01, n_features)
+    rows = (centres[random.integers(0, 40, 65_000)] + random.normal(0, 1, (65_000, n_features))).astype(np.float32)
+    found: list[float] = []
+    written = seconds(lambda: found.append(as_written.clusters(rows)[1]))
+    here = seconds(lambda: found.append(find_clusters(rows, components=50, clusters=5, seed=0).inertia))
+    return Row(
+        f"PCA and k-means, 65,000 x {n_features:,}", 65_000, written, here,
+        peers=f"inertia here {found[1] / found[0] - 1:+.4%}; {_faiss(rows)}",
+    )  # fmt: skip
+
+
+def _faiss(rows: np.ndarray[Any, Any]) -> str:
+    try:
+        import faiss
+    except ImportError:
+        return "faiss: not installed"
+    from sklearn.decomposition import PCA
+
+    started = time.perf_counter()
+    reduced = np.ascontiguousarray(PCA(50, svd_solver="covariance_eigh").fit_transform(rows), dtype=np.float32)
+    model = faiss.Kmeans(50, 5, nredo=10, niter=50, seed=0, max_points_per_centroid=len(rows))
+    model.train(reduced)
+    return f"faiss {time.perf_counter() - started:.2f}, objective {model.obj[-1]:.6g}"
+
+
+def copying(files: Sequence[Path], work: Path, count: int) -> Row:
+    """Copies by the article's pipeline; the limit is its operations alone, on all cores."""
+    params = load_params(PROJECT / "params.yaml").augment
+    pipeline = params.pipelines["article"]
+    chosen = [files[i % len(files)] for i in range(count)]
+    sources = [Source(file.name, file.name, images.checksum(file.read_bytes())) for file in files]
+    recipe = Recipe("augmented", pipeline, "compose", 0, "jpg", **params.quality.model_dump())
+    plan = _Each([Copy(file.name, 1 + i // len(files)) for i, file in enumerate(chosen)])
+
+    def here() -> None:
+        fill(plan, sources, resized=files[0].parent, folder=work / "copies", recipe=recipe, cache=NO_CACHE,
+             workers=WORKERS)  # fmt: skip
+
+    def limit() -> None:
+        _on_all_cores(partial(_change, pipeline), [chosen[i::WORKERS] for i in range(WORKERS)])
+
+    return Row("augment, the article's pipeline", count, seconds(lambda: as_written.augment(chosen, work / "by hand")),
+               seconds(here), seconds(limit), _albumentations(chosen))  # fmt: skip
+
+
+class _Each:
+    """A plan that wants each of these copies once."""
+
+    def __init__(self, copies: Sequence[Copy]) -> None:
+        self.copies = list(copies)
+
+    def choose(self, made: Any, unfit: Any) -> list[Copy]:
+        return [] if made or unfit else self.copies
+
+    def lacking(self, made: Any) -> dict[str, int]:
+        return {}
+
+
+def _change(pipeline: Sequence[Any], files: Sequence[Path]) -> None:
+    cv2.setNumThreads(1)
+    augmentation, pixels = Augmentation(pipeline), images.read(files[0])
+    with threadpool_limits(1):
+        for number, file in enumerate(files):
+            augmentation(pixels, copy_seed(0, file.name, number, 1))
+
+
+def _albumentations(files: Sequence[Path]) -> str:
+    try:
+        import albumentations as alb
+    except ImportError:
+        return "albumentations: not installed"
+    pipeline = alb.Compose(
+        [
+            alb.HorizontalFlip(p=0.7),
+            alb.Blur(blur_limit=(3, 7), p=1),
+            alb.MedianBlur(blur_limit=(3, 11), p=1),
+            alb.GaussianBlur(sigma_limit=(0.1, 3), blur_limit=0, p=1),
+            alb.Perspective(scale=(0.01, 0.15), p=1),
+            alb.ElasticTransform(alpha=3, sigma=1, p=1),
+            alb.CropAndPad(percent=(-0.25, 0.25), p=1),
+            alb.CoarseDropout(num_holes_range=(1, 3), hole_height_range=(0.2, 0.2), hole_width_range=(0.2, 0.2), p=1),
+        ]
+    )
+
+    def work() -> None:
+        for file in files:
+            copy = pipeline(image=images.read(file))["image"]
+            cv2.imencode(".jpg", copy, images._ENCODING["jpg"])
+
+    return f"albumentations, one process, {seconds(work):.2f}"
+
+
+def tabulating(work: Path) -> Row:
+    """The sheet of 88,000 rows with 33 columns."""
+    random = np.random.default_rng(0)
+    columns = ["id", "split", *(f"label {i}" for i in range(29)), "source", "cluster"]
+    bits = random.integers(0, 2, (88_000, 29)).tolist()
+    rows = [[f"{i:06}.jpg", "train", *row, f"{i // 2:06}.jpg", i % 5] for i, row in enumerate(bits)]
+    table = pd.DataFrame(rows, columns=columns)
+    return Row("Excel, 88,000 x 33", 88_000, seconds(lambda: as_written.sheet(table, work / "pandas.xlsx")),
+               seconds(lambda: write_sheet(columns, rows, work / "here.xlsx", "xlsx")))  # fmt: skip
+
+
+def everything(data: Path, work: Path) -> Row:
+    """The whole, of 2,000 photographs of scenes, from the sheet to the sheet."""
+    changes = scenes(data) | {"data.sheet": str(data / "datasets/miml_scenes/labels.xlsx")}
+    folder = make_workspace(work / "project", changes)
+    command = ["--images", changes["data.images"], "--sheet", changes["data.sheet"], "--weights"]
+    command += [str(data / WEIGHTS), "--out", str(work / "out")]
+    script = run(PROJECT, sys.executable, "-m", "benchmarks.as_written", *command)
+    written = json.loads(script.stdout.splitlines()[-1])
+    here = seconds(lambda: run(folder, "dvc", "repro", "split"))
+    stages = {name: round(value, 1) for name, value in written.items() if name not in {"all", "copies"}}
+    return Row("all of it, 2,000 scenes", 2_000, written["all"], here, peers=f"the script: {stages}")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as Markdown."""
+    lines = [
+        "| step | items | as written, s | here, s | times faster | limit, s | of the limit | others, s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        limit = f"{row.limit:.2f} | {row.here / row.limit:.2f}" if row.limit else "|"
+        lines.append(
+            f"| {row.step} | {row.count:,} | {row.written:.2f} | {row.here:.2f} | **{row.written / row.here:.1f}** | "
+            f"{limit} | {row.peers} |"
+        )
+    return "\n".join(lines)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
+
+
+def main() -> None:
+    """Measure all steps and write the table."""
+    data = data_folder(__doc__)
+    photographs = sorted((data / "datasets/miml_scenes/images").iterdir())
+    weights = str(data / WEIGHTS)
+    iaa.Identity()(image=np.zeros((8, 8, 3), np.uint8))
+    with _folder() as work:
+        as_written.resize(photographs[:400], work / "resized")
+        resized = sorted((work / "resized").iterdir())
+        rows = [
+            resizing(large_photographs(photographs, work / "large", 120), work),
+            describing(resized[:400], weights),
+            grouping(512),
+            grouping(2_048),
+            copying(resized, work, 400),
+            tabulating(work),
+            everything(data, work),
+        ]
+    section = (
+        "## speed\n\n`as written` is `benchmarks/as_written.py`, in one process; the limit is the work that a step "
+        "cannot do without, on all cores.\n\n"
+        + measured_by("benchmarks.speed", ("torch", "scikit-learn", "imaug", "opencv-python-headless", "pillow"))
+        + "\n\n"
+        + table(rows)
+        + "\n"
+    )
+    write_section("speed", section)
+
+
+if __name__ == "__main__":
+    main()
