@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stages.core.errors import InputError
+from stages.core.timing import said
 
 # What the disk says, and nobody here can mend.
 DISK = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -66,7 +67,9 @@ def run(main: Callable[[], str]) -> None:
         where = error.filename or "a disk"
         log.error("%s: %s. Look after the file and its disk, then run dvc repro.", where, error.strerror)
         sys.exit(1)
-    log.info("%s, in %.1f s", summary, time.perf_counter() - started)
+    elapsed = time.perf_counter() - started
+    log.info("%s, in %.1f s", summary, elapsed)
+    log.info("%s", said(elapsed))
 
 
 def worker_count() -> int:

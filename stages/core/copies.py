@@ -17,6 +17,7 @@ from stages.core.cache import Cache, Entry, fingerprint, key_of
 from stages.core.parallel import for_each
 from stages.core.space import check_space
 from stages.core.strategies import Plan
+from stages.core.timing import spent
 
 # The note of an image that gave no good copy, and the letters of a note for what was wrong with earlier draws.
 UNFIT = "unfit"
@@ -109,7 +110,8 @@ class _Maker:
         pixels = images.read(self.resized / source.path, source.checksum)
         faults: list[str] = []
         for draw in range(1, recipe.max_draws + 1):
-            copy = augmentation(pixels, copy_seed(recipe.seed, source.image_id, task.number, draw))
+            with spent("augmenters"):
+                copy = augmentation(pixels, copy_seed(recipe.seed, source.image_id, task.number, draw))
             wrong = fault(copy, pixels, min_std=recipe.min_std, min_contrast=recipe.min_contrast)
             if wrong is None:
                 checksum = images.write(copy, self.folder / path, recipe.format)

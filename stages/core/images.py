@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 from stages.core.errors import InputError, raise_problems
 from stages.core.links import link_or_copy
 from stages.core.scaling import Pixels, Wanted, reduction
+from stages.core.timing import spent
 
 # What the pixels and the bytes of a written image depend on, beside this module.
 PACKAGES = ("numpy", "opencv-python-headless", "pillow")
@@ -184,10 +185,11 @@ def read(path: Path, expected: str | None = None, wanted: Wanted | None = None) 
         If the file is missing, is not what the manifest says, or cannot be decoded.
     """
     try:
-        data = path.read_bytes()
-        if expected is not None and checksum(data) != expected:
-            raise InputError(f"{path}: the file has changed since the manifest was written. Run dvc repro.")
-        return decode(data, wanted)
+        with spent("decode"):
+            data = path.read_bytes()
+            if expected is not None and checksum(data) != expected:
+                raise InputError(f"{path}: the file has changed since the manifest was written. Run dvc repro.")
+            return decode(data, wanted)
     except FileNotFoundError:
         raise InputError(f"{path}: the file of the manifest is not there. Put it back, or run dvc repro.") from None
     except InputError:
@@ -214,14 +216,15 @@ def write(pixels: Pixels, path: Path, format: str) -> str:
     format : str
         ``jpg`` (quality 95, full colour resolution) or ``png``.
     """
-    ok, encoded = cv2.imencode(f".{format}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), _ENCODING[format])
-    if not ok:
-        raise RuntimeError(f"OpenCV could not encode {path}")
-    data = encoded.tobytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # It may be a link to a file that others hold.
-    path.write_bytes(data)
-    return checksum(data)
+    with spent("encode and write"):
+        ok, encoded = cv2.imencode(f".{format}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), _ENCODING[format])
+        if not ok:
+            raise RuntimeError(f"OpenCV could not encode {path}")
+        data = encoded.tobytes()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # It may be a link to a file that others hold.
+        path.write_bytes(data)
+        return checksum(data)
 
 
 def duplicate(source: Path, expected: str, target: Path) -> str:

@@ -17,6 +17,7 @@ from stages.core import backbones, images, scaling, views
 from stages.core.cache import Cache, fingerprint, key_of
 from stages.core.classifiers import Classifier
 from stages.core.parallel import one_by_one
+from stages.core.timing import count, spent
 from stages.core.views import AHEAD, DeadWorkerError, Views, batches, errors_of_workers
 
 # What a row depends on, beside the packages of `images`.
@@ -145,6 +146,7 @@ def _look(
     """Hand over what the network says of one image after another, with its number, though a worker may die."""
     done, deaths = 0, 0
     while done < len(seen):
+        suspects: Sequence[Path] = []
         rest = Views(seen.files[done:], seen.checksums[done:], seen.how, seen.size)
         try:
             # The death of a worker is an error wherever this process happens to be, so that all is done in here.
@@ -153,14 +155,15 @@ def _look(
                     take(done, row)
                     done += 1
         except DeadWorkerError:
-            # Once, that says nothing of an image. From the second time on, the one that does it is looked for among
-            # those that were being read.
             deaths += 1
             if deaths > _MOST_DEATHS:
                 raise
-            if deaths > 1:
-                one_by_one(images.read, seen.files[done : done + _batch_size(device) * (1 + AHEAD * workers)], str)
-                workers = 1
+            # Once, that says nothing of an image. From the second time on, the one that does it is looked for among
+            # those that were being read; not in here, where the error still holds the other workers of that time.
+            suspects = seen.files[done : done + _batch_size(device) * (1 + AHEAD * workers)] if deaths > 1 else []
+        if suspects:
+            one_by_one(images.read, suspects, str)
+            workers = 1
 
 
 def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int) -> Iterator[NDArray[np.float32]]:
@@ -173,12 +176,20 @@ def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int
         torch.autocast(device.type, dtype=torch.bfloat16, enabled=on_gpu),
         tqdm(total=len(seen), desc="images", unit="image", disable=None, leave=False) as bar,
     ):
-        for images_seen, _ in batches(seen, batch_size=batch_size, workers=workers, pin_memory=on_gpu):
-            # The kernels that are chosen for a smaller batch may round otherwise; so the last one is filled up.
-            filler = images_seen[-1:].expand(batch_size - len(images_seen), -1, -1, -1)
-            batch = torch.cat([images_seen, filler]).to(device, non_blocking=True)
-            yield from network(batch)[: len(images_seen)].float().cpu().numpy()
-            bar.update(len(images_seen))
+        decoded = iter(batches(seen, batch_size=batch_size, workers=workers, pin_memory=on_gpu))
+        while True:
+            with spent("wait for decoded images"):
+                images_seen = next(decoded, (None,))[0]
+            if images_seen is None:
+                break
+            with spent("network"):
+                # The kernels that are chosen for a smaller batch may round otherwise; so the last one is filled up.
+                filler = images_seen[-1:].expand(batch_size - len(images_seen), -1, -1, -1)
+                batch = torch.cat([images_seen, filler]).to(device, non_blocking=True)
+                rows = network(batch)[: len(images_seen)].float().cpu().numpy()
+            yield from rows
+            count("images seen by the network", len(rows))
+            bar.update(len(rows))
 
 
 def _batch_size(device: torch.device) -> int:

@@ -8,6 +8,7 @@ from joblib import Parallel, delayed
 from joblib.externals.loky import ProcessPoolExecutor
 from tqdm import tqdm
 
+from stages.core import timing
 from stages.core.errors import InputError
 
 BATCH = 128
@@ -16,8 +17,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    return [function(item) for item in items]
+def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> tuple[list[Result], timing.Taken]:
+    return [function(item) for item in items], timing.take()
 
 
 def for_each(
@@ -39,7 +40,7 @@ def for_each(
     workers : int
         Processes; with 1, or with items for one batch only, the work is done in this process.
     what : str
-        What the progress bar counts. It shows on a terminal only.
+        What is counted, in the log and by a progress bar on a terminal.
     name : callable
         What to call an item in an error.
 
@@ -59,8 +60,9 @@ def for_each(
     with tqdm(total=len(items), desc=what, unit="image", disable=None, leave=False) as bar:
         while batches:
             try:
-                for batch in _in_order(function, batches, workers):
+                for batch, taken in _in_order(function, batches, workers):
                     results += batch
+                    timing.add(taken)
                     bar.update(len(batch))
                     del batches[0]
             except BrokenProcessPool:
@@ -69,6 +71,7 @@ def for_each(
                 if deaths > 1:
                     results += one_by_one(function, batches[0], name)
                     bar.update(len(batches.pop(0)))
+    timing.count(what, len(items))
     return results
 
 
@@ -100,8 +103,10 @@ def one_by_one(function: Callable[[Item], Result], items: Sequence[Item], name: 
 
 def _in_order(
     function: Callable[[Item], Result], batches: Sequence[Sequence[Item]], workers: int
-) -> Iterator[list[Result]]:
+) -> Iterator[tuple[list[Result], timing.Taken]]:
     """Results of batches; what is to be done is listed first, since the caller shortens its list as they come."""
     tasks = [delayed(_each)(function, batch) for batch in batches]
-    done: Iterator[list[Result]] = Parallel(n_jobs=min(workers, len(tasks)), return_as="generator")(tasks)
+    done: Iterator[tuple[list[Result], timing.Taken]] = Parallel(
+        n_jobs=min(workers, len(tasks)), return_as="generator"
+    )(tasks)
     return done

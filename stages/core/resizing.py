@@ -15,6 +15,7 @@ from stages.core.parallel import for_each
 from stages.core.scaling import Wanted, resize
 from stages.core.sources import Images
 from stages.core.space import BYTES_PER_PIXEL, check_space
+from stages.core.timing import spent
 
 
 def resize_all(
@@ -76,7 +77,7 @@ def resize_all(
         for path, checksum, name, key in zip(paths, checksums, written, keys, strict=True)
     ]
     resize_one = _Resize(source, target, wanted, format, cache)
-    return written, for_each(resize_one, jobs, workers=workers, what="resize", name=attrgetter("path"))
+    return written, for_each(resize_one, jobs, workers=workers, what="images", name=attrgetter("path"))
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,9 @@ class _Resize:
         if job.known is not None and self.cache.take(job.known, target):
             return job.known.checksum
         cv2.setNumThreads(1)
-        pixels = resize(self.source.read(job.path, job.checksum, self.wanted), self.wanted)
+        pixels = self.source.read(job.path, job.checksum, self.wanted)
+        with spent("resize"):
+            pixels = resize(pixels, self.wanted)
         checksum = images.write(pixels, target, self.format)
         self.cache.keep(job.key, target, checksum)
         return checksum

@@ -92,7 +92,9 @@ def test_without_the_variable_the_device_is_chosen_later(monkeypatch: pytest.Mon
 
 def test_a_stage_logs_its_summary_and_its_seconds_to_stderr(tmp_path: Path) -> None:
     ended = run_script(tmp_path / "ingest.py", "run(lambda: '3 images')\n")
-    assert re.fullmatch(r"ingest: 3 images, in \d+\.\d s\n", ended.stderr)
+    first, second = ended.stderr.splitlines()
+    assert re.fullmatch(r"ingest: 3 images, in \d+\.\d s", first)
+    assert re.fullmatch(r"ingest: at most 0\.\d\d GB in a process", second)
     assert (ended.returncode, ended.stdout) == (0, "")
 
 
