@@ -22,11 +22,17 @@ lint: .venv/installed
 	ruff check .
 	mypy
 
-bench: .venv/installed
+bench: .venv/installed .venv/peers
+	PYTHONPATH=.venv/peers python -m benchmarks.speed
 	python -m benchmarks.real_input
 	python -m benchmarks.pets
 	python -m benchmarks.scenes
 	python -m benchmarks.missing
+
+# What the speed is compared with, apart from what the project needs.
+.venv/peers: benchmarks/peers.txt .venv/installed
+	rm -rf $@
+	.venv/bin/uv pip install --python .venv/bin/python --system-certs --no-deps --target $@ -r $<
 
 # Trains every approach of recipes/approaches.yaml. They start from the last commit, so commit first.
 compare: .venv/installed
