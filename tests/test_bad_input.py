@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from stages import augment, cluster, features, fill, ingest, resize, split
-from stages.core import manifest
+from stages.core import images, manifest
 from stages.core.errors import InputError
 from stages.core.workbook import EXCEL_ROWS, write_sheet
 from tests.conftest import AUGMENT, CLUSTER, FEATURES, FILL, INGEST, RESIZE, SPLIT, TINY
@@ -83,12 +83,27 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Case:
-    """How to spoil the data, the stages to run, and the error of the last, or a warning where the input is taken."""
+    """How to spoil the data, the stages to run, and the error of the last, or how the input is taken."""
 
     spoil: Callable[[Dataset], object]
     said: str = ""
     warned: str = ""
     stages: tuple[str, ...] = ("ingest",)
+    # What the first rows' images show once they are read, in RGB.
+    shows: Callable[[Dataset], Sequence[Image.Image]] | None = None
+
+
+def drawn(data: Dataset) -> Sequence[Image.Image]:
+    return [data.draw(0)]
+
+
+def converted(mode: str) -> Callable[[Dataset], Sequence[Image.Image]]:
+    return lambda data: [data.draw(0).convert(mode).convert("RGB")]
+
+
+def upright(data: Dataset) -> Sequence[Image.Image]:
+    ways = (None, *(Image.Transpose(way) for way in (0, 3, 1, 5, 4, 6, 2)))
+    return [data.draw(i) if way is None else data.draw(i).transpose(way) for i, way in enumerate(ways, 1)]
 
 
 def image(save: Callable[[Dataset, Path], object], name: str) -> Callable[[Dataset], object]:
@@ -229,29 +244,34 @@ def params(**changes: Any) -> Callable[[Dataset], object]:
 
 
 DEEP = Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20) * 160)
+SHALLOW = Image.fromarray((np.arange(400).reshape(20, 20) * 160 / 257).astype(np.uint8)).convert("RGB")
 CASES = {
     "an image that was cut off": Case(content(lambda data: data[: len(data) // 2]), "images/0.png cannot be decoded"),
     "a file of no bytes": Case(content(lambda _: b""), "images/0.png is not an image"),
     "a web page that is called .png": Case(content(lambda _: b"<html>404</html>"), "images/0.png is not an image"),
     "an animated GIF": Case(
-        image(lambda data, path: data.draw(0).save(path, save_all=True, append_images=[data.draw(1)]), "0.gif")
+        image(lambda data, path: data.draw(0).save(path, save_all=True, append_images=[data.draw(1)]), "0.gif"),
+        shows=converted("P"),
     ),
     "a TIFF with several pages": Case(
-        image(lambda data, path: data.draw(0).save(path, save_all=True, append_images=[data.draw(1)]), "0.tif")
+        image(lambda data, path: data.draw(0).save(path, save_all=True, append_images=[data.draw(1)]), "0.tif"),
+        shows=drawn,
     ),
-    "16 bits a channel": Case(image(lambda _, path: DEEP.save(path), "d.png")),
-    "CMYK": Case(image(lambda data, path: data.draw(0).convert("CMYK").save(path), "0.jpg")),
-    "a palette": Case(image(lambda data, path: data.draw(0).convert("P").save(path), "p.png")),
-    "grey with transparency": Case(image(lambda data, path: data.draw(0).convert("LA").save(path), "la.png")),
-    "EXIF orientations 1 to 8": Case(turned),
+    "16 bits a channel": Case(image(lambda _, path: DEEP.save(path), "d.png"), shows=lambda _: [SHALLOW]),
+    "CMYK": Case(image(lambda data, path: data.draw(0).convert("CMYK").save(path), "0.jpg"), shows=drawn),
+    "a palette": Case(image(lambda data, path: data.draw(0).convert("P").save(path), "p.png"), shows=converted("P")),
+    "grey with transparency": Case(
+        image(lambda data, path: data.draw(0).convert("LA").save(path), "la.png"), shows=converted("LA")
+    ),
+    "EXIF orientations 1 to 8": Case(turned, shows=upright),
     "30,000 x 30,000 pixels in a file of a few bytes": Case(bomb, "images/0.png cannot be decoded: Image size"),
     "more pixels than `data.max_pixels`": Case(
         params(data__max_pixels=400), "images/0.png has 24 x 20 pixels, more than the 400 of data.max_pixels"
     ),
-    "WebP": Case(image(lambda data, path: data.draw(0).save(path), "0.webp")),
-    "AVIF": Case(image(lambda data, path: data.draw(0).save(path), "0.avif")),
+    "WebP": Case(image(lambda data, path: data.draw(0).save(path, lossless=True), "0.webp"), shows=drawn),
+    "AVIF": Case(image(lambda data, path: data.draw(0).save(path, subsampling="4:4:4"), "0.avif"), shows=drawn),
     "another format than the suffix says": Case(
-        image(lambda data, path: data.draw(0).save(path, format="PNG"), "0.jpg")
+        image(lambda data, path: data.draw(0).save(path, format="PNG"), "0.jpg"), shows=drawn
     ),
     "a name with spaces": Case(image(lambda data, path: data.draw(0).save(path), "my photo 1.png")),
     "a name that a shell would run": Case(
@@ -370,4 +390,10 @@ def test_input_is_answered_as_the_table_says(
         assert answer.startswith("Taken")
         assert case.warned in caplog.text
         assert f"`{case.warned}`" in answer or not case.warned
-        assert len(manifest.read(tmp_path / "data/manifest.csv")) == len(data.rows)
+        table = manifest.read(tmp_path / "data/manifest.csv").set_index("image_id")
+        assert len(table) == len(data.rows)
+        for (image_id, *_), expected in zip(data.rows, case.shows(data) if case.shows else [], strict=False):
+            found = images.read(data.images / table.loc[image_id, "path"])
+            assert found.shape == np.asarray(expected).shape
+            # Half of them come from formats that lose something.
+            assert np.corrcoef(found.ravel(), np.asarray(expected).ravel())[0, 1] > 0.8
