@@ -13,7 +13,7 @@ import numpy as np
 
 from stages.core import manifest
 from stages.core.command import arguments, run
-from stages.core.filling import fill_missing, filled_table, nothing_filled, summary
+from stages.core.filling import filled_table, nothing_filled, summary
 from stages.core.outputs import write_json, write_table
 from stages.core.params import load_params
 
@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> str:
     features = np.load(args.features, allow_pickle=False)
     train, labels = manifest.of_split(table, "train"), manifest.label_names(table)
     if params.data.missing == "self_train":
+        from stages.core.self_training import fill_missing  # With scikit-learn it takes a second, mostly for nothing.
+
         filling = fill_missing(
             features, manifest.targets(train), labels, one_each=params.data.task != "multilabel",
             **params.fill.model_dump(),

@@ -57,8 +57,8 @@ def find_clusters(
     components : int
         Principal components to keep.
     clusters : int
-        Groups to find; k-means is started ten times, of more than `START_SAMPLE` images on a part, and the best
-        outcome kept.
+        Groups to find; k-means is started ten times, and of more than `START_SAMPLE` images twenty times on a part of
+        them, and the best outcome kept.
     seed : int
         Of k-means and of the silhouette's sample.
     algorithm : str
@@ -119,12 +119,15 @@ def _reduced_in_parts(features: NDArray[np.float32], components: int) -> tuple[I
 
 
 def _grouped(reduced: NDArray[np.floating], clusters: int, seed: int) -> KMeans:
-    """K-means from the best of ten starts; with many images, these are tried on a part of them, drawn by the seed."""
+    """K-means from the best of ten starts; of many images, twenty are tried on a part, and the best three on all."""
     if len(reduced) <= START_SAMPLE:
         return KMeans(clusters, n_init=10, random_state=seed).fit(reduced)
-    sample = np.sort(np.random.default_rng(seed).choice(len(reduced), START_SAMPLE, replace=False))
-    start = KMeans(clusters, n_init=10, random_state=seed).fit(reduced[sample]).cluster_centers_
-    return KMeans(clusters, init=start, n_init=1).fit(reduced)
+    random = np.random.RandomState(seed)
+    part = reduced[np.sort(random.choice(len(reduced), START_SAMPLE, replace=False))]
+    tried = [KMeans(clusters, n_init=1, random_state=random).fit(part) for _ in range(20)]
+    best = sorted(tried, key=lambda model: model.inertia_)[:3]
+    finished = [KMeans(clusters, init=model.cluster_centers_, n_init=1).fit(reduced) for model in best]
+    return min(finished, key=lambda model: model.inertia_)
 
 
 def by_size(numbers: NDArray[np.integer]) -> NDArray[np.int64]:

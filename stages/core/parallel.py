@@ -1,5 +1,6 @@
 """Work on many images in batches, on several processes, with results in the order of the items."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
@@ -11,7 +12,8 @@ from tqdm import tqdm
 from stages.core import timing
 from stages.core.errors import InputError
 
-BATCH = 128
+# Items of a batch: not so few that handing them over costs, and so many batches that all processes end together.
+FEWEST, BATCH = 16, 128
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -36,7 +38,7 @@ def for_each(
     function : callable
         Takes one item; it must be importable in another process, as must be what it closes over.
     items : sequence
-        The items; they travel to the workers in batches of ``BATCH``.
+        The items; they travel to the workers in batches of at most ``BATCH``.
     workers : int
         Processes; with 1, or with items for one batch only, the work is done in this process.
     what : str
@@ -54,7 +56,8 @@ def for_each(
     InputError
         If an item kills the process that works on it twice; it is named.
     """
-    batches = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
+    size = BATCH if len(items) <= BATCH else min(max(math.ceil(len(items) / (4 * workers)), FEWEST), BATCH)
+    batches = [items[start : start + size] for start in range(0, len(items), size)]
     results: list[Result] = []
     deaths = 0
     with tqdm(total=len(items), desc=what, unit="image", disable=None, leave=False) as bar:

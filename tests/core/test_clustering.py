@@ -80,29 +80,30 @@ def test_one_image_apart_from_thousands_is_a_cluster_for_any_seed() -> None:
         assert find_clusters(features, components=2, clusters=2, seed=seed).sizes == [2 * SILHOUETTE_SAMPLE - 1, 1]
 
 
-def many(n_images: int) -> NDArray[np.float32]:
-    """Images around twenty centres that overlap, some of them more often than others."""
+def many(n_images: int, centres: int, apart: float) -> NDArray[np.float32]:
+    """Images around centres."""
     random = np.random.default_rng(0)
-    of = random.choice(20, n_images, p=np.arange(1, 21) / 210)
-    return (random.normal(0, 2, (20, 32))[of] + random.normal(0, 1, (n_images, 32))).astype(np.float32)
+    of = random.integers(0, centres, n_images)
+    return (random.normal(0, apart, (centres, 32))[of] + random.normal(0, 1, (n_images, 32))).astype(np.float32)
 
 
-def test_starts_that_were_tried_on_a_part_of_many_images_lead_to_the_same_inertia() -> None:
-    features = many(3 * START_SAMPLE)
+def test_starts_that_were_tried_on_a_part_of_many_images_lead_to_no_worse_an_inertia() -> None:
+    features = many(3 * START_SAMPLE, centres=5, apart=1)
     found = find_clusters(features, components=10, clusters=5, seed=0)
     reduced = PCA(10, svd_solver="full").fit_transform(features.astype(np.float64))
-    assert found.inertia == pytest.approx(KMeans(5, n_init=10, random_state=0).fit(reduced).inertia_, rel=1e-3)
+    assert found.inertia <= KMeans(5, n_init=10, random_state=0).fit(reduced).inertia_ * 1.001
 
 
 @pytest.mark.parametrize("n_images", [2 * PART + 5, 60])
-def test_minibatch_comes_near_to_kmeans(n_images: int, tmp_path: Path) -> None:
-    np.save(tmp_path / "features.npy", many(n_images))
+def test_minibatch_finds_the_clusters_of_kmeans(n_images: int, tmp_path: Path) -> None:
+    np.save(tmp_path / "features.npy", many(n_images, centres=4, apart=3))
     mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
     found, exact = (
         find_clusters(mapped, components=10, clusters=4, seed=0, algorithm=algorithm)
         for algorithm in ("minibatch", "kmeans")
     )
-    assert sum(found.sizes) == n_images
+    assert found.sizes == exact.sizes
+    assert found.numbers.tolist() == exact.numbers.tolist()
     assert found.explained_variance == pytest.approx(exact.explained_variance, rel=0.01)
     assert found.inertia == pytest.approx(exact.inertia, rel=0.05)
 
