@@ -106,10 +106,11 @@ def whole(images: Path, source: Path, weights: str, out: Path) -> Mapping[str, f
     resize([images / name for name in table["id"]], out / "resized")
     clock = timed("resize", clock)
     resized = {name: out / "resized" / f"{Path(name).stem}.jpg" for name in table["id"]}
-    train = table[table["split"] == "train"]
-    rows = features([resized[name] for name in train["id"]], network(weights))
+    rows = features(list(resized.values()), network(weights))
     clock = timed("features", clock)
-    numbers, _ = clusters(rows)
+    is_train = (table["split"] == "train").to_numpy()
+    train = table[is_train]
+    numbers, _ = clusters(rows[is_train])
     clock = timed("clusters", clock)
     sizes = np.bincount(numbers)
     random = np.random.default_rng(0)

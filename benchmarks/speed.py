@@ -299,11 +299,11 @@ def main() -> None:
         as_written.resize(photographs[:400], work / "resized")
         resized = sorted((work / "resized").iterdir())
         rows = [
-            resizing(large_photographs(photographs, work / "large", 120), work),
+            resizing(large_photographs(photographs, work / "large", 240), work),
             describing(resized[:400], weights),
             grouping(512),
             grouping(2_048),
-            copying(resized, work, 400),
+            copying(resized, work, 1_000),
             tabulating(work),
             everything(data, work),
         ]
