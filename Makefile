@@ -1,11 +1,11 @@
-# make repro · make test · make lint · make docs · make bench · make compare · make lock · make audit
+# make repro · make test · make lint · make docs · make bench · make compare · make cluster · make lock · make audit
 # Everything is installed into .venv from requirements.lock; nothing outside this folder is changed.
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test lint docs lock audit bench compare clean
+.PHONY: repro test lint docs lock audit bench cluster compare clean
 
 repro: .venv/installed
 	dvc repro
@@ -14,7 +14,7 @@ repro: .venv/installed
 	@echo "The copies:          augmented/images"
 	@echo "The comparison:      results/comparison.svg, results/comparison.csv"
 
-test: .venv/installed
+test: .venv/cluster
 	pytest
 
 lint: .venv/installed
@@ -27,12 +27,20 @@ bench: .venv/installed .venv/peers
 	python -m benchmarks.real_input
 	python -m benchmarks.pets
 	python -m benchmarks.scenes
+	python -m benchmarks.scenes_recipe
 	python -m benchmarks.missing
+
+# For COUNTERWEIGHT_SCHEDULER.
+cluster: .venv/cluster
+
+.venv/cluster: requirements-cluster.lock .venv/installed
+	.venv/bin/uv pip install --python .venv/bin/python --system-certs --require-hashes --compile-bytecode -r $<
+	touch $@
 
 # What the speed is compared with, apart from what the project needs.
 .venv/peers: benchmarks/peers.txt .venv/installed
 	rm -rf $@
-	.venv/bin/uv pip install --python .venv/bin/python --system-certs --no-deps --target $@ -r $<
+	.venv/bin/uv pip install --python .venv/bin/python --system-certs --require-hashes --no-deps --target $@ -r $<
 
 # Trains every approach of recipes/approaches.yaml. They start from the last commit, so commit first.
 compare: .venv/installed
@@ -54,6 +62,8 @@ docs: .venv/installed
 # After a change of the dependencies in pyproject.toml.
 lock:
 	uv pip compile --universal --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
+	uv pip compile --universal --generate-hashes --no-header --extra cluster -c requirements.lock pyproject.toml \
+		-o requirements-cluster.lock
 
 # Known vulnerabilities of the locked packages, where the list can be reached.
 audit: .venv/installed

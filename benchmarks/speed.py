@@ -7,7 +7,6 @@ that does nothing else, only the ratios mean something elsewhere. The table goes
 """
 
 import json
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -25,6 +24,7 @@ import imgaug.augmenters as iaa
 import numpy as np
 import pandas as pd
 import torch
+from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from benchmarks import as_written
@@ -90,22 +90,15 @@ def resizing(files: Sequence[Path], work: Path) -> Row:
             cache=NO_CACHE, workers=WORKERS,
         )  # fmt: skip
 
-    def limit() -> None:
-        parts = [list(files[i::WORKERS]) for i in range(WORKERS)]
-        _on_all_cores(_decode_and_encode, parts)
-
     return Row("resize, 1 to 12 megapixels", len(files), seconds(lambda: as_written.resize(files, work / "written")),
-               seconds(here), seconds(limit), _vips(files, work / "vips"))  # fmt: skip
+               seconds(here), _on_all_cores(_decode_and_encode, files), _vips(files, work / "vips"))  # fmt: skip
 
 
-def _on_all_cores(work: Callable[[Sequence[Path]], object], parts: Sequence[Sequence[Path]]) -> None:
-    """A limit has no start-up: its processes are forks of this one, which has imported all that they need."""
-    children = [multiprocessing.get_context("fork").Process(target=work, args=(part,)) for part in parts]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join()
-        assert child.exitcode == 0
+def _on_all_cores(work: Callable[[Sequence[Path]], object], files: Sequence[Path]) -> float:
+    """Seconds of a limit, which has no start-up: its processes have imported what they need before."""
+    with Parallel(WORKERS, batch_size=1) as parallel:
+        parallel(delayed(work)(files[:2]) for _ in range(4 * WORKERS))
+        return seconds(lambda: parallel(delayed(work)(files[i::WORKERS]) for i in range(WORKERS)))
 
 
 def _decode_and_encode(files: Sequence[Path]) -> None:
@@ -190,11 +183,8 @@ def copying(files: Sequence[Path], work: Path, count: int) -> Row:
         fill(plan, sources, resized=files[0].parent, folder=work / "copies", recipe=recipe, cache=NO_CACHE,
              workers=WORKERS)  # fmt: skip
 
-    def limit() -> None:
-        _on_all_cores(partial(_change, pipeline), [chosen[i::WORKERS] for i in range(WORKERS)])
-
     return Row("augment, the article's pipeline", count, seconds(lambda: as_written.augment(chosen, work / "by hand")),
-               seconds(here), seconds(limit), _albumentations(chosen))  # fmt: skip
+               seconds(here), _on_all_cores(partial(_change, pipeline), chosen), _albumentations(chosen))  # fmt: skip
 
 
 class _Each:

@@ -18,6 +18,7 @@ from stages.core.copies import Recipe, fill
 from stages.core.outputs import folder_aside, write_json, write_table
 from stages.core.params import load_params
 from stages.core.provenance import train_sources, with_copies
+from stages.core.scheduler import scheduled
 from stages.core.strategies import build_plan
 from stages.core.workbook import check_row_count
 
@@ -45,10 +46,10 @@ def main(argv: Sequence[str] | None = None) -> str:
         **augment.quality.model_dump(),
     )  # fmt: skip
     cache = cache_of(os.environ)
-    with folder_aside(args.images) as aside:
+    with scheduled(os.environ, worker_count()) as workers, folder_aside(args.images) as aside:
         outcome = fill(
             plan, train_sources(table), resized=args.resized, folder=aside, recipe=recipe, cache=cache,
-            workers=worker_count(),
+            workers=workers,
         )  # fmt: skip
     cache.prune()
     balanced = with_copies(table, outcome.copies)

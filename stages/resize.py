@@ -15,6 +15,7 @@ from stages.core.outputs import folder_aside
 from stages.core.params import load_params
 from stages.core.resizing import resize_all
 from stages.core.scaling import Wanted
+from stages.core.scheduler import scheduled
 from stages.core.sources import open_images
 
 
@@ -24,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     params = load_params(args.params).resize
 
     table, cache = manifest.read(args.manifest), cache_of(os.environ)
-    with folder_aside(args.resized) as aside:
+    with scheduled(os.environ, worker_count()) as workers, folder_aside(args.resized) as aside:
         paths, checksums = resize_all(
             table["path"].tolist(),
             table["checksum"].tolist(),
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> str:
             wanted=Wanted(params.width, params.height, params.mode),
             format=params.format,
             cache=cache,
-            workers=worker_count(),
+            workers=workers,
         )
     manifest.write(table.assign(path=paths, checksum=checksums), args.table)
     cache.prune()

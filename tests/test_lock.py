@@ -2,25 +2,41 @@
 
 import re
 
+import pytest
+
 from tests.workspace import PROJECT
 
-LOCK = (PROJECT / "requirements.lock").read_text(encoding="utf-8")
+LOCKS = {
+    name: (PROJECT / name).read_text(encoding="utf-8")
+    for name in ("requirements.lock", "requirements-cluster.lock", "benchmarks/peers.txt")
+}
 
 
-def test_every_package_is_pinned_and_has_hashes() -> None:
-    entries = re.split(r"^(?=[A-Za-z0-9])", LOCK, flags=re.MULTILINE)[1:]
-    assert len(entries) > 100
+@pytest.mark.parametrize(("name", "at_least"), [*zip(LOCKS, (100, 100, 5), strict=True)])
+def test_every_package_is_pinned_and_has_hashes(name: str, at_least: int) -> None:
+    entries = re.split(r"^(?=[A-Za-z0-9])", LOCKS[name], flags=re.MULTILINE)[1:]
+    assert len(entries) > at_least
     for entry in entries:
         assert re.match(r"[A-Za-z0-9._-]+==[^ ;]+", entry), entry.splitlines()[0]
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", entry), entry.splitlines()[0]
 
 
 def test_no_host_is_named() -> None:
-    assert "://" not in LOCK
+    assert not [name for name, lock in LOCKS.items() if "://" in lock]
+
+
+def test_what_a_cluster_needs_goes_with_what_all_need() -> None:
+    common, more = (
+        set(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", LOCKS[name], re.MULTILINE))
+        for name in ("requirements.lock", "requirements-cluster.lock")
+    )
+    known = {name for name, _ in common}
+    assert {(name, version) for name, version in more if name in known} <= common
+    assert "distributed" in {name for name, _ in more - common}
 
 
 def test_packages_are_installed_by_their_hashes() -> None:
     makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
     installs = re.findall(r"^\t\S*/(?:pip|uv) (?:pip )?(?:install|sync).*$", makefile, re.MULTILINE)
-    assert len(installs) == 2
+    assert len(installs) == 4
     assert all("--require-hashes" in install for install in installs)

@@ -1,0 +1,117 @@
+"""Batches on a real scheduler with real workers. `make test` installs Dask."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stages.core import scheduler
+from stages.core.errors import InputError
+from stages.core.parallel import BATCH, for_each
+from stages.core.scheduler import scheduled
+from tests.workspace import PROJECT
+
+pytest.importorskip("distributed", reason="make cluster installs Dask")
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts one of Dask's commands in a folder, and ends it after the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def command(folder: Path, *words: str) -> subprocess.Popen[str]:
+        with (tmp_path / f"{len(started)}.log").open("w") as log:
+            # In a group of its own: a worker has a nanny, and both are to end.
+            process = subprocess.Popen(
+                [sys.executable, "-m", "distributed.cli.dask_" + words[0], *words[1:]],
+                cwd=folder, env={**os.environ, "PYTHONPATH": str(PROJECT)}, stderr=log, text=True,
+                start_new_session=True,
+            )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield command
+    for process in started:
+        os.killpg(process.pid, signal.SIGTERM)
+    for process in started:
+        process.wait(timeout=30)
+
+
+@pytest.fixture
+def address(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> str:
+    """A scheduler without workers."""
+    start(tmp_path, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+    for _ in range(300):
+        found = re.search(r"tcp://127\.0\.0\.1:\d+", (tmp_path / "0.log").read_text())
+        if found:
+            return found[0]
+        time.sleep(0.1)
+    raise AssertionError((tmp_path / "0.log").read_text())
+
+
+def squared(number: int) -> tuple[int, int]:
+    time.sleep(0.01)
+    return number**2, os.getpid()
+
+
+def test_two_workers_do_the_batches_though_one_is_killed(
+    start: Callable[..., subprocess.Popen[str]], address: str
+) -> None:
+    for _ in range(2):
+        start(PROJECT, "worker", address, "--nthreads", "1", "--no-dashboard")
+    with scheduled({"COUNTERWEIGHT_SCHEDULER": address}, 1) as workers:
+        deadline = time.monotonic() + 60
+        while workers < 2 and time.monotonic() < deadline:  # The second may come later.
+            time.sleep(0.5)
+            with scheduled({"COUNTERWEIGHT_SCHEDULER": address}, 1) as workers:
+                pass
+        assert workers == 2
+        first = for_each(squared, range(4), workers=workers, what="numbers")
+        assert [square for square, _ in first] == [0, 1, 4, 9]
+        victim = first[0][1]
+        assert victim != os.getpid()
+        killer = subprocess.Popen(["sh", "-c", f"sleep 1; kill -9 {victim}"])
+        numbers = for_each(squared, range(6 * BATCH), workers=workers, what="numbers")
+        killer.wait()
+    assert [square for square, _ in numbers] == [number**2 for number in range(6 * BATCH)]
+    assert len({process for _, process in numbers}) >= 2
+
+
+def test_worker_in_another_folder_is_an_error(
+    start: Callable[..., subprocess.Popen[str]], address: str, tmp_path: Path
+) -> None:
+    start(tmp_path, "worker", address, "--nthreads", "1", "--no-dashboard")
+    with (
+        pytest.raises(InputError, match=rf"is in {tmp_path}\. Start it in {Path.cwd()}\."),
+        scheduled({"COUNTERWEIGHT_SCHEDULER": address}, 1),
+    ):
+        pass
+
+
+def test_scheduler_without_workers_is_an_error(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "PATIENCE", 1)
+    with (
+        pytest.raises(InputError, match=rf"the scheduler at {address} has no worker\. Start some\."),
+        scheduled({"COUNTERWEIGHT_SCHEDULER": address}, 1),
+    ):
+        pass
+
+
+def test_scheduler_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "PATIENCE", 1)
+    with (
+        pytest.raises(InputError, match=r"no scheduler answers at COUNTERWEIGHT_SCHEDULER=tcp://127\.0\.0\.1:9 "),
+        scheduled({"COUNTERWEIGHT_SCHEDULER": "tcp://127.0.0.1:9"}, 1),
+    ):
+        pass
+
+
+def test_without_a_scheduler_the_work_is_done_here() -> None:
+    with scheduled({}, 3) as workers:
+        assert workers == 3
