@@ -177,6 +177,7 @@ def copying(files: Sequence[Path], work: Path, count: int) -> Row:
     chosen = [files[i % len(files)] for i in range(count)]
     sources = [Source(file.name, file.name, images.checksum(file.read_bytes())) for file in files]
     recipe = Recipe("augmented", pipeline, "compose", 0, "jpg", **params.quality.model_dump())
+    cv2.setNumThreads(WORKERS)  # As it has where nobody says otherwise.
     plan = _Each([Copy(file.name, 1 + i // len(files)) for i, file in enumerate(chosen)])
 
     def here() -> None:
@@ -285,6 +286,7 @@ def main() -> None:
     photographs = sorted((data / "datasets/miml_scenes/images").iterdir())
     weights = str(data / WEIGHTS)
     iaa.Identity()(image=np.zeros((8, 8, 3), np.uint8))
+    cv2.setNumThreads(1)  # Processes that are forked while OpenCV has threads wait for these forever.
     with _folder() as work:
         as_written.resize(photographs[:400], work / "resized")
         resized = sorted((work / "resized").iterdir())
