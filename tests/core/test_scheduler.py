@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from stages.core import scheduler
 from stages.core.errors import InputError
 from stages.core.parallel import BATCH, for_each
 from stages.core.scheduler import scheduled
-from tests.workspace import PROJECT
+from tests.conftest import AUGMENT, RESIZE
+from tests.workspace import PROJECT, run
 
 pytest.importorskip("distributed", reason="make cluster installs Dask")
 
@@ -81,6 +83,24 @@ def test_two_workers_do_the_batches_though_one_is_killed(
         killer.wait()
     assert [square for square, _ in numbers] == [number**2 for number in range(6 * BATCH)]
     assert len({process for _, process in numbers}) >= 2
+
+
+def test_stages_write_the_same_bytes_as_on_one_machine(
+    start: Callable[..., subprocess.Popen[str]], address: str, augmented: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(augmented, folder, ignore=shutil.ignore_patterns(".counterweight", "resized", "augmented"))
+    start(folder, "worker", address, "--nthreads", "1", "--no-dashboard")
+    for stage, options in (("resize", RESIZE), ("augment", AUGMENT)):
+        command = ["python", "-m", f"stages.{stage}", *options]
+        run(folder, *command, PYTHONPATH=str(PROJECT), COUNTERWEIGHT_SCHEDULER=address)
+    for outs in ("data/resized", "augmented"):
+        here, there = (
+            {path.relative_to(place): path.read_bytes() for path in (place / outs).rglob("*") if path.is_file()}
+            for place in (augmented, folder)
+        )
+        assert len(here) > 20
+        assert there == here
 
 
 def test_worker_in_another_folder_is_an_error(
