@@ -1,11 +1,11 @@
-# make repro · make test · make lint · make docs · make bench · make compare · make cluster · make lock · make audit
+# make repro · make test · make lint · make docs · make bench · make compare · make cluster · make profile · make lock · make audit
 # Everything is installed into .venv from requirements.lock; nothing outside this folder is changed.
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test lint docs lock audit bench cluster compare clean
+.PHONY: repro test lint docs lock audit bench cluster compare profile clean
 
 repro: .venv/installed
 	dvc repro
@@ -68,6 +68,11 @@ lock:
 # Known vulnerabilities of the locked packages, where the list can be reached.
 audit: .venv/installed
 	python -m tools.audit
+
+# Where the time of one stage goes, as a flame graph: make profile STAGE=augment. Its finished work is not used.
+profile: .venv/installed
+	COUNTERWEIGHT_CACHE_GB=0 uv tool run py-spy@0.4.1 record --subprocesses --output profile-$(STAGE).svg -- \
+		env PATH="$(PATH)" dvc repro --force --single-item $(STAGE)
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
