@@ -71,7 +71,7 @@ audit: .venv/installed
 
 # Where the time of one stage goes, as a flame graph: make profile STAGE=augment. Its finished work is not used.
 profile: .venv/installed
-	COUNTERWEIGHT_CACHE_GB=0 uv tool run py-spy@0.4.1 record --subprocesses --output profile-$(STAGE).svg -- \
+	COUNTERWEIGHT_CACHE=no-cache COUNTERWEIGHT_CACHE_GB=0 uv tool run py-spy@0.4.1 record --subprocesses --output profile-$(STAGE).svg -- \
 		env PATH="$(PATH)" dvc repro --force --single-item $(STAGE)
 
 clean:

@@ -140,7 +140,7 @@ def check_files(
     bad : dict of int to str
         What is wrong with an image, by its row, from 0.
     """
-    checked = for_each(_Check(source, max_pixels), paths, workers=workers, what="check")
+    checked = for_each(_Check(source, max_pixels), paths, workers=workers, what="images")
     return checked, {i: each.problem for i, each in enumerate(checked) if each.problem}
 
 

@@ -65,7 +65,7 @@ def predict(
         with TemporaryDirectory(prefix="counterweight-") as folder:
             treat = _Treat(source, Path(folder), classifier.design)
             treated = for_each(
-                treat, list(enumerate(names[start : start + chunk])), workers=workers, what="resize", name=itemgetter(1)
+                treat, list(enumerate(names[start : start + chunk])), workers=workers, what="images", name=itemgetter(1)
             )
             good = [i for i, (_, problem) in enumerate(treated) if not problem]
             if good:
