@@ -5,7 +5,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test lint docs lock audit bench cluster compare profile clean
+.PHONY: repro test lint docs lock audit bench bench-scale cluster compare profile clean
 
 repro: .venv/installed
 	dvc repro
@@ -36,6 +36,10 @@ cluster: .venv/cluster
 .venv/cluster: requirements-cluster.lock .venv/installed
 	.venv/bin/uv pip install --python .venv/bin/python --system-certs --require-hashes --compile-bytecode -r $<
 	touch $@
+
+# Three hours on two cores.
+bench-scale: .venv/installed
+	python -m benchmarks.scale
 
 # What the speed is compared with, apart from what the project needs.
 .venv/peers: benchmarks/peers.txt .venv/installed
