@@ -8,7 +8,6 @@ from joblib import parallel_config
 
 from stages.core.errors import InputError
 
-VARIABLE = "COUNTERWEIGHT_SCHEDULER"
 # Seconds until a scheduler that does not answer, or has no worker, is an error.
 PATIENCE = 30
 
@@ -37,7 +36,7 @@ def scheduled(environment: Mapping[str, str], workers: int) -> Iterator[int]:
     InputError
         If Dask is not installed, no scheduler or worker answers, or a worker is in another folder.
     """
-    address = environment.get(VARIABLE)
+    address = environment.get("COUNTERWEIGHT_SCHEDULER")
     if not address:
         yield workers
         return
@@ -45,12 +44,14 @@ def scheduled(environment: Mapping[str, str], workers: int) -> Iterator[int]:
         from distributed import Client
     except ImportError:
         raise InputError(
-            f"environment: {VARIABLE} is set, and Dask is not installed. Run make cluster, or unset it."
+            "environment: COUNTERWEIGHT_SCHEDULER is set, and Dask is not installed. Run make cluster, or unset it."
         ) from None
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise InputError(f"environment: no scheduler answers at {VARIABLE}={address} ({error}). Start it.") from None
+        raise InputError(
+            f"environment: no scheduler answers at COUNTERWEIGHT_SCHEDULER={address} ({error}). Start it."
+        ) from None
     with client:
         try:
             client.wait_for_workers(1, timeout=PATIENCE)
