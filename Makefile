@@ -72,6 +72,7 @@ lock:
 # Known vulnerabilities of the locked packages, where the list can be reached.
 audit: .venv/installed
 	python -m tools.audit
+	python -m tools.audit --lock requirements-cluster.lock
 
 # Where the time of one stage goes, as a flame graph: make profile STAGE=augment. Its finished work is not used.
 profile: .venv/installed
