@@ -2,7 +2,7 @@
 
     python -m tests.pipeline.disturbing STAGE --by kill --points 50 --outs data/resized ... -- the stage's options
 
-It is killed, or the disk fails once (``--by error``): what the process asks for there ends in EIO.
+It is killed, or the disk fails once (``--by error``): what the process asks for there ends in EIO or ENOSPC, by turns.
 
 A point is a moment at which the stage has opened a file to write, has written half of a piece of it, or is about to
 rename, link or delete one. Of the renames, and of the other points, as many are tried as asked for, drawn by the seed.
@@ -23,12 +23,14 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from stages.core.errors import InputError
 
 CACHE = Path(".counterweight")
+FAILURES = (errno.EIO, errno.ENOSPC)
 CHANGES = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"}
 
 
@@ -39,13 +41,13 @@ class Points:
     ----------
     at : int or None
         The point at which to disturb; None for none.
-    how : str
-        ``kill`` or ``error``.
+    answer : int or None
+        The number of the system's error there; None to be killed.
     """
 
-    def __init__(self, at: int | None, how: str) -> None:
+    def __init__(self, at: int | None, answer: int | None) -> None:
         self.at = at
-        self.how = how
+        self.answer = answer
         self.process = os.getpid()
         self.passed: list[str] = []
 
@@ -56,9 +58,10 @@ class Points:
         self.passed.append(kind)
         if len(self.passed) - 1 == self.at:
             before()
-            if self.how == "kill":
+            if self.answer is None:
                 os.kill(os.getpid(), signal.SIGKILL)
-            raise OSError(errno.EIO, os.strerror(errno.EIO), file)
+            else:
+                raise OSError(self.answer, os.strerror(self.answer), file)
 
     def watch(self) -> None:
         """See every file that this process writes below the working folder, from now on."""
@@ -126,7 +129,9 @@ def forked(
         except InputError as error:
             ended = str(error)
         except OSError as error:
-            ended = str(error) if error.errno == errno.EIO else traceback.format_exc()
+            # As `stages.core.command.run` has it.
+            named = error.errno in FAILURES and (error.filename or error.errno == errno.EIO)
+            ended = str(error) if named else traceback.format_exc()
         except BaseException:
             ended = traceback.format_exc()
         os.write(writing, json.dumps([ended, passed]).encode())
@@ -170,7 +175,7 @@ def main() -> None:
     stage = importlib.import_module(f"stages.{args.stage}").main
 
     remove([*args.outs, CACHE])
-    ended, kinds = forked(stage, options, lambda: Points(None, args.by))
+    ended, kinds = forked(stage, options, lambda: Points(None, None))
     assert ended == "done", ended
     expected = contents(args.outs)
     renames = [i for i, kind in enumerate(kinds) if kind == "os.rename"]
@@ -180,10 +185,10 @@ def main() -> None:
         {*chosen.sample(renames, min(len(renames), args.points)), *chosen.sample(others, min(len(others), args.points))}
     )
     ends, wrong = [], []
-    for point in tried:
-        where = f"point {point} ({kinds[point]})"
+    for number, point in enumerate(tried):
+        where, answer = f"point {point} ({kinds[point]})", None if args.by == "kill" else FAILURES[number % 2]
         remove([*args.outs, CACHE])
-        ended, _ = forked(stage, options, lambda at=point: Points(at, args.by))
+        ended, _ = forked(stage, options, partial(Points, point, answer))
         ends.append(ended)
         if args.by == "kill" and ended != "killed":
             wrong.append(f"{where} was not reached")
