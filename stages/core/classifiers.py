@@ -74,10 +74,10 @@ class Classifier(nn.Module):
         else:
             backbone = Backbone(design.model, design.layer, design.size, pooling=design.pooling)
             linear = nn.Linear(backbone.n_features, len(design.labels))
-            # Means and maxima, and of one cell or all of the picture, have other scales.
-            level = nn.BatchNorm1d(backbone.n_features, affine=False)
-            self.body = backbone
-            self.head = nn.Sequential(level, linear) if design.pooling == "pyramid" else linear
+            self.body, self.head = backbone, linear
+            if design.pooling == "pyramid":
+                # Means and maxima, of one cell and of the whole picture, have other scales.
+                self.head = nn.Sequential(nn.BatchNorm1d(backbone.n_features, affine=False), linear)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of RGB images: uint8 (n, height, width, 3) to float (n, n_labels)."""

@@ -108,8 +108,8 @@ def find_clusters(
 
 def _reduced_in_parts(features: NDArray[np.float32], components: int) -> tuple[IncrementalPCA, NDArray[np.float32]]:
     pca = IncrementalPCA(components)
-    # A last part with fewer images than components could not be fitted on its own.
-    bounds = [*range(0, max(len(features) - components, 1), PART), len(features)]
+    # A part with fewer images than components could not be fitted on its own.
+    bounds = [*range(0, max(len(features) - components, 1), max(PART, components)), len(features)]
     for start, end in pairwise(bounds):
         pca.partial_fit(features[start:end])
     reduced = np.empty((len(features), components), dtype=np.float32)

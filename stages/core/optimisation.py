@@ -53,13 +53,14 @@ class Optimisation:
             Steps of all epochs together.
         """
         slow = {id(parameter) for parameter in body}
-        groups: list[dict[str, Any]] = [
-            {"params": chosen, "lr": rate, "weight_decay": decay}
-            for rate, its in ((self.learning_rate, False), (self.learning_rate * self.body_rate, True))
-            for decay, flat in ((self.weight_decay, False), (0.0, True))
-            if (chosen := [each for each in parameters if (id(each) in slow) is its and (each.dim() < 2) is flat])
-        ]
-        optimizer = self._optimizer(groups)
+        alike: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for parameter in parameters:
+            rate = self.learning_rate * (self.body_rate if id(parameter) in slow else 1)
+            decay = self.weight_decay if parameter.dim() > 1 else 0.0
+            alike.setdefault((rate, decay), []).append(parameter)
+        optimizer = self._optimizer(
+            [{"params": chosen, "lr": rate, "weight_decay": decay} for (rate, decay), chosen in alike.items()]
+        )
         match self.schedule:
             case "step":
                 thirds = sorted({max(self.epochs // 3, 1), max(2 * self.epochs // 3, 1)})

@@ -123,4 +123,4 @@ def test_body_has_its_part_of_the_learning_rate(schedule: str) -> None:
 def test_whole_rate_for_the_body_makes_no_difference() -> None:
     head, body = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
     made = Optimisation("adamw", 0.1, 0.0, "none", 9, 1.0).build([body, head], body=[body], steps=30)
-    assert {group["lr"] for group in made["optimizer"].param_groups} == {0.1}
+    assert [group["params"] for group in made["optimizer"].param_groups] == [[body, head]]
