@@ -1,8 +1,13 @@
 """Work on many images in batches, on several processes, with results in the order of the items."""
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 from typing import TypeVar
 
 from joblib import Parallel, delayed
@@ -17,6 +22,8 @@ FEWEST, BATCH = 16, 128
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_elsewhere: ContextVar[Executor | None] = ContextVar("_elsewhere", default=None)
 
 
 def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> tuple[list[Result], timing.Taken]:
@@ -68,7 +75,7 @@ def for_each(
                     timing.add(taken)
                     bar.update(len(batch))
                     del batches[0]
-            except BrokenProcessPool:
+            except _deaths():
                 # A worker was killed, perhaps by the system for want of memory: once, that says nothing of an image.
                 deaths += 1
                 if deaths > 1:
@@ -104,10 +111,29 @@ def one_by_one(function: Callable[[Item], Result], items: Sequence[Item], name: 
     return results
 
 
+@contextmanager
+def done_by(executor: Executor) -> Iterator[None]:
+    """Let an executor's workers, on other machines perhaps, do the batches of `for_each` in here."""
+    before = _elsewhere.set(executor)
+    try:
+        yield
+    finally:
+        _elsewhere.reset(before)
+
+
+def _deaths() -> tuple[type[Exception], ...]:
+    """How it is said that a worker died: of a process here, and of several one after another on a scheduler."""
+    scheduler = sys.modules.get("distributed")
+    return (BrokenProcessPool,) if scheduler is None else (BrokenProcessPool, scheduler.KilledWorker)
+
+
 def _in_order(
     function: Callable[[Item], Result], batches: Sequence[Sequence[Item]], workers: int
 ) -> Iterator[tuple[list[Result], timing.Taken]]:
     """Results of batches; what is to be done is listed first, since the caller shortens its list as they come."""
+    executor = _elsewhere.get()
+    if executor is not None:
+        return executor.map(partial(_each, function), list(batches))
     tasks = [delayed(_each)(function, batch) for batch in batches]
     done: Iterator[tuple[list[Result], timing.Taken]] = Parallel(
         n_jobs=min(workers, len(tasks)), return_as="generator"

@@ -1,12 +1,11 @@
-"""Work on more than one machine: joblib's batches on a Dask scheduler, where one is named."""
+"""Work on more than one machine: batches on a Dask scheduler, where one is named."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from joblib import parallel_config
-
 from stages.core.errors import InputError
+from stages.core.parallel import done_by
 
 # Seconds until a scheduler that does not answer, or has no worker, is an error.
 PATIENCE = 30
@@ -61,5 +60,6 @@ def scheduled(environment: Mapping[str, str], workers: int) -> Iterator[int]:
         for worker, folder in client.run(Path.cwd).items():
             if folder != here:
                 raise InputError(f"environment: the worker {worker} is in {folder}. Start it in {here}.")
-        with parallel_config(backend="dask", client=client):
+        # Dask's executor and not joblib's backend for Dask, which waits for ever for a batch that kills its workers.
+        with done_by(client.get_executor(pure=False)):
             yield sum(client.nthreads().values())
