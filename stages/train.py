@@ -25,6 +25,7 @@ from stages.core.on_the_fly import Transformed
 from stages.core.optimisation import Optimisation
 from stages.core.outputs import folder_aside, write_table
 from stages.core.params import load_params
+from stages.core.processes import group_of
 from stages.core.sampling import Seeded, order_of
 from stages.core.task import Objective
 from stages.core.training import fit, training_key
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = arguments(__doc__, argv, "table", "resized", "copies", "model", "history")
     params = load_params(args.params)
-    train, device = params.train, chosen_device(device_name())
+    train, group = params.train, group_of(os.environ, chosen_device(device_name()))
     torch.set_num_threads(train.threads)
     torch.manual_seed(train.seed)
 
@@ -53,12 +54,12 @@ def main(argv: Sequence[str] | None = None) -> str:
     seen = {
         split: examples(
             classifier, rows[split], resized=args.resized, copies=args.copies,
-            frozen=train.freeze, device=device, workers=worker_count(),
+            frozen=train.freeze, group=group, workers=worker_count(),
         )
         for split in rows
     }  # fmt: skip
     first = checksum_of(classifier)
-    depends = {"train": train.model_dump(), "design": asdict(design), "device": device.type, "weights": first}
+    depends = {"train": train.model_dump(), "design": asdict(design), "device": group.device.type, "weights": first}
     going_on = cache_of(os.environ).place("training", training_key(args.table.read_bytes(), depends))
     order = order_of(len(targets), train.seed, image_weights(targets) if train.sampler == "weighted" else None)
     history = fit(
@@ -73,31 +74,34 @@ def main(argv: Sequence[str] | None = None) -> str:
         epochs=train.epochs,
         patience=train.patience,
         batch_size=train.batch_size,
-        device=device,
+        group=group,
         workers=0 if train.freeze else worker_count(),  # Frozen features lie in memory; there is nothing to read.
         going_on=going_on,
     )
-    tuned = decisions.tune(
-        manifest.targets(rows["val"]),
-        validation_scores(classifier, rows["val"], resized=args.resized, device=device, workers=worker_count()),
-        labels,
-        params.data.task,
-        decisions.rarest(labels, (targets[rows["train"]["source_id"] == ""] == 1).sum(axis=0))
-        if params.data.task == "binary"
-        else None,
-        measure=train.tune,
-    )
+    if group.rank == 0:
+        tuned = decisions.tune(
+            manifest.targets(rows["val"]),
+            validation_scores(
+                classifier, rows["val"], resized=args.resized, device=group.device, workers=worker_count()
+            ),
+            labels,
+            params.data.task,
+            decisions.rarest(labels, (targets[rows["train"]["source_id"] == ""] == 1).sum(axis=0))
+            if params.data.task == "binary"
+            else None,
+            measure=train.tune,
+        )
+        with folder_aside(args.model) as aside:
+            save(classifier, aside)
+            decisions.write(tuned, aside)
+        write_table(pd.DataFrame(history), args.history)
+        if going_on is not None:
+            going_on.unlink(missing_ok=True)
 
-    with folder_aside(args.model) as aside:
-        save(classifier, aside)
-        decisions.write(tuned, aside)
-    write_table(pd.DataFrame(history), args.history)
-    if going_on is not None:
-        going_on.unlink(missing_ok=True)
     best = best_epoch(history, train.monitor)
     return (
         f"{len(targets)} images, {len(history)} epochs, best {best['epoch']} "
-        f"with validation loss {best['validation_loss']:.4f} and F1 {best['validation_f1']:.3f}, on {device}"
+        f"with validation loss {best['validation_loss']:.4f} and F1 {best['validation_f1']:.3f}, on {group}"
     )
 
 

@@ -103,12 +103,16 @@ class GoingOn(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file."""
         self.stopped = trainer.should_stop
-        # As with all that is kept: where it cannot be written, a kill costs time, and nothing else is lost.
+        # As with all that is kept: where it cannot be written, a kill costs time, and nothing else is lost. Of several
+        # processes, the others wait for the one that writes.
         aside = self.file.with_name(f".{self.file.name}.partial")
-        with contextlib.suppress(OSError):
+        alone = trainer.world_size == 1
+        with contextlib.suppress(OSError) if alone else contextlib.nullcontext():
             trainer.save_checkpoint(aside)
-            aside.replace(self.file)
-        aside.unlink(missing_ok=True)
+            if trainer.is_global_zero:
+                aside.replace(self.file)
+        if trainer.is_global_zero:
+            aside.unlink(missing_ok=True)
 
     def state_dict(self) -> dict[str, Any]:
         """What the file to go on from is to hold."""
@@ -135,7 +139,7 @@ class GoingOn(Checkpoint):
         except zipfile.BadZipFile:
             damaged = True
         if damaged:
-            self.file.unlink()
+            self.file.unlink(missing_ok=True)
             return None
         found: dict[str, Any] = torch.load(self.file, map_location="cpu", weights_only=True)
         return found

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, TensorDataset
 from stages.core import manifest
 from stages.core.classifiers import Classifier
 from stages.core.inference import rows_of, scores_of
+from stages.core.processes import Group
 from stages.core.views import Views
 
 
@@ -22,7 +23,7 @@ def examples(
     resized: Path,
     copies: Path,
     frozen: bool,
-    device: torch.device,
+    group: Group,
     workers: int,
 ) -> Dataset[tuple[Tensor, ...]]:
     """Pairs of input and targets.
@@ -37,7 +38,9 @@ def examples(
         Folders of the user's images and of the copies.
     frozen : bool
         Whether the body stays as it is: then its outputs are computed once, and are the inputs.
-    device, workers
+    group : Group
+        The processes that compute them.
+    workers : int
         As in `stages.core.inference.rows_of`.
 
     Returns
@@ -54,11 +57,13 @@ def examples(
     design = classifier.design
     if not frozen:
         return Views(files, checksums, design.view, design.size, targets)
-    features = rows_of(
-        classifier.body, files, checksums, view=design.view, size=design.size, device=device, workers=workers
-    )
+    mine = group.share(len(files))
+    part = rows_of(
+        classifier.body, [files[i] for i in mine], [checksums[i] for i in mine],
+        view=design.view, size=design.size, device=group.device, workers=workers,
+    )  # fmt: skip
     classifier.cpu()
-    return TensorDataset(torch.tensor(features), targets)
+    return TensorDataset(torch.tensor(group.whole_array(part, len(files))), targets)
 
 
 def validation_scores(

@@ -17,6 +17,7 @@ from stages.core import backbones, images, scaling, views
 from stages.core.cache import Cache, fingerprint, key_of
 from stages.core.classifiers import Classifier
 from stages.core.parallel import one_by_one
+from stages.core.processes import Group
 from stages.core.timing import count, spent
 from stages.core.views import AHEAD, DeadWorkerError, Views, batches, errors_of_workers
 
@@ -176,7 +177,7 @@ def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int
         torch.autocast(device.type, dtype=torch.bfloat16, enabled=on_gpu),
         tqdm(total=len(seen), desc="images", unit="image", disable=None, leave=False) as bar,
     ):
-        decoded = iter(batches(seen, batch_size=batch_size, workers=workers, pin_memory=on_gpu))
+        decoded = iter(batches(seen, Group(device), batch_size=batch_size, workers=workers, pin_memory=on_gpu))
         while True:
             with spent("wait for decoded images"):
                 images_seen = next(decoded, (None,))[0]

@@ -7,6 +7,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from stages.core.optimisation import Optimisation
+from stages.core.processes import Group
 
 
 @dataclass(frozen=True)
@@ -34,28 +35,31 @@ class Objective:
 class Task(LightningModule):
     """One training step, one validation step and the optimizer, in Lightning's form."""
 
-    def __init__(self, network: nn.Module, objective: Objective, optimisation: Optimisation) -> None:
+    def __init__(
+        self, network: nn.Module, objective: Objective, optimisation: Optimisation, group: Group, batch_size: int
+    ) -> None:
         super().__init__()
         self.network = network
         self.loss = objective.loss
         self.criterion = objective.criterion
         self.scores = objective.scores
         self.optimisation = optimisation
+        self.group = group
+        self.batch_size = batch_size
         self.seen: list[tuple[Tensor, Tensor]] = []
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Loss of one batch; logits and targets are put by for the history."""
-        inputs, targets = batch
-        logits = self.network(inputs)
+        logits, targets = self._whole(batch, index, self.trainer.train_dataloader)
         loss: Tensor = self.loss(logits, targets)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
         self.seen.append((logits.detach().float().cpu(), targets.cpu()))
-        return loss
+        # Of the whole batch in each process, but followed back to its own share; of their gradients comes the mean.
+        return loss * self.group.size
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> dict[str, Tensor]:
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> dict[str, Tensor]:
         """Logits and targets of one batch."""
-        inputs, targets = batch
-        logits = self.network(inputs)
+        logits, targets = self._whole(batch, index, self.trainer.val_dataloaders)
         self.log(
             "validation_loss", self.criterion(logits, targets), on_step=False, on_epoch=True, batch_size=len(targets)
         )
@@ -68,3 +72,9 @@ class Task(LightningModule):
             body=[parameter for name, parameter in self.network.named_parameters() if name.startswith("body.")],
             steps=int(self.trainer.estimated_stepping_batches),
         )
+
+    def _whole(self, batch: tuple[Tensor, Tensor], index: int, loader: Any) -> tuple[Tensor, Tensor]:
+        """Logits and targets of a batch, of which this process sees its share."""
+        inputs, targets = batch
+        count = min(self.batch_size, len(loader.dataset) - index * self.batch_size)
+        return self.group.whole(self.network(inputs), count), self.group.whole(targets, count)

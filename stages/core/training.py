@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor, nn
@@ -23,6 +22,7 @@ from stages.core import (
     networks,
     on_the_fly,
     optimisation,
+    processes,
     progress,
     sampling,
     scaling,
@@ -32,6 +32,7 @@ from stages.core import (
 from stages.core.cache import fingerprint, key_of
 from stages.core.callbacks import Best, GoingOn, History, state_of
 from stages.core.optimisation import Optimisation
+from stages.core.processes import Group, errors_of_others
 from stages.core.sampling import generators_of
 from stages.core.task import Objective, Task
 from stages.core.views import batches, errors_of_workers
@@ -39,8 +40,8 @@ from stages.core.views import batches, errors_of_workers
 # What the course of a training depends on, beside the packages of `images`.
 PACKAGES = ("lightning", "torch", "torchvision")
 MODULES = (
-    backbones, callbacks, classifiers, images, losses, networks, on_the_fly, optimisation, progress, sampling, scaling,
-    task, views,
+    backbones, callbacks, classifiers, images, losses, networks, on_the_fly, optimisation, processes, progress,
+    sampling, scaling, task, views,
 )  # fmt: skip
 
 Rows = Dataset[tuple[Tensor, ...]]
@@ -57,14 +58,15 @@ def fit(
     epochs: int,
     patience: int,
     batch_size: int,
-    device: torch.device,
+    group: Group,
     workers: int,
     going_on: Path | None = None,
 ) -> list[dict[str, float]]:
     """Train a network in place, and leave it with the weights of its best epoch.
 
     On the CPU the outcome is the same to the bit for the same seeds and number of threads, whatever the number of
-    workers. On a GPU, training runs in bfloat16 mixed precision and with deterministic algorithms where there are.
+    workers; with several processes it is the same but for rounding, since the loss is always of the whole batch. On a
+    GPU, training runs in bfloat16 mixed precision and with deterministic algorithms where there are.
 
     Parameters
     ----------
@@ -82,10 +84,10 @@ def fit(
         Most passes over ``train``, and how many may follow the best one.
     batch_size : int
         Items a step; a last batch of one item is left out, for batch norm cannot use it.
-    device : torch.device
-        Where to compute.
+    group : Group
+        The processes that train, and where each computes.
     workers : int
-        Processes that read images; 0 reads in this one.
+        Processes of each that read images; 0 reads in this one.
     going_on : Path, optional
         A file to write after each epoch; where it is there already, training goes on from its epoch. It must have been
         written with the same arguments, and may be deleted when what came of the training is safe.
@@ -97,7 +99,7 @@ def fit(
         ``train`` and ``validation`` the measures of `stages.core.progress.epoch_measures`.
     """
     _hush()
-    on_gpu = device.type == "cuda"
+    device, on_gpu = group.device, group.device.type == "cuda"
     history = History()
     best = Best(history, objective.monitor)
     # The history comes first: the others look at its measures.
@@ -105,10 +107,14 @@ def fit(
     watchers = [history, EarlyStopping(monitor, patience=patience, mode=mode), best]
     written = None if going_on is None else GoingOn(going_on, generators_of(order))
     known = None if written is None else written.known()
-    trained = Task(network, objective, optimisation)
+    trained = Task(network, objective, optimisation, group, batch_size)
     trainer = Trainer(
         accelerator="gpu" if on_gpu else device.type,
-        devices=[device.index or 0] if on_gpu else 1,
+        devices=[device.index or 0] if on_gpu and group.size == 1 else group.size // group.nodes,
+        num_nodes=group.nodes,
+        strategy="auto" if group.size == 1 else "ddp",
+        sync_batchnorm=on_gpu and group.size > 1,  # On the CPU, torch has none.
+        use_distributed_sampler=False,
         precision="bf16-mixed" if on_gpu else "32-true",
         deterministic="warn",
         # One that had stopped early is not to begin another epoch.
@@ -122,8 +128,8 @@ def fit(
         enable_progress_bar=sys.stderr.isatty(),
         num_sanity_val_steps=0,
     )
-    read = partial(batches, batch_size=batch_size, workers=workers, pin_memory=on_gpu)
-    with errors_of_workers():
+    read = partial(batches, group=group, batch_size=batch_size, workers=workers, pin_memory=on_gpu)
+    with errors_of_workers(), errors_of_others():
         trainer.fit(
             trained, read(train, order=order, drop_single=True), read(validation),
             ckpt_path=None if known is None else going_on, weights_only=True,

@@ -8,10 +8,11 @@ from typing import Any
 import cv2
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
 
 from stages.core import images
 from stages.core.errors import InputError
+from stages.core.processes import Group, Shares
 from stages.core.scaling import view
 
 # Batches that a worker has ready before they are asked for.
@@ -60,6 +61,7 @@ class Views(Dataset[tuple[Tensor, ...]]):
 
 def batches(
     items: Dataset[tuple[Tensor, ...]],
+    group: Group,
     *,
     batch_size: int,
     workers: int,
@@ -73,8 +75,10 @@ def batches(
     ----------
     items : Dataset
         Items of tensors.
+    group : Group
+        The processes that see the batches; this one sees its share of each.
     batch_size : int
-        Items a batch; the last batch may be smaller.
+        Items a batch of all processes together; the last batch may be smaller.
     workers : int
         Processes that read and decode; 0 does it in this one.
     order : Sampler, optional
@@ -85,14 +89,14 @@ def batches(
         Whether batches wait in page-locked memory, from which a GPU copies faster.
     """
     count = len(items)  # type: ignore[arg-type]
+    dropped = drop_single and count > batch_size and count % batch_size == 1
+    of_all = BatchSampler(SequentialSampler(range(count)) if order is None else order, batch_size, drop_last=dropped)
     return DataLoader(
         items,
-        batch_size=batch_size,
-        sampler=order,
+        batch_sampler=Shares(of_all, group),
         generator=torch.Generator().manual_seed(0),
         num_workers=workers,
         worker_init_fn=_one_thread,
-        drop_last=drop_single and count > batch_size and count % batch_size == 1,
         pin_memory=pin_memory,
         prefetch_factor=AHEAD if workers else None,
         persistent_workers=workers > 0,

@@ -12,6 +12,7 @@ from stages.core.classifiers import Classifier
 from stages.core.errors import InputError
 from stages.core.examples import examples, validation_scores
 from stages.core.inference import rows_of
+from stages.core.processes import Group
 from stages.core.scaling import view
 from stages.core.views import Views
 from tests.designs import design
@@ -50,7 +51,7 @@ def made(classifier: Classifier, table: pd.DataFrame, folder: Path, *, frozen: b
         resized=folder / "resized",
         copies=folder / "copies",
         frozen=frozen,
-        device=torch.device("cpu"),
+        group=Group(torch.device("cpu")),
         workers=0,
     )
 

@@ -7,9 +7,12 @@ from torch.utils.data import TensorDataset
 
 from stages.core.errors import InputError
 from stages.core.on_the_fly import Transformed
+from stages.core.processes import Group
 from stages.core.sampling import Seeded, order_of
 from stages.core.transforms import ARGUMENTS
 from stages.core.views import batches
+
+ALONE = Group(torch.device("cpu"))
 
 # Each with arguments, where it needs some.
 STEPS: dict[str, dict[str, Any]] = {
@@ -88,7 +91,7 @@ def test_there_are_as_many_items_as_before(eight: TensorDataset) -> None:
 def test_same_images_for_no_worker_and_for_two(eight: TensorDataset) -> None:
     def seen(workers: int) -> torch.Tensor:
         items = changed(eight, [{"RandomResizedCrop": {"scale": [0.5, 1.0]}}, {"ColorJitter": {"hue": 0.2}}])
-        loader = batches(items, batch_size=3, workers=workers, order=Seeded(order_of(8, 1), 1))
+        loader = batches(items, ALONE, batch_size=3, workers=workers, order=Seeded(order_of(8, 1), 1))
         return torch.cat([images for _ in range(2) for images, _ in loader])
 
     assert torch.equal(seen(2), seen(0))

@@ -16,6 +16,7 @@ from stages.core.errors import InputError
 from stages.core.losses import BinaryCrossEntropy
 from stages.core.on_the_fly import Transformed
 from stages.core.optimisation import Optimisation
+from stages.core.processes import Group
 from stages.core.progress import epoch_measures
 from stages.core.sampling import Seeded, order_of
 from stages.core.task import Objective
@@ -71,7 +72,7 @@ def fitted(
         "epochs": 4,
         "patience": 9,
         "batch_size": 8,
-        "device": torch.device("cpu"),
+        "group": Group(torch.device("cpu")),
         "workers": 0,
     }
     settings |= changes

@@ -9,9 +9,12 @@ from torch.utils.data import Dataset, TensorDataset
 
 from stages.core import images
 from stages.core.errors import InputError
+from stages.core.processes import Group
 from stages.core.sampling import order_of
 from stages.core.scaling import view
 from stages.core.views import DeadWorkerError, Views, batches, errors_of_workers
+
+ALONE = Group(torch.device("cpu"))
 
 
 @pytest.fixture
@@ -30,12 +33,12 @@ def nine_files(tmp_path: Path) -> tuple[list[Path], list[str]]:
 
 def orders(items: TensorDataset, seed: int | None, workers: int = 0, epochs: int = 1) -> list[list[int]]:
     """The items of each epoch, in the order in which one loader gives them."""
-    loader = batches(items, batch_size=4, workers=workers, order=None if seed is None else order_of(10, seed))
+    loader = batches(items, ALONE, batch_size=4, workers=workers, order=None if seed is None else order_of(10, seed))
     return [[item for (batch,) in loader for item in batch.tolist()] for _ in range(epochs)]
 
 
 def sizes(items: int, *, drop_single: bool) -> list[int]:
-    loader = batches(TensorDataset(torch.arange(items)), batch_size=4, workers=0, drop_single=drop_single)
+    loader = batches(TensorDataset(torch.arange(items)), ALONE, batch_size=4, workers=0, drop_single=drop_single)
     return [len(batch) for (batch,) in loader]
 
 
@@ -69,7 +72,7 @@ def test_error_with_an_image_reaches_the_caller_as_it_is(
     files, checksums = nine_files
     files[1].write_bytes(files[0].read_bytes())
     with pytest.raises(InputError) as error, errors_of_workers():
-        list(batches(Views(files, checksums, "whole", (16, 16)), batch_size=4, workers=workers))
+        list(batches(Views(files, checksums, "whole", (16, 16)), ALONE, batch_size=4, workers=workers))
     assert str(error.value) == f"{files[1]}: the file has changed since the manifest was written. Run dvc repro."
 
 
@@ -137,4 +140,4 @@ class Deadly(Dataset[tuple[torch.Tensor, ...]]):
 
 def test_worker_that_was_killed_is_said() -> None:
     with pytest.raises(DeadWorkerError, match="a process that reads images ended"), errors_of_workers():
-        list(batches(Deadly(), batch_size=1, workers=1))
+        list(batches(Deadly(), ALONE, batch_size=1, workers=1))
