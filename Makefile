@@ -1,11 +1,11 @@
-# make repro · make test · make lint · make docs · make bench · make compare · make cluster · make profile · make lock · make audit
+# make repro · make test · make lint · make docs · make bench · make compare · make cluster · make cpu · make profile · make lock · make audit
 # Everything is installed into .venv from requirements.lock; nothing outside this folder is changed.
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test lint docs lock audit bench bench-scale cluster compare profile clean
+.PHONY: repro test lint docs lock audit bench bench-gpu bench-scale cluster cpu compare profile clean
 
 repro: .venv/installed
 	dvc repro
@@ -14,7 +14,7 @@ repro: .venv/installed
 	@echo "The copies:          augmented/images"
 	@echo "The comparison:      results/comparison.svg, results/comparison.csv"
 
-test: .venv/cluster
+test: .venv/cluster .venv/cpu
 	pytest
 
 lint: .venv/installed
@@ -22,7 +22,7 @@ lint: .venv/installed
 	ruff check .
 	mypy
 
-bench: .venv/installed .venv/peers
+bench: .venv/cpu .venv/peers
 	PYTHONPATH=.venv/peers python -m benchmarks.speed
 	python -m benchmarks.real_input
 	python -m benchmarks.pets
@@ -30,12 +30,17 @@ bench: .venv/installed .venv/peers
 	python -m benchmarks.scenes_recipe
 	python -m benchmarks.missing
 
-# For COUNTERWEIGHT_SCHEDULER.
-cluster: .venv/cluster
+# For COUNTERWEIGHT_SCHEDULER, and for features.engine.
+cluster cpu: %: .venv/%
 
-.venv/cluster: requirements-cluster.lock .venv/installed
-	.venv/bin/uv pip install --python .venv/bin/python --system-certs --require-hashes --compile-bytecode -r $<
+.venv/cluster .venv/cpu: .venv/%: requirements-%.lock .venv/installed
+	.venv/bin/uv pip install --no-config --python .venv/bin/python --system-certs --require-hashes --no-deps \
+		--compile-bytecode -r $<
 	touch $@
+
+# Where there is no GPU, the rows say so.
+bench-gpu: .venv/installed
+	python -m benchmarks.gpu
 
 # Three hours on two cores.
 bench-scale: .venv/installed
@@ -44,7 +49,8 @@ bench-scale: .venv/installed
 # What the speed is compared with, apart from what the project needs.
 .venv/peers: benchmarks/peers.txt .venv/installed
 	rm -rf $@
-	.venv/bin/uv pip install --python .venv/bin/python --system-certs --require-hashes --no-deps --target $@ -r $<
+	.venv/bin/uv pip install --no-config --python .venv/bin/python --system-certs --require-hashes --no-deps \
+		--target $@ -r $<
 
 # Trains every approach of recipes/approaches.yaml. They start from the last commit, so commit first.
 compare: .venv/installed
@@ -66,13 +72,14 @@ docs: .venv/installed
 # After a change of the dependencies in pyproject.toml.
 lock:
 	uv pip compile --universal --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
-	uv pip compile --universal --generate-hashes --no-header --extra cluster -c requirements.lock pyproject.toml \
-		-o requirements-cluster.lock
+	for extra in cluster cpu; do uv pip compile --universal --generate-hashes --no-header --extra $$extra \
+		-c requirements.lock pyproject.toml -o requirements-$$extra.lock || exit 1; done
 
 # Known vulnerabilities of the locked packages, where the list can be reached.
 audit: .venv/installed
 	python -m tools.audit
 	python -m tools.audit --lock requirements-cluster.lock
+	python -m tools.audit --lock requirements-cpu.lock
 
 # Where the time of one stage goes, as a flame graph: make profile STAGE=augment. Its finished work is not used.
 profile: .venv/installed

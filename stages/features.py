@@ -8,6 +8,7 @@ Params  features
 import logging
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -15,9 +16,11 @@ from stages.core import manifest
 from stages.core.backbones import Backbone, chosen_device, load_weights
 from stages.core.cache import cache_of
 from stages.core.command import arguments, device_name, run, worker_count
+from stages.core.engines import engine_of
 from stages.core.inference import kept_rows_of
 from stages.core.outputs import write_array
 from stages.core.params import load_params
+from stages.core.processes import group_of
 
 SIZE = 224  # What ImageNet-trained ResNets were trained to see.
 
@@ -28,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = arguments(__doc__, argv, "table", "resized", "out")
     params = load_params(args.params).features
-    device, cache = chosen_device(device_name()), cache_of(os.environ)
+    group, cache = group_of(os.environ, chosen_device(device_name())), cache_of(os.environ)
 
     torch.manual_seed(params.seed)
     network = Backbone(params.model, params.layer, (SIZE, SIZE))
@@ -36,21 +39,25 @@ def main(argv: Sequence[str] | None = None) -> str:
     if params.weights == "random":
         log.warning("weights are random: such features see colour and texture only, not what an image shows")
     train = manifest.of_split(manifest.read(args.table), "train")
-    rows = kept_rows_of(
-        network,
-        [args.resized / path for path in train["path"]],
-        train["checksum"].tolist(),
-        view=params.view,
-        size=(SIZE, SIZE),
-        device=device,
+    files, checksums = [args.resized / path for path in train["path"]], train["checksum"].tolist()
+    how: dict[str, Any] = {"view": params.view, "size": (SIZE, SIZE), "device": group.device}
+    run_by, engine = engine_of(params.engine, network, files, checksums, **how)
+    mine = group.share(len(train))
+    part = kept_rows_of(
+        run_by,
+        [files[i] for i in mine],
+        [checksums[i] for i in mine],
+        **how,
         workers=worker_count(),
-        name=f"{params.model} to {params.layer}",
+        name=f"{params.model} to {params.layer} by {engine}",
         cache=cache,
     )
-    write_array(rows, args.out)
-    cache.prune()
+    rows = group.whole_array(part, len(train))
+    if group.rank == 0:
+        write_array(rows, args.out)
+        cache.prune()
 
-    return f"{rows.shape[0]} train images, {rows.shape[1]} features each, on {device}"
+    return f"{rows.shape[0]} train images, {rows.shape[1]} features each, on {group}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from stages.core import manifest
 from tests.conftest import FEATURES, TINY, run_stage
@@ -30,3 +31,16 @@ def test_weights_that_are_not_there_are_an_error_that_says_what_to_do(resized: P
     assert result.stderr == (
         "features: weights: there is no file 'weights/mine.safetensors'. Put it there, or set weights to where it is.\n"
     )
+
+
+@pytest.mark.parametrize("engine", ["openvino", "openvino_int8"])
+def test_other_engines_write_rows_near_to_torchs_and_nothing_else(engine: str, featured: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="make cpu installs it")
+    write_params(tmp_path / "params.yaml", TINY | {"features.engine": engine})
+    options = [*FEATURES, "--params", str(tmp_path / "params.yaml"), "--out", str(tmp_path / "features.npy")]
+    result = run_stage(featured, "features", *options)
+    found, expected = np.load(tmp_path / "features.npy"), np.load(featured / "features/features.npy")
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
+    assert (found != expected).any()
+    assert result.stdout == ""
+    assert all(line.startswith("features: ") for line in result.stderr.splitlines())

@@ -8,11 +8,11 @@ from tests.workspace import PROJECT
 
 LOCKS = {
     name: (PROJECT / name).read_text(encoding="utf-8")
-    for name in ("requirements.lock", "requirements-cluster.lock", "benchmarks/peers.txt")
+    for name in ("requirements.lock", "requirements-cluster.lock", "requirements-cpu.lock", "benchmarks/peers.txt")
 }
 
 
-@pytest.mark.parametrize(("name", "at_least"), [*zip(LOCKS, (100, 100, 5), strict=True)])
+@pytest.mark.parametrize(("name", "at_least"), [*zip(LOCKS, (100, 100, 100, 5), strict=True)])
 def test_every_package_is_pinned_and_has_hashes(name: str, at_least: int) -> None:
     entries = re.split(r"^(?=[A-Za-z0-9])", LOCKS[name], flags=re.MULTILINE)[1:]
     assert len(entries) > at_least
@@ -25,14 +25,19 @@ def test_no_host_is_named() -> None:
     assert not [name for name, lock in LOCKS.items() if "://" in lock]
 
 
-def test_what_a_cluster_needs_goes_with_what_all_need() -> None:
+@pytest.mark.parametrize(("extra", "package"), [("cluster", "distributed"), ("cpu", "openvino")])
+def test_what_an_extra_needs_goes_with_what_all_need(extra: str, package: str) -> None:
     common, more = (
         set(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", LOCKS[name], re.MULTILINE))
-        for name in ("requirements.lock", "requirements-cluster.lock")
+        for name in ("requirements.lock", f"requirements-{extra}.lock")
     )
     known = {name for name, _ in common}
     assert {(name, version) for name, version in more if name in known} <= common
-    assert "distributed" in {name for name, _ in more - common}
+    assert package in {name for name, _ in more - common}
+
+
+def test_nothing_is_installed_that_tells_others_of_its_use() -> None:
+    assert not [name for name, lock in LOCKS.items() if "telemetry" in lock]
 
 
 def test_packages_are_installed_by_their_hashes() -> None:

@@ -1,0 +1,133 @@
+"""Networks run by OpenVINO, which is faster than torch on a CPU: in float32, or in integers of 8 bits."""
+
+import io
+import logging
+import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stages.core import images
+from stages.core.errors import InputError
+from stages.core.inference import CPU_BATCH
+from stages.core.views import Views
+
+# Images by which the range of each layer's values is found: what NNCF looks at by default.
+CALIBRATION = 300
+
+
+class Compiled(nn.Module):
+    """A network as OpenVINO runs it, on the CPU.
+
+    Parameters
+    ----------
+    network : Module
+        From uint8 images (n, height, width, 3) to rows.
+    size : (int, int)
+        Width and height of the images.
+    calibration : sequence of Tensor, optional
+        Batches of images. With them, convolutions compute in integers of 8 bits (Jacob et al., Quantization and
+        Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, 2018); else all is float32.
+
+    Raises
+    ------
+    InputError
+        If OpenVINO is not installed.
+    """
+
+    def __init__(self, network: nn.Module, size: tuple[int, int], calibration: Sequence[Tensor] | None = None) -> None:
+        super().__init__()
+        try:
+            import openvino
+        except ImportError:
+            raise InputError(
+                "params.yaml: features.engine: OpenVINO is not installed. Run make cpu, or set it to torch."
+            ) from None
+        # Its weights are part of what the rows are known by.
+        self.network = network.eval()
+        shape = (CPU_BATCH, size[1], size[0], 3)
+        with warnings.catch_warnings(action="ignore"):  # Of how it traces a network, to whoever works on that.
+            model = openvino.convert_model(
+                self.network,
+                example_input=torch.zeros(shape, dtype=torch.uint8),
+                input=[(openvino.PartialShape(list(shape)), openvino.Type.u8)],
+            )
+        if calibration is not None:
+            model = _quantised(model, calibration)
+        # Where a CPU has them, bfloat16 or float16 would be taken else.
+        self.compiled: Any = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """Rows of a batch of ``CPU_BATCH`` images."""
+        return torch.from_numpy(self.compiled(seen.numpy())[0].copy())
+
+
+def engine_of(
+    name: str,
+    network: nn.Module,
+    files: Sequence[Path],
+    checksums: Sequence[str],
+    *,
+    view: str,
+    size: tuple[int, int],
+    device: torch.device,
+) -> tuple[nn.Module, str]:
+    """What runs a network, and how to tell its rows from those of other engines.
+
+    Parameters
+    ----------
+    name : str
+        ``torch``, ``openvino`` or ``openvino_int8``.
+    network : Module
+        From uint8 images (n, height, width, 3) to rows.
+    files, checksums : sequences of Path and str
+        All images, of which ``CALIBRATION`` calibrate ``openvino_int8``: those whose checksums come first, whatever the
+        order of the images. A new image may be one of them, and then all rows are computed anew.
+    view, size : str, (int, int)
+        As in `stages.core.scaling.view`.
+    device : torch.device
+        Where to compute.
+
+    Raises
+    ------
+    InputError
+        If the device is not the CPU, and the engine not torch.
+    """
+    if name == "torch":
+        return network, name
+    if device.type != "cpu":
+        raise InputError(
+            f"params.yaml: features.engine is {name}, which computes on the CPU, and COUNTERWEIGHT_DEVICE is {device}. "
+            "Set the first to torch or the second to cpu."
+        )
+    if name == "openvino":
+        return Compiled(network, size), f"{name} {version(name)}"
+    chosen = sorted(zip(checksums, files, strict=True))[:CALIBRATION]
+    seen = Views([file for _, file in chosen], [known for known, _ in chosen], view, size)
+    # Each is full: the last images of the last may stand in it twice.
+    batches = [
+        torch.stack([seen[min(i, len(seen) - 1)][0] for i in range(start, start + CPU_BATCH)])
+        for start in range(0, len(seen), CPU_BATCH)
+    ]
+    compiled = Compiled(network, size, batches)
+    by = images.checksum("".join(known for known, _ in chosen).encode())
+    return compiled, f"{name} {version('openvino')}, nncf {version('nncf')}, calibrated by {by}"
+
+
+def _quantised(model: Any, calibration: Sequence[Tensor]) -> Any:
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # It misses a compiler for GPUs.
+    try:
+        import nncf
+    except ImportError:
+        raise InputError(
+            "params.yaml: features.engine: NNCF is not installed. Run make cpu, or set it to torch."
+        ) from None
+    nncf.set_log_level("ERROR")
+    batches = nncf.Dataset([batch.numpy() for batch in calibration])
+    with redirect_stdout(io.StringIO()):  # Its progress bars.
+        return nncf.quantize(model, batches, subset_size=len(calibration))

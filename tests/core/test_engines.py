@@ -1,0 +1,101 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from stages.core import images
+from stages.core.backbones import Backbone
+from stages.core.engines import engine_of
+from stages.core.errors import InputError
+from stages.core.inference import CPU_BATCH, rows_of
+
+pytest.importorskip("openvino", reason="make cpu installs it")
+
+CPU = torch.device("cpu")
+SIZE = (32, 32)
+Files = tuple[list[Path], list[str]]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """Blots of other colours, one more than two batches."""
+    folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
+    paths = [folder / f"{i}.png" for i in range(2 * CPU_BATCH + 1)]
+    blots = [np.kron(rng.integers(0, 256, (4, 4, 3)), np.ones((8, 8, 1))).astype(np.uint8) for _ in paths]
+    return paths, [images.write(blot, path, "png") for blot, path in zip(blots, paths, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def network() -> Backbone:
+    torch.manual_seed(0)
+    return Backbone("resnet18", "layer2", SIZE)
+
+
+def run_by(name: str, network: nn.Module, files: Files) -> tuple[nn.Module, str]:
+    return engine_of(name, network, *files, view="whole", size=SIZE, device=CPU)
+
+
+def rows(network: nn.Module, paths: list[Path], checksums: list[str], workers: int = 0) -> np.ndarray:
+    return rows_of(network, paths, checksums, view="whole", size=SIZE, device=CPU, workers=workers)
+
+
+def test_torch_runs_a_network_as_it_is(network: Backbone, files: Files) -> None:
+    assert run_by("torch", network, files) == (network, "torch")
+
+
+def test_rows_of_openvino_are_torchs_but_for_rounding(network: Backbone, files: Files) -> None:
+    compiled, name = run_by("openvino", network, files)
+    assert name.startswith("openvino 20")
+    np.testing.assert_allclose(rows(compiled, *files), rows(network, *files), rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def quantised(network: Backbone, files: Files) -> nn.Module:
+    return run_by("openvino_int8", network, files)[0]
+
+
+def test_rows_of_eight_bits_are_near_to_torchs(quantised: nn.Module, network: Backbone, files: Files) -> None:
+    found, expected = rows(quantised, *files), rows(network, *files)
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
+    assert np.abs(found - expected).max() > 0
+
+
+def test_row_depends_neither_on_its_batch_nor_on_workers(quantised: nn.Module, files: Files) -> None:
+    paths, checksums = files
+    alone = [rows(quantised, paths[i : i + 1], checksums[i : i + 1])[0] for i in (0, 5, 16)]
+    np.testing.assert_array_equal(rows(quantised, *files)[[0, 5, 16]], alone)
+    np.testing.assert_array_equal(
+        rows(quantised, paths[::-1], checksums[::-1], workers=2)[::-1], rows(quantised, *files)
+    )
+
+
+def test_calibration_does_not_depend_on_the_order_of_the_images(
+    quantised: nn.Module, network: Backbone, files: Files
+) -> None:
+    again, name = run_by("openvino_int8", network, (files[0][::-1], files[1][::-1]))
+    assert name == run_by("openvino_int8", network, files)[1]
+    np.testing.assert_array_equal(rows(again, *files), rows(quantised, *files))
+
+
+def test_rows_of_another_calibration_are_told_apart(network: Backbone, files: Files) -> None:
+    fewer = (files[0][1:], files[1][1:])
+    assert run_by("openvino_int8", network, fewer)[1] != run_by("openvino_int8", network, files)[1]
+
+
+def test_openvino_on_a_gpu_is_an_error(network: Backbone, files: Files) -> None:
+    with pytest.raises(InputError, match=r"features\.engine is openvino, which computes on the CPU"):
+        engine_of("openvino", network, *files, view="whole", size=SIZE, device=torch.device("cuda"))
+
+
+@pytest.mark.parametrize(
+    ("engine", "missing", "what"), [("openvino", "openvino", "OpenVINO"), ("openvino_int8", "nncf", "NNCF")]
+)
+def test_engine_that_is_not_installed_is_an_error(
+    engine: str, missing: str, what: str, network: Backbone, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(InputError, match=f"{what} is not installed. Run make cpu"):
+        run_by(engine, network, files)
