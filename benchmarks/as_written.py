@@ -52,8 +52,8 @@ def network(weights: str) -> nn.Module:
     return backbone.cut.eval()
 
 
-def features(files: Sequence[Path], cut: nn.Module) -> NDArray[np.float32]:
-    """A row of features an image."""
+def features(files: Sequence[Path], cut: nn.Module, device: str = "cpu") -> NDArray[np.float32]:
+    """A row of features an image, by a network that is on the device."""
     view = transforms.Compose(
         [
             transforms.Resize(400),
@@ -65,8 +65,8 @@ def features(files: Sequence[Path], cut: nn.Module) -> NDArray[np.float32]:
     rows = []
     with torch.no_grad():
         for file in files:
-            maps = cut(view(Image.open(file).convert("RGB"))[None])["features"]
-            rows.append(maps.mean(dim=(2, 3))[0].numpy())
+            maps = cut(view(Image.open(file).convert("RGB"))[None].to(device))["features"]
+            rows.append(maps.mean(dim=(2, 3))[0].cpu().numpy())
     return np.stack(rows)
 
 

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 import torch
 from joblib import Parallel, delayed
+from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 from benchmarks import as_written
@@ -35,6 +36,7 @@ from stages.core.backbones import Backbone, load_weights
 from stages.core.balancing import Copy, Source
 from stages.core.clustering import find_clusters
 from stages.core.copies import Recipe, fill
+from stages.core.engines import engine_of
 from stages.core.inference import CPU_BATCH, rows_of
 from stages.core.params import load_params
 from stages.core.resizing import resize_all
@@ -123,8 +125,8 @@ def _vips(files: Sequence[Path], folder: Path) -> str:
     return f"pyvips {seconds(work):.2f}"
 
 
-def describing(files: Sequence[Path], weights: str) -> Row:
-    """Features; the limit is the network alone on ready tensors."""
+def describing(files: Sequence[Path], weights: str) -> list[Row]:
+    """Features by each engine; torch's limit is the network alone on ready tensors."""
     sums = [images.checksum(file.read_bytes()) for file in files]
     network = Backbone("resnet18", "layer3", (224, 224))
     load_weights(network, weights)
@@ -137,9 +139,19 @@ def describing(files: Sequence[Path], weights: str) -> Row:
                 network(ready)
 
     ready = torch.zeros(CPU_BATCH, 224, 224, 3, dtype=torch.uint8)
-    written = seconds(lambda: as_written.features(files, cut))
-    here = seconds(lambda: rows_of(network, files, sums, view="centre", size=(224, 224), device=CPU, workers=WORKERS))
-    return Row("features, ResNet-18 to layer3", len(files), written, here, seconds(limit))
+    how: dict[str, Any] = {"view": "centre", "size": (224, 224), "device": CPU}
+    written, found = seconds(lambda: as_written.features(files, cut)), []
+    rows = []
+    for name in ("torch", "openvino", "openvino_int8"):
+        run_by, _ = engine_of(name, network, files, sums, **how)
+        here = seconds(lambda by=run_by: found.append(rows_of(by, files, sums, **how, workers=WORKERS)))
+        clusters = [find_clusters(each, components=50, clusters=5, seed=0).numbers for each in (found[0], found[-1])]
+        equal = f"clusters, adjusted Rand index with torch's: {adjusted_rand_score(*clusters):.3f}"
+        rows.append(
+            Row(f"features, ResNet-18 to layer3, {name}", len(files), written, here,
+                seconds(limit) if name == "torch" else 0, "" if name == "torch" else equal)
+        )  # fmt: skip
+    return rows
 
 
 def grouping(n_features: int) -> Row:
@@ -246,17 +258,22 @@ def tabulating(work: Path) -> Row:
                seconds(lambda: write_sheet(columns, rows, work / "here.xlsx", "xlsx")))  # fmt: skip
 
 
-def everything(data: Path, work: Path) -> Row:
-    """The whole, of 2,000 photographs of scenes, from the sheet to the sheet."""
+def everything(data: Path, work: Path) -> list[Row]:
+    """The whole, of 2,000 photographs of scenes, from the sheet to the sheet, by two engines."""
     changes = scenes(data) | {"data.sheet": str(data / "datasets/miml_scenes/labels.xlsx")}
-    folder = make_workspace(work / "project", changes)
     command = ["--images", changes["data.images"], "--sheet", changes["data.sheet"], "--weights"]
     command += [str(data / WEIGHTS), "--out", str(work / "out")]
     script = run(PROJECT, sys.executable, "-m", "benchmarks.as_written", *command)
     written = json.loads(script.stdout.splitlines()[-1])
-    here = seconds(lambda: run(folder, "dvc", "repro", "split"))
-    stages = {name: round(value, 1) for name, value in written.items() if name not in {"all", "copies"}}
-    return Row("all of it, 2,000 scenes", 2_000, written["all"], here, peers=f"the script: {stages}")
+    stages = ", ".join(f"{name} {value:.1f}" for name, value in written.items() if name not in {"all", "copies"})
+    rows = []
+    for engine in ("torch", "openvino_int8"):
+        folder = make_workspace(work / engine, changes | {"features.engine": engine})
+        here = seconds(lambda at=folder: run(at, "dvc", "repro", "split"))
+        rows.append(
+            Row(f"all of it, 2,000 scenes, {engine}", 2_000, written["all"], here, peers=f"the script: {stages}")
+        )
+    return rows
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -288,16 +305,16 @@ def main() -> None:
     iaa.Identity()(image=np.zeros((8, 8, 3), np.uint8))
     cv2.setNumThreads(1)  # Processes that are forked while OpenCV has threads wait for these forever.
     with _folder() as work:
-        as_written.resize(photographs[:400], work / "resized")
+        as_written.resize(photographs[::2], work / "resized")
         resized = sorted((work / "resized").iterdir())
         rows = [
             resizing(large_photographs(photographs, work / "large", 240), work),
-            describing(resized[:400], weights),
+            *describing(resized, weights),
             grouping(512),
             grouping(2_048),
             copying(resized, work, 1_000),
             tabulating(work),
-            everything(data, work),
+            *everything(data, work),
         ]
     section = (
         "## speed\n\n`as written` is `benchmarks/as_written.py`, in one process; the limit is the work that a step "

@@ -1,0 +1,97 @@
+"""Features on a GPU, beside one image at a time on the same GPU, and beside what bounds them.
+
+    python -m benchmarks.gpu [--data ../shared]
+
+The limit is the longer of decoding on all cores and of the network on ready tensors; nvJPEG decodes on the GPU. Where
+there is no GPU, nothing is measured and the section says so. The table goes into benchmarks/README.md.
+"""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torchvision.io import ImageReadMode, decode_jpeg, read_file
+
+from benchmarks import as_written
+from benchmarks.common import WEIGHTS, data_folder, measured_by, write_section
+from benchmarks.speed import seconds
+from stages.core import images
+from stages.core.backbones import Backbone, load_weights
+from stages.core.inference import GPU_BATCH, rows_of
+from stages.core.processes import Group
+from stages.core.views import Views, batches
+
+WORKERS = len(os.sched_getaffinity(0))
+GPU = torch.device("cuda")
+HEAD = "| what | images a second |\n|:---|---:|\n"
+SIZE = (224, 224)
+
+
+def measure(files: Sequence[Path], weights: str) -> dict[str, float]:
+    """Images a second of each way, and of each part of it."""
+    sums = [images.checksum(file.read_bytes()) for file in files]
+    network = Backbone("resnet18", "layer3", SIZE)
+    load_weights(network, weights)
+    cut, few = as_written.network(weights).to(GPU), files[:400]
+    ready = torch.zeros(GPU_BATCH, *SIZE, 3, dtype=torch.uint8, device=GPU)
+    bytes_of = [read_file(str(file)) for file in files[:GPU_BATCH]]
+    times = 40
+
+    def here() -> None:
+        rows_of(network, files, sums, view="centre", size=SIZE, device=GPU, workers=WORKERS)
+
+    def alone() -> None:
+        network.eval().to(GPU).to(memory_format=torch.channels_last)
+        with torch.inference_mode(), torch.autocast("cuda", dtype=torch.bfloat16):
+            for _ in range(times):
+                network(ready)
+        torch.cuda.synchronize()
+
+    def decoded() -> None:
+        seen = Views(files, sums, "centre", SIZE)
+        for _ in batches(seen, Group(GPU), batch_size=GPU_BATCH, workers=WORKERS, pin_memory=True):
+            pass
+
+    def nvjpeg() -> None:
+        for _ in range(times):
+            decode_jpeg(bytes_of, mode=ImageReadMode.RGB, device=GPU)
+        torch.cuda.synchronize()
+
+    as_written.features(few[:8], cut, "cuda")
+    alone()
+    return {
+        "one image at a time, as written": len(few) / seconds(lambda: as_written.features(few, cut, "cuda")),
+        "here": len(files) / seconds(here),
+        f"limit: decoding by {WORKERS} processes": len(files) / seconds(decoded),
+        "limit: the network on ready tensors, bfloat16": times * GPU_BATCH / seconds(alone),
+        "nvJPEG, decoding alone": times * len(bytes_of) / seconds(nvjpeg),
+    }
+
+
+def main() -> None:
+    """Measure, where there is a GPU, and write the section."""
+    data = data_folder(__doc__)
+    title = "## gpu\n\nResNet-18 up to layer3, 224 pixels, photographs of 400 x 400.\n\n"
+    if not torch.cuda.is_available():
+        rows = "Not measured yet: `make bench-gpu` on a machine with a GPU.\n"
+        write_section("gpu", title + rows)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        photographs = sorted((data / "datasets/miml_scenes/images").iterdir())
+        as_written.resize(photographs, Path(temporary))
+        # Each is seen several times, for a GPU is done with 2,000 before its processes have started.
+        rates = measure(sorted(Path(temporary).iterdir()) * 10, str(data / WEIGHTS))
+    written, here, *limits = list(rates.values())[:4]
+    section = (
+        title
+        + measured_by("benchmarks.gpu", ("torch", "torchvision"))
+        + f"\n\n{here / written:.1f} times the loop; {min(limits) / here:.2f} of the limit's time.\n\n{HEAD}"
+        + "".join(f"| {what} | {rate:,.0f} |\n" for what, rate in rates.items())
+    )
+    write_section("gpu", section)
+
+
+if __name__ == "__main__":
+    main()
