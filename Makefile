@@ -13,6 +13,7 @@ repro: .venv/installed
 	@echo "The balanced sheet:  $$(ls augmented/balanced.*)"
 	@echo "The copies:          augmented/images"
 	@echo "The comparison:      results/comparison.svg, results/comparison.csv"
+	@echo "All of it, to see:   results/report.html"
 
 test: .venv/cluster .venv/cpu
 	pytest

@@ -63,7 +63,7 @@ FILL = (
 ).split()
 CLUSTER = (
     "--table features/labelled.csv --features features/features.npy --clusters features/clusters.csv "
-    "--metrics features/cluster.json"
+    "--plane features/plane.csv --sweep features/sweep.csv --metrics features/cluster.json"
 ).split()
 AUGMENT = (
     "--clusters features/clusters.csv --resized data/resized --images augmented/images "
@@ -80,6 +80,13 @@ EVALUATE = (
     "--report results/balanced/report.txt --roc results/balanced/roc.csv "
     "--precision-recall results/balanced/precision_recall.csv --confusion results/balanced/confusion.csv "
     "--confusion-chart results/balanced/confusion.svg"
+).split()
+
+# Both arms are the balanced one.
+REPORT = (
+    "--ingest data/ingest.json --clusters features/clusters.csv --plane features/plane.csv --sweep features/sweep.csv "
+    "--augment augmented/augment.json --manifest augmented/manifest.csv --resized data/resized "
+    "--copies augmented/images --original results/balanced --balanced results/balanced"
 ).split()
 
 

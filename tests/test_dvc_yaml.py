@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 
 from stages.core.params import Params
@@ -76,7 +77,10 @@ def test_each_stage_says_what_it_does(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in STAGES if name != "example"])
 def test_params_are_the_ones_that_the_stage_reads(name: str) -> None:
     stage = STAGES[name]
-    declared = {param for dep in stage.deps if getattr(dep, "params", None) for param in dep.params}
+    of_params = [dep for dep in stage.deps if isinstance(dep, ParamsDependency)]
+    if any(not dep.params for dep in of_params):
+        return  # The whole file.
+    declared = {param for dep in of_params for param in dep.params}
     source = (PROJECT / "stages" / f"{name.partition('@')[0]}.py").read_text()
     sections = "|".join(Params.model_fields)
     used = set(re.findall(rf"load_params\(args\.params\)\.({sections})", source))
@@ -104,7 +108,7 @@ def test_no_stage_imports_another(stage: Path) -> None:
 def test_a_command_line_has_plain_words_and_params_in_quotes_alone() -> None:
     text = (PROJECT / "dvc.yaml").read_text(encoding="utf-8")
     commands = re.findall(r"cmd: >-\n(.*?)\n +(?:params|deps):", text, re.DOTALL)
-    assert len(commands) == 10
+    assert len(commands) == 11
     for command in commands:
         plain = re.sub(
             r'"\$\{data\.(?:images|sheet)\}"|\$\{(?:split\.format|key|item\.(?:table|images))\}', "", command

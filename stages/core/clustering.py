@@ -1,5 +1,6 @@
 """Groups of images that look alike: PCA, k-means, and how well the groups stand apart."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,6 +15,8 @@ from stages.core.errors import InputError
 
 # The silhouette compares every image with every other; on so many it takes seconds.
 SILHOUETTE_SAMPLE = 5_000
+# Images on which other numbers of clusters are tried.
+SWEEP_SAMPLE = 2_000
 # So many tell the good starts of k-means from the bad ones.
 START_SAMPLE = 10_000
 # Images at a time where not all are looked at together.
@@ -36,6 +39,12 @@ class Clusters:
         Sum of squared distances of the images from their cluster's centre, in principal components.
     silhouette : float
         Mean silhouette, from -1 to 1, of at most `SILHOUETTE_SAMPLE` images; 0 where it is not defined.
+    plane : array of float, shape (n_images, 2)
+        The first two principal components of each image; the second is 0 where there is one alone.
+    distances : array of float, shape (n_images,)
+        From the centre of its cluster, in principal components.
+    sweep : list of (int, float, float)
+        Other numbers of clusters, each with its inertia and silhouette, on at most `SWEEP_SAMPLE` images.
     """
 
     numbers: NDArray[np.int64]
@@ -43,10 +52,19 @@ class Clusters:
     explained_variance: float
     inertia: float
     silhouette: float
+    plane: NDArray[np.floating]
+    distances: NDArray[np.floating]
+    sweep: list[tuple[int, float, float]]
 
 
 def find_clusters(
-    features: NDArray[np.float32], *, components: int, clusters: int, seed: int, algorithm: str = "kmeans"
+    features: NDArray[np.float32],
+    *,
+    components: int,
+    clusters: int,
+    seed: int,
+    algorithm: str = "kmeans",
+    sweep: Sequence[int] = (),
 ) -> Clusters:
     """Reduce features by PCA and group them by k-means.
 
@@ -64,6 +82,8 @@ def find_clusters(
     algorithm : str
         ``kmeans``, or ``minibatch``: PCA and k-means that look at some thousand images at a time, for features that no
         memory holds. Both are approximations.
+    sweep : sequence of int
+        Other numbers of clusters to try on a part of the images.
 
     Raises
     ------
@@ -93,6 +113,7 @@ def find_clusters(
         sample = np.random.default_rng(seed).permutation(n_images)[:SILHOUETTE_SAMPLE]
         several = 1 < len(np.unique(numbers[sample])) < len(sample)
         silhouette = silhouette_score(reduced[sample], numbers[sample]) if several else 0.0
+        tried = _tried(reduced[np.sort(sample[:SWEEP_SAMPLE])], sweep, seed)
     if distinct < clusters:
         raise InputError(
             f"the train images have only {distinct} different looks, and cluster.clusters is {clusters}. Lower it."
@@ -103,7 +124,20 @@ def find_clusters(
         explained_variance=float(pca.explained_variance_ratio_.sum()),
         inertia=float(model.inertia_),
         silhouette=float(silhouette),
+        plane=np.pad(reduced[:, :2], [(0, 0), (0, max(2 - components, 0))]),
+        distances=np.linalg.norm(reduced - model.cluster_centers_[model.labels_], axis=1),
+        sweep=tried,
     )
+
+
+def _tried(part: NDArray[np.floating], counts: Sequence[int], seed: int) -> list[tuple[int, float, float]]:
+    """Inertia and silhouette of so many clusters, where there are as many different images and one more."""
+    most = len(np.unique(part, axis=0)) - 1
+    found = []
+    for count in sorted(count for count in set(counts) if count <= most):
+        model = KMeans(count, n_init=5, random_state=seed).fit(part)
+        found.append((count, float(model.inertia_), float(silhouette_score(part, model.labels_))))
+    return found
 
 
 def _reduced_in_parts(features: NDArray[np.float32], components: int) -> tuple[IncrementalPCA, NDArray[np.float32]]:

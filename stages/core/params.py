@@ -17,6 +17,7 @@ from stages.core.sections import (
     Evaluate,
     Features,
     Fill,
+    Report,
     Resize,
     Section,
     Split,
@@ -36,6 +37,7 @@ class Params(Section):
     split: Split
     train: Train
     evaluate: Evaluate
+    report: Report
 
 
 def load_params(path: Path) -> Params:

@@ -140,6 +140,9 @@ class Cluster(Section):
     )
     components: int = Field(ge=1, description="principal components that k-means sees")
     clusters: int = Field(ge=2, description="k of k-means")
+    sweep: Annotated[list[Annotated[int, Field(ge=2, le=1000)]], AfterValidator(_each_once)] = Field(
+        description="other numbers of clusters, tried on a part of the images and shown in the report; may be empty"
+    )
     seed: Seed = Field(description="seed of PCA and k-means")
 
 
@@ -258,3 +261,15 @@ class Evaluate(Section):
         min_length=1,
         description="from which score on a label counts as given; added are one tuned on validation, and one a label",
     )
+
+
+class Report(Section):
+    """What the page shows."""
+
+    images: Annotated[int, Field(ge=1, le=12)] = Field(
+        description="images of a kind, such as the typical ones of a cluster"
+    )
+    repeats: Annotated[int, Field(ge=100, le=100_000)] = Field(
+        description="draws of the test images, for the intervals of macro F1"
+    )
+    seed: Seed = Field(description="of these draws, and of the copies that are looked at")

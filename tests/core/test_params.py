@@ -49,6 +49,7 @@ cluster:
   algorithm: kmeans
   components: 50
   clusters: 5
+  sweep: [3, 4]
   seed: 42
 augment:
   strategy: clusters
@@ -96,6 +97,10 @@ train:
   seed: 0
 evaluate:
   thresholds: [0.2, 0.5]
+report:
+  images: 6
+  repeats: 2000
+  seed: 0
 """
 
 
@@ -179,7 +184,7 @@ def test_1e_3_is_a_number_as_in_yaml_1_2(tmp_path: Path) -> None:
 
 def test_no_is_a_word_as_in_yaml_1_2(tmp_path: Path) -> None:
     path = saved(tmp_path, ("freeze: false", "freeze: no"))
-    assert problems_of(path) == ["line 63: train.freeze: Input should be a valid boolean, found 'no'"]
+    assert problems_of(path) == ["line 64: train.freeze: Input should be a valid boolean, found 'no'"]
 
 
 def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
@@ -216,24 +221,24 @@ def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
         (
             "max_draws: 10",
             "max_draws: 0",
-            "line 52: augment.quality.max_draws: Input should be greater than or equal to 1, found 0",
+            "line 53: augment.quality.max_draws: Input should be greater than or equal to 1, found 0",
         ),
         (
             "copies_per_image: null",
             "copies_per_image: 0",
-            "line 45: augment.copies_per_image: Input should be greater than or equal to 1, found 0",
+            "line 46: augment.copies_per_image: Input should be greater than or equal to 1, found 0",
         ),
         (
             "learning_rate: 1e-3",
             "learning_rate: -1",
-            "line 73: train.learning_rate: Input should be greater than 0, found -1",
+            "line 74: train.learning_rate: Input should be greater than 0, found -1",
         ),
-        ("[0.2, 0.5]", "[0.2, 1.5]", "line 85: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
-        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 85: evaluate.thresholds: 0.5 stands there twice. Delete one"),
+        ("[0.2, 0.5]", "[0.2, 1.5]", "line 86: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
+        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 86: evaluate.thresholds: 0.5 stands there twice. Delete one"),
         (
             "split:\n  format: xlsx",
             "split: xlsx",
-            "line 57: split: Input should be a valid dictionary or instance of Split, found 'xlsx'",
+            "line 58: split: Input should be a valid dictionary or instance of Split, found 'xlsx'",
         ),
     ],
 )
@@ -261,13 +266,13 @@ def test_a_mistake_is_reported_with_its_line(old: str, new: str, problem: str, t
     ],
 )
 def test_a_wrong_augmenter_is_answered_with_what_is_accepted(old: str, new: str, problem: str, tmp_path: Path) -> None:
-    assert problems_of(saved(tmp_path, (old, new))) == [f"line 54: augment.pipelines.article: {problem}"]
+    assert problems_of(saved(tmp_path, (old, new))) == [f"line 55: augment.pipelines.article: {problem}"]
 
 
 def test_all_wrong_augmenters_are_reported(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("{p: 0.7}", "{q: 1}"), ("{k: [2, 7]}", "{kernel: 3}")))
     assert problem == (
-        "line 54: augment.pipelines.article: step 1: Fliplr has no argument 'q'. It takes: p; "
+        "line 55: augment.pipelines.article: step 1: Fliplr has no argument 'q'. It takes: p; "
         "step 2: AverageBlur has no argument 'kernel'. It takes: k"
     )
 
@@ -275,10 +280,10 @@ def test_all_wrong_augmenters_are_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("freeze: false", "freeze: true", "line 63: train.freeze: cnn7 is trained from scratch: set it to false"),
+        ("freeze: false", "freeze: true", "line 64: train.freeze: cnn7 is trained from scratch: set it to false"),
         (
             "weights: random", "weights: IMAGENET1K_V1",
-            "line 61: train.weights: cnn7 is trained from scratch: set it to random",
+            "line 62: train.weights: cnn7 is trained from scratch: set it to random",
         ),
     ],
 )  # fmt: skip
@@ -310,7 +315,7 @@ def test_a_label_that_stands_there_twice_is_an_error(old: str, line: int, tmp_pa
     assert "'cat'" in problem
 
 
-@pytest.mark.parametrize(("old", "line"), [("learning_rate: 1e-3", 73), ("min_std: 4.0", 50)])
+@pytest.mark.parametrize(("old", "line"), [("learning_rate: 1e-3", 74), ("min_std: 4.0", 51)])
 def test_a_number_is_finite(old: str, line: int, tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, (old, f"{old.split(':')[0]}: .inf")))
     assert problem.startswith(f"line {line}: ")
@@ -348,7 +353,7 @@ def test_broken_yaml_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load_params(path)
     assert str(error.value).startswith(f"{path}: not YAML: ")
-    assert "line 85" in str(error.value)
+    assert "line 86" in str(error.value)
 
 
 def test_a_key_that_stands_there_twice_is_named(tmp_path: Path) -> None:
@@ -377,7 +382,7 @@ ONE_LABEL = ("task: multilabel", "task: multiclass")
 @pytest.mark.parametrize("loss", ["cross_entropy", "weighted_cross_entropy"])
 def test_cross_entropy_is_for_one_label_an_image(loss: str, tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, ("loss: bce", f"loss: {loss}"))) == [
-        f"line 71: train.loss: is {loss}, which is for one label an image, and data.task is multilabel. "
+        f"line 72: train.loss: is {loss}, which is for one label an image, and data.task is multilabel. "
         "Choose another loss, or another task"
     ]
     assert load_params(saved(tmp_path, ("loss: bce", f"loss: {loss}"), ONE_LABEL)).train.loss == loss
@@ -386,7 +391,7 @@ def test_cross_entropy_is_for_one_label_an_image(loss: str, tmp_path: Path) -> N
 def test_classes_are_filled_where_an_image_has_one(tmp_path: Path) -> None:
     classes = ("strategy: clusters", "strategy: classes")
     assert problems_of(saved(tmp_path, classes)) == [
-        "line 41: augment.strategy: is classes, which is for one label an image, and data.task is multilabel. "
+        "line 42: augment.strategy: is classes, which is for one label an image, and data.task is multilabel. "
         "Choose labels, or another task"
     ]
     assert load_params(saved(tmp_path, classes, ONE_LABEL)).augment.strategy == "classes"
@@ -404,8 +409,8 @@ def test_images_without_a_column_are_an_array(tmp_path: Path) -> None:
 def test_sections_that_do_not_fit_together_are_reported_together(tmp_path: Path) -> None:
     changes = [("loss: bce", "loss: cross_entropy"), ("strategy: clusters", "strategy: classes")]
     assert [problem.split(": ")[:2] for problem in problems_of(saved(tmp_path, *changes))] == [
-        ["line 41", "augment.strategy"],
-        ["line 71", "train.loss"],
+        ["line 42", "augment.strategy"],
+        ["line 72", "train.loss"],
     ]
 
 
@@ -414,14 +419,14 @@ def test_what_does_not_fit_together_is_reported_with_what_is_wrong_by_itself(tmp
     assert [problem.rpartition(": ")[0].split(": ")[:2] for problem in problems_of(saved(tmp_path, *changes))] == [
         ["line 20", "resize.width"],
         ["line 21", "resize.widht"],
-        ["line 71", "train.loss"],
-        ["line 77", "train.epochs"],
+        ["line 72", "train.loss"],
+        ["line 78", "train.epochs"],
     ]
 
 
 def test_pipeline_is_one_of_the_pipelines(tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, ("pipeline: article", "pipeline: gentle"))) == [
-        "line 46: augment.pipeline: is 'gentle', and pipelines has article. Choose one of them"
+        "line 47: augment.pipeline: is 'gentle', and pipelines has article. Choose one of them"
     ]
 
 
@@ -433,7 +438,7 @@ def test_size_is_one_number_or_width_and_height(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", ["[48]", "[48, 32, 3]", "7", "[48, 7]", "48x32"])
 def test_other_sizes_are_refused(size: str, tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("size: 224", f"size: {size}")))
-    assert problem.startswith("line 68: train.size")
+    assert problem.startswith("line 69: train.size")
 
 
 @pytest.mark.parametrize("model", ["cnn7", "cnn0", "convnet6", "squeezenet1_0", "mobilenet_v3_small", "vit_b_16"])
@@ -448,7 +453,7 @@ def test_model_is_ours_or_torchvisions(model: str, tmp_path: Path) -> None:
 def test_unknown_model_is_answered_with_one_that_is_near(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("train:\n  model: resnet18", "train:\n  model: resnet-18")))
     assert problem == (
-        "line 60: train.model: 'resnet-18' is not a model. Choose one of cnn7, cnn3, cnn2_dropout, cnn1, cnn0, "
+        "line 61: train.model: 'resnet-18' is not a model. Choose one of cnn7, cnn3, cnn2_dropout, cnn1, cnn0, "
         "convnet6, vgg19_convs, or a torchvision classifier such as resnet18"
     )
 
@@ -456,7 +461,7 @@ def test_unknown_model_is_answered_with_one_that_is_near(tmp_path: Path) -> None
 def test_vgg19_convs_stand_on_a_frozen_vgg19(tmp_path: Path) -> None:
     model = ("train:\n  model: resnet18", "train:\n  model: vgg19_convs")
     assert problems_of(saved(tmp_path, model)) == [
-        "line 63: train.freeze: vgg19_convs is convolutions on a frozen VGG19: set it to true, or the model to vgg19"
+        "line 64: train.freeze: vgg19_convs is convolutions on a frozen VGG19: set it to true, or the model to vgg19"
     ]
     assert load_params(saved(tmp_path, model, ("freeze: false", "freeze: true"))).train.freeze
 
@@ -475,24 +480,24 @@ def test_vgg19_convs_stand_on_a_frozen_vgg19(tmp_path: Path) -> None:
     ],
 )
 def test_only_maps_of_a_layer_are_pooled(changes: list[tuple[str, str]], problem: str, tmp_path: Path) -> None:
-    assert problems_of(saved(tmp_path, *changes)) == [f"line 65: train.pooling: {problem}"]
+    assert problems_of(saved(tmp_path, *changes)) == [f"line 66: train.pooling: {problem}"]
 
 
 def test_torchvisions_networks_see_colour(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("channels: 3", "channels: 1")))
-    assert problem.startswith("line 66: train.channels: resnet18 sees colour: set it to 3, or choose one of cnn7, ")
+    assert problem.startswith("line 67: train.channels: resnet18 sees colour: set it to 3, or choose one of cnn7, ")
 
 
 def test_frozen_body_and_transforms_exclude_each_other(tmp_path: Path) -> None:
     flip = ("transforms: []", "transforms: [{RandomHorizontalFlip: {p: 0.5}}]")
     assert load_params(saved(tmp_path, flip)).train.transforms == [{"RandomHorizontalFlip": {"p": 0.5}}]
     assert problems_of(saved(tmp_path, flip, ("freeze: false", "freeze: true"))) == [
-        "line 69: train.transforms: change images anew each epoch, and freeze looks at each once: give up one of them"
+        "line 70: train.transforms: change images anew each epoch, and freeze looks at each once: give up one of them"
     ]
 
 
 def test_wrong_transform_is_answered_with_what_is_accepted(tmp_path: Path) -> None:
     path = saved(tmp_path, ("transforms: []", "transforms: [{RandomGrayscale: {p: 2}}]"))
     assert problems_of(path) == [
-        "line 69: train.transforms: step 1: RandomGrayscale: p is 2. It takes a number, at least 0 and at most 1"
+        "line 70: train.transforms: step 1: RandomGrayscale: p is 2. It takes a number, at least 0 and at most 1"
     ]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import AUGMENT, CLUSTER, EVALUATE, FEATURES, FILL, INGEST, RESIZE, SPLIT, TRAIN
+from tests.conftest import AUGMENT, CLUSTER, EVALUATE, FEATURES, FILL, INGEST, REPORT, RESIZE, SPLIT, TRAIN
 from tests.workspace import PROJECT, run
 
 COMPARE = (
@@ -17,12 +17,13 @@ STAGES = {
     "resize": (RESIZE, 2),
     "features": (FEATURES, 1),
     "fill": (FILL, 3),
-    "cluster": (CLUSTER, 2),
+    "cluster": (CLUSTER, 4),
     "augment": (AUGMENT, 4),
     "split": (SPLIT, 1),
     "train": (TRAIN, 2),
     "evaluate": (EVALUATE, 8),
     "compare": (COMPARE, 3),
+    "report": ([*REPORT, "--out", "results/report.html"], 1),
 }
 
 

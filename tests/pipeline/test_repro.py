@@ -15,7 +15,7 @@ from tests.conftest import TINY, make_tiny_data
 from tests.workspace import make_workspace, run
 
 OUTPUTS = ("data", "features", "augmented", "results")
-BALANCED = ["train@balanced", "evaluate@balanced", "compare"]
+BALANCED = ["train@balanced", "evaluate@balanced", "compare", "report"]
 
 
 def ran(output: str) -> list[str]:
@@ -62,6 +62,7 @@ def test_outputs_are_ignored_by_git_but_for_metrics_and_plots(project: Path) -> 
         "data/ingest.json",
         "features/cluster.json",
         "features/fill.json",
+        "features/sweep.csv",
         "results/balanced/history.csv",
         "results/balanced/metrics.json",
         "results/comparison.svg",
@@ -115,7 +116,7 @@ def test_a_named_experiment_starts_at_augment(project: Path) -> None:
 def test_queued_experiments_train_and_evaluate_only(project: Path) -> None:
     run(project, "dvc", "exp", "run", "--queue", "-S", "train.learning_rate=0.001,0.003")
     result = run(project, "dvc", "exp", "run", "--run-all")
-    assert {name.partition("@")[0] for name in ran(result.stdout)} == {"train", "evaluate", "compare"}
+    assert {name.partition("@")[0] for name in ran(result.stdout)} == {"train", "evaluate", "compare", "report"}
 
 
 def test_exp_show_lists_the_experiments_with_their_metrics(project: Path) -> None:

@@ -1,0 +1,193 @@
+"""What the report's page says of the two arms: whether the copies helped, and where."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.core import figures, manifest
+from stages.core.decisions import HEADLINE, Decisions
+from stages.core.intervals import Interval, macro_f1_intervals, verdict
+from stages.core.rates import rates
+from stages.core.thumbnails import thumbnails
+
+# Labels whose curves are shown, the rarest first; the table has all.
+_CURVES = 6
+# Thresholds at which F1 is shown.
+_GRID = np.linspace(0.02, 0.98, 49)
+# Points of a curve that are enough for the eye.
+_POINTS = 120
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What came of one arm.
+
+    Attributes
+    ----------
+    decisions : Decisions
+        Its thresholds.
+    scores : pandas.DataFrame
+        ``image_id``, ``split`` and a column a label, of validation and test images.
+    labels : pandas.DataFrame
+        What `stages.core.evaluation.label_measures` returned.
+    history : pandas.DataFrame
+        A row an epoch.
+    curve : pandas.DataFrame
+        What `stages.core.curves.precision_recall` returned.
+    confusion : str
+        The SVG of its counts.
+    """
+
+    decisions: Decisions
+    scores: pd.DataFrame
+    labels: pd.DataFrame
+    history: pd.DataFrame
+    curve: pd.DataFrame
+    confusion: str
+
+    def of(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """Scores of these images, shape (n_images, n_labels)."""
+        scores: NDArray[np.float64] = (
+            self.scores.set_index("image_id").loc[rows["image_id"], self.decisions.labels].to_numpy(dtype=np.float64)
+        )
+        return scores
+
+    def given(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
+        """What it gives these images by the decision that stands for it."""
+        return self.decisions.given(self.of(rows), HEADLINE[self.decisions.task])
+
+
+def compared(table: pd.DataFrame, arms: Mapping[str, Arm], *, repeats: int, seed: int) -> tuple[Interval, ...]:
+    """Macro F1 of both arms on the test images, and its difference, with intervals; see `macro_f1_intervals`."""
+    test = manifest.of_split(table, "test")
+    original, balanced = (arm.given(test) for arm in arms.values())
+    return macro_f1_intervals(manifest.targets(test), original, balanced, repeats=repeats, seed=seed)
+
+
+def look_chapter(
+    found: Sequence[Interval],
+    images: Sequence[int],
+    mean_ir: Sequence[float],
+    sizes: Sequence[Sequence[int]],
+    tests: int,
+) -> dict[str, Any]:
+    """The page's first lines.
+
+    Parameters
+    ----------
+    found : three intervals
+        What `compared` returned.
+    images : (int, int)
+        Train images before and after.
+    mean_ir : (float, float)
+        MeanIR before and after.
+    sizes : two sequences of int
+        Sizes of the clusters before and after.
+    tests : int
+        Test images.
+    """
+    original, balanced, difference = found
+    clusters = [f"{min(each)} to {max(each)}" if min(each) < max(each) else f"{max(each)} each" for each in sizes]
+    return {
+        "verdict": verdict(difference, tests),
+        "facts": [
+            {"name": "Train images", "value": f"{images[0]:,} → {images[1]:,}", "more": "with the copies"},
+            {"name": "Images of a cluster", "value": " → ".join(clusters), "more": f"{len(sizes[0])} clusters"},
+            {"name": "MeanIR", "value": f"{mean_ir[0]:.2f} → {mean_ir[1]:.2f}", "more": "1 is balanced"},
+            _f1("original", original),
+            _f1("balanced", balanced),
+        ],
+    }
+
+
+def _f1(arm: str, found: Interval) -> dict[str, str]:
+    return {
+        "name": f"Test macro F1, {arm}",
+        "value": f"{found.value:.3f}",
+        "more": f"95 % interval {found.low:.3f} to {found.high:.3f}",
+    }
+
+
+def results_chapter(table: pd.DataFrame, arms: Mapping[str, Arm], *, folder: Path, shown: int) -> dict[str, Any]:
+    """Each label's measures, curves, and the images that one arm alone gets right.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The manifest.
+    arms : mapping of str to Arm
+        The original, then the balanced one.
+    folder : Path
+        The resized images.
+    shown : int
+        Images of each kind to show.
+    """
+    how = HEADLINE[next(iter(arms.values())).decisions.task]
+    measures = (f"precision_{how}", f"recall_{how}", f"f1_{how}", "average_precision")
+    by_label = [arm.labels.set_index("label") for arm in arms.values()]
+    order = by_label[0].sort_values(["train", "label"], ascending=[False, True]).index.tolist()
+    columns = [rows.loc[order, measure].tolist() for measure in measures for rows in by_label]
+    tests = by_label[0].loc[order, "test"].tolist()
+    losses = {name: arm.history[["epoch", "validation_loss"]].to_numpy().T.tolist() for name, arm in arms.items()}
+    said = "; ".join(f"{name}: {arm.decisions.described(how)}" for name, arm in arms.items())
+    return {
+        "said": f"Labels are given by {said}.",
+        "head": ["label", "test images"]
+        + [f"{measure.removesuffix(f'_{how}').replace('_', ' ')}, {name}" for measure in measures for name in arms],
+        "rows": [
+            [label, int(count), *map(_said, values)]
+            for label, count, *values in zip(order, tests, *columns, strict=True)
+        ],
+        "threshold": _thresholds(table, arms),
+        "training": figures.lines({name: (x, y) for name, (x, y) in losses.items()}, x="epoch", y="validation loss"),
+        "curves": [(label, _curve(label, arms)) for label in order[::-1][:_CURVES]],
+        "confusion": [(name, figures.inlined(arm.confusion)) for name, arm in arms.items()],
+        "only": _only(table, arms, folder, shown),
+    }
+
+
+def _said(value: float) -> str:
+    return "unknown" if np.isnan(value) else f"{value:.3f}"
+
+
+def _thresholds(table: pd.DataFrame, arms: Mapping[str, Arm]) -> str:
+    rows = manifest.of_split(table, "val")
+    targets = manifest.targets(rows)
+    curves = {
+        name: (_GRID.tolist(), [float(rates(targets, arm.of(rows) >= at).f1.mean()) for at in _GRID])
+        for name, arm in arms.items()
+    }
+    return figures.lines(curves, x="threshold", y="macro F1", marked=[arm.decisions.tuned for arm in arms.values()])
+
+
+def _curve(label: str, arms: Mapping[str, Arm]) -> str:
+    curves = {}
+    for name, arm in arms.items():
+        points = arm.curve[arm.curve["label"] == label]
+        some = points.iloc[np.unique(np.linspace(0, len(points) - 1, min(len(points), _POINTS)).astype(int))]
+        curves[name] = (some["recall"].tolist(), some["precision"].tolist())
+    return figures.lines(curves, x="recall", y="precision")
+
+
+def _only(
+    table: pd.DataFrame, arms: Mapping[str, Arm], folder: Path, shown: int
+) -> list[tuple[str, int, list[tuple[str, str]]]]:
+    """Images of which one arm alone gives the labels that they have, as far as these are known."""
+    test = manifest.of_split(table, "test")
+    targets = manifest.targets(test)
+    right = {name: ((targets < 0) | (arm.given(test) == (targets == 1))).all(axis=1) for name, arm in arms.items()}
+    labels = np.array(manifest.label_names(table))
+    found = []
+    for name, other in zip(arms, list(arms)[::-1], strict=True):
+        rows = test[right[name] & ~right[other]]
+        some = rows.head(shown)
+        pictures = thumbnails([folder / path for path in some["path"]], some["checksum"].tolist())
+        of = [", ".join(labels[cells == 1]) or "no label" for cells in manifest.targets(some)]
+        captions = [f"{image}: {has}" for image, has in zip(some["image_id"], of, strict=True)]
+        found.append((name, len(rows), list(zip(pictures, captions, strict=True))))
+    return found
