@@ -43,7 +43,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_workspace(folder, TINY, scm=True)
     run(folder, "dvc", "add", "--quiet", "images", "labels.xlsx")
     result = run(folder, "dvc", "repro")
-    assert len(ran(result.stdout)) == 12
+    assert len(ran(result.stdout)) == 13
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", "first")
     return folder
