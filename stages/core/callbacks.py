@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
+from stages.core.bars import Lines
 from stages.core.progress import epoch_measures
 from stages.core.task import Task
 
@@ -80,6 +81,17 @@ class Best(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there."""
         self.weights = state_dict["weights"]
+
+
+class Said(Callback):
+    """How far the training is, in a log."""
+
+    def __init__(self, lines: Lines) -> None:
+        self.lines = lines
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count the epoch."""
+        self.lines.update(1)
 
 
 class GoingOn(Checkpoint):

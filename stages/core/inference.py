@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from torch import nn
-from tqdm import tqdm
 
 from stages.core import backbones, images, scaling, views
+from stages.core.bars import progress
 from stages.core.cache import Cache, fingerprint, key_of
 from stages.core.classifiers import Classifier
 from stages.core.parallel import one_by_one
@@ -175,7 +175,7 @@ def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int
         _threads(max(torch.get_num_threads(), 2)),
         torch.inference_mode(),
         torch.autocast(device.type, dtype=torch.bfloat16, enabled=on_gpu),
-        tqdm(total=len(seen), desc="images", unit="image", disable=None, leave=False) as bar,
+        progress(len(seen), "images") as more_done,
     ):
         decoded = iter(batches(seen, Group(device), batch_size=batch_size, workers=workers, pin_memory=on_gpu))
         while True:
@@ -190,7 +190,7 @@ def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int
                 rows = network(batch)[: len(images_seen)].float().cpu().numpy()
             yield from rows
             count("images seen by the network", len(rows))
-            bar.update(len(rows))
+            more_done(len(rows))
 
 
 def _batch_size(device: torch.device) -> int:

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from joblib import Parallel, delayed
 from joblib.externals.loky import ProcessPoolExecutor
-from tqdm import tqdm
 
 from stages.core import timing
+from stages.core.bars import progress
 from stages.core.errors import InputError
 
 # Items of a batch: not so few that handing them over costs, and so many batches that all processes end together.
@@ -49,7 +49,7 @@ def for_each(
     workers : int
         Processes; with 1, or with items for one batch only, the work is done in this process.
     what : str
-        What is counted, in the log and by a progress bar on a terminal.
+        What is counted, in the log and by `stages.core.bars.progress`.
     name : callable
         What to call an item in an error.
 
@@ -67,20 +67,20 @@ def for_each(
     batches = [items[start : start + size] for start in range(0, len(items), size)]
     results: list[Result] = []
     deaths = 0
-    with tqdm(total=len(items), desc=what, unit="image", disable=None, leave=False) as bar:
+    with progress(len(items), what) as more_done:
         while batches:
             try:
                 for batch, taken in _in_order(function, batches, workers):
                     results += batch
                     timing.add(taken)
-                    bar.update(len(batch))
+                    more_done(len(batch))
                     del batches[0]
             except _deaths():
                 # A worker was killed, perhaps by the system for want of memory: once, that says nothing of an image.
                 deaths += 1
                 if deaths > 1:
                     results += one_by_one(function, batches[0], name)
-                    bar.update(len(batches.pop(0)))
+                    more_done(len(batches.pop(0)))
     timing.count(what, len(items))
     return results
 

@@ -57,9 +57,11 @@ def of_the_disk(error: Exception, path: Path, written: int) -> InputError | None
     written : int
         Bytes of it that were there by then.
     """
-    if _is(error, FULL) or (isinstance(error, OSError) and str(error).endswith(" written")):  # So numpy says it.
+    # Numpy says how much was written, and not why no more.
+    unsaid = isinstance(error, OSError) and str(error).endswith(" written")
+    if _is(error, FULL) or unsaid:
         return InputError(
-            f"{path}: the disk is full after {size(written)} of it, so more than that are needed, and "
+            f"{path}: the disk is full{' or failed' * unsaid} after {size(written)} of it, so more are needed, and "
             f"{size(free_bytes(path.parent))} are free. Nothing half-written is left. Free some, then run dvc repro."
         )
     if _is(error, (errno.EIO,)):

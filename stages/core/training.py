@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
@@ -29,8 +29,9 @@ from stages.core import (
     task,
     views,
 )
+from stages.core.bars import Lines
 from stages.core.cache import fingerprint, key_of
-from stages.core.callbacks import Best, GoingOn, History, state_of
+from stages.core.callbacks import Best, GoingOn, History, Said, state_of
 from stages.core.optimisation import Optimisation
 from stages.core.processes import Group, errors_of_others
 from stages.core.sampling import generators_of
@@ -104,7 +105,9 @@ def fit(
     best = Best(history, objective.monitor)
     # The history comes first: the others look at its measures.
     monitor, mode = f"validation_{objective.monitor}", "min" if objective.monitor == "loss" else "max"
-    watchers = [history, EarlyStopping(monitor, patience=patience, mode=mode), best]
+    watchers: list[Callback] = [history, EarlyStopping(monitor, patience=patience, mode=mode), best]
+    if not sys.stderr.isatty() and group.rank == 0:
+        watchers.append(Said(Lines(epochs, "epochs")))
     written = None if going_on is None else GoingOn(going_on, generators_of(order))
     known = None if written is None else written.known()
     trained = Task(network, objective, optimisation, group, batch_size)

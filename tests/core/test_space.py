@@ -39,7 +39,7 @@ def test_room_is_that_of_the_folder_that_will_be(tmp_path: Path) -> None:
 def test_full_disk_is_the_users_to_mend(tmp_path: Path) -> None:
     said = of_the_disk(OSError(errno.ENOSPC, "No space left on device"), tmp_path / "resized", 2_500)
     assert str(said) == (
-        f"{tmp_path}/resized: the disk is full after 2.5 kB of it, so more than that are needed, and 1.0 MB are free. "
+        f"{tmp_path}/resized: the disk is full after 2.5 kB of it, so more are needed, and 1.0 MB are free. "
         "Nothing half-written is left. Free some, then run dvc repro."
     )
 
@@ -55,6 +55,11 @@ def test_full_disk_is_the_users_to_mend(tmp_path: Path) -> None:
 )
 def test_full_disk_is_known_however_a_library_says_it(error: Exception, tmp_path: Path) -> None:
     assert "the disk is full" in str(of_the_disk(error, tmp_path, 0))
+
+
+def test_disk_of_which_numpy_says_no_reason_may_be_full_or_have_failed(tmp_path: Path) -> None:
+    said = of_the_disk(OSError("3072 requested and 992 written"), tmp_path / "features.npy", 992)
+    assert str(said).startswith(f"{tmp_path}/features.npy: the disk is full or failed after 992 bytes of it")
 
 
 def test_failed_disk_is_said_too(tmp_path: Path) -> None:
