@@ -20,8 +20,8 @@ BY_CHECKSUM = {("train@balanced", "data/resized")}
 # Read only to stop before work that would be in vain; no output depends on it.
 NO_RESULT = {("ingest", "split.format"), ("augment", "split.format")}
 
-# Labels images that are no part of the dataset, so it is a command for the user, and no stage of the graph.
-NO_STAGE = {"predict"}
+# Commands for the user, and no stages of the graph: to label images of no dataset, and to write params.yaml.
+NO_STAGE = {"predict", "init"}
 
 
 def paths(entries: list[Any]) -> set[str]:
