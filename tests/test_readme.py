@@ -41,7 +41,9 @@ def test_the_graph_is_that_of_dvc_yaml() -> None:
     assert graph() in README
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(rf"`((?:{'|'.join(Params.model_fields)})\.[a-z_.]+)`", README))))
+@pytest.mark.parametrize(
+    "name", sorted(set(re.findall(rf"`((?:{'|'.join(Params.model_fields)})\.(?!txt`|html`)[a-z_.]+)`", README)))
+)
 def test_a_param_that_is_named_exists(name: str) -> None:
     model = Params
     for part in name.split("."):
@@ -53,7 +55,7 @@ def test_a_param_that_is_named_exists(name: str) -> None:
 def test_an_environment_variable_that_is_named_is_read(name: str) -> None:
     assert any(
         f'"{name}"' in (PROJECT / "stages/core" / file).read_text()
-        for file in ("command.py", "cache.py", "scheduler.py")
+        for file in ("command.py", "cache.py", "scheduler.py", "processes.py")
     )
 
 
