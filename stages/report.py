@@ -59,7 +59,6 @@ def main(argv: Sequence[str] | None = None) -> str:
         [part["images"] for part in parts],
         [part["mean_ir"] for part in parts],
         [clusters["sizes"]["before"], clusters["sizes"]["after"]],
-        int((before["split"] == "test").sum()),
     )
     written = page(
         {

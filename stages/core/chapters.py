@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from stages.core import figures, images, manifest
 from stages.core.imbalance import irlbl, rarer
-from stages.core.scaling import Pixels
+from stages.core.intervals import FEW
 from stages.core.thumbnails import change, thumbnail, thumbnails
 
 # Clusters whose images are shown; the sizes of all are.
@@ -20,8 +21,6 @@ _CLUSTERS = 12
 _PAIRS = 8
 # Copies among which the strongest and weakest changes are looked for.
 _LOOKED_AT = 300
-# Fewer test images than this say little of a label: at 10, one image is a tenth of its recall.
-_FEW = 10
 # Of a cluster's images, so many more than of the others have a label that is named.
 _MORE = 0.05
 
@@ -45,7 +44,7 @@ def labels_chapter(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
     warnings += [
         f"Label '{names[i]}' has {counts['test'][i]} test images: too few to judge it."
         for i in order
-        if counts["test"][i] < _FEW
+        if counts["test"][i] < FEW
     ]
     return {
         "warnings": warnings,
@@ -67,8 +66,8 @@ def labels_chapter(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
 
 
 def _pairs(names: Sequence[str], targets: NDArray[np.integer]) -> list[list[Any]]:
-    there = (targets == 1).astype(np.int64)
-    both, alone = there.T @ there, there.sum(axis=0)
+    there = csr_array((targets == 1).astype(np.int64))
+    both, alone = (there.T @ there).toarray(), there.sum(axis=0)
     found = sorted(combinations(range(len(names)), 2), key=lambda pair: -both[pair])[:_PAIRS]
     return [
         [f"{names[i]}, {names[j]}", both[i, j], f"{both[i, j] / min(alone[i], alone[j]):.0%}"]
@@ -137,11 +136,13 @@ def clusters_chapter(
 def _of_cluster(train: pd.DataFrame, number: int) -> str:
     """Which labels its images have clearly more often than the others."""
     inside = (train["cluster"] == number).to_numpy(dtype=bool)
-    there = manifest.targets(train) == 1
+    targets = manifest.targets(train)
     labels = manifest.label_names(train)
     if inside.all():
         return "All images are in it."
-    share, rest = there[inside].mean(axis=0), there[~inside].mean(axis=0)
+    share, rest = (
+        (targets[rows] == 1).sum(axis=0) / np.maximum((targets[rows] >= 0).sum(axis=0), 1) for rows in (inside, ~inside)
+    )
     order = np.argsort(rest - share, kind="stable")[:3]
     said = [f"{labels[i]} {share[i]:.0%} ({rest[i]:.0%})" for i in order if share[i] > rest[i] + _MORE]
     return (
@@ -188,7 +189,7 @@ def copies_chapter(
         source = by_id.loc[row["source_id"]]
         pixels = images.read(sources / str(source["path"]), str(source["checksum"]))
         copy = images.read(folder / row["path"], row["checksum"])
-        pairs.append((change(copy, pixels), row["image_id"], pixels, copy))
+        pairs.append((change(copy, pixels), str(row["image_id"]), thumbnail(pixels), thumbnail(copy)))
     ordered = sorted(pairs, key=lambda pair: pair[:2])
     return {
         "said": said,
@@ -199,6 +200,6 @@ def copies_chapter(
     }
 
 
-def _pair(pair: tuple[float, str, Pixels, Pixels], change: float | None) -> dict[str, Any]:
-    _, name, source, copy = pair
-    return {"name": name, "source": thumbnail(source), "made": thumbnail(copy), "change": change}
+def _pair(pair: tuple[float, str, str, str], change: float | None) -> dict[str, Any]:
+    _, name, source, made = pair
+    return {"name": name, "source": source, "made": made, "change": change}

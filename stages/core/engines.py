@@ -2,6 +2,7 @@
 
 import io
 import logging
+import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.core import images
+from stages.core.cache import fingerprint
 from stages.core.errors import InputError
 from stages.core.inference import CPU_BATCH
 from stages.core.views import Views
@@ -105,8 +107,9 @@ def engine_of(
             f"params.yaml: features.engine is {name}, which computes on the CPU, and COUNTERWEIGHT_DEVICE is {device}. "
             "Set the first to torch or the second to cpu."
         )
+    code = fingerprint([sys.modules[__name__]], ())
     if name == "openvino":
-        return Compiled(network, size), f"{name} {version(name)}"
+        return Compiled(network, size), f"{name} {version(name)}, {code}"
     chosen = sorted(zip(checksums, files, strict=True))[:CALIBRATION]
     seen = Views([file for _, file in chosen], [known for known, _ in chosen], view, size)
     # Each is full: the last images of the last may stand in it twice.
@@ -116,7 +119,7 @@ def engine_of(
     ]
     compiled = Compiled(network, size, batches)
     by = images.checksum("".join(known for known, _ in chosen).encode())
-    return compiled, f"{name} {version('openvino')}, nncf {version('nncf')}, calibrated by {by}"
+    return compiled, f"{name} {version('openvino')}, {code}, nncf {version('nncf')}, calibrated by {by}"
 
 
 def _quantised(model: Any, calibration: Sequence[Tensor]) -> Any:

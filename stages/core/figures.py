@@ -17,6 +17,8 @@ COLOURS = ("#8a94a3", "#d55e00", "#0086c9", "#009e73", "#cc79a7", "#b08a00", "#5
 _TEXT = "#010203"
 # What a chart of many points shows of them.
 _MOST = 1_500
+# Letters of a name beside a chart that leave room for the chart.
+_LONGEST = 40
 
 
 def bars(names: Sequence[str], values: Mapping[str, Sequence[float]], *, unit: str) -> str:
@@ -37,7 +39,7 @@ def bars(names: Sequence[str], values: Mapping[str, Sequence[float]], *, unit: s
         for i, (name, numbers) in enumerate(values.items()):
             at = np.arange(len(names)) + (i - (len(values) - 1) / 2) * height
             axes.barh(at, numbers, height, color=COLOURS[i % len(COLOURS)], label=name)
-        axes.set_yticks(np.arange(len(names)), names)
+        axes.set_yticks(np.arange(len(names)), [_short(name) for name in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlabel(unit)
         axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(values))
@@ -86,16 +88,21 @@ def plane(places: NDArray[np.floating], groups: Sequence[int]) -> str:
     drawn, of = places[shown], np.asarray(groups)[shown]
 
     def draw(axes: Axes) -> None:
-        for i, group in enumerate(sorted(set(groups))):
+        for group in range(min(len(COLOURS), int(of.max()) + 1)):
             first, second = drawn[of == group].T
-            axes.scatter(
-                first, second, s=9, color=COLOURS[i % len(COLOURS)], alpha=0.75, linewidths=0, label=str(group)
-            )
+            axes.scatter(first, second, s=9, color=COLOURS[group], alpha=0.75, linewidths=0, label=str(group))
+        if (of >= len(COLOURS)).any():
+            first, second = drawn[of >= len(COLOURS)].T
+            axes.scatter(first, second, s=9, color=_TEXT, alpha=0.25, linewidths=0, label="others")
         axes.set_xlabel("first principal component")
         axes.set_ylabel("second")
         axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1), markerscale=1.6, title="cluster")
 
     return _chart(draw, (6, 4))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 def sweep(counts: Sequence[int], inertia: Sequence[float], silhouette: Sequence[float], chosen: int) -> str:

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.core import figures, manifest
-from stages.core.decisions import HEADLINE, Decisions
-from stages.core.intervals import Interval, macro_f1_intervals, verdict
+from stages.core.decisions import HEADLINE, TUNED, Decisions
+from stages.core.intervals import FEW, Interval, macro_f1_intervals, verdict
 from stages.core.rates import rates
 from stages.core.thumbnails import thumbnails
 
@@ -19,6 +19,8 @@ from stages.core.thumbnails import thumbnails
 _CURVES = 6
 # Thresholds at which F1 is shown.
 _GRID = np.linspace(0.02, 0.98, 49)
+# Of more labels than this, counts of what was taken for what fill pages.
+_CLASSES = 20
 # Points of a curve that are enough for the eye.
 _POINTS = 120
 
@@ -52,9 +54,9 @@ class Arm:
 
     def of(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """Scores of these images, shape (n_images, n_labels)."""
-        scores: NDArray[np.float64] = (
-            self.scores.set_index("image_id").loc[rows["image_id"], self.decisions.labels].to_numpy(dtype=np.float64)
-        )
+        # By their places: a label may be called image_id, or split.
+        by_image = self.scores.set_index(self.scores.columns[0])
+        scores: NDArray[np.float64] = by_image.loc[rows["image_id"]].iloc[:, 1:].to_numpy(dtype=np.float64)
         return scores
 
     def given(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
@@ -62,25 +64,57 @@ class Arm:
         return self.decisions.given(self.of(rows), HEADLINE[self.decisions.task])
 
 
-def compared(table: pd.DataFrame, arms: Mapping[str, Arm], *, repeats: int, seed: int) -> tuple[Interval, ...]:
-    """Macro F1 of both arms on the test images, and its difference, with intervals; see `macro_f1_intervals`."""
+@dataclass(frozen=True)
+class Found:
+    """Macro F1 of both arms on the test images, over the labels that can be judged there.
+
+    Attributes
+    ----------
+    original, balanced, difference : Interval
+        See `macro_f1_intervals`.
+    images : int
+        Test images.
+    judged, labels : int
+        Labels that have `FEW` test images or more, or all where none has; and how many there are.
+    """
+
+    original: Interval
+    balanced: Interval
+    difference: Interval
+    images: int
+    judged: int
+    labels: int
+
+
+def compared(table: pd.DataFrame, arms: Mapping[str, Arm], *, repeats: int, seed: int) -> Found:
+    """Judge both arms on the test images.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The manifest.
+    arms : mapping of str to Arm
+        The original, then the balanced one.
+    repeats, seed : int
+        As in `macro_f1_intervals`.
+    """
     test = manifest.of_split(table, "test")
-    original, balanced = (arm.given(test) for arm in arms.values())
-    return macro_f1_intervals(manifest.targets(test), original, balanced, repeats=repeats, seed=seed)
+    targets = manifest.targets(test)
+    enough = (targets == 1).sum(axis=0) >= FEW
+    judged = enough if enough.any() else np.ones_like(enough)
+    original, balanced = (arm.given(test)[:, judged] for arm in arms.values())
+    intervals = macro_f1_intervals(targets[:, judged], original, balanced, repeats=repeats, seed=seed)
+    return Found(*intervals, len(test), int(judged.sum()), len(judged))
 
 
 def look_chapter(
-    found: Sequence[Interval],
-    images: Sequence[int],
-    mean_ir: Sequence[float],
-    sizes: Sequence[Sequence[int]],
-    tests: int,
+    found: Found, images: Sequence[int], mean_ir: Sequence[float], sizes: Sequence[Sequence[int]]
 ) -> dict[str, Any]:
     """The page's first lines.
 
     Parameters
     ----------
-    found : three intervals
+    found : Found
         What `compared` returned.
     images : (int, int)
         Train images before and after.
@@ -88,28 +122,30 @@ def look_chapter(
         MeanIR before and after.
     sizes : two sequences of int
         Sizes of the clusters before and after.
-    tests : int
-        Test images.
     """
-    original, balanced, difference = found
     clusters = [f"{min(each)} to {max(each)}" if min(each) < max(each) else f"{max(each)} each" for each in sizes]
+    few = found.labels - found.judged
     return {
-        "verdict": verdict(difference, tests),
+        "verdict": verdict(found.difference, found.images)
+        if images[1] > images[0]
+        else "No copies were made, so both arms were trained on the same images.",
+        "but": "Both arms were trained once: before you believe a small difference, try another train.seed."
+        + (f" Left out are {few} labels with fewer than {FEW} test images." if few else ""),
         "facts": [
             {"name": "Train images", "value": f"{images[0]:,} → {images[1]:,}", "more": "with the copies"},
             {"name": "Images of a cluster", "value": " → ".join(clusters), "more": f"{len(sizes[0])} clusters"},
             {"name": "MeanIR", "value": f"{mean_ir[0]:.2f} → {mean_ir[1]:.2f}", "more": "1 is balanced"},
-            _f1("original", original),
-            _f1("balanced", balanced),
+            _f1("original", found.original, found),
+            _f1("balanced", found.balanced, found),
         ],
     }
 
 
-def _f1(arm: str, found: Interval) -> dict[str, str]:
+def _f1(arm: str, interval: Interval, found: Found) -> dict[str, str]:
     return {
         "name": f"Test macro F1, {arm}",
-        "value": f"{found.value:.3f}",
-        "more": f"95 % interval {found.low:.3f} to {found.high:.3f}",
+        "value": f"{interval.value:.3f}",
+        "more": f"95 % interval {interval.low:.3f} to {interval.high:.3f}, {found.judged} of {found.labels} labels",
     }
 
 
@@ -127,6 +163,7 @@ def results_chapter(table: pd.DataFrame, arms: Mapping[str, Arm], *, folder: Pat
     shown : int
         Images of each kind to show.
     """
+    names = manifest.label_names(table)
     how = HEADLINE[next(iter(arms.values())).decisions.task]
     measures = (f"precision_{how}", f"recall_{how}", f"f1_{how}", "average_precision")
     by_label = [arm.labels.set_index("label") for arm in arms.values()]
@@ -146,7 +183,9 @@ def results_chapter(table: pd.DataFrame, arms: Mapping[str, Arm], *, folder: Pat
         "threshold": _thresholds(table, arms),
         "training": figures.lines({name: (x, y) for name, (x, y) in losses.items()}, x="epoch", y="validation loss"),
         "curves": [(label, _curve(label, arms)) for label in order[::-1][:_CURVES]],
-        "confusion": [(name, figures.inlined(arm.confusion)) for name, arm in arms.items()],
+        "confusion": [
+            (name, figures.inlined(arm.confusion) if len(names) <= _CLASSES else "") for name, arm in arms.items()
+        ],
         "only": _only(table, arms, folder, shown),
     }
 
@@ -158,11 +197,13 @@ def _said(value: float) -> str:
 def _thresholds(table: pd.DataFrame, arms: Mapping[str, Arm]) -> str:
     rows = manifest.of_split(table, "val")
     targets = manifest.targets(rows)
+    scores = {name: arm.of(rows) for name, arm in arms.items()}
     curves = {
-        name: (_GRID.tolist(), [float(rates(targets, arm.of(rows) >= at).f1.mean()) for at in _GRID])
+        name: (_GRID.tolist(), [float(rates(targets, arm.decisions.given(scores[name], at)).f1.mean()) for at in _GRID])
         for name, arm in arms.items()
     }
-    return figures.lines(curves, x="threshold", y="macro F1", marked=[arm.decisions.tuned for arm in arms.values()])
+    tuned = [arm.decisions.tuned for arm in arms.values() if HEADLINE[arm.decisions.task] == TUNED]
+    return figures.lines(curves, x="threshold", y="macro F1", marked=tuned)
 
 
 def _curve(label: str, arms: Mapping[str, Arm]) -> str:
@@ -187,7 +228,10 @@ def _only(
         rows = test[right[name] & ~right[other]]
         some = rows.head(shown)
         pictures = thumbnails([folder / path for path in some["path"]], some["checksum"].tolist())
-        of = [", ".join(labels[cells == 1]) or "no label" for cells in manifest.targets(some)]
+        of = [
+            ", ".join(labels[cells == 1]) or ("unknown" if (cells < 0).any() else "no label")
+            for cells in manifest.targets(some)
+        ]
         captions = [f"{image}: {has}" for image, has in zip(some["image_id"], of, strict=True)]
         found.append((name, len(rows), list(zip(pictures, captions, strict=True))))
     return found

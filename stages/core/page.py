@@ -43,7 +43,7 @@ def run_chapter(params: str, ingest: Mapping[str, Any]) -> dict[str, Any]:
         ["rows dropped", ingest["dropped_rows"]],
         ["images without a row", ingest["unlisted_files"]],
         ["groups of duplicates", duplicates["groups"]],
-        ["images of train that stand in validation or test", duplicates["leaks"]],
+        ["images that stand in a part that is judged later too", duplicates["leaks"]],
         ["duplicates with other labels", duplicates["other_labels"]],
         ["versions", ", ".join(f"{package} {version(package)}" for package in PACKAGES)],
     ]

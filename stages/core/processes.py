@@ -15,6 +15,9 @@ from torch.utils.data import Sampler
 
 from stages.core.errors import InputError
 
+# Rows of each process that are put together at a time: those of all must find room on a GPU.
+_PART = 4_096
+
 
 @dataclass(frozen=True)
 class Group:
@@ -77,8 +80,15 @@ class Group:
         return torch.stack(parts, dim=1).flatten(0, 1)[:count]
 
     def whole_array(self, part: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        """Put arrays together as `whole` does tensors."""
-        whole: NDArray[np.float32] = self.whole(torch.from_numpy(part).to(self.device), count).cpu().numpy()
+        """Put arrays together as `whole` does tensors, some thousand rows at a time."""
+        if self.size == 1:
+            return part
+        whole = np.empty((count, *part.shape[1:]), dtype=np.float32)
+        for start in range(0, len(part), _PART):
+            some = torch.from_numpy(part[start : start + _PART]).to(self.device)
+            at = start * self.size
+            rows = self.whole(some, min(len(some) * self.size, count - at)).cpu().numpy()
+            whole[at : at + len(rows)] = rows
         return whole
 
 
@@ -147,6 +157,16 @@ def group_of(environment: Mapping[str, str], device: torch.device) -> Group:
     devices, nodes = (_count(environment, name) for name in ("COUNTERWEIGHT_DEVICES", "COUNTERWEIGHT_NODES"))
     if devices * nodes == 1:
         return Group(device)
+    if nodes > 1 and not {"LOCAL_RANK", "SLURM_PROCID"} & environment.keys():
+        raise InputError(
+            f"environment: COUNTERWEIGHT_NODES is {nodes}, and neither torchrun nor Slurm has started this process, so "
+            "the other hosts would be waited for in vain. Start the stage by one of them, or unset it."
+        )
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(
+            f"environment: {devices * nodes} processes are asked for, and on {device.type} there is one. Unset "
+            "COUNTERWEIGHT_DEVICES, or set COUNTERWEIGHT_DEVICE to cpu or cuda."
+        )
     if device.type == "cuda" and device.index is not None:
         raise InputError(
             f"environment: COUNTERWEIGHT_DEVICE={device} names one GPU, and COUNTERWEIGHT_DEVICES and "

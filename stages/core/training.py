@@ -10,7 +10,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
-from torch import Tensor, nn
+from torch import Tensor, nn, tensor
 from torch.utils.data import Dataset, Sampler
 
 from stages.core import (
@@ -32,6 +32,7 @@ from stages.core import (
 from stages.core.bars import Lines
 from stages.core.cache import fingerprint, key_of
 from stages.core.callbacks import Best, GoingOn, History, Said, state_of
+from stages.core.errors import InputError
 from stages.core.optimisation import Optimisation
 from stages.core.processes import Group, errors_of_others
 from stages.core.sampling import generators_of
@@ -110,6 +111,7 @@ def fit(
         watchers.append(Said(Lines(epochs, "epochs")))
     written = None if going_on is None else GoingOn(going_on, generators_of(order))
     known = None if written is None else written.known()
+    _same_everywhere(group, -1 if known is None else int(known["epoch"]))
     trained = Task(network, objective, optimisation, group, batch_size)
     trainer = Trainer(
         accelerator="gpu" if on_gpu else device.type,
@@ -139,6 +141,16 @@ def fit(
         )  # fmt: skip
     trained.cpu().load_state_dict(best.weights)
     return history.rows
+
+
+def _same_everywhere(group: Group, epoch: int) -> None:
+    """Raise unless all processes go on from the same epoch."""
+    epochs = group.whole(tensor([epoch], device=group.device), group.size).tolist()
+    if len(set(epochs)) > 1:
+        raise InputError(
+            f"the processes would go on from different epochs ({', '.join(map(str, epochs))}): the cache is not one "
+            "folder for all. Put the project, or COUNTERWEIGHT_CACHE, on a file system that all hosts share."
+        )
 
 
 def training_key(table: bytes, depends: Mapping[str, Any]) -> str:

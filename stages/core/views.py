@@ -84,12 +84,13 @@ def batches(
     order : Sampler, optional
         Of the items; see `stages.core.sampling`.
     drop_single : bool
-        Whether to leave out a last batch of one item, where there is another batch.
+        Whether to leave out a last batch of less than two items a process, where there is another batch.
     pin_memory : bool
         Whether batches wait in page-locked memory, from which a GPU copies faster.
     """
     count = len(items)  # type: ignore[arg-type]
-    dropped = drop_single and count > batch_size and count % batch_size == 1
+    # Batch norm needs two items in each process.
+    dropped = drop_single and count > batch_size and 0 < count % batch_size < 2 * group.size
     of_all = BatchSampler(SequentialSampler(range(count)) if order is None else order, batch_size, drop_last=dropped)
     return DataLoader(
         items,

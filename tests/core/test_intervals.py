@@ -67,6 +67,12 @@ def test_difference_that_may_be_chance_is_called_so() -> None:
     assert said.startswith("It cannot be told from 30 test images")
 
 
+def test_arm_that_is_better_on_no_image_is_not_called_so() -> None:
+    """Where labels of one image each pull the draws apart from the value, the two must agree."""
+    assert verdict(Interval(-0.067, 0.022, 0.05), 200).startswith("It cannot be told")
+    assert verdict(Interval(0.067, -0.05, -0.022), 200).startswith("It cannot be told")
+
+
 def test_an_interval_that_is_right_in_95_of_100_cases_says_so() -> None:
     """Of 200 datasets from one source, the interval holds the source's own value in about 95 of 100."""
     targets, good, _ = drawn(100, images=40_000)

@@ -17,7 +17,7 @@ def chapters(name: str) -> dict[str, dict[str, object]]:
     picture = [("data:", name)]
     cluster = {"name": name, "before": 1, "after": 2, "said": name, "typical": picture, "unusual": picture}
     return {
-        "look": {"verdict": name, "facts": [{"name": name, "value": name, "more": name}]},
+        "look": {"verdict": name, "but": name, "facts": [{"name": name, "value": name, "more": name}]},
         "labels": {"warnings": [name], "chart": "<svg/>", "head": [name], "rows": [[name]], "pairs": [[name, 1, "1%"]]},
         "clusters": {"chart": "<svg/>", "plane": "<svg/>", "sweep": "", "each": [cluster], "more": name},
         "copies": {"said": name, "some": [pair], "strongest": [pair], "weakest": [pair], "looked_at": 1},

@@ -43,6 +43,16 @@ def test_count_that_is_none_is_an_error(name: str, value: str) -> None:
         group_of({name: value}, CPU)
 
 
+def test_hosts_without_a_launcher_are_an_error() -> None:
+    with pytest.raises(InputError, match="COUNTERWEIGHT_NODES is 2, and neither torchrun nor Slurm"):
+        group_of({"COUNTERWEIGHT_NODES": "2"}, CPU)
+
+
+def test_several_processes_on_a_device_that_takes_one_are_an_error() -> None:
+    with pytest.raises(InputError, match="2 processes are asked for, and on mps there is one"):
+        group_of({"COUNTERWEIGHT_DEVICES": "2"}, torch.device("mps"))
+
+
 def test_one_gpu_for_several_processes_is_an_error() -> None:
     with pytest.raises(InputError, match="COUNTERWEIGHT_DEVICE=cuda:1 names one GPU"):
         group_of({"COUNTERWEIGHT_DEVICES": "2"}, torch.device("cuda:1"))

@@ -15,7 +15,7 @@ from tests.workspace import PROJECT, run, write_params
 # Neither dropout nor batch norm, which on the CPU is each process's own.
 EXACT = {"train.model": "cnn3", "train.weights": "random", "train.freeze": False, "train.epochs": 2}
 # The last of its batches is odd.
-BATCH = {"train.batch_size": 8}
+BATCH = {"train.batch_size": 10}
 
 
 @pytest.fixture
