@@ -43,4 +43,5 @@ def test_other_engines_write_rows_near_to_torchs_and_nothing_else(engine: str, f
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
     assert (found != expected).any()
     assert result.stdout == ""
+    assert "features: 48 train images, 64 features each, on cpu, in " in result.stderr
     assert all(line.startswith("features: ") for line in result.stderr.splitlines())

@@ -4,8 +4,8 @@ import io
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class Compiled(nn.Module):
         # Its weights are part of what the rows are known by.
         self.network = network.eval()
         shape = (CPU_BATCH, size[1], size[0], 3)
-        with warnings.catch_warnings(action="ignore"):  # Of how it traces a network, to whoever works on that.
+        with _quiet():
             model = openvino.convert_model(
                 self.network,
                 example_input=torch.zeros(shape, dtype=torch.uint8),
@@ -120,6 +120,19 @@ def engine_of(
     compiled = Compiled(network, size, batches)
     by = images.checksum("".join(known for known, _ in chosen).encode())
     return compiled, f"{name} {version('openvino')}, {code}, nncf {version('nncf')}, calibrated by {by}"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep its converter's words, on how it traces a network, and its hands off our log."""
+    log = logging.getLogger()
+    level, handlers, filters = log.level, list(log.handlers), list(log.filters)
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            yield
+        finally:
+            log.setLevel(level)
+            log.handlers[:], log.filters[:] = handlers, filters
 
 
 def _quantised(model: Any, calibration: Sequence[Tensor]) -> Any:

@@ -1,3 +1,4 @@
+import logging
 import sys
 from pathlib import Path
 
@@ -50,6 +51,13 @@ def test_rows_of_openvino_are_torchs_but_for_rounding(network: Backbone, files: 
     compiled, name = run_by("openvino", network, files)
     assert name.startswith("openvino 20")
     np.testing.assert_allclose(rows(compiled, *files), rows(network, *files), rtol=1e-4, atol=1e-5)
+
+
+def test_openvino_leaves_the_log_as_it_was(network: Backbone, files: Files) -> None:
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers), list(root.filters))
+    run_by("openvino", network, files)
+    assert (root.level, list(root.handlers), list(root.filters)) == before
 
 
 @pytest.fixture(scope="module")
