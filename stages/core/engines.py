@@ -126,13 +126,15 @@ def engine_of(
 def _quiet() -> Iterator[None]:
     """Keep its converter's words, on how it traces a network, and its hands off our log."""
     log = logging.getLogger()
-    level, handlers, filters = log.level, list(log.handlers), list(log.filters)
+    level, handlers, filters = log.level, [(each, each.level) for each in log.handlers], list(log.filters)
     with warnings.catch_warnings(action="ignore"):
         try:
             yield
         finally:
             log.setLevel(level)
-            log.handlers[:], log.filters[:] = handlers, filters
+            log.handlers[:], log.filters[:] = [each for each, _ in handlers], filters
+            for each, own in handlers:
+                each.setLevel(own)
 
 
 def _quantised(model: Any, calibration: Sequence[Tensor]) -> Any:
@@ -143,7 +145,7 @@ def _quantised(model: Any, calibration: Sequence[Tensor]) -> Any:
         raise InputError(
             "params.yaml: features.engine: NNCF is not installed. Run make cpu, or set it to torch."
         ) from None
-    nncf.set_log_level("ERROR")
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     batches = nncf.Dataset([batch.numpy() for batch in calibration])
-    with redirect_stdout(io.StringIO()):  # Its progress bars.
+    with _quiet(), redirect_stdout(io.StringIO()):  # Its progress bars.
         return nncf.quantize(model, batches, subset_size=len(calibration))
