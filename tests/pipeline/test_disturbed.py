@@ -1,11 +1,13 @@
 """Kill every stage, and fail its disk, at points in the course of its writes; see `tests.pipeline.disturbing`.
 
 COUNTERWEIGHT_POINTS is how many renames and how many other points to try, by default 2; 50 take an hour.
+How many were tried of each stage stands in a file, with ``--junit-xml FILE``.
 """
 
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +29,21 @@ def disturbed(stage: str, by: str, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_stage_that_was_killed_ends_like_one_that_was_not(stage: str, judged: Path) -> None:
+def test_stage_that_was_killed_ends_like_one_that_was_not(
+    stage: str, judged: Path, record_property: Callable[[str, object], None]
+) -> None:
     found = disturbed(stage, "kill", judged)
+    record_property("tried", len(found["ends"]))
     assert found["wrong"] == []
     assert len(found["ends"]) >= min(found["points"], 2)
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_stage_whose_disk_failed_says_so_and_ends_like_one_whose_did_not(stage: str, judged: Path) -> None:
+def test_stage_whose_disk_failed_says_so_and_ends_like_one_whose_did_not(
+    stage: str, judged: Path, record_property: Callable[[str, object], None]
+) -> None:
     found = disturbed(stage, "error", judged)
+    record_property("tried", len(found["ends"]))
     assert found["wrong"] == []
     # Where only the cache could not be written, a stage is done.
     said = [end for end in found["ends"] if end != "done"]
