@@ -5,7 +5,8 @@
 It is killed, or the disk fails once (``--by error``): what the process asks for there ends in EIO or ENOSPC, by turns.
 
 A point is a moment at which the stage has opened a file to write, has written half of a piece of it, or is about to
-rename, link or delete one. Of the renames, and of the other points, as many are tried as asked for, drawn by the seed.
+rename, link or delete one. All renames are tried, and as many of the other points as asked for, drawn by the seed;
+``--renames`` draws of the renames, too.
 The stage is imported once; each run is a fork of that process, so that a point costs no more than the stage's own work.
 """
 
@@ -167,6 +168,7 @@ def main() -> None:
     parser.add_argument("stage")
     parser.add_argument("--by", choices=("kill", "error"), required=True)
     parser.add_argument("--points", type=int, default=50)
+    parser.add_argument("--renames", type=int, default=sys.maxsize)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--outs", type=Path, nargs="+", required=True)
     own = sys.argv[1 : sys.argv.index("--")]
@@ -182,7 +184,10 @@ def main() -> None:
     others = [i for i in range(len(kinds)) if i not in renames]
     chosen = random.Random(args.seed)
     tried = sorted(
-        {*chosen.sample(renames, min(len(renames), args.points)), *chosen.sample(others, min(len(others), args.points))}
+        {
+            *chosen.sample(renames, min(len(renames), args.renames)),
+            *chosen.sample(others, min(len(others), args.points)),
+        }
     )
     ends, wrong = [], []
     for number, point in enumerate(tried):

@@ -1,6 +1,7 @@
 """Kill every stage, and fail its disk, at points in the course of its writes; see `tests.pipeline.disturbing`.
 
-COUNTERWEIGHT_POINTS is how many renames and how many other points to try, by default 2; 50 take an hour.
+By default two renames and two other points of each stage are tried. With COUNTERWEIGHT_POINTS, every rename is, and so
+many other points; 50 take an hour and more.
 How many were tried of each stage stands in a file, with ``--junit-xml FILE``.
 """
 
@@ -16,14 +17,15 @@ import pytest
 from tests.pipeline.conftest import STAGES
 from tests.workspace import PROJECT, run
 
-POINTS = int(os.environ.get("COUNTERWEIGHT_POINTS", "2"))
+POINTS = os.environ.get("COUNTERWEIGHT_POINTS")
+TRIED = ["--points", "2", "--renames", "2"] if POINTS is None else ["--points", POINTS]
 # A stage that starts anew at a hundred points takes as many times its own seconds.
-pytestmark = pytest.mark.timeout(600 + 60 * POINTS)
+pytestmark = pytest.mark.timeout(600 + 100 * int(POINTS or 2))
 
 
 def disturbed(stage: str, by: str, folder: Path) -> dict[str, Any]:
     options, count = STAGES[stage]
-    command = ["python", "-m", "tests.pipeline.disturbing", stage, "--by", by, "--points", str(POINTS)]
+    command = ["python", "-m", "tests.pipeline.disturbing", stage, "--by", by, *TRIED]
     found = run(folder, *command, "--outs", *options[1::2][-count:], "--", *options, PYTHONPATH=str(PROJECT)).stdout
     return dict(json.loads(found))
 
@@ -33,6 +35,8 @@ def test_stage_that_was_killed_ends_like_one_that_was_not(
     stage: str, judged: Path, record_property: Callable[[str, object], None]
 ) -> None:
     found = disturbed(stage, "kill", judged)
+    for what in ("points", "renames"):
+        record_property(what, found[what])
     record_property("tried", len(found["ends"]))
     assert found["wrong"] == []
     assert len(found["ends"]) >= min(found["points"], 2)
@@ -43,6 +47,8 @@ def test_stage_whose_disk_failed_says_so_and_ends_like_one_whose_did_not(
     stage: str, judged: Path, record_property: Callable[[str, object], None]
 ) -> None:
     found = disturbed(stage, "error", judged)
+    for what in ("points", "renames"):
+        record_property(what, found[what])
     record_property("tried", len(found["ends"]))
     assert found["wrong"] == []
     # Where only the cache could not be written, a stage is done.
