@@ -18,7 +18,7 @@ from stages.core.cache import cache_of
 from stages.core.callbacks import best_epoch
 from stages.core.classifiers import Classifier, Design, save
 from stages.core.command import arguments, device_name, run, worker_count
-from stages.core.examples import examples, validation_scores
+from stages.core.examples import examples, fit_pooling, validation_scores
 from stages.core.imbalance import image_weights
 from stages.core.losses import build_loss, plain_loss, scores_by
 from stages.core.on_the_fly import Transformed
@@ -45,19 +45,15 @@ def main(argv: Sequence[str] | None = None) -> str:
     scores = scores_by(train.loss)
     size = train.width_and_height
     design = Design(
-        train.model, train.layer, train.activation, train.pooling, train.channels, labels, params.data.task, scores,
-        train.view, size, params.resize.model_dump(),
+        train.model, train.layer, train.activation, train.pooling, train.mirror, train.channels, labels,
+        params.data.task, scores, train.view, size, params.resize.model_dump(),
     )  # fmt: skip
     classifier = Classifier(design)
     if isinstance(classifier.body, Backbone):
         load_weights(classifier.body, train.weights)
-    seen = {
-        split: examples(
-            classifier, rows[split], resized=args.resized, copies=args.copies,
-            frozen=train.freeze, group=group, workers=worker_count(),
-        )
-        for split in rows
-    }  # fmt: skip
+    read = {"resized": args.resized, "copies": args.copies, "group": group, "workers": worker_count()}
+    fit_pooling(classifier, rows["train"], **read)
+    seen = {split: examples(classifier, rows[split], frozen=train.freeze, **read) for split in rows}
     first = checksum_of(classifier)
     depends = {"train": train.model_dump(), "design": asdict(design), "device": group.device.type, "weights": first}
     going_on = cache_of(os.environ).place("training", training_key(args.table.read_bytes(), depends))

@@ -10,6 +10,7 @@ def design(model: str, layer: str | None, labels: list[str], size: int, **change
     settings: dict[str, Any] = {
         "activation": "relu",
         "pooling": "average",
+        "mirror": False,
         "channels": 3,
         "task": "multilabel",
         "scores": "sigmoid",

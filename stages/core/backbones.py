@@ -10,17 +10,14 @@ from urllib.error import URLError
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d
 from torchvision.models import get_model, get_model_weights
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from stages.core.errors import InputError
+from stages.core.pooling import Bilinear, pooled
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-# Cells along each side of the levels of the pyramid.
-PYRAMID = (1, 2)
 
 
 class Backbone(nn.Module):
@@ -35,7 +32,10 @@ class Backbone(nn.Module):
     size : (int, int)
         Width and height of the images, in pixels.
     pooling : str or None
-        How maps become a row, see `pooled`; None leaves them as they are.
+        How maps become a row: ``bilinear``, see `stages.core.pooling.Bilinear`, or as in `stages.core.pooling.pooled`;
+        None leaves them as they are.
+    mirror : bool
+        Whether the network looks at each image's mirror image, too; its maps are the mean of both, turned back.
 
     Attributes
     ----------
@@ -45,16 +45,24 @@ class Backbone(nn.Module):
     Raises
     ------
     InputError
-        If the model has no such node, or cannot take images of that size.
+        If the model has no such node, cannot take images of that size, or has no maps there to be pooled.
     """
 
     def __init__(
-        self, model: str, layer: str | None, size: tuple[int, int], *, pooling: str | None = "average"
+        self,
+        model: str,
+        layer: str | None,
+        size: tuple[int, int],
+        *,
+        pooling: str | None = "average",
+        mirror: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
         self.layer = layer
         self.pooling = pooling
+        self.mirror = mirror
+        self.bilinear: Bilinear | None = None
         # The two that have auxiliary outputs in training: these would be outputs of other labels. Their weights were
         # made for pixels from -1 to 1, to which transform_input brings those that are normalised as for all others.
         inception = model in {"googlenet", "inception_v3"}
@@ -64,7 +72,10 @@ class Backbone(nn.Module):
         self.eval()
         try:
             with torch.no_grad():
-                self.n_features = self(torch.zeros(1, size[1], size[0], 3, dtype=torch.uint8)).shape[1]
+                black = torch.zeros(1, size[1], size[0], 3, dtype=torch.uint8)
+                if pooling == "bilinear":
+                    self.bilinear = _bilinear_of(self.maps(black), model, layer)
+                self.n_features = self(black).shape[1]
         except (RuntimeError, AssertionError, ValueError) as error:
             raise InputError(
                 f"{model} cannot take images of {size[0]} x {size[1]} pixels: {error}. Set size to what it was made "
@@ -74,11 +85,36 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Features of RGB images: uint8 (n, height, width, 3) to float (n, n_features), or maps if not pooled."""
-        found = self.cut(normalised(images))
-        features: Tensor = found["features"] if isinstance(found, dict) else found
+        maps = self.maps(images)
         if self.pooling is None:
+            return maps
+        if self.bilinear is not None:
+            features: Tensor = self.bilinear(maps)
             return features
-        return pooled(features, self.pooling) if features.dim() == 4 else features.flatten(1)
+        return pooled(maps, self.pooling) if maps.dim() == 4 else maps.flatten(1)
+
+    def maps(self, images: Tensor) -> Tensor:
+        """What there is to be pooled of RGB images: in most layers, float (n, channels, height, width)."""
+        pixels = normalised(images)
+        maps = self._cut(pixels)
+        if not self.mirror:
+            return maps
+        mirrored = self._cut(pixels.flip(3))
+        return (maps + (mirrored.flip(3) if mirrored.dim() == 4 else mirrored)) / 2
+
+    def _cut(self, pixels: Tensor) -> Tensor:
+        found = self.cut(pixels)
+        maps: Tensor = found["features"] if isinstance(found, dict) else found
+        return maps
+
+
+def _bilinear_of(maps: Tensor, model: str, layer: str | None) -> Bilinear:
+    if maps.dim() != 4:
+        raise InputError(
+            f"{model} has no maps at {layer or 'its end'}, which bilinear pooling is of. Set layer to an earlier one, "
+            "or pooling to average."
+        )
+    return Bilinear(maps.shape[1])
 
 
 def _cut_at(whole: nn.Module, model: str, layer: str) -> nn.Module:
@@ -122,29 +158,6 @@ def load_weights(network: Backbone, weights: str) -> None:
         return
     state = _from_file(Path(weights)) if Path(weights).suffix else _from_torchvision(network.model, weights)
     _load(network, state, f"{weights} into {network.model} up to {network.layer or 'its last layer'}")
-
-
-def pooled(maps: Tensor, pooling: str) -> Tensor:
-    """Maps as rows.
-
-    Parameters
-    ----------
-    maps : Tensor of float, shape (n, channels, height, width)
-        The output of a layer.
-    pooling : str
-        ``average`` or ``max`` over height and width; or ``pyramid``: both, over the whole and over its quarters, so
-        that a row says where things are (Lazebnik, Schmid and Ponce, Beyond Bags of Features, 2006).
-
-    Returns
-    -------
-    Tensor of float, shape (n, channels) or, of ``pyramid``, (n, 10 x channels)
-    """
-    if pooling == "average":
-        return maps.mean(dim=(2, 3))
-    if pooling == "max":
-        return maps.amax(dim=(2, 3))
-    parts = [over(maps, cells).flatten(1) for cells in PYRAMID for over in (adaptive_avg_pool2d, adaptive_max_pool2d)]
-    return torch.cat(parts, dim=1)
 
 
 def normalised(images: Tensor) -> Tensor:

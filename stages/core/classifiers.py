@@ -28,7 +28,10 @@ class Design:
     layer : str or None
         The node at which a torchvision network is cut; None leaves out its last layer alone.
     activation, pooling, channels : str, str, int
-        As in `stages.core.networks.Form`.
+        As in `stages.core.networks.Form`; of a torchvision network, pooling and ``mirror`` as in
+        `stages.core.backbones.Backbone`.
+    mirror : bool
+        Whether it looks at mirror images, too.
     labels : list of str
         One logit each, in this order.
     task : str
@@ -45,6 +48,7 @@ class Design:
     layer: str | None
     activation: str
     pooling: str
+    mirror: bool
     channels: int
     labels: list[str]
     task: str
@@ -72,11 +76,11 @@ class Classifier(nn.Module):
             form = Form(len(design.labels), design.channels, *design.size, design.activation, design.pooling)
             self.body, self.head = BUILDERS[design.model](form)
         else:
-            backbone = Backbone(design.model, design.layer, design.size, pooling=design.pooling)
+            backbone = Backbone(design.model, design.layer, design.size, pooling=design.pooling, mirror=design.mirror)
             linear = nn.Linear(backbone.n_features, len(design.labels))
             self.body, self.head = backbone, linear
-            if design.pooling == "pyramid":
-                # Means and maxima, of one cell and of the whole picture, have other scales.
+            if design.pooling in ("pyramid", "bilinear"):
+                # Means, maxima and products, of one cell and of the whole picture, have other scales.
                 self.head = nn.Sequential(nn.BatchNorm1d(backbone.n_features, affine=False), linear)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,19 +1,24 @@
 """The rows of a table as a network is trained on them."""
 
+from math import ceil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
 from stages.core import manifest
-from stages.core.classifiers import Classifier
+from stages.core.backbones import Backbone
+from stages.core.classifiers import Classifier, Design
 from stages.core.inference import rows_of, scores_of
 from stages.core.processes import Group
 from stages.core.views import Views
+
+# Whose maps fit bilinear pooling: a hundred points or more of each, for 64 directions.
+POOLING_IMAGES = 256
 
 
 def examples(
@@ -48,22 +53,45 @@ def examples(
     Dataset
         Inputs are uint8 images (height, width, 3), or features; targets are float32 (n_labels,), -1 where missing.
     """
-    files = [
-        (copies if source_id else resized) / path
-        for source_id, path in zip(table["source_id"], table["path"], strict=True)
-    ]
-    checksums = table["checksum"].tolist()
     targets = torch.tensor(manifest.targets(table), dtype=torch.float32)
     design = classifier.design
     if not frozen:
-        return Views(files, checksums, design.view, design.size, targets)
-    mine = group.share(len(files))
-    part = rows_of(
-        classifier.body, [files[i] for i in mine], [checksums[i] for i in mine],
-        view=design.view, size=design.size, device=group.device, workers=workers,
-    )  # fmt: skip
-    classifier.cpu()
-    return TensorDataset(torch.tensor(group.whole_array(part, len(files))), targets)
+        return Views(_files(table, resized, copies), table["checksum"].tolist(), design.view, design.size, targets)
+    rows = _rows(classifier.body, table, design, resized, copies, group, workers)
+    return TensorDataset(torch.tensor(rows), targets)
+
+
+def fit_pooling(
+    classifier: Classifier, table: pd.DataFrame, *, resized: Path, copies: Path, group: Group, workers: int
+) -> None:
+    """Fit what bilinear pooling needs to know of train images, before training; other poolings need nothing.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        It is changed.
+    table : pandas.DataFrame
+        Train rows of a manifest; of those that are no copies, `POOLING_IMAGES` are looked at, evenly drawn.
+    resized, copies, group, workers
+        As in `examples`.
+    """
+    body = classifier.body
+    if not isinstance(body, Backbone) or body.bilinear is None:
+        return
+    own = table[table["source_id"] == ""]
+    looked_at = own.iloc[:: ceil(len(own) / POOLING_IMAGES)]
+    body.bilinear.fit(torch.tensor(_rows(_Maps(body), looked_at, classifier.design, resized, copies, group, workers)))
+
+
+class _Maps(nn.Module):
+    """A backbone without its pooling."""
+
+    def __init__(self, body: Backbone) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.body.maps(images)
 
 
 def validation_scores(
@@ -86,3 +114,23 @@ def validation_scores(
         device=device,
         workers=workers,
     )
+
+
+def _files(table: pd.DataFrame, resized: Path, copies: Path) -> list[Path]:
+    return [
+        (copies if source_id else resized) / path
+        for source_id, path in zip(table["source_id"], table["path"], strict=True)
+    ]
+
+
+def _rows(
+    network: nn.Module, table: pd.DataFrame, design: Design, resized: Path, copies: Path, group: Group, workers: int
+) -> NDArray[np.float32]:
+    """What a network makes of a table's images, each process of its share."""
+    mine = table.iloc[group.share(len(table))]
+    part = rows_of(
+        network, _files(mine, resized, copies), mine["checksum"].tolist(),
+        view=design.view, size=design.size, device=group.device, workers=workers,
+    )  # fmt: skip
+    network.cpu()
+    return group.whole_array(part, len(table))

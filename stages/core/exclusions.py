@@ -64,10 +64,19 @@ def exclusions(params: Any) -> list[tuple[str, str]]:
         found.append(
             ("train.freeze", f"{model} is convolutions on a frozen VGG19: set it to true, or the model to vgg19")
         )
-    if value("train.pooling") == "pyramid" and model in CONVNETS:
-        found.append(("train.pooling", f"is pyramid, and {model} has no layer to pool: set it to average or max"))
+    if value("train.pooling") in ("pyramid", "bilinear") and model in CONVNETS:
+        found.append(
+            (
+                "train.pooling",
+                f"is {value('train.pooling')}, and {model} has no layer to pool: set it to average or max",
+            )
+        )
+    if value("train.mirror") is True and model in (*CONVNETS, VGG_CONVS):
+        found.append(
+            ("train.mirror", f"{model} sees each image once: set it to false, or choose a torchvision classifier")
+        )
     whole = isinstance(model, str) and model not in (*CONVNETS, VGG_CONVS) and value("train.layer") is None
-    if whole and value("train.pooling") in ("max", "pyramid"):
+    if whole and value("train.pooling") in ("max", "pyramid", "bilinear"):
         found.append(("train.pooling", "pools the maps of a layer, and layer is null: name one, or set it to average"))
     if value("train.channels") == 1 and isinstance(model, str) and model not in CONVNETS:
         found.append(("train.channels", f"{model} sees colour: set it to 3, or choose one of {', '.join(CONVNETS)}"))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from torch import nn
 
-from stages.core import backbones, images, scaling, views
+from stages.core import backbones, images, pooling, scaling, views
 from stages.core.bars import progress
 from stages.core.cache import Cache, fingerprint, key_of
 from stages.core.classifiers import Classifier
@@ -93,7 +93,9 @@ def kept_rows_of(
     cache : Cache
         Where rows are kept, each as soon as it is there.
     """
-    code = fingerprint([backbones, images, scaling, views, sys.modules[__name__]], (*images.PACKAGES, *PACKAGES))
+    code = fingerprint(
+        [backbones, images, pooling, scaling, views, sys.modules[__name__]], (*images.PACKAGES, *PACKAGES)
+    )
     how = {
         "network": name,
         "weights": backbones.checksum_of(network),

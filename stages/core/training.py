@@ -22,6 +22,7 @@ from stages.core import (
     networks,
     on_the_fly,
     optimisation,
+    pooling,
     processes,
     progress,
     sampling,
@@ -42,8 +43,8 @@ from stages.core.views import batches, errors_of_workers
 # What the course of a training depends on, beside the packages of `images`.
 PACKAGES = ("lightning", "torch", "torchvision")
 MODULES = (
-    backbones, callbacks, classifiers, images, losses, networks, on_the_fly, optimisation, processes, progress,
-    sampling, scaling, task, views,
+    backbones, callbacks, classifiers, images, losses, networks, on_the_fly, optimisation, pooling, processes,
+    progress, sampling, scaling, task, views,
 )  # fmt: skip
 
 Rows = Dataset[tuple[Tensor, ...]]

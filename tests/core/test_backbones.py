@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, get_model
 
-from stages.core.backbones import Backbone, chosen_device, load_weights, normalised, pooled
+from stages.core.backbones import Backbone, chosen_device, load_weights, normalised
 from stages.core.errors import InputError
 
 PRETRAINED = Path(__file__).parents[3] / "shared" / "weights" / "resnet18-imagenet-through-layer3.safetensors"
@@ -118,21 +118,36 @@ def test_features_are_the_layers_maps_averaged_over_height_and_width(pictures: T
     assert torch.equal(network(pictures), maps.mean(dim=(2, 3)))
 
 
-def test_maps_are_pooled_by_their_mean_or_their_most() -> None:
-    maps = torch.arange(12.0).reshape(1, 1, 3, 4)
-    assert pooled(maps, "average").tolist() == [[5.5]]
-    assert pooled(maps, "max").tolist() == [[11]]
-
-
-def test_pyramid_says_of_each_part_of_the_picture_its_mean_and_its_most() -> None:
-    maps = torch.arange(16.0).reshape(1, 1, 4, 4)
-    whole, quarters, most = [7.5, 15], [2.5, 4.5, 10.5, 12.5], [5, 7, 13, 15]
-    assert pooled(maps, "pyramid").tolist() == [[*whole, *quarters, *most]]
-
-
 def test_pooled_row_is_as_long_as_its_parts() -> None:
     assert Backbone("resnet18", "layer2", SIZE, pooling="pyramid").n_features == 128 * 2 * (1 + 4)
     assert Backbone("resnet18", "layer2", SIZE, pooling="max").n_features == 128
+    assert Backbone("resnet18", "layer2", SIZE, pooling="bilinear").n_features == 64 * 65 / 2 + 64
+
+
+def test_network_that_looks_at_mirror_images_cannot_tell_an_image_from_its_mirror_image(pictures: Tensor) -> None:
+    torch.manual_seed(0)
+    once, twice = (Backbone("resnet18", "layer1", SIZE, mirror=mirror).eval() for mirror in (False, True))
+    mirrored = pictures.flip(2)
+    with torch.inference_mode():
+        assert not torch.allclose(once(pictures), once(mirrored), atol=1e-3)
+        assert torch.allclose(twice(pictures), twice(mirrored), atol=1e-5)
+
+
+def test_maps_of_an_image_and_its_mirror_image_are_averaged_where_they_show_the_same(pictures: Tensor) -> None:
+    torch.manual_seed(0)
+    network = Backbone("resnet18", "layer1", SIZE, pooling=None, mirror=True).eval()
+    with torch.inference_mode():
+        maps, mirrored = (network.cut(normalised(images))["features"] for images in (pictures, pictures.flip(2)))
+        assert torch.allclose(network(pictures), (maps + mirrored.flip(3)) / 2, atol=1e-5)
+
+
+def test_without_maps_there_is_no_bilinear_pooling() -> None:
+    with pytest.raises(InputError) as error:
+        Backbone("vgg11", "classifier.0", SIZE, pooling="bilinear")
+    assert str(error.value) == (
+        "vgg11 has no maps at classifier.0, which bilinear pooling is of. Set layer to an earlier one, or pooling to "
+        "average."
+    )
 
 
 def test_features_that_are_not_pooled_are_maps(pictures: Tensor) -> None:

@@ -106,6 +106,7 @@ def test_design_is_written_as_json(tmp_path: Path) -> None:
         "layer": "layer2",
         "activation": "relu",
         "pooling": "average",
+        "mirror": False,
         "channels": 3,
         "labels": ["cat", "dog", "zebra"],
         "task": "multilabel",

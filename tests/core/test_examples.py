@@ -8,9 +8,10 @@ import torch
 from torch.utils.data import Dataset, TensorDataset
 
 from stages.core import images, manifest
+from stages.core.backbones import Backbone
 from stages.core.classifiers import Classifier
 from stages.core.errors import InputError
-from stages.core.examples import examples, validation_scores
+from stages.core.examples import examples, fit_pooling, validation_scores
 from stages.core.inference import rows_of
 from stages.core.processes import Group
 from stages.core.scaling import view
@@ -101,6 +102,23 @@ def test_head_on_frozen_features_gives_the_classifiers_logits(
     features, _ = made(classifier, image_and_copy, tmp_path, frozen=True)[:]
     with torch.inference_mode():
         assert torch.allclose(classifier.head(features), classifier.eval()(squares), atol=1e-6)
+
+
+def test_bilinear_pooling_is_fitted_to_the_images_that_are_no_copies(
+    image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    fitted = []
+    for table in (image_and_copy, image_and_copy[:1]):
+        torch.manual_seed(0)
+        classifier = Classifier(design("resnet18", "layer1", ["cat", "dog"], 32, pooling="bilinear"))
+        assert isinstance(classifier.body, Backbone)
+        assert classifier.body.bilinear is not None
+        drawn = classifier.body.bilinear.reduce.weight.detach().clone()
+        folders = {"resized": tmp_path / "resized", "copies": tmp_path / "copies"}
+        fit_pooling(classifier, table, **folders, group=Group(torch.device("cpu")), workers=0)
+        fitted.append(classifier.body.bilinear.reduce.weight.detach())
+        assert not torch.allclose(fitted[-1], drawn)
+    assert torch.equal(*fitted)
 
 
 @pytest.mark.parametrize("frozen", [False, True])

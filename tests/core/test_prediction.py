@@ -25,6 +25,7 @@ def classifier_of(**changes: Any) -> Classifier:
         "layer": None,
         "activation": "relu",
         "pooling": "average",
+        "mirror": False,
         "channels": 3,
         "labels": ["cat", "dog"],
         "task": "multilabel",
