@@ -108,7 +108,7 @@ def test_no_stage_imports_another(stage: Path) -> None:
 def test_a_command_line_has_plain_words_and_params_in_quotes_alone() -> None:
     text = (PROJECT / "dvc.yaml").read_text(encoding="utf-8")
     commands = re.findall(r"cmd: >-\n(.*?)\n +(?:params|deps):", text, re.DOTALL)
-    assert len(commands) == 11
+    assert len(commands) == 12
     for command in commands:
         plain = re.sub(
             r'"\$\{data\.(?:images|sheet)\}"|\$\{(?:split\.format|key|item\.(?:table|images))\}', "", command
