@@ -16,14 +16,8 @@ from stages.core import imbalance, manifest
 from stages.core.command import arguments, run, worker_count
 from stages.core.duplicates import duplicates_table, groups_of, pictures_of, summary, superfluous, without
 from stages.core.errors import raise_problems
-from stages.core.files import (
-    bad_problems,
-    check_files,
-    dropped_table,
-    match_files,
-    missing_problems,
-    rows_with_image,
-)
+from stages.core.files import bad_problems, check_files, dropped_table, match_files, missing_problems, rows_with_image
+from stages.core.forecast import forecast
 from stages.core.labels import annotations, only
 from stages.core.outputs import write_json, write_table
 from stages.core.params import load_params
@@ -95,6 +89,12 @@ def main(argv: Sequence[str] | None = None) -> str:
         *about_duplicates(twice, args.duplicates),
     ):
         log.warning(remark)
+    for line in forecast(
+        table, source, resize=params.resize.model_dump(), features=params.features.model_dump(),
+        clusters=params.cluster.clusters, augment=params.augment.model_dump(), filled=data.missing == "self_train",
+        workers=worker_count(),
+    ):  # fmt: skip
+        log.info(line)
     sizes = ", ".join(f"{len(targets)} {split}" for split, targets in parts.items())
     return f"{len(table)} images ({sizes}), {len(rows.labels)} labels, MeanIR {measures['train']['mean_ir']:.2f}"
 
