@@ -4,6 +4,7 @@ Reads   augmented/manifest.csv, data/resized/, augmented/images/
 Writes  augmented/dataset/: train/, val/ and test/ with the images and a metadata.csv each, in a folder a class where an
         image has exactly one; and fiftyone.csv
 Params  data.task
+Obeys   COUNTERWEIGHT_WORKERS
 """
 
 import logging
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from stages.core import manifest
 from stages.core.command import arguments, run, worker_count
 from stages.core.dataset import absent, laid_out, metadata, place, samples
+from stages.core.describing import described
 from stages.core.outputs import folder_aside, write_table
 from stages.core.params import load_params
 
@@ -20,7 +22,7 @@ log = logging.getLogger("export")
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(__doc__, argv, "manifest", "resized", "copies", "out")
+    args = arguments(described(__doc__), argv, "manifest", "resized", "copies", "out")
     params = load_params(args.params)
     by_class = params.data.task != "multilabel"
 
