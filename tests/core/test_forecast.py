@@ -12,7 +12,7 @@ from stages.core import images, manifest
 from stages.core.balancing import copies_needed
 from stages.core.forecast import Work, copies_to_make, forecast, most_copies, said
 from stages.core.params import load_params
-from stages.core.sources import FolderImages
+from stages.core.sources import FolderImages, open_images
 from tests.core.pictures import RED, of_colour
 from tests.workspace import PROJECT
 
@@ -101,12 +101,13 @@ def three_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def lines_of(folder: Path, **changes: Any) -> list[str]:
+def lines_of(folder: Path, table: Any = None, source: Any = None, **changes: Any) -> list[str]:
     how: dict[str, Any] = {
         "resize": PARAMS.resize.model_dump(), "features": PARAMS.features.model_dump(), "clusters": 2,
         "augment": AUGMENT, "filled": False, "workers": 1,
     }  # fmt: skip
-    return forecast(train_of([[1, 0], [1, 0], [0, 1]]), FolderImages(folder), **(how | changes))
+    rows = train_of([[1, 0], [1, 0], [0, 1]]) if table is None else table
+    return forecast(rows, source or FolderImages(folder), **(how | changes))
 
 
 def test_the_users_own_images_are_tried(three_images: Path) -> None:
@@ -117,6 +118,13 @@ def test_the_users_own_images_are_tried(three_images: Path) -> None:
     )
     assert time.startswith("time: 0 s of resize, at most ")
     assert time.endswith(" of augment, as 3 of the images took with 1 workers")
+
+
+def test_images_of_an_array_are_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TRIED_FROM", 3)
+    np.save(tmp_path / "images.npy", np.zeros((3, 20, 20), np.uint8))
+    table = train_of([[1, 0], [1, 0], [0, 1]]).assign(path=["0", "1", "2"])
+    assert len(lines_of(tmp_path, table, open_images(tmp_path / "images.npy"))) == 3
 
 
 def test_labels_that_will_be_filled_make_the_number_of_copies_uncertain(three_images: Path) -> None:
