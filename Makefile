@@ -1,21 +1,22 @@
-# make repro · make test · make lint · make docs · make bench · make compare · make cluster · make cpu · make profile · make lock · make audit
+# make repro · make test · make lint · make docs · make bench · make compare · make cluster · make cpu · make loaders · make profile · make lock · make audit
 # Everything is installed into .venv from requirements.lock; nothing outside this folder is changed.
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test lint docs lock audit bench bench-gpu bench-scale cluster cpu compare profile clean
+.PHONY: repro test lint docs lock audit bench bench-gpu bench-scale cluster cpu loaders compare profile clean
 
 repro: .venv/installed
 	dvc repro
 	@echo
 	@echo "The balanced sheet:  $$(ls augmented/balanced.*)"
 	@echo "The copies:          augmented/images"
+	@echo "All images, to load: augmented/dataset"
 	@echo "The comparison:      results/comparison.svg, results/comparison.csv"
 	@echo "All of it, to see:   results/report.html"
 
-test: .venv/cluster .venv/cpu
+test: .venv/cluster .venv/cpu .venv/loaders
 	pytest
 
 lint: .venv/installed
@@ -31,10 +32,10 @@ bench: .venv/cpu .venv/peers
 	python -m benchmarks.scenes_recipe
 	python -m benchmarks.missing
 
-# For COUNTERWEIGHT_SCHEDULER, and for features.engine.
-cluster cpu: %: .venv/%
+# For COUNTERWEIGHT_SCHEDULER, for features.engine, and to load augmented/dataset by Hugging Face's datasets.
+cluster cpu loaders: %: .venv/%
 
-.venv/cluster .venv/cpu: .venv/%: requirements-%.lock .venv/installed
+.venv/cluster .venv/cpu .venv/loaders: .venv/%: requirements-%.lock .venv/installed
 	.venv/bin/uv pip install --no-config --python .venv/bin/python --system-certs --require-hashes --no-deps \
 		--compile-bytecode -r $<
 	touch $@
@@ -73,7 +74,7 @@ docs: .venv/installed
 # After a change of the dependencies in pyproject.toml.
 lock:
 	uv pip compile --universal --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
-	for extra in cluster cpu; do uv pip compile --universal --generate-hashes --no-header --extra $$extra \
+	for extra in cluster cpu loaders; do uv pip compile --universal --generate-hashes --no-header --extra $$extra \
 		-c requirements.lock pyproject.toml -o requirements-$$extra.lock || exit 1; done
 
 # Known vulnerabilities of the locked packages, where the list can be reached.
@@ -81,6 +82,7 @@ audit: .venv/installed
 	python -m tools.audit
 	python -m tools.audit --lock requirements-cluster.lock
 	python -m tools.audit --lock requirements-cpu.lock
+	python -m tools.audit --lock requirements-loaders.lock
 
 # Where the time of one stage goes, as a flame graph: make profile STAGE=augment. Its finished work is not used.
 profile: .venv/installed

@@ -70,7 +70,7 @@ def read_approaches(path: Path) -> list[Approach]:
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file. Run from the project's root, or give --approaches.") from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {error}") from None
+        raise InputError(f"{path}: not YAML: {error}. Correct the file.") from None
     if not isinstance(entries, list) or not entries:
         raise InputError(f"{path}: this is no list. Write '- name: ...' for each approach.")
     raise_problems([f"entry {i}: {wrong}" for i, entry in enumerate(entries, 1) for wrong in _wrong(entry)], str(path))

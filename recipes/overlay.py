@@ -131,7 +131,7 @@ def laid_over(text: str, values: Mapping[str, Any], where: str) -> tuple[str, Ch
     try:
         tree = yaml.load(text)
     except YAMLError as error:
-        raise InputError(f"{where}: not YAML: {error}") from None
+        raise InputError(f"{where}: not YAML: {error}. Correct the file.") from None
     known = list(_names(tree))
     unknown = [name for name in values if name not in known and name.rpartition(".")[0] not in OPEN]
     if unknown:

@@ -4,6 +4,7 @@ Reads   features/clusters.csv, data/resized/
 Writes  augmented/images/, augmented/manifest.csv (the table with the copies),
         augmented/labels.csv (counts and IRLbl before and after), augmented/augment.json (metrics)
 Params  augment, resize.format
+Obeys   COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_SCHEDULER, COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB
 """
 
 import logging
@@ -15,6 +16,7 @@ from stages.core import imbalance, manifest
 from stages.core.cache import cache_of
 from stages.core.command import arguments, run, worker_count
 from stages.core.copies import Recipe, fill
+from stages.core.describing import described
 from stages.core.outputs import folder_aside, write_json, write_table
 from stages.core.params import load_params
 from stages.core.provenance import train_sources, with_copies
@@ -27,7 +29,7 @@ log = logging.getLogger("augment")
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(__doc__, argv, "clusters", "resized", "images", "manifest", "labels", "metrics")
+    args = arguments(described(__doc__), argv, "clusters", "resized", "images", "manifest", "labels", "metrics")
     params = load_params(args.params)
     augment = params.augment
 

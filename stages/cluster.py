@@ -14,13 +14,14 @@ import pandas as pd
 from stages.core import manifest
 from stages.core.clustering import find_clusters
 from stages.core.command import arguments, run
+from stages.core.describing import described
 from stages.core.outputs import write_json, write_table
 from stages.core.params import load_params
 
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(__doc__, argv, "table", "features", "clusters", "plane", "sweep", "metrics")
+    args = arguments(described(__doc__), argv, "table", "features", "clusters", "plane", "sweep", "metrics")
     params = load_params(args.params).cluster
 
     table = manifest.read(args.table)

@@ -4,6 +4,7 @@ Reads   results/<arm>/model/, the arm's table, data/resized/
 Writes  results/<arm>/metrics.json (metrics), labels.csv, scores.csv, report.txt, roc.csv, precision_recall.csv,
         confusion.csv and confusion.svg
 Params  evaluate
+Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS
 """
 
 import logging
@@ -12,14 +13,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from stages.core import decisions, manifest
-from stages.core.backbones import chosen_device
 from stages.core.charts import confusion_chart
-from stages.core.classifiers import load
 from stages.core.command import arguments, device_name, run, worker_count
 from stages.core.confusion import confusion_table, confusions, report
 from stages.core.curves import precision_recall, roc
+from stages.core.describing import described
 from stages.core.evaluation import Roles, label_measures, measures, on_validation
-from stages.core.inference import scores_of
 from stages.core.outputs import write_json, write_table, write_text
 from stages.core.params import load_params
 
@@ -29,11 +28,17 @@ log = logging.getLogger("evaluate")
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = arguments(
-        __doc__, argv,
+        described(__doc__), argv,
         "model", "table", "resized", "metrics", "labels", "scores", "report", "roc", "precision-recall", "confusion",
         "confusion-chart",
     )  # fmt: skip
     params = load_params(args.params).evaluate
+
+    # They bring PyTorch, whose seconds neither --help nor a wrong option or param waits for.
+    from stages.core.backbones import chosen_device
+    from stages.core.classifiers import load
+    from stages.core.inference import scores_of
+
     classifier, decided = load(args.model), decisions.read(args.model)
     labels, task = decided.labels, decided.task
 

@@ -3,6 +3,8 @@
 Reads   data/resized.csv, data/resized/
 Writes  features/features.npy (row i belongs to the i-th train row of the table)
 Params  features
+Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_DEVICES, COUNTERWEIGHT_NODES, COUNTERWEIGHT_WORKERS,
+        COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB, TORCH_HOME
 """
 
 import logging
@@ -10,17 +12,12 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from stages.core import manifest
-from stages.core.backbones import Backbone, chosen_device, load_weights
 from stages.core.cache import cache_of
 from stages.core.command import arguments, device_name, run, worker_count
-from stages.core.engines import engine_of
-from stages.core.inference import kept_rows_of
+from stages.core.describing import described
 from stages.core.outputs import write_array
 from stages.core.params import load_params
-from stages.core.processes import group_of
 
 SIZE = 224  # What ImageNet-trained ResNets were trained to see.
 
@@ -29,8 +26,17 @@ log = logging.getLogger("features")
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(__doc__, argv, "table", "resized", "out")
+    args = arguments(described(__doc__), argv, "table", "resized", "out")
     params = load_params(args.params).features
+
+    # They bring PyTorch, whose seconds neither --help nor a wrong option or param waits for.
+    import torch
+
+    from stages.core.backbones import Backbone, chosen_device, load_weights
+    from stages.core.engines import engine_of
+    from stages.core.inference import kept_rows_of
+    from stages.core.processes import group_of
+
     group, cache = group_of(os.environ, chosen_device(device_name())), cache_of(os.environ)
 
     torch.manual_seed(params.seed)

@@ -13,6 +13,7 @@ import numpy as np
 
 from stages.core import manifest
 from stages.core.command import arguments, run
+from stages.core.describing import described
 from stages.core.filling import filled_table, nothing_filled, summary
 from stages.core.outputs import write_json, write_table
 from stages.core.params import load_params
@@ -22,7 +23,7 @@ log = logging.getLogger("fill")
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(__doc__, argv, "table", "features", "labelled", "filled", "metrics")
+    args = arguments(described(__doc__), argv, "table", "features", "labelled", "filled", "metrics")
     params = load_params(args.params)
 
     table = manifest.read(args.table)

@@ -5,6 +5,7 @@ Writes  data/manifest.csv, data/labels.csv (counts and IRLbl), data/unlisted.csv
         data/dropped.csv (rows whose image is missing, bad or a duplicate), data/duplicates.csv (images that stand
         there more than once), data/ingest.json (metrics)
 Params  data
+Obeys   COUNTERWEIGHT_WORKERS
 """
 
 import logging
@@ -14,16 +15,11 @@ import pandas as pd
 
 from stages.core import imbalance, manifest
 from stages.core.command import arguments, run, worker_count
+from stages.core.describing import described
 from stages.core.duplicates import duplicates_table, groups_of, pictures_of, summary, superfluous, without
 from stages.core.errors import raise_problems
-from stages.core.files import (
-    bad_problems,
-    check_files,
-    dropped_table,
-    match_files,
-    missing_problems,
-    rows_with_image,
-)
+from stages.core.files import bad_problems, check_files, dropped_table, match_files, missing_problems, rows_with_image
+from stages.core.forecast import forecast
 from stages.core.labels import annotations, only
 from stages.core.outputs import write_json, write_table
 from stages.core.params import load_params
@@ -39,8 +35,9 @@ log = logging.getLogger("ingest")
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = arguments(
-        __doc__, argv, "images", "sheet", "manifest", "labels", "unlisted", "dropped", "duplicates", "metrics"
-    )
+        described(__doc__), argv,
+        "images", "sheet", "manifest", "labels", "unlisted", "dropped", "duplicates", "metrics",
+    )  # fmt: skip
     params = load_params(args.params)
     data, where = params.data, str(args.sheet)
 
@@ -95,6 +92,12 @@ def main(argv: Sequence[str] | None = None) -> str:
         *about_duplicates(twice, args.duplicates),
     ):
         log.warning(remark)
+    for line in forecast(
+        table, source, resize=params.resize.model_dump(), features=params.features.model_dump(),
+        clusters=params.cluster.clusters, augment=params.augment.model_dump(), filled=data.missing == "self_train",
+        workers=worker_count(),
+    ):  # fmt: skip
+        log.info(line)
     sizes = ", ".join(f"{len(targets)} {split}" for split, targets in parts.items())
     return f"{len(table)} images ({sizes}), {len(rows.labels)} labels, MeanIR {measures['train']['mean_ir']:.2f}"
 

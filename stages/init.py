@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.overlay import apply_to, laid_over, shown
-from stages.core.command import run
+from stages.core.command import program, run, wrapped
 from stages.core.errors import InputError
 from stages.core.params import load_params
 from stages.core.proposal import Sizes, proposed, sizes_of
@@ -24,7 +24,9 @@ EXAMPLE = "data/example/images"
 
 def options(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog=program(), description=wrapped(__doc__ or ""), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="your folder, or a .npy array")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help=".xlsx or .csv; without it folders are the classes")
     parser.add_argument("--weights", default="IMAGENET1K_V1", metavar="NAME|FILE", help="of the features' ResNet-18")

@@ -2,18 +2,17 @@
 
 Reads   a model's folder, such as results/balanced/model; a folder of images, or a .npy array of them
 Writes  a table with a row an image, .xlsx or .csv; beside an .xlsx the same as .csv
+Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS
 """
 
 import logging
 from collections.abc import Sequence
 
 from stages.core import decisions
-from stages.core.backbones import chosen_device
-from stages.core.classifiers import load
 from stages.core.command import arguments, device_name, run, worker_count
+from stages.core.describing import described
 from stages.core.errors import InputError
 from stages.core.images import SUFFIXES
-from stages.core.prediction import columns, predict, rows, table_files
 from stages.core.sources import open_images
 from stages.core.workbook import write_sheet
 
@@ -22,7 +21,13 @@ log = logging.getLogger("predict")
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the command."""
-    args = arguments(__doc__, argv, "model", "images", "out", params=False)
+    args = arguments(described(__doc__), argv, "model", "images", "out", params=False)
+
+    # They bring PyTorch, whose seconds neither --help nor a wrong option waits for.
+    from stages.core.backbones import chosen_device
+    from stages.core.classifiers import load
+    from stages.core.prediction import columns, predict, rows, table_files
+
     table_files(args.out, 0)  # A wrong name is told before the work.
     classifier, decided = load(args.model), decisions.read(args.model)
     source = open_images(args.images)

@@ -15,6 +15,7 @@ import pandas as pd
 from stages.core import decisions, manifest
 from stages.core.chapters import clusters_chapter, copies_chapter, labels_chapter
 from stages.core.command import arguments, run
+from stages.core.describing import described
 from stages.core.findings import Arm, compared, look_chapter, results_chapter
 from stages.core.outputs import read_label_measures, write_text
 from stages.core.page import page, run_chapter
@@ -38,7 +39,7 @@ def read_arm(folder: Path) -> Arm:
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = arguments(
-        __doc__, argv,
+        described(__doc__), argv,
         "ingest", "clusters", "plane", "sweep", "augment", "manifest", "resized", "copies", "original", "balanced",
         "out",
     )  # fmt: skip

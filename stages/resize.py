@@ -3,6 +3,7 @@
 Reads   data/manifest.csv and the images that params.yaml names
 Writes  data/resized/, data/resized.csv (the table, its paths and checksums those of the resized files)
 Params  resize
+Obeys   COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_SCHEDULER, COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB
 """
 
 import os
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from stages.core import manifest
 from stages.core.cache import cache_of
 from stages.core.command import arguments, run, worker_count
+from stages.core.describing import described
 from stages.core.outputs import folder_aside
 from stages.core.params import load_params
 from stages.core.resizing import resize_all
@@ -21,7 +23,7 @@ from stages.core.sources import open_images
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(__doc__, argv, "manifest", "images", "resized", "table")
+    args = arguments(described(__doc__), argv, "manifest", "images", "resized", "table")
     params = load_params(args.params).resize
 
     table, cache = manifest.read(args.manifest), cache_of(os.environ)

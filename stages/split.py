@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from stages.core import manifest
 from stages.core.command import arguments, run
+from stages.core.describing import described
 from stages.core.params import load_params
 from stages.core.provenance import balanced_sheet
 from stages.core.rows import open_rows
@@ -17,7 +18,7 @@ from stages.core.workbook import check_row_count, write_sheet
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(__doc__, argv, "sheet", "manifest", "out")
+    args = arguments(described(__doc__), argv, "sheet", "manifest", "out")
     params = load_params(args.params)
 
     table = manifest.read(args.manifest)

@@ -3,6 +3,8 @@
 Reads   the arm's table, the images it names
 Writes  results/<arm>/model/ (weights, design, and thresholds tuned on validation), results/<arm>/history.csv (plots)
 Params  train, data.task, resize
+Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_DEVICES, COUNTERWEIGHT_NODES, COUNTERWEIGHT_WORKERS,
+        COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB, TORCH_HOME
 """
 
 import os
@@ -10,31 +12,36 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import pandas as pd
-import torch
 
 from stages.core import decisions, manifest
-from stages.core.backbones import Backbone, checksum_of, chosen_device, load_weights
 from stages.core.cache import cache_of
-from stages.core.callbacks import best_epoch
-from stages.core.classifiers import Classifier, Design, save
 from stages.core.command import arguments, device_name, run, worker_count
-from stages.core.examples import examples, fit_pooling, validation_scores
+from stages.core.describing import described
 from stages.core.imbalance import image_weights
-from stages.core.losses import build_loss, plain_loss, scores_by
-from stages.core.on_the_fly import Transformed
-from stages.core.optimisation import Optimisation
 from stages.core.outputs import folder_aside, write_table
 from stages.core.params import load_params
-from stages.core.processes import group_of
-from stages.core.sampling import Seeded, order_of
-from stages.core.task import Objective
-from stages.core.training import fit, training_key
 
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(__doc__, argv, "table", "resized", "copies", "model", "history")
+    args = arguments(described(__doc__), argv, "table", "resized", "copies", "model", "history")
     params = load_params(args.params)
+
+    # They bring PyTorch, whose seconds neither --help nor a wrong option or param waits for.
+    import torch
+
+    from stages.core.backbones import Backbone, checksum_of, chosen_device, load_weights
+    from stages.core.callbacks import best_epoch
+    from stages.core.classifiers import Classifier, Design, save
+    from stages.core.examples import examples, fit_pooling, validation_scores
+    from stages.core.losses import build_loss, plain_loss, scores_by
+    from stages.core.on_the_fly import Transformed
+    from stages.core.optimisation import Optimisation
+    from stages.core.processes import group_of
+    from stages.core.sampling import Seeded, order_of
+    from stages.core.task import Objective
+    from stages.core.training import fit, training_key
+
     train, group = params.train, group_of(os.environ, chosen_device(device_name()))
     torch.set_num_threads(train.threads)
     torch.manual_seed(train.seed)
@@ -77,9 +84,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     if group.rank == 0:
         tuned = decisions.tune(
             manifest.targets(rows["val"]),
-            validation_scores(
-                classifier, rows["val"], resized=args.resized, device=group.device, workers=worker_count()
-            ),
+            validation_scores(classifier, rows["val"], args.resized, group.device, worker_count()),
             labels,
             params.data.task,
             decisions.rarest(labels, (targets[rows["train"]["source_id"] == ""] == 1).sum(axis=0))

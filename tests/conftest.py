@@ -70,6 +70,9 @@ AUGMENT = (
     "--manifest augmented/manifest.csv --labels augmented/labels.csv --metrics augmented/augment.json"
 ).split()
 SPLIT = "--sheet labels.xlsx --manifest augmented/manifest.csv --out augmented/balanced.xlsx".split()
+EXPORT = (
+    "--manifest augmented/manifest.csv --resized data/resized --copies augmented/images --out augmented/dataset"
+).split()
 TRAIN = (
     "--table augmented/manifest.csv --resized data/resized --copies augmented/images "
     "--model results/balanced/model --history results/balanced/history.csv"

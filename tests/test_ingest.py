@@ -81,6 +81,16 @@ def test_files_without_a_row_are_listed(tmp_path: Path) -> None:
     assert "ingest: 1 images without a row are left out, listed in data/unlisted.csv" in result.stderr
 
 
+def test_what_follows_is_said_and_changes_no_output(ingested: Path, tmp_path: Path) -> None:
+    make_tiny_data(tmp_path)
+    write_params(tmp_path / "params.yaml", TINY | {"augment.strategy": "none", "resize.width": 8, "resize.height": 8})
+    said = run_stage(tmp_path, "ingest", *INGEST).stderr
+    assert "ingest: next: 80 images to resize, 0 copies to make\n" in said
+    assert "ingest: disk: at most 4.1 kB of resized images, at most 0 bytes of copies, " in said
+    for output in ("manifest.csv", "labels.csv", "unlisted.csv", "dropped.csv", "duplicates.csv", "ingest.json"):
+        assert (tmp_path / "data" / output).read_bytes() == (ingested / "data" / output).read_bytes()
+
+
 def test_a_sheet_without_a_split_column_gets_test_and_validation(tmp_path: Path) -> None:
     make_tiny_data(tmp_path)
     write_params(tmp_path / "params.yaml", TINY | {"data.columns.split": None, "data.test": 0.25})

@@ -8,11 +8,17 @@ from tests.workspace import PROJECT
 
 LOCKS = {
     name: (PROJECT / name).read_text(encoding="utf-8")
-    for name in ("requirements.lock", "requirements-cluster.lock", "requirements-cpu.lock", "benchmarks/peers.txt")
+    for name in (
+        "requirements.lock",
+        "requirements-cluster.lock",
+        "requirements-cpu.lock",
+        "requirements-loaders.lock",
+        "benchmarks/peers.txt",
+    )
 }
 
 
-@pytest.mark.parametrize(("name", "at_least"), [*zip(LOCKS, (100, 100, 100, 5), strict=True)])
+@pytest.mark.parametrize(("name", "at_least"), [*zip(LOCKS, (100, 100, 100, 100, 5), strict=True)])
 def test_every_package_is_pinned_and_has_hashes(name: str, at_least: int) -> None:
     entries = re.split(r"^(?=[A-Za-z0-9])", LOCKS[name], flags=re.MULTILINE)[1:]
     assert len(entries) > at_least
@@ -25,7 +31,9 @@ def test_no_host_is_named() -> None:
     assert not [name for name, lock in LOCKS.items() if "://" in lock]
 
 
-@pytest.mark.parametrize(("extra", "package"), [("cluster", "distributed"), ("cpu", "openvino")])
+@pytest.mark.parametrize(
+    ("extra", "package"), [("cluster", "distributed"), ("cpu", "openvino"), ("loaders", "datasets")]
+)
 def test_what_an_extra_needs_goes_with_what_all_need(extra: str, package: str) -> None:
     common, more = (
         set(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", LOCKS[name], re.MULTILINE))

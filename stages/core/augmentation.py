@@ -90,7 +90,7 @@ def _augmenter(name: str, arguments: Mapping[str, Any]) -> iaa.Augmenter:
         return getattr(iaa, name)(**values)
     except Exception as error:  # imgaug raises plain Exception, as well as others
         raise InputError(
-            f"params.yaml: augment.pipelines: imgaug refuses {name} with {dict(arguments)}: {error}"
+            f"params.yaml: augment.pipelines: imgaug refuses {name} with {dict(arguments)}: {error}. Correct it."
         ) from None
 
 

@@ -238,8 +238,8 @@ def _from_torchvision(model: str, name: str) -> Mapping[str, Tensor]:
     except (URLError, OSError, RuntimeError, UnpicklingError, EOFError) as error:
         cache = Path(torch.hub.get_dir()) / "checkpoints"
         raise InputError(
-            f"weights: {name} of {model} could not be fetched: {error}. On a machine with internet, download {url} "
-            f"and put the file into {cache}, or anywhere and set weights to its path."
+            f"weights: {name} of {model} could not be fetched: {error}. Download {url} on a machine with "
+            f"internet and put the file into {cache}, or anywhere and set weights to its path."
         ) from None
 
 

@@ -4,7 +4,10 @@ import argparse
 import errno
 import logging
 import os
+import re
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +25,7 @@ def arguments(doc: str | None, argv: Sequence[str] | None, *paths: str, params: 
     Parameters
     ----------
     doc : str or None
-        The stage's docstring, which ``--help`` shows as it stands.
+        The stage's docstring, which ``--help`` shows, wrapped to the terminal.
     argv : sequence of str or None
         The options, without the program's name; None takes the process's own.
     *paths : str
@@ -35,12 +38,36 @@ def arguments(doc: str | None, argv: Sequence[str] | None, *paths: str, params: 
     argparse.Namespace
         A ``pathlib.Path`` for each name, and for ``params``.
     """
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog=program(), description=wrapped(doc or ""), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name in paths:
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="PATH")
     if params:
         parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="PATH")
     return parser.parse_args(argv)
+
+
+def wrapped(text: str) -> str:
+    r"""Text in lines that fit the terminal: an indented line goes on with the one above.
+
+    Examples
+    --------
+    >>> wrapped("Resize.\n\nReads   data/manifest.csv,\n        data/images/")
+    'Resize.\n\nReads   data/manifest.csv, data/images/'
+    """
+    width = shutil.get_terminal_size().columns - 2
+    lines = re.sub(r"\n +", " ", text.strip()).split("\n")
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent=" " * 8, break_long_words=False, break_on_hyphens=False)
+        for line in lines
+    )
+
+
+def program() -> str | None:
+    """What the user has typed: the module, where ``python -m`` started one."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return f"python -m {spec.name}" if spec else None
 
 
 def run(main: Callable[[], str]) -> None:
@@ -53,6 +80,7 @@ def run(main: Callable[[], str]) -> None:
     """
     stage = Path(sys.argv[0]).stem
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"{stage}: %(message)s")
+    logging.captureWarnings(True)  # What a library warns of begins with the stage's name too.
     log = logging.getLogger(stage)
     started = time.perf_counter()
     try:

@@ -95,7 +95,7 @@ class _Maps(nn.Module):
 
 
 def validation_scores(
-    classifier: Classifier, table: pd.DataFrame, *, resized: Path, device: torch.device, workers: int
+    classifier: Classifier, table: pd.DataFrame, resized: Path, device: torch.device, workers: int
 ) -> NDArray[np.float64]:
     """Scores of the user's own images, shape (n_images, n_labels), as the evaluation computes them.
 

@@ -186,18 +186,39 @@ def read(path: Path, expected: str | None = None, wanted: Wanted | None = None) 
     """
     try:
         with spent("decode"):
-            data = path.read_bytes()
-            if expected is not None and checksum(data) != expected:
-                raise InputError(f"{path}: the file has changed since the manifest was written. Run dvc repro.")
-            return decode(data, wanted)
-    except FileNotFoundError:
-        raise InputError(f"{path}: the file of the manifest is not there. Put it back, or run dvc repro.") from None
+            return decode(content(path, expected), wanted)
     except InputError:
         raise
     except MemoryError:
         raise InputError(f"{path}: {TOO_LITTLE_MEMORY}") from None
     except Exception as error:
         raise InputError(f"{path}: cannot be decoded: {_said(error)}. Replace the file, or delete its row.") from None
+
+
+def content(path: Path, expected: str | None = None) -> bytes:
+    """The bytes of a file of the manifest.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    expected : str, optional
+        The checksum that the manifest has for it.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, cannot be read, or is not what the manifest says.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: the file of the manifest is not there. Put it back, or run dvc repro.") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}. Replace the file, or delete its row.") from None
+    if expected is not None and checksum(data) != expected:
+        raise InputError(f"{path}: the file has changed since the manifest was written. Run dvc repro.")
+    return data
 
 
 def _said(error: Exception) -> str:

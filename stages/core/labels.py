@@ -214,7 +214,7 @@ def _from_flags(rows: Sequence[Sequence[Cell]], names: Sequence[str]) -> tuple[N
                 targets[i, j] = values[text]
             else:
                 problems.append(
-                    f"row {i + 2}: label column '{names[j]}' holds '{text}'. It takes 0, 1, or NA where nobody knows."
+                    f"row {i + 2}: label column '{names[j]}' holds '{text}'. Give 0, 1, or NA where nobody knows."
                 )
     return targets, problems
 

@@ -59,7 +59,7 @@ def load_params(path: Path) -> Params:
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file. Run from the project's root, or give --params.") from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {error}") from None
+        raise InputError(f"{path}: not YAML: {error}. Correct the file.") from None
     plain = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     # A value that fits no branch of a union is one problem, not one a branch; the most precise place names it.
     by_place: dict[str, list[str]] = {}

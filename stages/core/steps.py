@@ -68,19 +68,19 @@ def problem_with(step: object, known: Known) -> str | None:
     >>> known = {"Fliplr": {"p": Number(0, 1, single=True)}}
     >>> problem_with({"Fliplr": {"p": 0.7}}, known)
     >>> problem_with({"Fliplr": {"p": 7}}, known)
-    'Fliplr: p is 7. It takes a number, at least 0 and at most 1'
+    'Fliplr: p is 7. Give a number, at least 0 and at most 1'
     """
     if not isinstance(step, Mapping) or len(step) != 1:
-        return f"a step is one name with its arguments, such as '{next(iter(known))}: {{}}'"
+        return f"a step is one name with its arguments. Write it as '{next(iter(known))}: {{}}'"
     ((name, arguments),) = step.items()
     if name not in known:
-        return f"'{name}' is not known. Accepted are: {', '.join(sorted(known))}"
+        return f"'{name}' is not known. Choose one of: {', '.join(sorted(known))}"
     accepted = known[name]
     if not isinstance(arguments, Mapping):
-        return f"{name} needs its arguments by name. It takes: {', '.join(accepted)}"
+        return f"{name} needs its arguments by name. Give some of: {', '.join(accepted)}"
     for argument, value in arguments.items():
         if argument not in accepted:
-            return f"{name} has no argument '{argument}'. It takes: {', '.join(accepted)}"
+            return f"{name} has no argument '{argument}'. Give some of: {', '.join(accepted)}"
         if not accepted[argument].takes(value):
-            return f"{name}: {argument} is {value!r}. It takes {accepted[argument]}"
+            return f"{name}: {argument} is {value!r}. Give {accepted[argument]}"
     return None

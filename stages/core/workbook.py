@@ -69,7 +69,9 @@ def read_sheet(path: Path) -> Sheet:
     while grid and all(cell == "" for cell in grid[-1]):
         grid.pop()
     if len(grid) < 2:
-        raise InputError(f"{path}: the sheet needs a row of column names and a row an image, found {len(grid)} rows.")
+        raise InputError(
+            f"{path}: the sheet needs a row of column names and a row an image, found {len(grid)} rows. Add them."
+        )
     columns = [str(cell).strip() for cell in grid[0]]
     nameless = [j for j in range(max(map(len, grid))) if j >= len(columns) or not columns[j]]
     filled = [j for j in nameless if any(j < len(row) and row[j] != "" for row in grid[1:])]

@@ -430,8 +430,8 @@ def test_weights_that_cannot_be_fetched_are_an_error_that_names_their_address_an
     with pytest.raises(InputError) as error:
         load_weights(built(0), "IMAGENET1K_V1")
     assert str(error.value) == (
-        "weights: IMAGENET1K_V1 of resnet18 could not be fetched: HTTP Error 404: File not found. On a machine with "
-        f"internet, download {ResNet18_Weights.IMAGENET1K_V1.url} and put the file into "
+        "weights: IMAGENET1K_V1 of resnet18 could not be fetched: HTTP Error 404: File not found. Download "
+        f"{ResNet18_Weights.IMAGENET1K_V1.url} on a machine with internet and put the file into "
         f"{tmp_path / 'torch' / 'hub' / 'checkpoints'}, or anywhere and set weights to its path."
     )
 

@@ -55,6 +55,13 @@ def test_help_shows_the_stages_docstring_line_by_line(capsys: pytest.CaptureFixt
     assert "\nResize.\n\nReads   data/manifest.csv\nWrites  data/resized/\n" in capsys.readouterr().out
 
 
+def test_help_is_wrapped_to_the_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "32")
+    with pytest.raises(SystemExit):
+        arguments("Resize.\n\nReads   data/manifest.csv and\n        the images", ["--help"], "out")
+    assert "\nReads   data/manifest.csv and\n        the images\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("value", "workers"), [("1", 1), ("4", 4), ("064", 64)])
 def test_the_variable_sets_the_workers(value: str, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COUNTERWEIGHT_WORKERS", value)
@@ -96,6 +103,13 @@ def test_a_stage_logs_its_summary_and_its_seconds_to_stderr(tmp_path: Path) -> N
     assert re.fullmatch(r"ingest: 3 images, in \d+\.\d s", first)
     assert re.fullmatch(r"ingest: at most 0\.\d\d GB in a process", second)
     assert (ended.returncode, ended.stdout) == (0, "")
+
+
+def test_what_a_library_warns_of_begins_with_the_stages_name(tmp_path: Path) -> None:
+    ended = run_script(tmp_path / "ingest.py", "import warnings\nrun(lambda: str(warnings.warn('old')))\n")
+    first = ended.stderr.splitlines()[0]
+    assert first.startswith("ingest: ")
+    assert first.endswith("UserWarning: old")
 
 
 def test_an_input_error_ends_a_stage_with_its_message_alone(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_these_cells_are_zero(cell: Cell) -> None:
 )
 def test_any_other_cell_of_a_label_column_is_a_problem(cell: Cell, shown: str) -> None:
     rows = read(FLAGS, ["a", "train", 0, 1], ["b", "train", 1, cell], labels=["cat", "dog"])
-    assert rows.problems == [f"row 3: label column 'dog' holds '{shown}'. It takes 0, 1, or NA where nobody knows."]
+    assert rows.problems == [f"row 3: label column 'dog' holds '{shown}'. Give 0, 1, or NA where nobody knows."]
 
 
 def test_label_columns_are_the_labels_in_the_order_of_the_params() -> None:

@@ -253,17 +253,17 @@ def test_a_mistake_is_reported_with_its_line(old: str, new: str, problem: str, t
         (
             "Fliplr: {p: 0.7}",
             "Flip: {p: 0.7}",
-            "step 1: 'Flip' is not known. Accepted are: Add, AdditiveGaussianNoise, AverageBlur, Crop, CropAndPad, "
+            "step 1: 'Flip' is not known. Choose one of: Add, AdditiveGaussianNoise, AverageBlur, Crop, CropAndPad, "
             "Cutout, ElasticTransformation, Fliplr, Flipud, GammaContrast, GaussianBlur, LinearContrast, MedianBlur, "
             "Multiply, MultiplyBrightness, PerspectiveTransform, Rotate, SaltAndPepper",
         ),
-        ("{k: [2, 7]}", "{kernel: 3}", "step 2: AverageBlur has no argument 'kernel'. It takes: k"),
+        ("{k: [2, 7]}", "{kernel: 3}", "step 2: AverageBlur has no argument 'kernel'. Give some of: k"),
         (
             "{p: 0.7}",
             "{p: 7}",
-            "step 1: Fliplr: p is 7. It takes a number, at least 0 and at most 1",
+            "step 1: Fliplr: p is 7. Give a number, at least 0 and at most 1",
         ),
-        ("Fliplr: {p: 0.7}", "Fliplr: 0.7", "step 1: Fliplr needs its arguments by name. It takes: p"),
+        ("Fliplr: {p: 0.7}", "Fliplr: 0.7", "step 1: Fliplr needs its arguments by name. Give some of: p"),
     ],
 )
 def test_a_wrong_augmenter_is_answered_with_what_is_accepted(old: str, new: str, problem: str, tmp_path: Path) -> None:
@@ -273,8 +273,8 @@ def test_a_wrong_augmenter_is_answered_with_what_is_accepted(old: str, new: str,
 def test_all_wrong_augmenters_are_reported(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("{p: 0.7}", "{q: 1}"), ("{k: [2, 7]}", "{kernel: 3}")))
     assert problem == (
-        "line 55: augment.pipelines.article: step 1: Fliplr has no argument 'q'. It takes: p; "
-        "step 2: AverageBlur has no argument 'kernel'. It takes: k"
+        "line 55: augment.pipelines.article: step 1: Fliplr has no argument 'q'. Give some of: p; "
+        "step 2: AverageBlur has no argument 'kernel'. Give some of: k"
     )
 
 
@@ -509,5 +509,5 @@ def test_frozen_body_and_transforms_exclude_each_other(tmp_path: Path) -> None:
 def test_wrong_transform_is_answered_with_what_is_accepted(tmp_path: Path) -> None:
     path = saved(tmp_path, ("transforms: []", "transforms: [{RandomGrayscale: {p: 2}}]"))
     assert problems_of(path) == [
-        "line 71: train.transforms: step 1: RandomGrayscale: p is 2. It takes a number, at least 0 and at most 1"
+        "line 71: train.transforms: step 1: RandomGrayscale: p is 2. Give a number, at least 0 and at most 1"
     ]

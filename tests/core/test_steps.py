@@ -35,53 +35,53 @@ def test_a_step_as_the_library_takes_it_has_no_problem(step: object) -> None:
 
 @pytest.mark.parametrize("step", ["Fliplr", {}, {"Fliplr": {"p": 1}, "AverageBlur": {"k": 1}}, ["Fliplr"], None, 3])
 def test_a_step_is_one_name_with_its_arguments(step: object) -> None:
-    assert problem_with(step, KNOWN) == "a step is one name with its arguments, such as 'Fliplr: {}'"
+    assert problem_with(step, KNOWN) == "a step is one name with its arguments. Write it as 'Fliplr: {}'"
 
 
 def test_an_unknown_name_is_answered_with_those_there_are() -> None:
     assert problem_with({"Flip": {"p": 1}}, KNOWN) == (
-        "'Flip' is not known. Accepted are: AverageBlur, CropAndPad, Fliplr, TrivialAugmentWide"
+        "'Flip' is not known. Choose one of: AverageBlur, CropAndPad, Fliplr, TrivialAugmentWide"
     )
 
 
 def test_an_unknown_argument_is_answered_with_those_there_are() -> None:
     assert problem_with({"CropAndPad": {"keep_size": False}}, KNOWN) == (
-        "CropAndPad has no argument 'keep_size'. It takes: px, percent, pad_mode, sample_independently, position"
+        "CropAndPad has no argument 'keep_size'. Give some of: px, percent, pad_mode, sample_independently, position"
     )
 
 
 @pytest.mark.parametrize("arguments", [0.7, None, [0.7]])
 def test_arguments_have_names(arguments: object) -> None:
-    assert problem_with({"Fliplr": arguments}, KNOWN) == "Fliplr needs its arguments by name. It takes: p"
+    assert problem_with({"Fliplr": arguments}, KNOWN) == "Fliplr needs its arguments by name. Give some of: p"
 
 
 @pytest.mark.parametrize(
     ("step", "problem"),
     [
-        ({"Fliplr": {"p": -0.1}}, "Fliplr: p is -0.1. It takes a number, at least 0 and at most 1"),
-        ({"Fliplr": {"p": "1"}}, "Fliplr: p is '1'. It takes a number, at least 0 and at most 1"),
-        ({"Fliplr": {"p": True}}, "Fliplr: p is True. It takes a number, at least 0 and at most 1"),
-        ({"Fliplr": {"p": [0, 1]}}, "Fliplr: p is [0, 1]. It takes a number, at least 0 and at most 1"),
+        ({"Fliplr": {"p": -0.1}}, "Fliplr: p is -0.1. Give a number, at least 0 and at most 1"),
+        ({"Fliplr": {"p": "1"}}, "Fliplr: p is '1'. Give a number, at least 0 and at most 1"),
+        ({"Fliplr": {"p": True}}, "Fliplr: p is True. Give a number, at least 0 and at most 1"),
+        ({"Fliplr": {"p": [0, 1]}}, "Fliplr: p is [0, 1]. Give a number, at least 0 and at most 1"),
         (
             {"AverageBlur": {"k": [0, 7]}},
-            "AverageBlur: k is [0, 7]. It takes a whole number or [low, high], at least 1",
+            "AverageBlur: k is [0, 7]. Give a whole number or [low, high], at least 1",
         ),
-        ({"AverageBlur": {"k": 2.5}}, "AverageBlur: k is 2.5. It takes a whole number or [low, high], at least 1"),
-        ({"AverageBlur": {"k": [7]}}, "AverageBlur: k is [7]. It takes a whole number or [low, high], at least 1"),
+        ({"AverageBlur": {"k": 2.5}}, "AverageBlur: k is 2.5. Give a whole number or [low, high], at least 1"),
+        ({"AverageBlur": {"k": [7]}}, "AverageBlur: k is [7]. Give a whole number or [low, high], at least 1"),
         (
             {"AverageBlur": {"k": [[1, 2], 3]}},
-            "AverageBlur: k is [[1, 2], 3]. It takes a whole number or [low, high], at least 1",
+            "AverageBlur: k is [[1, 2], 3]. Give a whole number or [low, high], at least 1",
         ),
-        ({"CropAndPad": {"px": "2"}}, "CropAndPad: px is '2'. It takes a whole number or [low, high]"),
-        ({"CropAndPad": {"pad_mode": "wrap"}}, "CropAndPad: pad_mode is 'wrap'. It takes one of edge, reflect"),
-        ({"CropAndPad": {"pad_mode": []}}, "CropAndPad: pad_mode is []. It takes one of edge, reflect"),
+        ({"CropAndPad": {"px": "2"}}, "CropAndPad: px is '2'. Give a whole number or [low, high]"),
+        ({"CropAndPad": {"pad_mode": "wrap"}}, "CropAndPad: pad_mode is 'wrap'. Give one of edge, reflect"),
+        ({"CropAndPad": {"pad_mode": []}}, "CropAndPad: pad_mode is []. Give one of edge, reflect"),
         (
             {"CropAndPad": {"position": ["center", "uniform"]}},
-            "CropAndPad: position is ['center', 'uniform']. It takes one of center, uniform",
+            "CropAndPad: position is ['center', 'uniform']. Give one of center, uniform",
         ),
         (
             {"CropAndPad": {"sample_independently": "no"}},
-            "CropAndPad: sample_independently is 'no'. It takes one of false, true",
+            "CropAndPad: sample_independently is 'no'. Give one of false, true",
         ),
     ],
 )

@@ -32,5 +32,5 @@ def test_interpolations_are_torchvisions() -> None:
 
 def test_a_wrong_value_is_answered_with_what_is_taken() -> None:
     assert problem_with({"RandomHorizontalFlip": {"p": 2}}, ARGUMENTS) == (
-        "RandomHorizontalFlip: p is 2. It takes a number, at least 0 and at most 1"
+        "RandomHorizontalFlip: p is 2. Give a number, at least 0 and at most 1"
     )

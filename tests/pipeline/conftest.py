@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import AUGMENT, CLUSTER, EVALUATE, FEATURES, FILL, INGEST, REPORT, RESIZE, SPLIT, TRAIN
+from tests.conftest import AUGMENT, CLUSTER, EVALUATE, EXPORT, FEATURES, FILL, INGEST, REPORT, RESIZE, SPLIT, TRAIN
 from tests.workspace import PROJECT, run
 
 COMPARE = (
@@ -20,6 +20,7 @@ STAGES = {
     "cluster": (CLUSTER, 4),
     "augment": (AUGMENT, 4),
     "split": (SPLIT, 1),
+    "export": (EXPORT, 1),
     "train": (TRAIN, 2),
     "evaluate": (EVALUATE, 8),
     "compare": (COMPARE, 3),

@@ -11,6 +11,7 @@ The stage is imported once; each run is a fork of that process, so that a point 
 """
 
 import argparse
+import ast
 import builtins
 import errno
 import hashlib
@@ -147,6 +148,15 @@ def forked(
     return ended, passed
 
 
+def imported(stage: str) -> Callable[[Sequence[str]], object]:
+    """Import a stage with what it imports when it runs, which a fork would do each time; return its main."""
+    module = importlib.import_module(f"stages.{stage}")
+    for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("stages.core."):
+            importlib.import_module(str(node.module))
+    return module.main
+
+
 def contents(outs: Sequence[Path]) -> dict[str, str]:
     """SHA-256 of every file in the outputs that are there, whatever its name."""
     files = [file for out in outs for file in ([out] if out.is_file() else sorted(out.rglob("*"))) if file.is_file()]
@@ -174,7 +184,7 @@ def main() -> None:
     own = sys.argv[1 : sys.argv.index("--")]
     args, options = parser.parse_args(own), sys.argv[sys.argv.index("--") + 1 :]
     os.environ["COUNTERWEIGHT_WORKERS"] = "1"
-    stage = importlib.import_module(f"stages.{args.stage}").main
+    stage = imported(args.stage)
 
     remove([*args.outs, CACHE])
     ended, kinds = forked(stage, options, lambda: Points(None, None))

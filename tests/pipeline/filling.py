@@ -7,14 +7,13 @@ cache and all. The stage is imported once; each run is a fork of that process.
 """
 
 import argparse
-import importlib
 import json
 import os
 import shutil
 import sys
 from pathlib import Path
 
-from tests.pipeline.disturbing import CACHE, contents, forked, remove
+from tests.pipeline.disturbing import CACHE, contents, forked, imported, remove
 
 PARTS = (0.0, 0.15, 0.4, 0.7, 0.95)
 FILLER = Path("filler")
@@ -37,7 +36,7 @@ def main() -> None:
     args = parser.parse_args(sys.argv[1 : sys.argv.index("--")])
     options = sys.argv[sys.argv.index("--") + 1 :]
     os.environ["COUNTERWEIGHT_WORKERS"] = "1"
-    stage = importlib.import_module(f"stages.{args.stage}").main
+    stage = imported(args.stage)
 
     remove([*args.outs, CACHE])
     before = shutil.disk_usage(".").free

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
-from stages import augment, cluster, features, fill, ingest, resize, split
+from stages import augment, cluster, export, features, fill, ingest, resize, split
 from stages.core import parallel
 from stages.core.workbook import read_sheet, write_sheet
-from tests.conftest import AUGMENT, CLUSTER, FEATURES, FILL, INGEST, RESIZE, SPLIT, TINY, make_tiny_data
+from tests.conftest import AUGMENT, CLUSTER, EXPORT, FEATURES, FILL, INGEST, RESIZE, SPLIT, TINY, make_tiny_data
 from tests.workspace import write_params
 
 STAGES = (
@@ -21,6 +21,7 @@ STAGES = (
     (cluster.main, CLUSTER),
     (augment.main, AUGMENT),
     (split.main, SPLIT),
+    (export.main, EXPORT),
 )
 # They have the rows of the sheet in its own order, or their numbers.
 ORDERED = {"data/dropped.csv", "data/duplicates.csv", "augmented/balanced.xlsx"}

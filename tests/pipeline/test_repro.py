@@ -43,7 +43,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_workspace(folder, TINY, scm=True)
     run(folder, "dvc", "add", "--quiet", "images", "labels.xlsx")
     result = run(folder, "dvc", "repro")
-    assert len(ran(result.stdout)) == 13
+    assert len(ran(result.stdout)) == 14
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", "first")
     return folder
@@ -80,7 +80,7 @@ def test_same_bytes_in_another_place_with_one_worker(project: Path, tmp_path: Pa
 
 def test_a_cluster_param_starts_at_cluster_and_leaves_the_original_arm(project: Path) -> None:
     result = run(project, "dvc", "exp", "run", "-S", "cluster.clusters=4")
-    assert ran(result.stdout) == ["cluster", "augment", "split", *BALANCED]
+    assert ran(result.stdout) == ["cluster", "augment", "split", "export", *BALANCED]
     assert len(json.loads((project / "features/cluster.json").read_text())["sizes"]) == 4
 
 
@@ -106,7 +106,7 @@ def test_earlier_settings_come_back_without_work(project: Path) -> None:
 
 def test_a_named_experiment_starts_at_augment(project: Path) -> None:
     result = run(project, "dvc", "exp", "run", "-S", "augment.target=0.5", "--name", "half")
-    assert ran(result.stdout) == ["augment", "split", *BALANCED]
+    assert ran(result.stdout) == ["augment", "split", "export", *BALANCED]
     sizes = json.loads((project / "augmented/augment.json").read_text())["sizes"]
     assert sizes["2"] == round(sizes["0"] * 0.5)
     run(project, "git", "checkout", "--quiet", ".")
