@@ -17,6 +17,8 @@ COLOURS = ("#8a94a3", "#d55e00", "#0086c9", "#009e73", "#cc79a7", "#b08a00", "#5
 _TEXT = "#010203"
 # What a chart of many points shows of them.
 _MOST = 1_500
+# Bars of a chart, and rows of a table: thousands are nothing for the eye, and a large file.
+BARS, ROWS = 60, 500
 # Letters of a name beside a chart that leave room for the chart.
 _LONGEST = 40
 
@@ -45,6 +47,18 @@ def bars(names: Sequence[str], values: Mapping[str, Sequence[float]], *, unit: s
         axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(values))
 
     return _chart(draw, (6, 0.9 + (0.12 + 0.16 * len(values)) * len(names)))
+
+
+def ends(order: Sequence[int], most: int) -> list[int]:
+    """What a page has room for of many: half of it from either end.
+
+    Examples
+    --------
+    >>> ends(range(10), 4), ends(range(3), 4)
+    ([0, 1, 8, 9], [0, 1, 2])
+    """
+    half = most // 2
+    return list(order) if len(order) <= most else [*order[:half], *order[-half:]]
 
 
 def lines(
