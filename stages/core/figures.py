@@ -78,7 +78,8 @@ def lines(
 
     def draw(axes: Axes) -> None:
         for i, (name, points) in enumerate(curves.items()):
-            axes.plot(*points, color=COLOURS[i % len(COLOURS)], label=name, linewidth=1.6)
+            # The first is wider, so that it is seen where another lies on it.
+            axes.plot(*points, color=COLOURS[i % len(COLOURS)], label=name, linewidth=1.4 if i else 3.0)
         for i, value in enumerate(marked):
             axes.axvline(value, color=COLOURS[i % len(COLOURS)], linewidth=1, linestyle=":")
         axes.set_xlabel(x)

@@ -165,7 +165,10 @@ def results_chapter(table: pd.DataFrame, arms: Mapping[str, Arm], *, folder: Pat
     """
     names = manifest.label_names(table)
     how = HEADLINE[next(iter(arms.values())).decisions.task]
-    measures = (f"precision_{how}", f"recall_{how}", f"f1_{how}", "average_precision")
+    measures = {
+        f"precision_{how}": "precision", f"recall_{how}": "recall", f"f1_{how}": "F1",
+        "average_precision": "average precision",
+    }  # fmt: skip
     by_label = [arm.labels.set_index("label") for arm in arms.values()]
     order = by_label[0].sort_values(["train", "label"], ascending=[False, True]).index.tolist()
     listed = [order[i] for i in figures.ends(range(len(order)), figures.ROWS)]
@@ -175,8 +178,7 @@ def results_chapter(table: pd.DataFrame, arms: Mapping[str, Arm], *, folder: Pat
     return {
         "said": f"Labels are given by {said}."
         + (f" Of {len(order):,}, the commonest and the rarest are listed." if len(listed) < len(order) else ""),
-        "head": ["label", "test images"]
-        + [f"{measure.removesuffix(f'_{how}').replace('_', ' ')}, {name}" for measure in measures for name in arms],
+        "head": ["label", "test images"] + [f"{measure}, {name}" for measure in measures.values() for name in arms],
         "rows": [
             [label, int(count), *map(_said, values)]
             for label, count, *values in zip(listed, tests, *columns, strict=True)
