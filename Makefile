@@ -60,6 +60,7 @@ compare: .venv/installed
 
 docs: .venv/installed
 	python -m docs.readme
+	python -m docs.augmenters
 
 # uv is installed first, by pip, from its own entry in the lock; uv then installs the rest and checks every hash.
 .venv/installed: requirements.lock

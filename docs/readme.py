@@ -14,6 +14,7 @@ from dvc.repo import Repo
 from matplotlib.figure import Figure
 from pydantic import BaseModel
 
+from docs.parts import put_between
 from stages.core import images, manifest
 from stages.core.charts import COLOURS
 from stages.core.params import Params, Section
@@ -75,16 +76,6 @@ def picture(path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-def write_parts(readme: Path) -> None:
-    """Put the table and the graph between their marks."""
-    text = readme.read_text(encoding="utf-8")
-    for name, part in (("params", params_table()), ("graph", graph())):
-        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-        head, rest = text.split(begin)
-        text = head + begin + part + end + rest.split(end)[1]
-    readme.write_text(text, encoding="utf-8")
-
-
 def _fields(model: type[BaseModel], values: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     for name, field in model.model_fields.items():
         kind = field.annotation
@@ -103,5 +94,5 @@ def _node(name: str) -> str:
 
 
 if __name__ == "__main__":
-    write_parts(PROJECT / "README.md")
+    put_between(PROJECT / "README.md", {"params": params_table(), "graph": graph()})
     picture(PROJECT / "docs/example.png")

@@ -2,7 +2,8 @@
 
 Reads   features/clusters.csv, data/resized/
 Writes  augmented/images/, augmented/manifest.csv (the table with the copies),
-        augmented/labels.csv (counts and IRLbl before and after), augmented/augment.json (metrics)
+        augmented/labels.csv (counts and IRLbl before and after), augmented/redrawn.csv (copies that were drawn again,
+        and why), augmented/augment.json (metrics)
 Params  augment, resize.format
 Obeys   COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_SCHEDULER, COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB
 """
@@ -15,13 +16,13 @@ from collections.abc import Sequence
 from stages.core import imbalance, manifest
 from stages.core.cache import cache_of
 from stages.core.command import arguments, run, worker_count
-from stages.core.copies import Recipe, fill
+from stages.core.copies import FAULTS, Recipe, fill
 from stages.core.describing import described
 from stages.core.outputs import folder_aside, write_json, write_table
 from stages.core.params import load_params
-from stages.core.provenance import train_sources, with_copies
+from stages.core.provenance import redrawn, train_sources, with_copies
 from stages.core.scheduler import scheduled
-from stages.core.strategies import build_plan
+from stages.core.strategies import FILLED, build_plan
 from stages.core.workbook import check_row_count
 
 log = logging.getLogger("augment")
@@ -29,7 +30,9 @@ log = logging.getLogger("augment")
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(described(__doc__), argv, "clusters", "resized", "images", "manifest", "labels", "metrics")
+    args = arguments(
+        described(__doc__), argv, "clusters", "resized", "images", "manifest", "labels", "redrawn", "metrics"
+    )
     params = load_params(args.params)
     augment = params.augment
 
@@ -62,10 +65,11 @@ def main(argv: Sequence[str] | None = None) -> str:
 
     manifest.write(balanced, args.manifest)
     write_table(imbalance.label_table(parts, labels), args.labels)
+    write_table(redrawn(outcome.copies, list(FAULTS.values())), args.redrawn)
     write_json(
         {
             "copies": len(outcome.copies),
-            "drawn_again": {"uniform": faults["uniform"], "contrast": faults["contrast"]},
+            "drawn_again": {reason: faults[reason] for reason in FAULTS.values()},
             "unfit_images": len(outcome.unfit),
             "sizes": {str(cluster): int(size) for cluster, size in sizes.items()},
             **{name: imbalance.summary(targets) for name, targets in parts.items()},
@@ -75,7 +79,8 @@ def main(argv: Sequence[str] | None = None) -> str:
     for image in outcome.unfit:
         log.warning("image '%s' gave no good copy in %d draws; others took its turns", image, recipe.max_draws)
     for group, lacking in outcome.short.items():
-        log.warning("%s lacks %d copies: raise augment.copies_per_image, or lower augment.quality", group, lacking)
+        named = f"{FILLED[augment.strategy]} {group}"
+        log.warning("%s lacks %d copies: raise augment.copies_per_image, or lower augment.quality", named, lacking)
     for warning in imbalance.rarer(parts["before"], parts["after"], labels):
         log.warning("%s", warning)
     return (

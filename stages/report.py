@@ -1,7 +1,8 @@
 """Show on one page what was done to the data, and whether it helped.
 
 Reads   data/ingest.json, features/clusters.csv, features/plane.csv, features/sweep.csv, augmented/manifest.csv,
-        augmented/augment.json, the images of data/resized/ and augmented/images/, results/original/, results/balanced/
+        augmented/redrawn.csv, augmented/augment.json, the images of data/resized/ and augmented/images/,
+        results/original/, results/balanced/
 Writes  results/report.html
 Params  report, and all others, which the page lists
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from stages.core import decisions, manifest
+from stages.core.cautions import cautions
 from stages.core.chapters import clusters_chapter, copies_chapter, labels_chapter
 from stages.core.command import arguments, run
 from stages.core.describing import described
@@ -40,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = arguments(
         described(__doc__), argv,
-        "ingest", "clusters", "plane", "sweep", "augment", "manifest", "resized", "copies", "original", "balanced",
-        "out",
+        "ingest", "clusters", "plane", "sweep", "augment", "manifest", "redrawn", "resized", "copies", "original",
+        "balanced", "out",
     )  # fmt: skip
     params = load_params(args.params)
     shown, seed = params.report.images, params.report.seed
@@ -67,10 +69,19 @@ def main(argv: Sequence[str] | None = None) -> str:
             "labels": labels_chapter(before, after),
             "clusters": clusters,
             "copies": copies_chapter(
-                after, augment["drawn_again"], folder=args.copies, sources=args.resized, shown=shown, seed=seed
+                after,
+                pd.read_csv(args.redrawn, dtype=TEXT, keep_default_na=False),
+                folder=args.copies,
+                sources=args.resized,
+                shown=shown,
+                seed=seed,
             ),
             "results": results_chapter(before, arms, folder=args.resized, shown=shown),
-            "run": run_chapter(args.params.read_text(encoding="utf-8"), ingest),
+            "run": run_chapter(
+                args.params.read_text(encoding="utf-8"),
+                ingest,
+                cautions(before, ingest, augment, params.features.weights),
+            ),
         }
     )
     write_text(written, args.out)

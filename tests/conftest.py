@@ -8,7 +8,7 @@ import pytest
 
 from data.example.drawing import make_images
 from stages.core.workbook import write_sheet
-from tests.workspace import PROJECT, run, write_params
+from tests.workspace import PROJECT, make_workspace, run, write_params
 
 # What makes the whole pipeline pass in seconds; every stage still does its own work.
 TINY = {
@@ -67,7 +67,8 @@ CLUSTER = (
 ).split()
 AUGMENT = (
     "--clusters features/clusters.csv --resized data/resized --images augmented/images "
-    "--manifest augmented/manifest.csv --labels augmented/labels.csv --metrics augmented/augment.json"
+    "--manifest augmented/manifest.csv --labels augmented/labels.csv --redrawn augmented/redrawn.csv "
+    "--metrics augmented/augment.json"
 ).split()
 SPLIT = "--sheet labels.xlsx --manifest augmented/manifest.csv --out augmented/balanced.xlsx".split()
 EXPORT = (
@@ -88,7 +89,8 @@ EVALUATE = (
 # Both arms are the balanced one.
 REPORT = (
     "--ingest data/ingest.json --clusters features/clusters.csv --plane features/plane.csv --sweep features/sweep.csv "
-    "--augment augmented/augment.json --manifest augmented/manifest.csv --resized data/resized "
+    "--augment augmented/augment.json --manifest augmented/manifest.csv --redrawn augmented/redrawn.csv "
+    "--resized data/resized "
     "--copies augmented/images --original results/balanced --balanced results/balanced"
 ).split()
 
@@ -154,3 +156,19 @@ def evaluated(trained: Path) -> Path:
     """The tiny folder after evaluate of the balanced arm."""
     run_stage(trained, "evaluate", *EVALUATE)
     return trained
+
+
+@pytest.fixture(scope="session")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in git, its data tracked by DVC, after `dvc repro` (its log is beside it) and a commit; copy it."""
+    folder = tmp_path_factory.mktemp("reproduced") / "project"
+    make_tiny_data(folder)
+    run(folder, "git", "init", "--quiet")
+    run(folder, "git", "config", "user.name", "A User")
+    run(folder, "git", "config", "user.email", "user@example.invalid")
+    make_workspace(folder, TINY, scm=True)
+    run(folder, "dvc", "add", "--quiet", "images", "labels.xlsx")
+    (folder.parent / "repro.log").write_text(run(folder, "dvc", "repro").stdout)
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "first")
+    return folder

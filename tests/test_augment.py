@@ -2,6 +2,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from stages.core import manifest
@@ -13,6 +14,20 @@ def test_every_cluster_has_the_majoritys_count(augmented: Path) -> None:
     before = manifest.read(augmented / "features/clusters.csv")["cluster"].value_counts()
     after = manifest.read(augmented / "augmented/manifest.csv")["cluster"].value_counts()
     assert after.to_dict() == dict.fromkeys(before.index, before.max())
+
+
+def test_copies_that_were_drawn_again_are_as_many_as_the_metrics_say(clustered: Path, tmp_path: Path) -> None:
+    write_params(tmp_path / "params.yaml", TINY | {"augment.quality.min_std": 30.0})
+    options = [
+        str(clustered / option) if option in {"features/clusters.csv", "data/resized"} else option for option in AUGMENT
+    ]
+    run_stage(tmp_path, "augment", *options)
+    redrawn = pd.read_csv(tmp_path / "augmented/redrawn.csv")
+    refused = json.loads((tmp_path / "augmented/augment.json").read_text())["drawn_again"]
+    assert redrawn["uniform"].sum() == refused["uniform"] > 0
+    assert redrawn["contrast"].sum() == refused["contrast"]
+    copies = manifest.read(tmp_path / "augmented/manifest.csv")
+    assert set(redrawn["image_id"]) <= set(copies["image_id"][copies["source_id"] != ""])
 
 
 def test_no_copy_comes_from_a_validation_or_test_image(augmented: Path) -> None:

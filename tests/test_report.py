@@ -13,6 +13,8 @@ QUESTIONS = {
     "not drawn": "[...document.images].filter(image => !image.complete || !image.naturalWidth).length",
     "without alt": "[...document.images].filter(image => !image.alt).length",
     "empty charts": "[...document.querySelectorAll('figure svg')].filter(svg => svg.clientHeight < 50).length",
+    "cut off": "[...document.querySelectorAll('p, pre, .facts-list td')]"
+    ".filter(part => part.getBoundingClientRect().right > innerWidth).length",
     "width": "document.documentElement.scrollWidth",
     "background": "getComputedStyle(document.body).backgroundColor",
 }
@@ -58,5 +60,5 @@ def test_browser_draws_all_of_it_and_asks_for_nothing(page: Path, width: int, sc
     assert seen.complaints == []
     assert seen.answers.pop("pictures") > 40
     assert seen.answers.pop("width") <= width
-    assert seen.answers == {"not drawn": 0, "without alt": 0, "empty charts": 0, "background": background}
+    assert seen.answers == {"not drawn": 0, "without alt": 0, "empty charts": 0, "cut off": 0, "background": background}
     assert struct.unpack(">II", seen.screenshot[16:24]) > (width - 20, 3_000)

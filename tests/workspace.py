@@ -67,3 +67,8 @@ def run(folder: Path, *command: str, check: bool = True, **environment: str) -> 
     if check and result.returncode:
         raise AssertionError(f"{' '.join(command)} ended with {result.returncode}:\n{result.stdout}{result.stderr}")
     return result
+
+
+def shell(folder: Path, line: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a line as a user types it, as `run` does."""
+    return run(folder, "bash", "-c", line, check=check)

@@ -1,26 +1,30 @@
 """What the report's page says of the data: its labels, its clusters and its copies."""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, triu
 
 from stages.core import figures, images, manifest
+from stages.core.figures import BARS, ROWS, ends
 from stages.core.imbalance import irlbl, rarer
 from stages.core.intervals import FEW
 from stages.core.thumbnails import change, thumbnail, thumbnails
 
 # Clusters whose images are shown; the sizes of all are.
 _CLUSTERS = 12
+# Labels that a warning names.
+_NAMED = 10
 # Pairs of labels that are listed.
 _PAIRS = 8
 # Copies among which the strongest and weakest changes are looked for.
 _LOOKED_AT = 300
+# What was wrong with draws that were refused.
+_FAULTS = {"uniform": "came out nearly uniform", "contrast": "lost the contrast"}
 # Of a cluster's images, so many more than of the others have a label that is named.
 _MORE = 0.05
 
@@ -40,40 +44,49 @@ def labels_chapter(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
     then = (filled == 1).sum(axis=0)
     ratios = [irlbl(parts["train"]), irlbl(filled)]
     order = sorted(range(len(names)), key=lambda i: (-counts["train"][i], names[i]))
-    warnings = [f"{said[0].upper()}{said[1:]}." for said in rarer(parts["train"], filled, names)]
-    warnings += [
-        f"Label '{names[i]}' has {counts['test'][i]} test images: too few to judge it."
-        for i in order
-        if counts["test"][i] < FEW
-    ]
+    drawn, listed = ends(order, BARS), ends(order, ROWS)
     return {
-        "warnings": warnings,
+        "warnings": [*_rarer(parts["train"], filled, names), *_few(names, counts["test"], order)],
         "chart": figures.bars(
-            [names[i] for i in order],
-            {"before": counts["train"][order].tolist(), "after": then[order].tolist()},
+            [names[i] for i in drawn],
+            {"before": counts["train"][drawn].tolist(), "after": then[drawn].tolist()},
             unit="train images",
         ),
+        "more": f"Of {len(order):,} labels, the {ROWS // 2} commonest and the {ROWS // 2} rarest are listed, and the "
+        f"{BARS // 2} at either end are drawn; all are in augmented/labels.csv."
+        if len(order) > ROWS
+        else f"The {BARS // 2} commonest and the {BARS // 2} rarest labels are drawn."
+        if len(order) > BARS
+        else "",
         "head": ["label", "train", "train after", "validation", "test", "IRLbl", "IRLbl after"],
         "rows": [
             [
                 names[i], counts["train"][i], then[i], counts["val"][i], counts["test"][i],
                 *(f"{ratio[i]:.2f}" if np.isfinite(ratio[i]) else "none" for ratio in ratios),
             ]
-            for i in order
+            for i in listed
         ],
         "pairs": _pairs(names, parts["train"]),
     }  # fmt: skip
 
 
+def _rarer(before: NDArray[np.integer], after: NDArray[np.integer], names: Sequence[str]) -> list[str]:
+    found = [f"{said[0].upper()}{said[1:]}." for said in rarer(before, after, names)]
+    more = len(found) - _NAMED
+    return found[:_NAMED] + ([f"So did {more:,} more labels, see augmented/labels.csv."] if more > 0 else [])
+
+
+def _few(names: Sequence[str], test: NDArray[np.integer], order: Sequence[int]) -> list[str]:
+    few = [f"'{names[i]}' ({test[i]})" for i in order if test[i] < FEW]
+    named = ", ".join(few[:_NAMED]) + (f" and {len(few) - _NAMED:,} more" if len(few) > _NAMED else "")
+    return [f"With fewer than {FEW} test images a label can hardly be judged: {named}."] if few else []
+
+
 def _pairs(names: Sequence[str], targets: NDArray[np.integer]) -> list[list[Any]]:
     there = csr_array((targets == 1).astype(np.int64))
-    both, alone = (there.T @ there).toarray(), there.sum(axis=0)
-    found = sorted(combinations(range(len(names)), 2), key=lambda pair: -both[pair])[:_PAIRS]
-    return [
-        [f"{names[i]}, {names[j]}", both[i, j], f"{both[i, j] / min(alone[i], alone[j]):.0%}"]
-        for i, j in found
-        if both[i, j]
-    ]
+    alone, both = there.sum(axis=0), triu(there.T @ there, k=1).tocoo()
+    found = sorted(zip((-both.data).tolist(), both.row.tolist(), both.col.tolist(), strict=True))[:_PAIRS]
+    return [[f"{names[i]}, {names[j]}", -less, f"{-less / min(alone[i], alone[j]):.0%}"] for less, i, j in found]
 
 
 def clusters_chapter(
@@ -107,9 +120,14 @@ def clusters_chapter(
     sizes = train["cluster"].value_counts()
     numbers = sorted(int(number) for number in sizes.index)
     counts = {"before": [int(sizes[number]) for number in numbers], "after": [after[str(number)] for number in numbers]}
+    drawn = ends(range(len(numbers)), BARS)
     return {
         "sizes": counts,
-        "chart": figures.bars([str(number) for number in numbers], counts, unit="train images"),
+        "chart": figures.bars(
+            [str(numbers[i]) for i in drawn],
+            {name: [count[i] for i in drawn] for name, count in counts.items()},
+            unit="train images",
+        ),
         "plane": figures.plane(train[["first", "second"]].to_numpy(), train["cluster"].astype(int).tolist()),
         "sweep": figures.sweep(
             sweep["clusters"].tolist(), sweep["inertia"].tolist(), sweep["silhouette"].tolist(), len(numbers)
@@ -159,7 +177,7 @@ def _shown(train: pd.DataFrame, number: int, folder: Path, count: int, *, typica
 
 
 def copies_chapter(
-    table: pd.DataFrame, drawn_again: Mapping[str, int], *, folder: Path, sources: Path, shown: int, seed: int
+    table: pd.DataFrame, redrawn: pd.DataFrame, *, folder: Path, sources: Path, shown: int, seed: int
 ) -> dict[str, Any]:
     """Copies beside their sources.
 
@@ -167,8 +185,8 @@ def copies_chapter(
     ----------
     table : pandas.DataFrame
         The manifest with the copies.
-    drawn_again : mapping of str to int
-        How many draws were refused, by the reason.
+    redrawn : pandas.DataFrame
+        What `stages.core.provenance.redrawn` returned.
     folder, sources : Path
         The copies' images, and those of their sources.
     shown : int
@@ -177,29 +195,43 @@ def copies_chapter(
         Of the copies that are looked at.
     """
     copies = table[table["source_id"] != ""].reset_index(drop=True)
-    refused = ", ".join(f"{count} for {reason}" for reason, count in drawn_again.items() if count)
-    said = f"{len(copies)} copies; {refused or 'none'} drawn again."
+    refused = redrawn.drop(columns="image_id")
+    said = f"{len(copies):,} copies; {len(redrawn):,} of them were drawn again" + (
+        f", since {_refused(refused.sum())}." if len(redrawn) else "."
+    )
     if not len(copies):
-        return {"said": said, "some": [], "strongest": [], "weakest": [], "looked_at": 0}
-    random = np.random.default_rng(seed)
-    looked_at = copies.iloc[np.sort(random.permutation(len(copies))[:_LOOKED_AT])]
+        return {"said": said, "some": [], "strongest": [], "weakest": [], "looked_at": 0, "redrawn": []}
     by_id = table.set_index("image_id")
-    pairs = []
-    for row in looked_at.to_dict("records"):
-        source = by_id.loc[row["source_id"]]
-        pixels = images.read(sources / str(source["path"]), str(source["checksum"]))
-        copy = images.read(folder / row["path"], row["checksum"])
-        pairs.append((change(copy, pixels), str(row["image_id"]), thumbnail(pixels), thumbnail(copy)))
-    ordered = sorted(pairs, key=lambda pair: pair[:2])
+    random = np.random.default_rng(seed)
+    looked_at = copies["image_id"].iloc[np.sort(random.permutation(len(copies))[:_LOOKED_AT])]
+    pairs = [_pair(name, by_id, folder, sources) for name in looked_at]
+    ordered = sorted(pairs, key=lambda pair: (pair["change"], pair["name"]))
+    most = refused.sum(axis=1).sort_values(ascending=False, kind="stable").index[:shown]
+    again = [_pair(redrawn["image_id"][i], by_id, folder, sources) for i in most]
     return {
         "said": said,
-        "some": [_pair(pair, None) for pair in pairs[:: max(len(pairs) // shown, 1)][:shown]],
-        "strongest": [_pair(pair, pair[0]) for pair in ordered[::-1][:shown]],
-        "weakest": [_pair(pair, pair[0]) for pair in ordered[:shown]],
+        "some": [pair | {"said": ""} for pair in pairs[:: max(len(pairs) // shown, 1)][:shown]],
+        "strongest": ordered[::-1][:shown],
+        "weakest": ordered[:shown],
         "looked_at": len(pairs),
+        "redrawn": [pair | {"said": _refused(refused.loc[i])} for pair, i in zip(again, most, strict=True)],
     }
 
 
-def _pair(pair: tuple[float, str, str, str], change: float | None) -> dict[str, Any]:
-    _, name, source, made = pair
-    return {"name": name, "source": source, "made": made, "change": change}
+def _pair(name: str, by_id: pd.DataFrame, folder: Path, sources: Path) -> dict[str, Any]:
+    """A copy and its source, and how much they differ."""
+    copy = by_id.loc[name]
+    source = by_id.loc[copy["source_id"]]
+    pixels = images.read(sources / str(source["path"]), str(source["checksum"]))
+    made = images.read(folder / str(copy["path"]), str(copy["checksum"]))
+    changed = change(made, pixels)
+    pair = {"name": name, "source": thumbnail(pixels), "made": thumbnail(made)}
+    return pair | {"change": changed, "said": f"changed by {changed:.0f}"}
+
+
+def _refused(counts: "pd.Series[int]") -> str:
+    """Which draws were refused, and why."""
+    said = [
+        f"{count} draw{'s' if count > 1 else ''} {_FAULTS[str(reason)]}" for reason, count in counts.items() if count
+    ]
+    return " and ".join(said)

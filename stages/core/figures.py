@@ -17,6 +17,8 @@ COLOURS = ("#8a94a3", "#d55e00", "#0086c9", "#009e73", "#cc79a7", "#b08a00", "#5
 _TEXT = "#010203"
 # What a chart of many points shows of them.
 _MOST = 1_500
+# Bars of a chart, and rows of a table: thousands are nothing for the eye, and a large file.
+BARS, ROWS = 60, 500
 # Letters of a name beside a chart that leave room for the chart.
 _LONGEST = 40
 
@@ -47,6 +49,18 @@ def bars(names: Sequence[str], values: Mapping[str, Sequence[float]], *, unit: s
     return _chart(draw, (6, 0.9 + (0.12 + 0.16 * len(values)) * len(names)))
 
 
+def ends(order: Sequence[int], most: int) -> list[int]:
+    """What a page has room for of many: half of it from either end.
+
+    Examples
+    --------
+    >>> ends(range(10), 4), ends(range(3), 4)
+    ([0, 1, 8, 9], [0, 1, 2])
+    """
+    half = most // 2
+    return list(order) if len(order) <= most else [*order[:half], *order[-half:]]
+
+
 def lines(
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, x: str, y: str, marked: Sequence[float] = ()
 ) -> str:
@@ -64,7 +78,8 @@ def lines(
 
     def draw(axes: Axes) -> None:
         for i, (name, points) in enumerate(curves.items()):
-            axes.plot(*points, color=COLOURS[i % len(COLOURS)], label=name, linewidth=1.6)
+            # The first is wider, so that it is seen where another lies on it.
+            axes.plot(*points, color=COLOURS[i % len(COLOURS)], label=name, linewidth=1.4 if i else 3.0)
         for i, value in enumerate(marked):
             axes.axvline(value, color=COLOURS[i % len(COLOURS)], linewidth=1, linestyle=":")
         axes.set_xlabel(x)

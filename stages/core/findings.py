@@ -165,29 +165,37 @@ def results_chapter(table: pd.DataFrame, arms: Mapping[str, Arm], *, folder: Pat
     """
     names = manifest.label_names(table)
     how = HEADLINE[next(iter(arms.values())).decisions.task]
-    measures = (f"precision_{how}", f"recall_{how}", f"f1_{how}", "average_precision")
+    measures = {
+        f"precision_{how}": "precision", f"recall_{how}": "recall", f"f1_{how}": "F1",
+        "average_precision": "average precision",
+    }  # fmt: skip
     by_label = [arm.labels.set_index("label") for arm in arms.values()]
     order = by_label[0].sort_values(["train", "label"], ascending=[False, True]).index.tolist()
-    columns = [rows.loc[order, measure].tolist() for measure in measures for rows in by_label]
-    tests = by_label[0].loc[order, "test"].tolist()
-    losses = {name: arm.history[["epoch", "validation_loss"]].to_numpy().T.tolist() for name, arm in arms.items()}
+    listed = [order[i] for i in figures.ends(range(len(order)), figures.ROWS)]
+    columns = [rows.loc[listed, measure].tolist() for measure in measures for rows in by_label]
+    tests = by_label[0].loc[listed, "test"].tolist()
     said = "; ".join(f"{name}: {arm.decisions.described(how)}" for name, arm in arms.items())
     return {
-        "said": f"Labels are given by {said}.",
-        "head": ["label", "test images"]
-        + [f"{measure.removesuffix(f'_{how}').replace('_', ' ')}, {name}" for measure in measures for name in arms],
+        "said": f"Labels are given by {said}."
+        + (f" Of {len(order):,}, the commonest and the rarest are listed." if len(listed) < len(order) else ""),
+        "head": ["label", "test images"] + [f"{measure}, {name}" for measure in measures.values() for name in arms],
         "rows": [
             [label, int(count), *map(_said, values)]
-            for label, count, *values in zip(order, tests, *columns, strict=True)
+            for label, count, *values in zip(listed, tests, *columns, strict=True)
         ],
         "threshold": _thresholds(table, arms),
-        "training": figures.lines({name: (x, y) for name, (x, y) in losses.items()}, x="epoch", y="validation loss"),
+        "training": [_losses(arms, part) for part in ("train", "validation")],
         "curves": [(label, _curve(label, arms)) for label in order[::-1][:_CURVES]],
         "confusion": [
             (name, figures.inlined(arm.confusion) if len(names) <= _CLASSES else "") for name, arm in arms.items()
         ],
         "only": _only(table, arms, folder, shown),
     }
+
+
+def _losses(arms: Mapping[str, Arm], part: str) -> str:
+    epochs = {name: (arm.history["epoch"].tolist(), arm.history[f"{part}_loss"].tolist()) for name, arm in arms.items()}
+    return figures.lines(epochs, x="epoch", y=f"{part} loss")
 
 
 def _said(value: float) -> str:

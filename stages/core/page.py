@@ -1,6 +1,6 @@
 """The report as one HTML page, which needs nothing from elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def page(chapters: Mapping[str, Mapping[str, Any]]) -> str:
     return environment.get_template(TEMPLATE.name).render(chapters)
 
 
-def run_chapter(params: str, ingest: Mapping[str, Any]) -> dict[str, Any]:
+def run_chapter(params: str, ingest: Mapping[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
     """What was run.
 
     Parameters
@@ -37,6 +37,8 @@ def run_chapter(params: str, ingest: Mapping[str, Any]) -> dict[str, Any]:
         The text of params.yaml, with all seeds.
     ingest : mapping
         The metrics of ingest: rows dropped, bad images, duplicates and leaks.
+    warnings : sequence of str
+        What `stages.core.cautions.cautions` returned.
     """
     duplicates = ingest["duplicates"]
     facts = [
@@ -47,4 +49,4 @@ def run_chapter(params: str, ingest: Mapping[str, Any]) -> dict[str, Any]:
         ["duplicates with other labels", duplicates["other_labels"]],
         ["versions", ", ".join(f"{package} {version(package)}" for package in PACKAGES)],
     ]
-    return {"facts": facts, "params": params}
+    return {"warnings": warnings, "facts": facts, "params": params}

@@ -1,4 +1,4 @@
-"""Which image a copy comes from, in the table and in the sheet."""
+"""Which image a copy comes from, in the table and in the sheet, and how often it was drawn."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -49,6 +49,26 @@ def with_copies(table: pd.DataFrame, copies: Sequence[MadeCopy]) -> pd.DataFrame
         checksum=[copy.checksum for copy in copies],
     )
     return pd.concat([table, rows]).sort_values("image_id", ignore_index=True)
+
+
+def redrawn(copies: Sequence[MadeCopy], reasons: Sequence[str]) -> pd.DataFrame:
+    """The copies that were drawn again.
+
+    Parameters
+    ----------
+    copies : sequence of MadeCopy
+        What was made.
+    reasons : sequence of str
+        What may be wrong with a draw.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``image_id``, and for each reason how many draws were refused for it; sorted by the first.
+    """
+    again = sorted((copy for copy in copies if copy.faults), key=lambda copy: copy.image_id)
+    rows = [[copy.image_id, *(copy.faults.count(reason) for reason in reasons)] for copy in again]
+    return pd.DataFrame(rows, columns=["image_id", *reasons])
 
 
 def balanced_sheet(

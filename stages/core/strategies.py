@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from stages.core.balancing import Copy, choose_sources, copies_needed
 from stages.core.imbalance import image_weights, irlbl, mean_ir
 
+# What each strategy fills.
+FILLED = {"clusters": "cluster", "clusters_labels": "cluster", "classes": "class", "labels": "label"}
+
 
 class Plan(Protocol):
     """Says which copies are to be made, given those that are made already."""

@@ -55,7 +55,20 @@ def test_labels_are_counted_by_split_the_commonest_first(before: pd.DataFrame, a
 def test_label_that_got_rarer_or_has_few_test_images_is_warned_of(before: pd.DataFrame, after: pd.DataFrame) -> None:
     rarer, *few = labels_chapter(before, after)["warnings"]
     assert rarer.startswith("Label 'ice' got relatively rarer: IRLbl 4.00 before, 6.00 after.")
-    assert few == [f"Label '{name}' has 1 test images: too few to judge it." for name in ("sea", "ice")]
+    assert few == ["With fewer than 10 test images a label can hardly be judged: 'sea' (1), 'ice' (1)."]
+
+
+def test_of_thousands_of_labels_both_ends_are_listed(tmp_path: Path) -> None:
+    names = [f"{i:04}" for i in range(3_000)]
+    targets = np.eye(3_000, dtype=np.int8)
+    ids = [f"{i:04}.png" for i in range(3_000)]
+    table = manifest.build(ids, ids, ["train"] * 3_000, names, targets, [""] * 3_000)
+    found = labels_chapter(table, table)
+    assert [row[0] for row in found["rows"]] == [*names[:250], *names[-250:]]
+    assert found["more"].startswith("Of 3,000 labels, the 250 commonest and the 250 rarest are listed")
+    assert found["warnings"][0].endswith("'0008' (0), '0009' (0) and 2,990 more.")
+    assert len(found["chart"]) < 200_000
+    assert found["pairs"] == []
 
 
 def test_pairs_of_labels_are_counted_on_train(before: pd.DataFrame, after: pd.DataFrame) -> None:
@@ -89,17 +102,30 @@ def test_sizes_of_clusters_stand_before_and_after(clusters: dict[str, object]) -
 
 def test_copies_are_ordered_by_how_much_they_changed(after: pd.DataFrame, tmp_path: Path) -> None:
     found = copies_chapter(
-        after, {"uniform": 2, "contrast": 0},
+        after, pd.DataFrame({"image_id": ["d__copy2.png"], "uniform": [2], "contrast": [1]}),
         folder=tmp_path / "copies", sources=tmp_path / "resized", shown=2, seed=0,
     )  # fmt: skip
-    assert found["said"] == "2 copies; 2 for uniform drawn again."
+    assert found["said"] == (
+        "2 copies; 1 of them were drawn again, since 2 draws came out nearly uniform and 1 draw lost the contrast."
+    )
     # The source's grey level is 30, the copies' are 0 and 10.
     strongest = [(pair["name"], pair["change"]) for pair in found["strongest"]]
     assert strongest == [("d__copy1.png", 30), ("d__copy2.png", 20)]
     assert [pair["name"] for pair in found["weakest"]] == ["d__copy2.png", "d__copy1.png"]
 
 
+def test_copy_that_was_drawn_again_says_how_often_and_why(after: pd.DataFrame, tmp_path: Path) -> None:
+    redrawn = pd.DataFrame({"image_id": ["d__copy1.png", "d__copy2.png"], "uniform": [1, 0], "contrast": [0, 3]})
+    found = copies_chapter(after, redrawn, folder=tmp_path / "copies", sources=tmp_path / "resized", shown=2, seed=0)
+    assert [(pair["name"], pair["said"]) for pair in found["redrawn"]] == [
+        ("d__copy2.png", "3 draws lost the contrast"),
+        ("d__copy1.png", "1 draw came out nearly uniform"),
+    ]
+
+
 def test_data_without_copies_says_so(before: pd.DataFrame, tmp_path: Path) -> None:
-    found = copies_chapter(before, {}, folder=tmp_path, sources=tmp_path, shown=2, seed=0)
-    assert found["said"] == "0 copies; none drawn again."
+    found = copies_chapter(
+        before, pd.DataFrame(columns=["image_id", "uniform"]), folder=tmp_path, sources=tmp_path, shown=2, seed=0
+    )
+    assert found["said"] == "0 copies; 0 of them were drawn again."
     assert manifest.label_names(before) == ["sea", "ice"]

@@ -39,7 +39,7 @@ def arm(table: pd.DataFrame, wrong: set[str], *, task: str = "multilabel") -> Ar
             ["image_id", "split", "split.1", "image_id.1"], axis=1
         ),
         measured,
-        pd.DataFrame({"epoch": [1, 2], "validation_loss": [0.5, 0.4]}),
+        pd.DataFrame({"epoch": [1, 2], "train_loss": [0.6, 0.3], "validation_loss": [0.5, 0.4]}),
         pd.DataFrame({"label": LABELS * 2, "recall": [0.0, 0.0, 1.0, 1.0], "precision": [1.0, 1.0, 0.5, 0.5]}),
         "<?xml version='1.0'?><svg id='a'/>",
     )

@@ -13,19 +13,24 @@ INGEST = {
 
 def chapters(name: str) -> dict[str, dict[str, object]]:
     """As little as a page can have, with a name in every place that has one."""
-    pair = {"name": name, "source": "data:", "made": "data:", "change": 2.0}
+    pair = {"name": name, "source": "data:", "made": "data:", "change": 2.0, "said": name}
     picture = [("data:", name)]
     cluster = {"name": name, "before": 1, "after": 2, "said": name, "typical": picture, "unusual": picture}
     return {
         "look": {"verdict": name, "but": name, "facts": [{"name": name, "value": name, "more": name}]},
-        "labels": {"warnings": [name], "chart": "<svg/>", "head": [name], "rows": [[name]], "pairs": [[name, 1, "1%"]]},
+        "labels": {
+            "warnings": [name], "chart": "<svg/>", "head": [name], "rows": [[name]], "more": name,
+            "pairs": [[name, 1, "1%"]],
+        },
         "clusters": {"chart": "<svg/>", "plane": "<svg/>", "sweep": "", "each": [cluster], "more": name},
-        "copies": {"said": name, "some": [pair], "strongest": [pair], "weakest": [pair], "looked_at": 1},
+        "copies": {
+            "said": name, "some": [pair], "strongest": [pair], "weakest": [pair], "looked_at": 1, "redrawn": [pair],
+        },
         "results": {
-            "said": name, "head": [name], "rows": [[name]], "threshold": "<svg/>", "training": "<svg/>",
+            "said": name, "head": [name], "rows": [[name]], "threshold": "<svg/>", "training": ["<svg/>", "<svg/>"],
             "curves": [(name, "<svg/>")], "confusion": [(name, "<svg/>")], "only": [(name, 1, picture)],
         },
-        "run": run_chapter(f"seed: {name}", INGEST),
+        "run": run_chapter(f"seed: {name}", INGEST, [name]),
     }  # fmt: skip
 
 
@@ -36,7 +41,7 @@ def test_every_name_is_escaped() -> None:
 
 
 def test_charts_are_taken_as_they_are() -> None:
-    assert page(chapters("a")).count("<svg/>") == 7
+    assert page(chapters("a")).count("<svg/>") == 8
 
 
 def test_what_ingest_found_is_listed() -> None:

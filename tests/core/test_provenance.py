@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from stages.core import manifest
 from stages.core.balancing import MadeCopy, Source
 from stages.core.errors import InputError
-from stages.core.provenance import balanced_sheet, train_sources, with_copies
+from stages.core.provenance import balanced_sheet, redrawn, train_sources, with_copies
 from stages.core.workbook import Cell, Sheet
 
 COLUMNS = ["id", "split", "target", "photographer"]
@@ -43,6 +44,14 @@ def table() -> pd.DataFrame:
 def with_two_copies(table: pd.DataFrame) -> pd.DataFrame:
     c = Source("c.jpg", "c.jpg", "sum c")
     return with_copies(table, [copy_of(c, 1), copy_of(c, 2)])
+
+
+def test_copies_that_were_drawn_again_are_listed_with_the_reasons() -> None:
+    c = Source("c.jpg", "c.jpg", "sum c")
+    faults: list[tuple[str, ...]] = [("contrast",), (), ("uniform", "contrast", "uniform")]
+    copies = [replace(copy_of(c, number), faults=wrong) for number, wrong in zip((3, 2, 1), faults, strict=True)]
+    expected = pd.DataFrame({"image_id": ["c__copy1.jpg", "c__copy3.jpg"], "uniform": [2, 0], "contrast": [1, 1]})
+    pd.testing.assert_frame_equal(redrawn(copies, ["uniform", "contrast"]), expected)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ STAGES = {
     "features": (FEATURES, 1),
     "fill": (FILL, 3),
     "cluster": (CLUSTER, 4),
-    "augment": (AUGMENT, 4),
+    "augment": (AUGMENT, 5),
     "split": (SPLIT, 1),
     "export": (EXPORT, 1),
     "train": (TRAIN, 2),

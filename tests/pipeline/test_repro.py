@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import TINY, make_tiny_data
-from tests.workspace import make_workspace, run
+from tests.workspace import make_workspace, run, shell
 
 OUTPUTS = ("data", "features", "augmented", "results")
 BALANCED = ["train@balanced", "evaluate@balanced", "compare", "report"]
@@ -33,20 +33,15 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in git, its data tracked by DVC, after `dvc repro` and a commit."""
-    folder = tmp_path_factory.mktemp("project")
-    make_tiny_data(folder)
-    run(folder, "git", "init", "--quiet")
-    run(folder, "git", "config", "user.name", "A User")
-    run(folder, "git", "config", "user.email", "user@example.invalid")
-    make_workspace(folder, TINY, scm=True)
-    run(folder, "dvc", "add", "--quiet", "images", "labels.xlsx")
-    result = run(folder, "dvc", "repro")
-    assert len(ran(result.stdout)) == 14
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--message", "first")
+def project(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project after `dvc repro` and a commit."""
+    folder = tmp_path_factory.mktemp("project") / "project"
+    shutil.copytree(reproduced, folder, ignore=shutil.ignore_patterns(".counterweight"))
     return folder
+
+
+def test_first_run_runs_every_stage(reproduced: Path) -> None:
+    assert len(ran((reproduced.parent / "repro.log").read_text())) == 14
 
 
 def test_another_run_does_nothing(project: Path) -> None:
@@ -79,7 +74,7 @@ def test_same_bytes_in_another_place_with_one_worker(project: Path, tmp_path: Pa
 
 
 def test_a_cluster_param_starts_at_cluster_and_leaves_the_original_arm(project: Path) -> None:
-    result = run(project, "dvc", "exp", "run", "-S", "cluster.clusters=4")
+    result = shell(project, "dvc exp run -S cluster.clusters=4")
     assert ran(result.stdout) == ["cluster", "augment", "split", "export", *BALANCED]
     assert len(json.loads((project / "features/cluster.json").read_text())["sizes"]) == 4
 
@@ -105,7 +100,7 @@ def test_earlier_settings_come_back_without_work(project: Path) -> None:
 
 
 def test_a_named_experiment_starts_at_augment(project: Path) -> None:
-    result = run(project, "dvc", "exp", "run", "-S", "augment.target=0.5", "--name", "half")
+    result = shell(project, "dvc exp run -S augment.target=0.5 --name half")
     assert ran(result.stdout) == ["augment", "split", "export", *BALANCED]
     sizes = json.loads((project / "augmented/augment.json").read_text())["sizes"]
     assert sizes["2"] == round(sizes["0"] * 0.5)
@@ -114,8 +109,8 @@ def test_a_named_experiment_starts_at_augment(project: Path) -> None:
 
 
 def test_queued_experiments_train_and_evaluate_only(project: Path) -> None:
-    run(project, "dvc", "exp", "run", "--queue", "-S", "train.learning_rate=0.001,0.003")
-    result = run(project, "dvc", "exp", "run", "--run-all")
+    shell(project, "dvc exp run --queue -S train.learning_rate=0.001,0.003")
+    result = shell(project, "dvc exp run --run-all")
     assert {name.partition("@")[0] for name in ran(result.stdout)} == {"train", "evaluate", "compare", "report"}
 
 
@@ -127,6 +122,15 @@ def test_exp_show_lists_the_experiments_with_their_metrics(project: Path) -> Non
     half = table[table["Experiment"] == "half"].iloc[0]
     assert half["augment.target"] == "0.5"
     assert half["results/balanced/metrics.json:map"] > 0
+
+
+def test_experiment_is_taken_over_and_left_again(project: Path) -> None:
+    shell(project, "dvc exp apply half")
+    assert "target: 0.5" in (project / "params.yaml").read_text()
+    shell(project, "git checkout params.yaml && dvc repro")
+    shell(project, "dvc exp remove half")
+    assert run(project, "git", "status", "--porcelain").stdout == ""
+    assert "half" not in run(project, "dvc", "exp", "list", "--name-only").stdout.split()
 
 
 def test_plots_and_dag_are_drawn(project: Path) -> None:
