@@ -33,8 +33,10 @@ def cautions(table: pd.DataFrame, ingest: Mapping[str, Any], augment: Mapping[st
         (ingest["unlisted_files"], "images have no row, and took no part"),
         (augment["unfit_images"], "images gave no good copy, and others took their turns"),
     ]
-    found = [f"{count} {what}." for count, what in said if count]
-    found += [f"{remark[0].upper()}{remark[1:]}." for remark in about_parts(manifest.label_names(table), parts)]
+    sentences = [f"{count} {what}." for count, what in said if count]
+    sentences += [f"{remark[0].upper()}{remark[1:]}." for remark in about_parts(manifest.label_names(table), parts)]
     if weights == "random":
-        found.append("The features are of random weights: they see colour and texture, and not what an image shows.")
-    return found
+        sentences.append(
+            "The features are of random weights: they see colour and texture, and not what an image shows."
+        )
+    return sentences
