@@ -29,6 +29,7 @@ bench: .venv/cpu .venv/peers
 	python -m benchmarks.real_input
 	python -m benchmarks.pets
 	python -m benchmarks.scenes
+	python -m benchmarks.pooling
 	python -m benchmarks.scenes_recipe
 	python -m benchmarks.missing
 

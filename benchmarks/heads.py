@@ -17,6 +17,7 @@ from stages.core.evaluation import average_precisions
 from stages.core.inference import rows_of
 from stages.core.losses import build_loss, plain_loss
 from stages.core.optimisation import Optimisation
+from stages.core.processes import Group
 from stages.core.rates import rates
 from stages.core.sampling import order_of
 from stages.core.task import Objective
@@ -60,7 +61,7 @@ def head_scores(
         epochs=200,
         patience=20,
         batch_size=128,
-        device=torch.device("cpu"),
+        group=Group(torch.device("cpu")),
         workers=0,
     )
     with torch.inference_mode():
