@@ -65,7 +65,7 @@ def head_scores(
         workers=0,
     )
     with torch.inference_mode():
-        return expit(head(torch.tensor(features)).numpy().astype(np.float64))
+        return np.asarray(expit(head(torch.tensor(features)).numpy().astype(np.float64)))
 
 
 def judged(

@@ -76,7 +76,7 @@ def checked_rows(changes: Mapping[str, Any], folder: Path) -> str:
     """Compare the balanced sheet's test rows with the input's, cell by cell, by openpyxl; raise if they differ."""
 
     def test_rows(path: str | Path) -> list[tuple[Any, ...]]:
-        head, *rows = openpyxl.load_workbook(path, read_only=True).active.iter_rows(values_only=True)
+        head, *rows = openpyxl.load_workbook(path, read_only=True).worksheets[0].iter_rows(values_only=True)
         return [row for row in rows if row[head.index("split")] == "test"]
 
     given, returned = test_rows(changes["data.sheet"]), test_rows(folder / "augmented/balanced.xlsx")

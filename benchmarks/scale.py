@@ -17,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.common import README, measured_by, write_section
 from stages.core.workbook import read_sheet, write_sheet
@@ -48,9 +49,9 @@ def make_images(count: int, folder: Path) -> Path:
     return folder
 
 
-def _recoloured(tile: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    mixed = tile.astype(np.float32) @ random.dirichlet([1, 1, 1], 3).T.astype(np.float32)
-    return np.clip(mixed * random.uniform(0.6, 1.3), 0, 255).astype(np.uint8)
+def _recoloured(tile: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    mixed: NDArray[np.float32] = tile.astype(np.float32) @ random.dirichlet([1, 1, 1], 3).T.astype(np.float32)
+    return np.asarray(np.clip(mixed * random.uniform(0.6, 1.3), 0, 255), np.uint8)
 
 
 def rows_of(count: int) -> list[str]:
@@ -62,8 +63,9 @@ def rows_of(count: int) -> list[str]:
         started = time.perf_counter()
         log = run(project, "dvc", "repro", "split").stderr
         whole = time.perf_counter() - started
-        seconds = {name: float(re.search(rf"^{name}: .*, in ([\d.]+) s$", log, re.MULTILINE)[1]) for name in STAGES}
-        memory = {name: re.search(rf"^{name}: .*at most ([\d.]+) GB", log, re.MULTILINE)[1] for name in STAGES}
+        took = dict(re.findall(r"^(\w+): .*, in ([\d.]+) s$", log, re.MULTILINE))
+        seconds = {name: float(took[name]) for name in STAGES}
+        memory = dict(re.findall(r"^(\w+): .*at most ([\d.]+) GB", log, re.MULTILINE))
         lines = [
             f"| {count:,} | {name} | {seconds[name]:.1f} | {1000 * seconds[name] / count:.2f} | {memory[name]} |"
             for name in STAGES

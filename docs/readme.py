@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from dvc.repo import Repo
 from matplotlib.figure import Figure
 from pydantic import BaseModel
@@ -17,7 +18,8 @@ from pydantic import BaseModel
 from docs.parts import put_between
 from stages.core import images, manifest
 from stages.core.charts import COLOURS
-from stages.core.params import Params, Section
+from stages.core.params import Params
+from stages.core.sections import Section
 
 PROJECT = Path(__file__).parent.parent
 COPIES_SHOWN = 7
@@ -50,7 +52,7 @@ def picture(path: Path) -> None:
     after = train["cluster"].value_counts().sort_index()
     before = train["cluster"][train["source_id"] == ""].value_counts().sort_index()
     figure = Figure(figsize=(10, 4.6), layout="constrained")
-    bars, pictures = figure.subfigures(1, 2, width_ratios=(1, 2.3))
+    bars, pictures = np.asarray(figure.subfigures(1, 2, width_ratios=(1, 2.3)))
     axes = bars.subplots()
     axes.bar(after.index, after, color=COLOURS[1], label="copies")
     axes.bar(before.index, before, color=COLOURS[0], label="originals")
