@@ -24,7 +24,10 @@ def untrained(folder: Path, labels: list[str], task: str, targets: list[list[int
     how = "sigmoid" if task == "multilabel" else "softmax"
     torch.manual_seed(0)
     model = folder / "results/balanced/model"
-    save(Classifier(Design("cnn1", None, "relu", "average", 3, labels, task, how, "whole", (16, 16), resize)), model)
+    save(
+        Classifier(Design("cnn1", None, "relu", "average", False, 3, labels, task, how, "whole", (16, 16), resize)),
+        model,
+    )
     positive = labels[-1] if task == "binary" else None
     tuned = {label: 0.5 for label in labels if positive in (None, label)}
     decisions.write(decisions.Decisions(task, labels, positive, 0.5, tuned), model)
