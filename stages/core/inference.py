@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from stages.core import backbones, images, pooling, scaling, views
 from stages.core.bars import progress
@@ -175,6 +177,7 @@ def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int
     network.eval().to(device).to(memory_format=torch.channels_last)
     with (
         _threads(max(torch.get_num_threads(), 2)),
+        _linear_by_row(network) if device.type == "cpu" else nullcontext(),
         torch.inference_mode(),
         torch.autocast(device.type, dtype=torch.bfloat16, enabled=on_gpu),
         progress(len(seen), "images") as more_done,
@@ -186,10 +189,10 @@ def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int
             if images_seen is None:
                 break
             with spent("network"):
+                batch = images_seen.to(device, non_blocking=True)
                 # The kernels that are chosen for a smaller batch may round otherwise; so the last one is filled up.
-                filler = images_seen[-1:].expand(batch_size - len(images_seen), -1, -1, -1)
-                batch = torch.cat([images_seen, filler]).to(device, non_blocking=True)
-                rows = network(batch)[: len(images_seen)].float().cpu().numpy()
+                filler = batch[-1:].expand(batch_size - len(batch), -1, -1, -1)
+                rows = network(torch.cat([batch, filler]))[: len(batch)].float().cpu().numpy()
             yield from rows
             count("images seen by the network", len(rows))
             more_done(len(rows))
@@ -208,6 +211,24 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def _linear_by_row(network: nn.Module) -> Iterator[None]:
+    """Multiply each row of a batch by itself: on some processors its place among others decides how it is rounded."""
+    layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    for layer in layers:
+        layer.forward = partial(_by_row, layer)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def _by_row(layer: nn.Linear, inputs: Tensor) -> Tensor:
+    # Each at the beginning of memory of its own, for alignment decides, too.
+    return torch.cat([linear(inputs[i : i + 1].clone(), layer.weight, layer.bias) for i in range(len(inputs))])
 
 
 def scores_of(
