@@ -1,26 +1,29 @@
 """Groups of images that look alike: PCA, k-means, and how well the groups stand apart."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.decomposition import PCA, IncrementalPCA
+from sklearn.decomposition import IncrementalPCA
 from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
 from stages.core.errors import InputError
+from stages.core.principal import PART, Reduced, principal_components
 
 # The silhouette compares every image with every other; on so many it takes seconds.
 SILHOUETTE_SAMPLE = 5_000
 # Images on which other numbers of clusters are tried.
 SWEEP_SAMPLE = 2_000
-# So many tell the good starts of k-means from the bad ones.
+# So many tell the good starts of k-means from the bad ones; so many are tried on them, and so many finished on all.
 START_SAMPLE = 10_000
-# Images at a time where not all are looked at together.
-PART = 4_096
+STARTS = 40
+FINISHED = 3
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def find_clusters(
     components : int
         Principal components to keep.
     clusters : int
-        Groups to find; k-means is started ten times, and of more than `START_SAMPLE` images twenty times on a part of
+        Groups to find; k-means is started ten times, and of more than `START_SAMPLE` images `STARTS` times on a part of
         them, and the best outcome kept.
     seed : int
         Of k-means and of the silhouette's sample.
@@ -101,12 +104,12 @@ def find_clusters(
     # With several threads the partial sums of k-means arrive in another order, and with them the last digits.
     with threadpool_limits(1):
         if algorithm == "minibatch":
-            pca, reduced = _reduced_in_parts(features, components)
-            model = MiniBatchKMeans(clusters, n_init=10, batch_size=PART, random_state=seed).fit(reduced)
+            found = _reduced_in_parts(features, components)
+            model = MiniBatchKMeans(clusters, n_init=10, batch_size=PART, random_state=seed).fit(found.rows)
         else:
-            pca = PCA(components, svd_solver="covariance_eigh")
-            reduced = pca.fit_transform(features)
-            model = _grouped(reduced, clusters, seed)
+            found = principal_components(features, components)
+            model = _grouped(found.rows, clusters, seed)
+        reduced = found.rows
         numbers = by_size(model.labels_)
         distinct = len(np.unique(numbers))
         # Drawn here, since silhouette_score's own sample may miss a small cluster and then raises.
@@ -121,7 +124,7 @@ def find_clusters(
     return Clusters(
         numbers=numbers,
         sizes=[int(size) for size in np.bincount(numbers)],
-        explained_variance=float(pca.explained_variance_ratio_.sum()),
+        explained_variance=found.explained_variance,
         inertia=float(model.inertia_),
         silhouette=float(silhouette),
         plane=np.pad(reduced[:, :2], [(0, 0), (0, max(2 - components, 0))]),
@@ -140,7 +143,7 @@ def _tried(part: NDArray[np.floating], counts: Sequence[int], seed: int) -> list
     return found
 
 
-def _reduced_in_parts(features: NDArray[np.float32], components: int) -> tuple[IncrementalPCA, NDArray[np.float32]]:
+def _reduced_in_parts(features: NDArray[np.float32], components: int) -> Reduced:
     pca = IncrementalPCA(components)
     # A part with fewer images than components could not be fitted on its own.
     bounds = [*range(0, max(len(features) - components, 1), max(PART, components)), len(features)]
@@ -149,19 +152,30 @@ def _reduced_in_parts(features: NDArray[np.float32], components: int) -> tuple[I
     reduced = np.empty((len(features), components), dtype=np.float32)
     for start, end in pairwise(bounds):
         reduced[start:end] = pca.transform(features[start:end])
-    return pca, reduced
+    return Reduced(reduced, float(pca.explained_variance_ratio_.sum()))
 
 
 def _grouped(reduced: NDArray[np.floating], clusters: int, seed: int) -> KMeans:
-    """K-means from the best of ten starts; of many images, twenty are tried on a part, and the best three on all."""
+    """K-means from the best of several starts; of many images, they are tried on a part, the best finished on all."""
     if len(reduced) <= START_SAMPLE:
         return KMeans(clusters, n_init=10, random_state=seed).fit(reduced)
-    random = np.random.RandomState(seed)
+    random = np.random.default_rng(seed)
     part = reduced[np.sort(random.choice(len(reduced), START_SAMPLE, replace=False))]
-    tried = [KMeans(clusters, n_init=1, random_state=random).fit(part) for _ in range(20)]
-    best = sorted(tried, key=lambda model: model.inertia_)[:3]
-    finished = [KMeans(clusters, init=model.cluster_centers_, n_init=1).fit(reduced) for model in best]
-    return min(finished, key=lambda model: model.inertia_)
+
+    def tried(start: int) -> KMeans:
+        with threadpool_limits(1):  # What was said to the thread that calls holds for that one alone.
+            return KMeans(clusters, n_init=1, random_state=start).fit(part)
+
+    def finished(model: KMeans) -> KMeans:
+        with threadpool_limits(1):
+            return KMeans(clusters, init=model.cluster_centers_, n_init=1).fit(reduced)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        different: list[KMeans] = []
+        for model in sorted(threads.map(tried, range(seed, seed + STARTS)), key=lambda model: model.inertia_):
+            if not different or model.inertia_ > different[-1].inertia_ * 1.0001:
+                different.append(model)
+        return min(threads.map(finished, different[:FINISHED]), key=lambda model: model.inertia_)
 
 
 def by_size(numbers: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -7,8 +7,9 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
-from stages.core.clustering import PART, SILHOUETTE_SAMPLE, START_SAMPLE, by_size, find_clusters
+from stages.core.clustering import SILHOUETTE_SAMPLE, START_SAMPLE, by_size, find_clusters
 from stages.core.errors import InputError
+from stages.core.principal import PART
 
 SIZES = [40, 25, 10]
 
