@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     from stages.core.backbones import Backbone, checksum_of, chosen_device, load_weights
     from stages.core.callbacks import best_epoch
     from stages.core.classifiers import Classifier, Design, save
-    from stages.core.examples import examples, fit_pooling, validation_scores
+    from stages.core.examples import examples, fit_body, validation_scores
     from stages.core.losses import build_loss, plain_loss, scores_by
     from stages.core.on_the_fly import Transformed
     from stages.core.optimisation import Optimisation
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     if isinstance(classifier.body, Backbone):
         load_weights(classifier.body, train.weights)
     read = {"resized": args.resized, "copies": args.copies, "group": group, "workers": worker_count()}
-    fit_pooling(classifier, rows["train"], **read)
+    fit_body(classifier, rows["train"], norms=not train.freeze and train.weights != "random", **read)
     seen = {split: examples(classifier, rows[split], frozen=train.freeze, **read) for split in rows}
     first = checksum_of(classifier)
     depends = {"train": train.model_dump(), "design": asdict(design), "device": group.device.type, "weights": first}

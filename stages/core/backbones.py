@@ -35,7 +35,8 @@ class Backbone(nn.Module):
         How maps become a row: ``bilinear``, see `stages.core.pooling.Bilinear`, or as in `stages.core.pooling.pooled`;
         None leaves them as they are.
     mirror : bool
-        Whether the network looks at each image's mirror image, too; its maps are the mean of both, turned back.
+        Whether the network looks at each image's mirror image, too; its maps are the mean of both, turned back. In
+        training mode it looks at each image once.
 
     Attributes
     ----------
@@ -97,7 +98,7 @@ class Backbone(nn.Module):
         """What there is to be pooled of RGB images: in most layers, float (n, channels, height, width)."""
         pixels = normalised(images)
         maps = self._cut(pixels)
-        if not self.mirror:
+        if not self.mirror or self.training:
             return maps
         mirrored = self._cut(pixels.flip(3))
         return (maps + (mirrored.flip(3) if mirrored.dim() == 4 else mirrored)) / 2

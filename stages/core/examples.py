@@ -14,11 +14,12 @@ from stages.core import manifest
 from stages.core.backbones import Backbone
 from stages.core.classifiers import Classifier, Design
 from stages.core.inference import rows_of, scores_of
+from stages.core.norms import Moments, fit_norms, norms_of
 from stages.core.processes import Group
 from stages.core.views import Views
 
-# Whose maps fit bilinear pooling: a hundred points or more of each, for 64 directions.
-POOLING_IMAGES = 256
+# To which a body is fitted: a hundred points or more of each, for 64 directions of bilinear pooling.
+FITTED_IMAGES = 256
 
 
 def examples(
@@ -61,26 +62,41 @@ def examples(
     return TensorDataset(torch.tensor(rows), targets)
 
 
-def fit_pooling(
-    classifier: Classifier, table: pd.DataFrame, *, resized: Path, copies: Path, group: Group, workers: int
+def fit_body(
+    classifier: Classifier,
+    table: pd.DataFrame,
+    *,
+    norms: bool,
+    resized: Path,
+    copies: Path,
+    group: Group,
+    workers: int,
 ) -> None:
-    """Fit what bilinear pooling needs to know of train images, before training; other poolings need nothing.
+    """Fit what a torchvision network needs to know of train images before training begins.
+
+    That is bilinear pooling, where the network has it, and batch norm, see `stages.core.norms`.
 
     Parameters
     ----------
     classifier : Classifier
         It is changed.
     table : pandas.DataFrame
-        Train rows of a manifest; of those that are no copies, `POOLING_IMAGES` are looked at, evenly drawn.
+        Train rows of a manifest; of those that are no copies, `FITTED_IMAGES` are looked at, evenly drawn.
+    norms : bool
+        Whether batch norm is to be fitted: where the body is trained, and did not begin with random weights.
     resized, copies, group, workers
         As in `examples`.
     """
     body = classifier.body
-    if not isinstance(body, Backbone) or body.bilinear is None:
+    if not isinstance(body, Backbone):
         return
     own = table[table["source_id"] == ""]
-    looked_at = own.iloc[:: ceil(len(own) / POOLING_IMAGES)]
-    body.bilinear.fit(torch.tensor(_rows(_Maps(body), looked_at, classifier.design, resized, copies, group, workers)))
+    looked_at = own.iloc[:: ceil(len(own) / FITTED_IMAGES)]
+    how = (looked_at, classifier.design, resized, copies, group, workers)
+    if body.bilinear is not None:
+        body.bilinear.fit(torch.tensor(_rows(_Maps(body), *how)))
+    if norms and norms_of(body.cut):
+        fit_norms(body.cut, _rows(Moments(_Maps(body)), *how))
 
 
 class _Maps(nn.Module):

@@ -207,7 +207,10 @@ class Train(Section):
         description="between the convolutions of `cnn7`; of the maps of torchvision's `layer`, also `pyramid`: average "
         "and max, of the whole picture and of its quarters; or `bilinear`: what occurs together in the same places"
     )
-    mirror: bool = Field(description="torchvision only: look at each image's mirror image, too, at twice the time")
+    mirror: bool = Field(
+        description="torchvision only: look at each image's mirror image, too, at twice the time; a body that is "
+        "trained does so in evaluation alone"
+    )
     channels: Literal[1, 3] = Field(description="1 shows the network grey images; not for torchvision's")
     view: View = Field(description="as in features, with `train.size` in the place of 224")
     size: Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)] = Field(

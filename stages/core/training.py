@@ -114,6 +114,7 @@ def fit(
     known = None if written is None else written.known()
     _same_everywhere(group, -1 if known is None else int(known["epoch"]))
     trained = Task(network, objective, optimisation, group, batch_size)
+    trained.train()  # Lightning leaves it as it is; what has looked at images before has put it into evaluation mode.
     trainer = Trainer(
         accelerator="gpu" if on_gpu else device.type,
         devices=[device.index or 0] if on_gpu and group.size == 1 else group.size // group.nodes,

@@ -133,6 +133,13 @@ def test_network_that_looks_at_mirror_images_cannot_tell_an_image_from_its_mirro
         assert torch.allclose(twice(pictures), twice(mirrored), atol=1e-5)
 
 
+def test_network_that_is_trained_sees_each_image_once(pictures: Tensor) -> None:
+    torch.manual_seed(0)
+    once, twice = (Backbone("resnet18", "layer1", SIZE, mirror=mirror).train() for mirror in (False, True))
+    twice.load_state_dict(once.state_dict())
+    assert torch.equal(once(pictures), twice(pictures))
+
+
 def test_maps_of_an_image_and_its_mirror_image_are_averaged_where_they_show_the_same(pictures: Tensor) -> None:
     torch.manual_seed(0)
     network = Backbone("resnet18", "layer1", SIZE, pooling=None, mirror=True).eval()

@@ -11,7 +11,7 @@ from stages.core import images, manifest
 from stages.core.backbones import Backbone
 from stages.core.classifiers import Classifier
 from stages.core.errors import InputError
-from stages.core.examples import examples, fit_pooling, validation_scores
+from stages.core.examples import examples, fit_body, validation_scores
 from stages.core.inference import rows_of
 from stages.core.processes import Group
 from stages.core.scaling import view
@@ -115,10 +115,26 @@ def test_bilinear_pooling_is_fitted_to_the_images_that_are_no_copies(
         assert classifier.body.bilinear is not None
         drawn = classifier.body.bilinear.reduce.weight.detach().clone()
         folders = {"resized": tmp_path / "resized", "copies": tmp_path / "copies"}
-        fit_pooling(classifier, table, **folders, group=Group(torch.device("cpu")), workers=0)
+        fit_body(classifier, table, norms=False, **folders, group=Group(torch.device("cpu")), workers=0)
         fitted.append(classifier.body.bilinear.reduce.weight.detach())
         assert not torch.allclose(fitted[-1], drawn)
     assert torch.equal(*fitted)
+
+
+def test_body_whose_norms_are_fitted_computes_in_training_what_it_does_in_evaluation(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    body, own = classifier.body, image_and_copy[:1]
+    looks = torch.stack([square for square, _ in made(classifier, own, tmp_path, frozen=False)])
+    folders = {"resized": tmp_path / "resized", "copies": tmp_path / "copies"}
+    with torch.no_grad():
+        expected = body.eval()(looks)
+        assert not torch.allclose(body.train()(looks), expected, rtol=0.05)
+        classifier.load_state_dict(Classifier(classifier.design).state_dict())
+        expected = body.eval()(looks)
+        fit_body(classifier, image_and_copy, norms=True, **folders, group=Group(torch.device("cpu")), workers=0)
+        assert torch.allclose(body.eval()(looks), expected, rtol=1e-4, atol=1e-5)
+        assert torch.allclose(body.train()(looks), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("frozen", [False, True])

@@ -178,6 +178,15 @@ def test_last_batch_of_one_item_does_not_disturb_batch_norm(separable: TensorDat
     assert len(fitted(network, nine, nine, epochs=1)) == 1
 
 
+def test_network_that_was_evaluated_before_is_trained_all_the_same(separable: TensorDataset) -> None:
+    network = nn.Sequential(nn.BatchNorm1d(2), line())
+    fitted(network.eval(), separable, separable)
+    norm = network[0]
+    assert isinstance(norm, nn.BatchNorm1d)
+    assert norm.running_mean is not None
+    assert norm.running_mean.abs().min() > 0
+
+
 def test_parameters_that_ask_for_no_gradient_stay_as_they_were(separable: TensorDataset) -> None:
     network = line()
     network.weight.requires_grad_(False)

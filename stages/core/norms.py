@@ -1,0 +1,79 @@
+"""Batch norm that does the same in training as in evaluation, where training begins from weights made elsewhere.
+
+In training, batch norm takes the mean and the variance of the batch; in evaluation, those that came with the weights.
+Where the two are far apart, training begins from another network than the one that was loaded: so it is with weights
+whose batch norm was folded into the convolutions, and with images unlike those that the weights were made with.
+"""
+
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def norms_of(network: nn.Module) -> list[_BatchNorm]:
+    """The batch norms of a network that keep a mean and a variance, and scale and shift what they have normalised."""
+    return [
+        module
+        for module in network.modules()
+        if isinstance(module, _BatchNorm) and module.affine and module.running_mean is not None
+    ]
+
+
+class Moments(nn.Module):
+    """What comes to the batch norms of a network.
+
+    Parameters
+    ----------
+    network : Module
+        Of a batch norm that it uses more than once, the last time counts.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(n, ...) to (n, 2, channels): of each input, mean and mean square of each channel, one norm after another."""
+        found: dict[_BatchNorm, Tensor] = {}
+
+        def keep(norm: nn.Module, given: tuple[Tensor, ...]) -> None:
+            values = given[0].float().flatten(2) if given[0].dim() > 2 else given[0].float()[..., None]
+            found[cast(_BatchNorm, norm)] = torch.stack([values.mean(dim=2), values.square().mean(dim=2)], dim=1)
+
+        norms = norms_of(self.network)
+        hooks = [norm.register_forward_pre_hook(keep) for norm in norms]
+        try:
+            self.network(inputs)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return torch.cat([found[norm] for norm in norms], dim=2)
+
+
+def fit_norms(network: nn.Module, moments: NDArray[np.float32]) -> None:
+    """Give batch norms the mean and the variance of images, and change scale and shift so that nothing else changes.
+
+    Parameters
+    ----------
+    network : Module
+        It is changed; in evaluation mode it computes what it did before.
+    moments : array of float, shape (n_images, 2, channels)
+        What `Moments` says of the images.
+    """
+    mean, square = torch.from_numpy(moments.astype(np.float64).mean(axis=0))
+    variance = (square - mean.square()).clamp_min(0)
+    norms = norms_of(network)
+    widths = [norm.num_features for norm in norms]
+    for norm, centre, spread in zip(norms, mean.split(widths), variance.split(widths), strict=True):
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+        with torch.no_grad():
+            norm.bias.add_(scale * (centre - norm.running_mean.double()))
+            norm.weight.copy_(scale * (spread + norm.eps).sqrt())
+            norm.running_mean.copy_(centre)
+            norm.running_var.copy_(spread)
