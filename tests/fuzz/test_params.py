@@ -67,7 +67,8 @@ def test_any_value_in_any_place_ends_in_params_or_in_an_error(changes: list[Any]
                 place = place[key]
             except (KeyError, IndexError, TypeError):  # Another change has taken it away.
                 place = None
-        if not isinstance(place, dict | list) or (isinstance(place, dict) and way[-1] not in place):
+        fits = way[-1] in place if isinstance(place, dict) else isinstance(place, list) and isinstance(way[-1], int)
+        if not fits:
             continue
         if isinstance(place, list):
             place[way[-1] : way[-1] + 1] = [] if what == "delete" else [value]
