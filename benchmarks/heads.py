@@ -11,7 +11,6 @@ from scipy.special import expit
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from stages.core import decisions
 from stages.core.backbones import Backbone, load_weights
 from stages.core.evaluation import average_precisions
 from stages.core.inference import rows_of
@@ -22,6 +21,7 @@ from stages.core.rates import rates
 from stages.core.sampling import order_of
 from stages.core.task import Objective
 from stages.core.training import fit
+from stages.core.tuning import tune
 
 SIZE = (224, 224)
 
@@ -73,7 +73,7 @@ def judged(
 ) -> dict[str, float]:
     """MAP, and macro F1 by 0.5, by one threshold and by one a label tuned on validation, of validation and test."""
     parts = {split: (targets[splits == split], scores[splits == split]) for split in ("val", "test")}
-    decided = decisions.tune(*parts["val"], list(labels), "multilabel")
+    decided = tune(*parts["val"], list(labels), "multilabel")
     found = {}
     for split, (there, said) in parts.items():
         found[f"{split} mAP"] = float(np.nanmean(average_precisions(there, said)))

@@ -22,12 +22,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.common import WEIGHTS, data_folder, measured_by, write_section
-from stages.core import decisions, images
+from stages.core import images
 from stages.core.backbones import Backbone, load_weights
+from stages.core.decisions import Decisions
 from stages.core.evaluation import average_precisions
 from stages.core.pooling import Bilinear, pooled
 from stages.core.rates import rates
 from stages.core.scaling import Wanted, resize, view
+from stages.core.tuning import tune
 
 SIZE = (224, 224)
 STRENGTHS = (1.0, 10.0, 100.0)
@@ -97,12 +99,10 @@ def main() -> None:
                     left_out[judged] = scores_by(strength, own[fitted], there[fitted], own[judged])
                 tried[strength] = left_out
             best = max(tried, key=lambda strength: float(average_precisions(there, tried[strength]).mean()))
-            decided = decisions.tune(there, tried[best], labels, "multilabel")
+            decided = tune(there, tried[best], labels, "multilabel")
             test = scores_by(best, own, there, rows[~train])
 
-            def f1(
-                part: NDArray[np.int8], scores: NDArray[np.float64], how: float | str, by: decisions.Decisions
-            ) -> float:
+            def f1(part: NDArray[np.int8], scores: NDArray[np.float64], how: float | str, by: Decisions) -> float:
                 return float(rates(part, by.given(scores, how)).f1.mean())
 
             cells = (

@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     from stages.core.sampling import Seeded, order_of
     from stages.core.task import Objective
     from stages.core.training import fit, training_key
+    from stages.core.tuning import tune
 
     train, group = params.train, group_of(os.environ, chosen_device(device_name()))
     torch.set_num_threads(train.threads)
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     )  # fmt: skip
     classifier = Classifier(design)
     if isinstance(classifier.body, Backbone):
-        load_weights(classifier.body, train.weights)
+        load_weights(classifier.body, train.weights, train.weights_to)
     read = {"resized": args.resized, "copies": args.copies, "group": group, "workers": worker_count()}
     fit_body(classifier, rows["train"], norms=not train.freeze and train.weights != "random", **read)
     seen = {split: examples(classifier, rows[split], frozen=train.freeze, **read) for split in rows}
@@ -82,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         going_on=going_on,
     )
     if group.rank == 0:
-        tuned = decisions.tune(
+        tuned = tune(
             manifest.targets(rows["val"]),
             validation_scores(classifier, rows["val"], args.resized, group.device, worker_count()),
             labels,

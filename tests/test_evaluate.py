@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from stages.core import decisions, manifest
 from stages.core.outputs import read_label_measures
+from stages.core.tuning import tune
 from tests.conftest import EVALUATE, run_stage
 from tests.untrained import untrained
 
@@ -53,7 +54,7 @@ def test_metrics_of_validation_follow_from_its_rows(evaluated: Path) -> None:
 def test_thresholds_are_those_of_the_model(evaluated: Path) -> None:
     of_model = decisions.read(evaluated / "results/balanced/model")
     targets, scores = scores_of(evaluated, "val")
-    assert decisions.tune(targets, scores, of_model.labels, "multilabel") == of_model
+    assert tune(targets, scores, of_model.labels, "multilabel") == of_model
     assert metrics_of(evaluated)["thresholds"] == of_model.per_label
     assert metrics_of(evaluated)["headline"] == "tuned"
 

@@ -2,8 +2,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
+from stages.core.backbones import Backbone
 from tests.conftest import TINY, TRAIN, run_stage
 from tests.workspace import PROJECT, run, write_params
 
@@ -44,3 +47,19 @@ def test_a_frozen_body_keeps_its_weights(balanced: Path, tmp_path: Path) -> None
     one, four = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
     assert all((one[key] == four[key]).all() for key in one if key.startswith("body."))
     assert (one["head.weight"] != four["head.weight"]).any()
+
+
+def test_layers_behind_the_weights_begin_random_and_are_trained_with_them(balanced: Path, tmp_path: Path) -> None:
+    torch.manual_seed(9)
+    save_file(Backbone("resnet18", "layer1", (32, 32)).cut.state_dict(), tmp_path / "to_layer1.safetensors")
+    weights = {"train.weights": str(tmp_path / "to_layer1.safetensors"), "train.weights_to": "layer1"}
+    changes = TINY | weights | {"train.layer": "layer2", "train.epochs": 1, "train.body_rate": 1e-9}
+    found = []
+    for folder, rate in ((tmp_path / "slow", 1e-9), (tmp_path / "fast", 1e-2)):
+        write_params(tmp_path / "params.yaml", changes | {"train.learning_rate": rate})
+        options = ["--model", str(folder), "--history", str(tmp_path / "history.csv")]
+        run_stage(balanced, "train", *TRAIN[:-4], *options, "--params", str(tmp_path / "params.yaml"))
+        found.append(load_file(folder / "model.safetensors"))
+    weights = [key for key in found[0] if key.endswith("weight")]
+    moved = {key for key in weights if abs(found[0][key] - found[1][key]).max() > 1e-4}
+    assert moved == {key for key in weights if key.startswith(("body.cut.layer2.", "head."))}

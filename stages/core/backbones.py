@@ -42,6 +42,8 @@ class Backbone(nn.Module):
     ----------
     n_features : int
         Length of a row of the output, or channels of its maps.
+    fresh : frozenset of str
+        Names of the parameters and buffers of ``cut`` behind those that `load_weights` took: they began random.
 
     Raises
     ------
@@ -64,11 +66,8 @@ class Backbone(nn.Module):
         self.pooling = pooling
         self.mirror = mirror
         self.bilinear: Bilinear | None = None
-        # The two that have auxiliary outputs in training: these would be outputs of other labels. Their weights were
-        # made for pixels from -1 to 1, to which transform_input brings those that are normalised as for all others.
-        inception = model in {"googlenet", "inception_v3"}
-        extra = {"aux_logits": False, "init_weights": True, "transform_input": True} if inception else {}
-        whole = get_model(model, weights=None, **extra)
+        self.fresh: frozenset[str] = frozenset()
+        whole = _built(model)
         self.cut = _without_last_layer(whole) if layer is None else _cut_at(whole, model, layer)
         self.eval()
         try:
@@ -109,6 +108,15 @@ class Backbone(nn.Module):
         return maps
 
 
+def _built(model: str) -> nn.Module:
+    # The two that have auxiliary outputs in training: these would be outputs of other labels. Their weights were made
+    # for pixels from -1 to 1, to which transform_input brings those that are normalised as for all others.
+    inception = model in {"googlenet", "inception_v3"}
+    extra = {"aux_logits": False, "init_weights": True, "transform_input": True} if inception else {}
+    whole: nn.Module = get_model(model, weights=None, **extra)
+    return whole
+
+
 def _bilinear_of(maps: Tensor, model: str, layer: str | None) -> Bilinear:
     if maps.dim() != 4:
         raise InputError(
@@ -129,6 +137,19 @@ def _cut_at(whole: nn.Module, model: str, layer: str) -> nn.Module:
     return cut
 
 
+def _behind(network: Backbone, node: str) -> frozenset[str]:
+    """Names of the parameters and buffers of a network that what comes out of a node does not depend on."""
+    with torch.random.fork_rng(devices=[]):
+        before = _cut_at(_built(network.model), network.model, node).state_dict()
+    behind = frozenset(network.cut.state_dict()) - set(before)
+    if not behind:
+        raise InputError(
+            f"{network.model} has nothing to train between {node}, up to which weights are taken, and "
+            f"{network.layer or 'its last layer'}. Set weights_to to an earlier node, or to null."
+        )
+    return behind
+
+
 def _without_last_layer(whole: nn.Module) -> nn.Module:
     """Put an identity in the place of the last layer: a linear one in all networks but SqueezeNet."""
     modules = list(whole.named_modules())
@@ -139,7 +160,7 @@ def _without_last_layer(whole: nn.Module) -> nn.Module:
     return whole
 
 
-def load_weights(network: Backbone, weights: str) -> None:
+def load_weights(network: Backbone, weights: str, to: str | None = None) -> None:
     """Give a backbone its weights.
 
     Parameters
@@ -149,16 +170,24 @@ def load_weights(network: Backbone, weights: str) -> None:
     weights : str
         A name of torchvision's, such as ``IMAGENET1K_V1``, which is fetched once and checked against its hash; the
         path of a ``.safetensors`` or ``.pth`` file; or ``random``, which leaves the network as it was built.
+    to : str, optional
+        A node before the one at which the network is cut: weights are taken up to there, and what follows stays random.
+        Layers so near the end serve the task that they were trained for; see J. Yosinski et al., "How transferable are
+        features in deep neural networks?", NIPS 2014.
 
     Raises
     ------
     InputError
-        If the name is unknown, the weights cannot be fetched, or the file does not fit the model.
+        If the name is unknown, the weights cannot be fetched, the file does not fit the model, or there is no such node
+        ``to`` before the cut.
     """
     if weights == "random":
         return
     state = _from_file(Path(weights)) if Path(weights).suffix else _from_torchvision(network.model, weights)
-    _load(network, state, f"{weights} into {network.model} up to {network.layer or 'its last layer'}")
+    what = f"{weights} into {network.model} up to {to or network.layer or 'its last layer'}"
+    if to is not None:
+        network.fresh = _behind(network, to)
+    _load(network, state, what)
 
 
 def normalised(images: Tensor) -> Tensor:
@@ -246,7 +275,8 @@ def _from_torchvision(model: str, name: str) -> Mapping[str, Tensor]:
 
 def _load(network: Backbone, state: Mapping[str, Tensor], what: str) -> None:
     """Give the network the part of the weights that it has; the rest, beyond the cut, is not needed."""
-    wanted = network.cut.state_dict()
+    own = network.cut.state_dict()
+    wanted = {key: value for key, value in own.items() if key not in network.fresh}
     missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
     if missing:
         raise InputError(
@@ -260,7 +290,7 @@ def _load(network: Backbone, state: Mapping[str, Tensor], what: str) -> None:
             f"weights: {what}: '{differing[0]}' has the shape {found}, the model's is {expected}. "
             "Choose the model that the weights were made for."
         )
-    network.cut.load_state_dict({key: state.get(key, value) for key, value in wanted.items()})
+    network.cut.load_state_dict(own | {key: state.get(key, value) for key, value in wanted.items()})
 
 
 def checksum_of(network: nn.Module) -> str:

@@ -89,6 +89,14 @@ class Classifier(nn.Module):
         return logits
 
 
+def pretrained_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters of a classifier's body but those that begin with random weights behind it; of others, none."""
+    if not isinstance(network, Classifier):
+        return []
+    fresh = network.body.fresh if isinstance(network.body, Backbone) else frozenset()
+    return [parameter for name, parameter in network.body.named_parameters() if name.removeprefix("cut.") not in fresh]
+
+
 def save(classifier: Classifier, folder: Path) -> None:
     """Write a classifier into a folder, as ``model.safetensors`` and ``model.json``."""
     folder.mkdir(parents=True, exist_ok=True)

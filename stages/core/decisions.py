@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stages.core.errors import InputError
 from stages.core.outputs import write_json
-from stages.core.thresholds import binary_threshold, class_thresholds, highest, label_thresholds, tuned_threshold
+from stages.core.thresholds import highest
 
 TUNED, PER_LABEL, ARGMAX = "tuned", "per_label", "argmax"
 # The decision that stands for a model where one number must: that of a user who has no threshold in mind.
@@ -138,42 +138,6 @@ def rarest(labels: Sequence[str], counts: Sequence[int] | NDArray[np.integer]) -
 def commonest(labels: Sequence[str], counts: Sequence[int] | NDArray[np.integer]) -> str:
     """The label with the most images, among equals the first; see `rarest`."""
     return max(zip(counts, range(0, -len(labels), -1), labels, strict=True))[2]
-
-
-def tune(
-    targets: NDArray[np.integer],
-    scores: NDArray[np.floating],
-    labels: Sequence[str],
-    task: str,
-    positive: str | None = None,
-    *,
-    measure: str = "f1",
-) -> Decisions:
-    """Choose the thresholds of a model on its validation rows.
-
-    Parameters
-    ----------
-    targets : array of int, shape (n_images, n_labels)
-        1 where the image has the label, 0 where not, -1 where that is not known.
-    scores : array of float in [0, 1], shape (n_images, n_labels)
-        What the network says of these images.
-    labels : sequence of str
-        Names of the columns.
-    task : str
-        As in `Decisions`.
-    positive : str, optional
-        Of two classes, the one that the threshold is about.
-    measure : str
-        What they make best, ``f1`` or ``balanced_accuracy``.
-    """
-    if task == "binary":
-        if positive is None or positive not in labels or len(labels) != 2:
-            raise ValueError(f"of two classes one is positive, not {positive} of {len(labels)}")
-        threshold = binary_threshold(targets, scores, list(labels).index(positive), measure)
-        return Decisions(task, list(labels), positive, threshold, {positive: threshold})
-    each = (class_thresholds if task == "multiclass" else label_thresholds)(targets, scores, measure)
-    tuned = tuned_threshold(targets, scores, measure)
-    return Decisions(task, list(labels), None, tuned, dict(zip(labels, each.tolist(), strict=True)))
 
 
 def summary(decisions: Decisions) -> dict[str, float | str | dict[str, float]]:

@@ -83,7 +83,8 @@ def fit_body(
     table : pandas.DataFrame
         Train rows of a manifest; of those that are no copies, `FITTED_IMAGES` are looked at, evenly drawn.
     norms : bool
-        Whether batch norm is to be fitted: where the body is trained, and did not begin with random weights.
+        Whether batch norm is to be fitted: where the body is trained, and did not begin with random weights. What of
+        it did is left alone.
     resized, copies, group, workers
         As in `examples`.
     """
@@ -95,8 +96,9 @@ def fit_body(
     how = (looked_at, classifier.design, resized, copies, group, workers)
     if body.bilinear is not None:
         body.bilinear.fit(torch.tensor(_rows(_Maps(body), *how)))
-    if norms and norms_of(body.cut):
-        fit_norms(body.cut, _rows(Moments(_Maps(body)), *how))
+    came = norms_of(body.cut, but=body.fresh)
+    if norms and came:
+        fit_norms(came, _rows(Moments(_Maps(body), came), *how))
 
 
 class _Maps(nn.Module):

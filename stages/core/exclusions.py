@@ -60,6 +60,15 @@ def exclusions(params: Any) -> list[tuple[str, str]]:
             found.append(("train.weights", f"{scratch}: set it to random, or choose a torchvision classifier"))
         if value("train.freeze") is True:
             found.append(("train.freeze", f"{scratch}: set it to false, or choose a torchvision classifier"))
+    if value("train.weights_to") is not None:
+        if model in (*CONVNETS, VGG_CONVS):
+            said = f"{model} has no layers behind its weights: set it to null, or choose a torchvision classifier"
+            found.append(("train.weights_to", said))
+        elif value("train.weights") == "random":
+            found.append(("train.weights_to", "ends weights, and weights is random: set it to null, or name weights"))
+        if value("train.freeze") is True:
+            said = "leaves layers random, and freeze would keep them so: set it to null, or freeze to false"
+            found.append(("train.weights_to", said))
     if model == VGG_CONVS and value("train.freeze") is False:
         found.append(
             ("train.freeze", f"{model} is convolutions on a frozen VGG19: set it to true, or the model to vgg19")

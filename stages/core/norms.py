@@ -5,6 +5,7 @@ Where the two are far apart, training begins from another network than the one t
 whose batch norm was folded into the convolutions, and with images unlike those that the weights were made with.
 """
 
+from collections.abc import Collection, Sequence
 from typing import cast
 
 import numpy as np
@@ -14,12 +15,23 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def norms_of(network: nn.Module) -> list[_BatchNorm]:
-    """The batch norms of a network that keep a mean and a variance, and scale and shift what they have normalised."""
+def norms_of(network: nn.Module, *, but: Collection[str] = ()) -> list[_BatchNorm]:
+    """The batch norms of a network that keep a mean and a variance, and scale and shift what they have normalised.
+
+    Parameters
+    ----------
+    network : Module
+        The network.
+    but : collection of str
+        Names of parameters; norms whose weight is among them are left out.
+    """
     return [
         module
-        for module in network.modules()
-        if isinstance(module, _BatchNorm) and module.affine and module.running_mean is not None
+        for name, module in network.named_modules()
+        if isinstance(module, _BatchNorm)
+        and module.affine
+        and module.running_mean is not None
+        and f"{name}.weight" not in but
     ]
 
 
@@ -30,11 +42,14 @@ class Moments(nn.Module):
     ----------
     network : Module
         Of a batch norm that it uses more than once, the last time counts.
+    norms : sequence of batch norm
+        Those of it that are looked at.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, norms: Sequence[_BatchNorm]) -> None:
         super().__init__()
         self.network = network
+        self.norms = list(norms)  # A list, not a ModuleList: they are the network's own.
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, ...) to (n, 2, channels): of each input, mean and mean square of each channel, one norm after another."""
@@ -44,29 +59,27 @@ class Moments(nn.Module):
             values = given[0].float().flatten(2) if given[0].dim() > 2 else given[0].float()[..., None]
             found[cast(_BatchNorm, norm)] = torch.stack([values.mean(dim=2), values.square().mean(dim=2)], dim=1)
 
-        norms = norms_of(self.network)
-        hooks = [norm.register_forward_pre_hook(keep) for norm in norms]
+        hooks = [norm.register_forward_pre_hook(keep) for norm in self.norms]
         try:
             self.network(inputs)
         finally:
             for hook in hooks:
                 hook.remove()
-        return torch.cat([found[norm] for norm in norms], dim=2)
+        return torch.cat([found[norm] for norm in self.norms], dim=2)
 
 
-def fit_norms(network: nn.Module, moments: NDArray[np.float32]) -> None:
+def fit_norms(norms: Sequence[_BatchNorm], moments: NDArray[np.float32]) -> None:
     """Give batch norms the mean and the variance of images, and change scale and shift so that nothing else changes.
 
     Parameters
     ----------
-    network : Module
-        It is changed; in evaluation mode it computes what it did before.
+    norms : sequence of batch norm
+        They are changed; in evaluation mode their network computes what it did before.
     moments : array of float, shape (n_images, 2, channels)
-        What `Moments` says of the images.
+        What `Moments` says of the images and of these norms.
     """
     mean, square = torch.from_numpy(moments.astype(np.float64).mean(axis=0))
     variance = (square - mean.square()).clamp_min(0)
-    norms = norms_of(network)
     widths = [norm.num_features for norm in norms]
     for norm, centre, spread in zip(norms, mean.split(widths), variance.split(widths), strict=True):
         assert norm.running_mean is not None

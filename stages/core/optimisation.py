@@ -27,8 +27,8 @@ class Optimisation:
     epochs : int
         Most epochs.
     body_rate : float
-        Part of the learning rate for the body of a network; J. Howard and S. Ruder, "Universal language model
-        fine-tuning for text classification", ACL 2018, call such rates discriminative.
+        Part of the learning rate for what of a network is pretrained; J. Howard and S. Ruder, "Universal language
+        model fine-tuning for text classification", ACL 2018, call such rates discriminative.
     """
 
     optimizer: str

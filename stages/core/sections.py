@@ -198,6 +198,10 @@ class Train(Section):
         description=f"{', '.join(f'`{name}`' for name in (*CONVNETS, VGG_CONVS))}, or a torchvision classifier"
     )
     weights: str = Field(description="torchvision only: as in features; `random` trains from scratch")
+    weights_to: str | None = Field(
+        description="torchvision only: node up to which `weights` are taken; what follows begins random and learns at "
+        "the head's rate; `null`: all"
+    )
     layer: str | None = Field(
         description="torchvision only: node whose pooled output feeds a new head; `null`: a new last layer alone"
     )
@@ -232,7 +236,8 @@ class Train(Section):
     body_rate: float = Field(
         gt=0,
         le=1,
-        description="part of the rate for all but the head; below 1, a pretrained body changes slowly",
+        description="part of the rate for all but the head and what is behind the weights; below 1, a pretrained "
+        "body changes slowly",
     )
     weight_decay: float = Field(ge=0, description="of the optimizer; not of biases and batch norm")
     schedule: Literal["none", "step", "cosine", "one_cycle", "plateau"] = Field(
@@ -244,9 +249,9 @@ class Train(Section):
     monitor: Literal["loss", "f1", "auc", "average_precision"] = Field(
         description="what chooses the best epoch, on validation; the last three are means over labels"
     )
-    tune: Literal["f1", "balanced_accuracy"] = Field(
+    tune: Literal["f1", "balanced_accuracy", "platt"] = Field(
         description="what the tuned thresholds make best on validation; `balanced_accuracy` does not depend on how "
-        "common a label is there"
+        "common a label is there; `platt` seeks the same by a sigmoid fitted to all scores, for few images of a label"
     )
     batch_size: int = Field(ge=2, description="images a step")
     threads: int = Field(ge=1, description="CPU threads; they change the order of sums and so the last digits")

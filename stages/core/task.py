@@ -6,6 +6,7 @@ from typing import Any
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from stages.core.classifiers import pretrained_parameters
 from stages.core.optimisation import Optimisation
 from stages.core.processes import Group
 
@@ -69,7 +70,7 @@ class Task(LightningModule):
         """Optimizer and schedule."""
         return self.optimisation.build(
             [parameter for parameter in self.network.parameters() if parameter.requires_grad],
-            body=[parameter for name, parameter in self.network.named_parameters() if name.startswith("body.")],
+            body=pretrained_parameters(self.network),
             steps=int(self.trainer.estimated_stepping_batches),
         )
 

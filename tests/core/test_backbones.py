@@ -291,6 +291,46 @@ def test_tensors_beyond_the_layer_are_not_needed_and_do_not_disturb(tmp_path: Pa
     assert all(torch.equal(part[key], whole[key]) for key in part)
 
 
+def test_layers_behind_the_weights_stay_as_they_were_built(tmp_path: Path) -> None:
+    path = tmp_path / "deeper.safetensors"
+    save_file(weights_of(built(1, "layer2")), path)
+    network = built(0, "layer2")
+    load_weights(network, str(path), "layer1")
+    found, given, before = (weights_of(each) for each in (network, built(1, "layer2"), built(0, "layer2")))
+    assert network.fresh == {key for key in found if key.startswith("layer2.")}
+    assert all(torch.equal(found[key], (before if key in network.fresh else given)[key]) for key in found)
+
+
+def test_weights_may_end_where_they_are_taken_to(tmp_path: Path) -> None:
+    path = tmp_path / "short.safetensors"
+    save_file(weights_of(built(1, "layer1")), path)
+    network = built(0, "layer2")
+    load_weights(network, str(path), "layer1")
+    assert torch.equal(weights_of(network)["layer1.0.conv1.weight"], weights_of(built(1))["layer1.0.conv1.weight"])
+
+
+def test_weights_that_are_taken_to_the_end_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_file(weights_of(built(1)), path)
+    with pytest.raises(InputError) as error:
+        load_weights(built(0), str(path), "layer1")
+    assert str(error.value) == (
+        "resnet18 has nothing to train between layer1, up to which weights are taken, and layer1. Set weights_to to an "
+        "earlier node, or to null."
+    )
+
+
+def test_finding_out_what_is_behind_the_weights_draws_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_file(weights_of(built(1)), path)
+    network = built(0, "layer2")
+    torch.manual_seed(0)
+    load_weights(network, str(path), "layer1")
+    drawn = torch.rand(1)
+    torch.manual_seed(0)
+    assert torch.equal(torch.rand(1), drawn)
+
+
 def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = tmp_path / "none.safetensors"
     with pytest.raises(InputError) as error:

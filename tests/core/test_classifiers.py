@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.core.backbones import Backbone
-from stages.core.classifiers import Classifier, Design, load, save
+from stages.core.classifiers import Classifier, Design, load, pretrained_parameters, save
 from stages.core.errors import InputError
 from tests.designs import design
 
@@ -48,6 +48,19 @@ def test_without_a_layer_a_network_of_torchvisions_gets_a_new_last_layer(model: 
     assert (network.head.in_features, network.head.out_features) == (features, 3)
     with torch.inference_mode():
         assert network.eval()(squares(64)).shape == (2, 3)
+
+
+def test_what_begins_random_behind_weights_is_not_pretrained() -> None:
+    network = built(RESNET)
+    assert isinstance(network.body, Backbone)
+    assert len(pretrained_parameters(network)) == len(list(network.body.parameters())) == 30
+    network.body.fresh = frozenset(key for key in network.body.cut.state_dict() if key.startswith("layer2."))
+    before = [p for name, p in network.body.cut.named_parameters() if not name.startswith("layer2.")]
+    assert list(map(id, pretrained_parameters(network))) == list(map(id, before))
+
+
+def test_a_head_alone_has_no_pretrained_parameters() -> None:
+    assert pretrained_parameters(built(RESNET).head) == []
 
 
 def test_size_is_width_and_height() -> None:

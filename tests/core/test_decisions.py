@@ -11,7 +11,6 @@ from stages.core.decisions import (
     rarest,
     read,
     summary,
-    tune,
     write,
 )
 from stages.core.errors import InputError
@@ -103,34 +102,6 @@ def test_metrics_name_the_decision_that_counts_and_the_thresholds() -> None:
     }  # fmt: skip
     assert list(summary(FRUIT)) == ["headline", "tuned_threshold", "thresholds"]
     assert (summary(SCENES)["headline"], summary(FRUIT)["headline"]) == ("tuned", "argmax")
-
-
-def test_labels_are_tuned_together_and_each_alone() -> None:
-    targets = np.array([[1, 0], [1, 1], [0, 0], [-1, -1]])
-    scores = np.array([[0.9, 0.1], [0.8, 0.4], [0.7, 0.2], [0.75, 0.45]])
-    found = tune(targets, scores, ["sea", "desert"], "multilabel")
-    assert found == Decisions("multilabel", ["sea", "desert"], None, 0.4, {"sea": 0.71, "desert": 0.4})
-
-
-def test_two_classes_are_tuned_by_the_positive_ones_score() -> None:
-    targets = np.array([[0, 1], [1, 0], [-1, -1]])
-    scores = np.array([[0.7, 0.3], [0.8, 0.2], [0.75, 0.25]])
-    assert tune(targets, scores, ["cat", "dog"], "binary", "dog") == PETS
-    assert tune(targets, scores, ["cat", "dog"], "binary", "cat").per_label == {"cat": 0.71}
-
-
-def test_several_classes_have_a_threshold_each() -> None:
-    targets = np.array([[1, 0], [1, 0], [0, 1]])
-    scores = np.array([[0.9, 0.1], [0.7, 0.3], [0.6, 0.4]])
-    found = tune(targets, scores, ["apple", "fig"], "multiclass")
-    assert list(found.per_label) == ["apple", "fig"]
-    assert found.given(scores, "per_label").tolist() == targets.astype(bool).tolist()
-
-
-@pytest.mark.parametrize("positive", [None, "bird"])
-def test_two_classes_need_a_positive_one(positive: str | None) -> None:
-    with pytest.raises(ValueError, match="of two classes one is positive"):
-        tune(np.array([[0, 1]]), np.array([[0.4, 0.6]]), ["cat", "dog"], "binary", positive)
 
 
 def test_rarest_label_is_the_last_among_equals_and_the_commonest_the_first() -> None:

@@ -137,6 +137,20 @@ def test_body_whose_norms_are_fitted_computes_in_training_what_it_does_in_evalua
         assert torch.allclose(body.train()(looks), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_norms_that_begin_random_behind_weights_are_not_fitted(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    body = classifier.body
+    assert isinstance(body, Backbone)
+    body.fresh = frozenset(key for key in body.cut.state_dict() if key.startswith("layer1.1."))
+    folders = {"resized": tmp_path / "resized", "copies": tmp_path / "copies"}
+    fit_body(classifier, image_and_copy, norms=True, **folders, group=Group(torch.device("cpu")), workers=0)
+    means = {key: value for key, value in body.cut.state_dict().items() if key.endswith("running_mean")}
+    assert {key for key, mean in means.items() if not mean.any()} == {
+        "layer1.1.bn1.running_mean", "layer1.1.bn2.running_mean",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("frozen", [False, True])
 def test_changed_copy_is_an_error_that_names_it(
     frozen: bool, classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path

@@ -28,7 +28,7 @@ def images() -> Tensor:
 
 def moments(network: nn.Module, images: Tensor) -> "np.typing.NDArray[np.float32]":
     with torch.no_grad():
-        found: np.typing.NDArray[np.float32] = Moments(network.eval())(images).numpy()
+        found: np.typing.NDArray[np.float32] = Moments(network.eval(), norms_of(network))(images).numpy()
     return found
 
 
@@ -47,13 +47,13 @@ def test_moments_are_the_mean_and_the_mean_square_of_what_comes_to_each_norm(
 def test_network_computes_in_evaluation_what_it_did_before(network: nn.Module, images: Tensor) -> None:
     others = torch.rand(5, 3, 8, 8) * 3
     expected = network.eval()(others)
-    fit_norms(network, moments(network, images))
+    fit_norms(norms_of(network), moments(network, images))
     assert torch.allclose(network(others), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_norms_know_the_mean_and_the_variance_of_the_images(network: nn.Module, images: Tensor) -> None:
     assert isinstance(network, nn.Sequential)
-    fit_norms(network, moments(network, images))
+    fit_norms(norms_of(network), moments(network, images))
     first = network[0](images)
     assert torch.allclose(network[1].running_mean, first.mean(dim=(0, 2, 3)), atol=1e-5)
     assert torch.allclose(network[1].running_var, first.var(dim=(0, 2, 3), correction=0), atol=1e-5)
@@ -65,7 +65,7 @@ def test_channel_that_is_the_same_in_all_images_stays_so(network: nn.Module, ima
     with torch.no_grad():
         network[0].weight[0] = 0
     expected = network[:2].eval()(images)
-    fit_norms(network, moments(network, images))
+    fit_norms(norms_of(network), moments(network, images))
     assert torch.allclose(network[:2].eval()(images), expected, atol=1e-4)
     assert torch.allclose(network[:2].train()(images), expected, atol=1e-4)
 
@@ -73,3 +73,12 @@ def test_channel_that_is_the_same_in_all_images_stays_so(network: nn.Module, ima
 def test_norm_that_neither_scales_nor_shifts_is_left_alone(network: nn.Module) -> None:
     assert isinstance(network, nn.Sequential)
     assert norms_of(network) == [network[1], network[4], network[7]]
+
+
+def test_norms_of_named_weights_are_left_out(network: nn.Module, images: Tensor) -> None:
+    assert isinstance(network, nn.Sequential)
+    chosen = norms_of(network, but={"4.weight", "4.bias"})
+    assert chosen == [network[1], network[7]]
+    with torch.no_grad():
+        found = Moments(network.eval(), chosen)(images)
+    assert torch.equal(found, torch.from_numpy(moments(network, images)[:, :, [0, 1, 2, 3, 9, 10, 11, 12, 13, 14]]))

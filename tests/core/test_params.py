@@ -73,6 +73,7 @@ split:
 train:
   model: resnet18
   weights: random
+  weights_to: null
   layer: layer4
   freeze: false
   activation: relu
@@ -185,7 +186,7 @@ def test_1e_3_is_a_number_as_in_yaml_1_2(tmp_path: Path) -> None:
 
 def test_no_is_a_word_as_in_yaml_1_2(tmp_path: Path) -> None:
     path = saved(tmp_path, ("freeze: false", "freeze: no"))
-    assert problems_of(path) == ["line 64: train.freeze: Input should be a valid boolean, found 'no'"]
+    assert problems_of(path) == ["line 65: train.freeze: Input should be a valid boolean, found 'no'"]
 
 
 def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
@@ -232,10 +233,10 @@ def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
         (
             "learning_rate: 1e-3",
             "learning_rate: -1",
-            "line 75: train.learning_rate: Input should be greater than 0, found -1",
+            "line 76: train.learning_rate: Input should be greater than 0, found -1",
         ),
-        ("[0.2, 0.5]", "[0.2, 1.5]", "line 87: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
-        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 87: evaluate.thresholds: 0.5 stands there twice. Delete one"),
+        ("[0.2, 0.5]", "[0.2, 1.5]", "line 88: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
+        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 88: evaluate.thresholds: 0.5 stands there twice. Delete one"),
         (
             "split:\n  format: xlsx",
             "split: xlsx",
@@ -281,7 +282,7 @@ def test_all_wrong_augmenters_are_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("freeze: false", "freeze: true", "line 64: train.freeze: cnn7 is trained from scratch: set it to false"),
+        ("freeze: false", "freeze: true", "line 65: train.freeze: cnn7 is trained from scratch: set it to false"),
         (
             "weights: random", "weights: IMAGENET1K_V1",
             "line 62: train.weights: cnn7 is trained from scratch: set it to random",
@@ -316,7 +317,7 @@ def test_a_label_that_stands_there_twice_is_an_error(old: str, line: int, tmp_pa
     assert "'cat'" in problem
 
 
-@pytest.mark.parametrize(("old", "line"), [("learning_rate: 1e-3", 75), ("min_std: 4.0", 51)])
+@pytest.mark.parametrize(("old", "line"), [("learning_rate: 1e-3", 76), ("min_std: 4.0", 51)])
 def test_a_number_is_finite(old: str, line: int, tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, (old, f"{old.split(':')[0]}: .inf")))
     assert problem.startswith(f"line {line}: ")
@@ -354,7 +355,7 @@ def test_broken_yaml_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load_params(path)
     assert str(error.value).startswith(f"{path}: not YAML: ")
-    assert "line 87" in str(error.value)
+    assert "line 88" in str(error.value)
 
 
 def test_a_key_that_stands_there_twice_is_named(tmp_path: Path) -> None:
@@ -383,7 +384,7 @@ ONE_LABEL = ("task: multilabel", "task: multiclass")
 @pytest.mark.parametrize("loss", ["cross_entropy", "weighted_cross_entropy"])
 def test_cross_entropy_is_for_one_label_an_image(loss: str, tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, ("loss: bce", f"loss: {loss}"))) == [
-        f"line 73: train.loss: is {loss}, which is for one label an image, and data.task is multilabel. "
+        f"line 74: train.loss: is {loss}, which is for one label an image, and data.task is multilabel. "
         "Choose another loss, or another task"
     ]
     assert load_params(saved(tmp_path, ("loss: bce", f"loss: {loss}"), ONE_LABEL)).train.loss == loss
@@ -411,7 +412,7 @@ def test_sections_that_do_not_fit_together_are_reported_together(tmp_path: Path)
     changes = [("loss: bce", "loss: cross_entropy"), ("strategy: clusters", "strategy: classes")]
     assert [problem.split(": ")[:2] for problem in problems_of(saved(tmp_path, *changes))] == [
         ["line 42", "augment.strategy"],
-        ["line 73", "train.loss"],
+        ["line 74", "train.loss"],
     ]
 
 
@@ -420,8 +421,8 @@ def test_what_does_not_fit_together_is_reported_with_what_is_wrong_by_itself(tmp
     assert [problem.rpartition(": ")[0].split(": ")[:2] for problem in problems_of(saved(tmp_path, *changes))] == [
         ["line 20", "resize.width"],
         ["line 21", "resize.widht"],
-        ["line 73", "train.loss"],
-        ["line 79", "train.epochs"],
+        ["line 74", "train.loss"],
+        ["line 80", "train.epochs"],
     ]
 
 
@@ -439,7 +440,7 @@ def test_size_is_one_number_or_width_and_height(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", ["[48]", "[48, 32, 3]", "7", "[48, 7]", "48x32"])
 def test_other_sizes_are_refused(size: str, tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("size: 224", f"size: {size}")))
-    assert problem.startswith("line 70: train.size")
+    assert problem.startswith("line 71: train.size")
 
 
 @pytest.mark.parametrize("model", ["cnn7", "cnn0", "convnet6", "squeezenet1_0", "mobilenet_v3_small", "vit_b_16"])
@@ -462,7 +463,7 @@ def test_unknown_model_is_answered_with_one_that_is_near(tmp_path: Path) -> None
 def test_vgg19_convs_stand_on_a_frozen_vgg19(tmp_path: Path) -> None:
     model = ("train:\n  model: resnet18", "train:\n  model: vgg19_convs")
     assert problems_of(saved(tmp_path, model)) == [
-        "line 64: train.freeze: vgg19_convs is convolutions on a frozen VGG19: set it to true, or the model to vgg19"
+        "line 65: train.freeze: vgg19_convs is convolutions on a frozen VGG19: set it to true, or the model to vgg19"
     ]
     assert load_params(saved(tmp_path, model, ("freeze: false", "freeze: true"))).train.freeze
 
@@ -481,33 +482,55 @@ def test_vgg19_convs_stand_on_a_frozen_vgg19(tmp_path: Path) -> None:
     ],
 )
 def test_only_maps_of_a_layer_are_pooled(changes: list[tuple[str, str]], problem: str, tmp_path: Path) -> None:
-    assert problems_of(saved(tmp_path, *changes)) == [f"line 66: train.pooling: {problem}"]
+    assert problems_of(saved(tmp_path, *changes)) == [f"line 67: train.pooling: {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            [("train:\n  model: resnet18", "train:\n  model: cnn7")],
+            "cnn7 has no layers behind its weights: set it to null, or choose a torchvision classifier",
+        ),
+        ([], "ends weights, and weights is random: set it to null, or name weights"),
+        (
+            [("weights: random\n  weights_to", "weights: w.pth\n  weights_to"), ("freeze: false", "freeze: true")],
+            "leaves layers random, and freeze would keep them so: set it to null, or freeze to false",
+        ),
+    ],
+)
+def test_weights_end_where_layers_behind_them_are_trained(
+    changes: list[tuple[str, str]], problem: str, tmp_path: Path
+) -> None:
+    assert problems_of(saved(tmp_path, *changes, ("weights_to: null", "weights_to: layer3"))) == [
+        f"line 63: train.weights_to: {problem}"
+    ]
 
 
 @pytest.mark.parametrize("model", ["cnn7", "vgg19_convs"])
 def test_only_torchvisions_networks_look_at_mirror_images(model: str, tmp_path: Path) -> None:
     changes = [("train:\n  model: resnet18", f"train:\n  model: {model}"), ("mirror: false", "mirror: true")]
     problem = (
-        f"line 67: train.mirror: {model} sees each image once: set it to false, or choose a torchvision classifier"
+        f"line 68: train.mirror: {model} sees each image once: set it to false, or choose a torchvision classifier"
     )
     assert problem in problems_of(saved(tmp_path, *changes))
 
 
 def test_torchvisions_networks_see_colour(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("channels: 3", "channels: 1")))
-    assert problem.startswith("line 68: train.channels: resnet18 sees colour: set it to 3, or choose one of cnn7, ")
+    assert problem.startswith("line 69: train.channels: resnet18 sees colour: set it to 3, or choose one of cnn7, ")
 
 
 def test_frozen_body_and_transforms_exclude_each_other(tmp_path: Path) -> None:
     flip = ("transforms: []", "transforms: [{RandomHorizontalFlip: {p: 0.5}}]")
     assert load_params(saved(tmp_path, flip)).train.transforms == [{"RandomHorizontalFlip": {"p": 0.5}}]
     assert problems_of(saved(tmp_path, flip, ("freeze: false", "freeze: true"))) == [
-        "line 71: train.transforms: change images anew each epoch, and freeze looks at each once: give up one of them"
+        "line 72: train.transforms: change images anew each epoch, and freeze looks at each once: give up one of them"
     ]
 
 
 def test_wrong_transform_is_answered_with_what_is_accepted(tmp_path: Path) -> None:
     path = saved(tmp_path, ("transforms: []", "transforms: [{RandomGrayscale: {p: 2}}]"))
     assert problems_of(path) == [
-        "line 71: train.transforms: step 1: RandomGrayscale: p is 2. Give a number, at least 0 and at most 1"
+        "line 72: train.transforms: step 1: RandomGrayscale: p is 2. Give a number, at least 0 and at most 1"
     ]

@@ -26,7 +26,8 @@ def tiny(recipe: str) -> dict[str, Any]:
     values |= {"resize.width": 32, "resize.height": 40 if tall else 32}
     values |= {"features.model": "resnet18", "features.weights": "random", "features.layer": "layer1"}
     values |= {"cluster.components": 8, "cluster.clusters": 3}
-    values |= {"train.weights": "random", "train.size": [32, 40] if tall else 32, "train.batch_size": 16}
+    values |= {"train.weights": "random", "train.weights_to": None, "train.batch_size": 16}
+    values |= {"train.size": [32, 40] if tall else 32}
     values |= {"train.epochs": 2, "train.patience": 2, "train.threads": 1}
     if values["train.layer"] is not None:
         values["train.layer"] = "layer1"
