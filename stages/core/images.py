@@ -41,7 +41,13 @@ _ENCODING = {
 # EXIF orientations of a picture that lies on its side.
 _ON_SIDE = (5, 6, 7, 8)
 # OpenCV's names for a JPEG at a part of its size, which its decoder gives from a part of the coefficients.
-_REDUCED = {1: 0, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
+# Beside IMREAD_COLOR_RGB, which OpenCV 5 lets no other flag of colour stand with; these say the reduction alone.
+_REDUCED = {
+    1: 0,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
 
 
 def image_files(folder: Path) -> list[str]:
