@@ -81,7 +81,7 @@ def fault(copy: Pixels, source: Pixels, *, min_std: float, min_contrast: float) 
 
 
 def _grey_std(pixels: Pixels) -> float:
-    return float(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).std())
+    return float(cv2.meanStdDev(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))[1][0, 0])
 
 
 def _augmenter(name: str, arguments: Mapping[str, Any]) -> iaa.Augmenter:

@@ -87,6 +87,22 @@ def folder_aside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def scratch_aside(path: Path) -> Iterator[Path]:
+    """Give an empty folder beside ``path``, on the disk whose room was asked for, for what is needed on the way.
+
+    It is removed at the end; what a kill leaves of it, the next run removes. Whoever asks for it writes ``path``, too,
+    and holds the lock of `file_aside`.
+    """
+    scratch = path.with_name(f".{path.name}.scratch")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
 def _claimed(aside: Path, path: Path, make: Callable[[], None]) -> Iterator[None]:
     """Hold a lock on what is written aside, so that two processes cannot mix their work; a kill lets go of it."""
     if sys.platform == "win32":

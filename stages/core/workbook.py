@@ -14,7 +14,7 @@ from xlsxwriter.utility import xl_rowcol_to_cell
 
 from stages.core.errors import InputError, raise_problems
 from stages.core.faults import check_workbook
-from stages.core.outputs import file_aside
+from stages.core.outputs import file_aside, scratch_aside
 
 Cell = str | int | float | bool | datetime.datetime | datetime.date | datetime.time | datetime.timedelta
 
@@ -105,7 +105,8 @@ def write_sheet(columns: Sequence[str], rows: Iterable[Sequence[Cell]], path: Pa
             with aside.open("w", encoding="utf-8", newline="") as file:
                 csv.writer(file).writerows([columns, *rows])
         else:
-            _write_xlsx([columns, *rows], aside)
+            with scratch_aside(path) as scratch:
+                _write_xlsx([columns, *rows], aside, scratch)
 
 
 def check_row_count(rows: int, format: str) -> None:
@@ -173,8 +174,8 @@ def _escaped(content: object) -> str:
     return "_x003C_" + marked[1:] if marked.startswith("<r>") else marked
 
 
-def _write_xlsx(rows: Iterable[Sequence[Cell]], path: Path) -> None:
-    book = xlsxwriter.Workbook(str(path), {"constant_memory": True})
+def _write_xlsx(rows: Iterable[Sequence[Cell]], path: Path, scratch: Path) -> None:
+    book = xlsxwriter.Workbook(str(path), {"constant_memory": True, "tmpdir": str(scratch)})
     # The one date that the file itself would carry; without it the same cells give other bytes a second later.
     book.set_properties({"created": datetime.datetime(2000, 1, 1)})
     dates = {kind: book.add_format({"num_format": text}) for kind, text in _DATE_FORMATS.items()}

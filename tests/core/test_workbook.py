@@ -141,6 +141,17 @@ def test_the_same_cells_give_the_same_bytes_a_second_later(format: str, tmp_path
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
+def test_what_is_needed_on_the_way_lies_beside_the_workbook_and_goes_with_a_later_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "no such folder"))
+    left_by_a_kill = tmp_path / ".labels.xlsx.scratch"
+    left_by_a_kill.mkdir()
+    (left_by_a_kill / "tmp1").write_bytes(b"<row")
+    write_sheet(["id"], [["a"]], tmp_path / "labels.xlsx", "xlsx")
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.xlsx"]
+
+
 def test_short_rows_are_filled_and_empty_rows_at_the_end_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("id,split,target\na,train\n\nb,test,sea\n,,\n\n")
     sheet = read_sheet(tmp_path / "labels.csv")
