@@ -314,7 +314,7 @@ def main() -> None:
             *describing(resized, weights),
             grouping(512),
             grouping(2_048),
-            copying(resized, work, 1_000),
+            copying(resized, work, 3_000),
             tabulating(work),
             *everything(data, work),
         ]
