@@ -9,7 +9,7 @@ from torch import nn
 
 from stages.core import images
 from stages.core.backbones import Backbone
-from stages.core.engines import engine_of
+from stages.core.engines import engine_of, folded
 from stages.core.errors import InputError
 from stages.core.inference import CPU_BATCH, rows_of
 
@@ -35,7 +35,21 @@ def network() -> Backbone:
     return Backbone("resnet18", "layer2", SIZE)
 
 
-def run_by(name: str, network: nn.Module, files: Files) -> tuple[nn.Module, str]:
+@pytest.fixture(scope="module")
+def trained() -> Backbone:
+    """Its norms have statistics, scales and shifts that matter."""
+    torch.manual_seed(0)
+    network = Backbone("resnet18", "layer2", SIZE)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for values in (module.running_var, module.weight):
+                nn.init.uniform_(values, 0.5, 2)
+            for values in (module.running_mean, module.bias):
+                nn.init.normal_(values)
+    return network
+
+
+def run_by(name: str, network: Backbone, files: Files) -> tuple[nn.Module, str]:
     return engine_of(name, network, *files, view="whole", size=SIZE, device=CPU)
 
 
@@ -43,8 +57,32 @@ def rows(network: nn.Module, paths: list[Path], checksums: list[str], workers: i
     return rows_of(network, paths, checksums, view="whole", size=SIZE, device=CPU, workers=workers)
 
 
-def test_torch_runs_a_network_as_it_is(network: Backbone, files: Files) -> None:
-    assert run_by("torch", network, files) == (network, "torch")
+def norms(network: nn.Module) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+
+def test_torch_runs_a_network_without_batch_norm_of_its_own(trained: Backbone, files: Files) -> None:
+    run_by_torch, name = run_by("torch", trained, files)
+    assert name == "torch"
+    assert (norms(run_by_torch), norms(trained)) == (0, 10)
+    found, expected = rows(run_by_torch, *files), rows(trained, *files)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("model", ["densenet121", "inception_v3", "mobilenet_v3_small", "swin_t", "vgg11_bn"])
+def test_every_kind_of_network_says_the_same_without_its_batch_norms(model: str) -> None:
+    torch.manual_seed(0)
+    network = Backbone(model, None, (96, 96)).eval()
+    seen = torch.randint(0, 256, (2, 96, 96, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        found, expected = folded(network)(seen), network(seen)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
+
+
+def test_torch_on_a_gpu_runs_a_network_as_it_is(network: Backbone, files: Files) -> None:
+    """There, autocast keeps batch norm in float32."""
+    found, _ = engine_of("torch", network, *files, view="whole", size=SIZE, device=torch.device("cuda"))
+    assert found is network
 
 
 def test_rows_of_openvino_are_torchs_but_for_rounding(network: Backbone, files: Files) -> None:
