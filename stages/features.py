@@ -10,13 +10,14 @@ Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_DEVICES, COUNTERWEIGHT_NODES, COUNTE
 import logging
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from stages.core import manifest
 from stages.core.cache import cache_of
 from stages.core.command import arguments, device_name, run, worker_count
 from stages.core.describing import described
-from stages.core.outputs import write_array
+from stages.core.outputs import rows_aside, write_array
 from stages.core.params import load_params
 
 SIZE = 224  # What ImageNet-trained ResNets were trained to see.
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> str:
 
     from stages.core.backbones import Backbone, chosen_device, load_weights
     from stages.core.engines import engine_of
-    from stages.core.inference import kept_rows_of
+    from stages.core.inference import Rows, hand_over_rows
     from stages.core.processes import group_of
 
     group, cache = group_of(os.environ, chosen_device(device_name())), cache_of(os.environ)
@@ -49,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> str:
     how: dict[str, Any] = {"view": params.view, "size": (SIZE, SIZE), "device": group.device}
     run_by, engine = engine_of(params.engine, network, files, checksums, **how)
     mine = group.share(len(train))
-    part = kept_rows_of(
+    look = partial(
+        hand_over_rows,
         run_by,
         [files[i] for i in mine],
         [checksums[i] for i in mine],
@@ -58,12 +60,19 @@ def main(argv: Sequence[str] | None = None) -> str:
         name=f"{params.model} to {params.layer} by {engine}",
         cache=cache,
     )
-    rows = group.whole_array(part, len(train))
+    if group.size == 1:
+        with rows_aside(args.out, len(train)) as put:
+            look(take=put)
+    else:
+        part = Rows(len(mine))
+        look(take=part.put)
+        rows = group.whole_array(part.array, len(train))
+        if group.rank == 0:
+            write_array(rows, args.out)
     if group.rank == 0:
-        write_array(rows, args.out)
         cache.prune()
 
-    return f"{rows.shape[0]} train images, {rows.shape[1]} features each, on {group}"
+    return f"{len(train)} train images, {network.n_features} features each, on {group}"
 
 
 if __name__ == "__main__":

@@ -67,12 +67,12 @@ def rows_of(
     array of float32, shape (n_images, n_outputs), or of maps (n_images, channels, height, width)
         Row i belongs to ``files[i]``.
     """
-    rows = _Rows(len(files))
+    rows = Rows(len(files))
     _look(network, Views(files, checksums, view, size), device, workers, rows.put)
     return rows.array
 
 
-def kept_rows_of(
+def hand_over_rows(
     network: nn.Module,
     files: Sequence[Path],
     checksums: Sequence[str],
@@ -83,7 +83,8 @@ def kept_rows_of(
     workers: int,
     name: str,
     cache: Cache,
-) -> NDArray[np.float32]:
+    take: Callable[[int, NDArray[np.float32]], None],
+) -> None:
     """Run images through a network as `rows_of` does, those left out that an earlier run has seen.
 
     Parameters
@@ -94,6 +95,8 @@ def kept_rows_of(
         What the network is, beside its weights.
     cache : Cache
         Where rows are kept, each as soon as it is there.
+    take : callable
+        Is given each row's number and the row: first those that were kept.
     """
     code = fingerprint(
         [backbones, images, pooling, scaling, views, sys.modules[__name__]], (*images.PACKAGES, *PACKAGES)
@@ -108,27 +111,24 @@ def kept_rows_of(
     keys = [key_of(code, checksum, how) for checksum in checksums]
     entries = cache.find(keys)
     lacking: list[int] = []
-
-    rows = _Rows(len(files))
     for i, key in enumerate(keys):
         content = cache.read(entries[key]) if key in entries else None
         if content is None:
             lacking.append(i)
         else:
             shape = [int(side) for side in entries[key].note.split("x")]
-            rows.put(i, np.frombuffer(content, np.float32).reshape(shape))
+            take(i, np.frombuffer(content, np.float32).reshape(shape))
 
     def keep(number: int, row: NDArray[np.float32]) -> None:
         i = lacking[number]
         cache.keep_bytes(keys[i], row.tobytes(), "x".join(map(str, row.shape)))
-        rows.put(i, row)
+        take(i, row)
 
     unseen = Views([files[i] for i in lacking], [checksums[i] for i in lacking], view, size)
     _look(network, unseen, device, workers, keep)
-    return rows.array
 
 
-class _Rows:
+class Rows:
     """An array whose rows come with their numbers; it is as wide as the first that comes."""
 
     def __init__(self, count: int) -> None:
@@ -136,6 +136,7 @@ class _Rows:
         self.array = np.empty((0, 0), dtype=np.float32)
 
     def put(self, number: int, row: NDArray[np.float32]) -> None:
+        """Take a row."""
         if not len(self.array):
             self.array = np.empty((self.count, *row.shape), dtype=np.float32)
         self.array[number] = row

@@ -172,6 +172,38 @@ def write_array(array: NDArray[Any], path: Path) -> None:
         np.save(file, array, allow_pickle=False)
 
 
+@contextmanager
+def rows_aside(path: Path, count: int) -> Iterator[Callable[[int, NDArray[np.float32]], None]]:
+    """Give what writes a ``.npy`` row by row, so that memory need not hold all of it.
+
+    The rows are written, and not put into mapped memory: when the disk is full, that ends the process without a word.
+
+    Parameters
+    ----------
+    path : Path
+        The final name.
+    count : int
+        How many rows there are.
+
+    Yields
+    ------
+    callable
+        Takes the number of a row, from 0, and the row; in any order, each once, all of one shape.
+    """
+    starts: list[int] = []
+    with file_aside(path) as aside, aside.open("wb") as file:
+
+        def put(number: int, row: NDArray[np.float32]) -> None:
+            if not starts:
+                shape = (count, *row.shape)
+                np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+                starts.append(file.tell())
+            file.seek(starts[0] + number * row.nbytes)
+            file.write(row.astype("<f4", copy=False).tobytes())
+
+        yield put
+
+
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV, without its index."""
     with file_aside(path) as aside:

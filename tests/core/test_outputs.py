@@ -13,6 +13,7 @@ from stages.core.outputs import (
     file_aside,
     folder_aside,
     read_label_measures,
+    rows_aside,
     write_array,
     write_json,
     write_table,
@@ -133,6 +134,26 @@ def test_an_array_comes_back_without_pickle(tmp_path: Path) -> None:
 def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Object arrays cannot be saved"):
         write_array(np.array([{}], dtype=object), tmp_path / "features.npy")
+    assert names_in(tmp_path) == []
+
+
+def test_rows_in_any_order_are_the_file_that_numpy_would_write(tmp_path: Path) -> None:
+    array = np.array([[1.5, 2.5], [3.5, 4.5], [5.5, 6.5]], dtype=np.float32)
+    with rows_aside(tmp_path / "rows.npy", 3) as put:
+        for number in (2, 0, 1):
+            put(number, array[number])
+    write_array(array, tmp_path / "whole.npy")
+    assert (tmp_path / "rows.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
+def test_rows_of_which_one_could_not_be_made_are_no_file(tmp_path: Path) -> None:
+    def write_one() -> None:
+        with rows_aside(tmp_path / "rows.npy", 2) as put:
+            put(0, np.zeros(2, np.float32))
+            raise InputError("damaged")
+
+    with pytest.raises(InputError, match="damaged"):
+        write_one()
     assert names_in(tmp_path) == []
 
 
