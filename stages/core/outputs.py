@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.core.errors import InputError
-from stages.core.space import of_the_disk
+from stages.core.space import check_space, of_the_disk
 
 if sys.platform != "win32":
     import fcntl
@@ -189,12 +189,18 @@ def rows_aside(path: Path, count: int) -> Iterator[Callable[[int, NDArray[np.flo
     ------
     callable
         Takes the number of a row, from 0, and the row; in any order, each once, all of one shape.
+
+    Raises
+    ------
+    InputError
+        As `file_aside` does, and with the first row if there is no room for all.
     """
     starts: list[int] = []
     with file_aside(path) as aside, aside.open("wb") as file:
 
         def put(number: int, row: NDArray[np.float32]) -> None:
             if not starts:
+                check_space(path.parent, count * row.nbytes, f"{count} rows")
                 shape = (count, *row.shape)
                 np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
                 starts.append(file.tell())
