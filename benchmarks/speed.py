@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -45,6 +45,10 @@ from stages.core.sources import FolderImages
 from stages.core.workbook import write_sheet
 from tests.workspace import NO_CACHE, PROJECT, make_workspace, run
 
+HEAD = (
+    "| step | items | as written, s | here, s | times faster | limit, s | of the limit | others, s |\n"
+    "|---|---|---|---|---|---|---|---|\n"
+)
 WORKERS = len(os.sched_getaffinity(0))
 WANTED = Wanted(400, 400, "stretch")
 CPU = torch.device("cpu")
@@ -260,7 +264,7 @@ def tabulating(work: Path) -> Row:
                seconds(lambda: write_sheet(columns, rows, work / "here.xlsx", "xlsx")))  # fmt: skip
 
 
-def everything(data: Path, work: Path) -> list[Row]:
+def everything(data: Path, work: Path) -> Iterator[Row]:
     """The whole, of 2,000 photographs of scenes, from the sheet to the sheet, by two engines."""
     changes = scenes(data) | {"data.sheet": str(data / "datasets/miml_scenes/labels.xlsx")}
     command = ["--images", changes["data.images"], "--sheet", changes["data.sheet"], "--weights"]
@@ -268,29 +272,19 @@ def everything(data: Path, work: Path) -> list[Row]:
     script = run(PROJECT, sys.executable, "-m", "benchmarks.as_written", *command)
     written = json.loads(script.stdout.splitlines()[-1])
     stages = ", ".join(f"{name} {value:.1f}" for name, value in written.items() if name not in {"all", "copies"})
-    rows = []
     for engine in ("torch", "openvino_int8"):
         folder = make_workspace(work / engine, changes | {"features.engine": engine})
         here = seconds(partial(run, folder, "dvc", "repro", "split"))
-        rows.append(
-            Row(f"all of it, 2,000 scenes, {engine}", 2_000, written["all"], here, peers=f"the script: {stages}")
-        )
-    return rows
+        yield Row(f"all of it, 2,000 scenes, {engine}", 2_000, written["all"], here, peers=f"the script: {stages}")
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as Markdown."""
-    lines = [
-        "| step | items | as written, s | here, s | times faster | limit, s | of the limit | others, s |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        limit = f"{row.limit:.2f} | {row.here / row.limit:.2f}" if row.limit else "|"
-        lines.append(
-            f"| {row.step} | {row.count:,} | {row.written:.2f} | {row.here:.2f} | **{row.written / row.here:.1f}** | "
-            f"{limit} | {row.peers} |"
-        )
-    return "\n".join(lines)
+def line(row: Row) -> str:
+    """The row as Markdown."""
+    limit = f"{row.limit:.2f} | {row.here / row.limit:.2f}" if row.limit else "|"
+    return (
+        f"| {row.step} | {row.count:,} | {row.written:.2f} | {row.here:.2f} | **{row.written / row.here:.1f}** | "
+        f"{limit} | {row.peers} |"
+    )
 
 
 @contextmanager
@@ -309,21 +303,26 @@ def main() -> None:
     with _folder() as work:
         as_written.resize(photographs[::2], work / "resized")
         resized = sorted((work / "resized").iterdir())
-        rows = [
-            resizing(large_photographs(photographs, work / "large", 240), work),
-            *describing(resized, weights),
-            grouping(512),
-            grouping(2_048),
-            copying(resized, work, 3_000),
-            tabulating(work),
-            *everything(data, work),
+        steps: list[Callable[[], Iterable[Row]]] = [
+            lambda: [resizing(large_photographs(photographs, work / "large", 240), work)],
+            lambda: describing(resized, weights),
+            lambda: [grouping(512), grouping(2_048)],
+            lambda: [copying(resized, work, 3_000)],
+            lambda: [tabulating(work)],
+            lambda: everything(data, work),
         ]
+        lines = []
+        for step in steps:
+            for row in step():
+                lines.append(line(row))
+                print(lines[-1], flush=True)
     section = (
         "## speed\n\n`as written` is `benchmarks/as_written.py`, in one process; the limit is the work that a step "
         "cannot do without, on all cores.\n\n"
         + measured_by("benchmarks.speed", ("torch", "scikit-learn", "imaug", "opencv-python-headless", "pillow"))
         + "\n\n"
-        + table(rows)
+        + HEAD
+        + "\n".join(lines)
         + "\n"
     )
     write_section("speed", section)
