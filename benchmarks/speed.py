@@ -303,13 +303,14 @@ def main() -> None:
     with _folder() as work:
         as_written.resize(photographs[::2], work / "resized")
         resized = sorted((work / "resized").iterdir())
+        # The whole comes first: peers' libraries, once loaded, have ended this process while it waited for others.
         steps: list[Callable[[], Iterable[Row]]] = [
+            lambda: everything(data, work),
             lambda: [resizing(large_photographs(photographs, work / "large", 240), work)],
             lambda: describing(resized, weights),
             lambda: [grouping(512), grouping(2_048)],
             lambda: [copying(resized, work, 3_000)],
             lambda: [tabulating(work)],
-            lambda: everything(data, work),
         ]
         lines = []
         for step in steps:
