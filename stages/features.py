@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from stages.core import manifest
 from stages.core.cache import cache_of
 from stages.core.command import arguments, device_name, run, worker_count
@@ -35,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> str:
 
     from stages.core.backbones import Backbone, chosen_device, load_weights
     from stages.core.engines import engine_of
-    from stages.core.inference import Rows, hand_over_rows
+    from stages.core.inference import hand_over_rows
     from stages.core.processes import group_of
 
     group, cache = group_of(os.environ, chosen_device(device_name())), cache_of(os.environ)
@@ -61,12 +63,12 @@ def main(argv: Sequence[str] | None = None) -> str:
         cache=cache,
     )
     if group.size == 1:
-        with rows_aside(args.out, len(train)) as put:
+        with rows_aside(args.out, (len(train), network.n_features)) as put:
             look(take=put)
     else:
-        part = Rows(len(mine))
-        look(take=part.put)
-        rows = group.whole_array(part.array, len(train))
+        part = np.empty((len(mine), network.n_features), dtype=np.float32)
+        look(take=part.__setitem__)
+        rows = group.whole_array(part, len(train))
         if group.rank == 0:
             write_array(rows, args.out)
     if group.rank == 0:

@@ -83,14 +83,13 @@ def main(argv: Sequence[str] | None = None) -> str:
         going_on=going_on,
     )
     if group.rank == 0:
+        originals = targets[rows["train"]["source_id"] == ""]
         tuned = tune(
             manifest.targets(rows["val"]),
             validation_scores(classifier, rows["val"], args.resized, group.device, worker_count()),
             labels,
             params.data.task,
-            decisions.rarest(labels, (targets[rows["train"]["source_id"] == ""] == 1).sum(axis=0))
-            if params.data.task == "binary"
-            else None,
+            decisions.positive_class(params.data.task, labels, (originals == 1).sum(axis=0)),
             measure=train.tune,
         )
         with folder_aside(args.model) as aside:

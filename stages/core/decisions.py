@@ -135,6 +135,11 @@ def rarest(labels: Sequence[str], counts: Sequence[int] | NDArray[np.integer]) -
     return min(zip(counts, range(0, -len(labels), -1), labels, strict=True))[2]
 
 
+def positive_class(task: str, labels: Sequence[str], counts: NDArray[np.integer]) -> str | None:
+    """Of two classes the one that thresholds are about, the rarer; None for the other tasks; see `rarest`."""
+    return rarest(labels, counts) if task == "binary" else None
+
+
 def commonest(labels: Sequence[str], counts: Sequence[int] | NDArray[np.integer]) -> str:
     """The label with the most images, among equals the first; see `rarest`."""
     return max(zip(counts, range(0, -len(labels), -1), labels, strict=True))[2]

@@ -67,7 +67,7 @@ def rows_of(
     array of float32, shape (n_images, n_outputs), or of maps (n_images, channels, height, width)
         Row i belongs to ``files[i]``.
     """
-    rows = Rows(len(files))
+    rows = _Rows(len(files))
     _look(network, Views(files, checksums, view, size), device, workers, rows.put)
     return rows.array
 
@@ -128,7 +128,7 @@ def hand_over_rows(
     _look(network, unseen, device, workers, keep)
 
 
-class Rows:
+class _Rows:
     """An array whose rows come with their numbers; it is as wide as the first that comes."""
 
     def __init__(self, count: int) -> None:
@@ -136,7 +136,6 @@ class Rows:
         self.array = np.empty((0, 0), dtype=np.float32)
 
     def put(self, number: int, row: NDArray[np.float32]) -> None:
-        """Take a row."""
         if not len(self.array):
             self.array = np.empty((self.count, *row.shape), dtype=np.float32)
         self.array[number] = row

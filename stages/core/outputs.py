@@ -173,8 +173,8 @@ def write_array(array: NDArray[Any], path: Path) -> None:
 
 
 @contextmanager
-def rows_aside(path: Path, count: int) -> Iterator[Callable[[int, NDArray[np.float32]], None]]:
-    """Give what writes a ``.npy`` row by row, so that memory need not hold all of it.
+def rows_aside(path: Path, shape: tuple[int, int]) -> Iterator[Callable[[int, NDArray[np.float32]], None]]:
+    """Give what writes a ``.npy`` of float32 row by row, so that memory need not hold all of it.
 
     The rows are written, and not put into mapped memory: when the disk is full, that ends the process without a word.
 
@@ -182,29 +182,27 @@ def rows_aside(path: Path, count: int) -> Iterator[Callable[[int, NDArray[np.flo
     ----------
     path : Path
         The final name.
-    count : int
-        How many rows there are.
+    shape : (int, int)
+        How many rows there are, and how long they are.
 
     Yields
     ------
     callable
-        Takes the number of a row, from 0, and the row; in any order, each once, all of one shape.
+        Takes the number of a row, from 0, and the row; in any order, each once.
 
     Raises
     ------
     InputError
-        As `file_aside` does, and with the first row if there is no room for all.
+        As `file_aside` does, and at once if there is no room for all rows.
     """
-    starts: list[int] = []
+    row_bytes = 4 * shape[1]
+    check_space(path.parent, shape[0] * row_bytes, f"{shape[0]} rows of {path.name}")
     with file_aside(path) as aside, aside.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        start = file.tell()
 
         def put(number: int, row: NDArray[np.float32]) -> None:
-            if not starts:
-                check_space(path.parent, count * row.nbytes, f"{count} rows")
-                shape = (count, *row.shape)
-                np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
-                starts.append(file.tell())
-            file.seek(starts[0] + number * row.nbytes)
+            file.seek(start + number * row_bytes)
             file.write(row.astype("<f4", copy=False).tobytes())
 
         yield put

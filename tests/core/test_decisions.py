@@ -8,6 +8,7 @@ from stages.core.decisions import (
     commonest,
     gives_one,
     names_of_decisions,
+    positive_class,
     rarest,
     read,
     summary,
@@ -108,6 +109,12 @@ def test_rarest_label_is_the_last_among_equals_and_the_commonest_the_first() -> 
     labels = ["cat", "dog", "owl"]
     assert (rarest(labels, [5, 2, 9]), commonest(labels, [5, 2, 9])) == ("dog", "owl")
     assert (rarest(labels, np.array([4, 4, 4])), commonest(labels, np.array([4, 4, 4]))) == ("owl", "cat")
+
+
+def test_the_positive_of_two_classes_is_the_rarer() -> None:
+    assert positive_class("binary", ["cat", "dog"], np.array([2, 9])) == "cat"
+    assert positive_class("binary", ["cat", "dog"], np.array([9, 9])) == "dog"
+    assert positive_class("multiclass", ["cat", "dog"], np.array([2, 9])) is None
 
 
 @pytest.mark.parametrize("decisions", [SCENES, PETS, FRUIT], ids=lambda decisions: str(decisions.task))

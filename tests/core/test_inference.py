@@ -14,7 +14,7 @@ from stages.core.backbones import Backbone
 from stages.core.cache import Cache
 from stages.core.classifiers import Classifier
 from stages.core.errors import InputError
-from stages.core.inference import Rows, hand_over_rows, rows_of, scores_of
+from stages.core.inference import hand_over_rows, rows_of, scores_of
 from stages.core.scaling import view
 from tests.designs import design
 
@@ -174,9 +174,9 @@ def test_rows_are_the_same_though_a_worker_was_killed(
         (tmp_path / "kill").touch()
         cache = Cache(tmp_path / f"cache{attempt}", 10**9)
         how: dict[str, Any] = {"view": "whole", "size": (32, 32), "device": torch.device("cpu"), "workers": workers}
-        found = Rows(len(undisturbed))
-        hand_over_rows(Fast(), *many_files, name="fast", cache=cache, take=found.put, **how)
-        assert (found.array == undisturbed).all()
+        found = np.full_like(undisturbed, np.nan)
+        hand_over_rows(Fast(), *many_files, name="fast", cache=cache, take=found.__setitem__, **how)
+        assert (found == undisturbed).all()
 
 
 def test_image_that_kills_every_worker_is_named_though_another_died_by_chance(
@@ -217,9 +217,9 @@ def test_scores_of_classes_are_the_softmax_of_the_logits(nine_files: Files) -> N
 
 def kept_rows(network: nn.Module, files: list[Path], checksums: list[str], cache: Cache) -> NDArray[np.float32]:
     how: dict[str, Any] = {"view": "whole", "size": (32, 32), "device": torch.device("cpu"), "workers": 0}
-    found = Rows(len(files))
-    hand_over_rows(network, files, checksums, **how, name="a network", cache=cache, take=found.put)
-    return found.array
+    found: dict[int, NDArray[np.float32]] = {}
+    hand_over_rows(network, files, checksums, **how, name="a network", cache=cache, take=found.__setitem__)
+    return np.stack([found[i] for i in range(len(files))])
 
 
 def test_rows_of_new_images_are_computed_and_those_of_old_ones_kept(

@@ -139,26 +139,25 @@ def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:
 
 def test_rows_in_any_order_are_the_file_that_numpy_would_write(tmp_path: Path) -> None:
     array = np.array([[1.5, 2.5], [3.5, 4.5], [5.5, 6.5]], dtype=np.float32)
-    with rows_aside(tmp_path / "rows.npy", 3) as put:
+    with rows_aside(tmp_path / "rows.npy", (3, 2)) as put:
         for number in (2, 0, 1):
             put(number, array[number])
     write_array(array, tmp_path / "whole.npy")
     assert (tmp_path / "rows.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
 
 
-def test_rows_for_which_there_is_no_room_are_an_error_at_the_first(tmp_path: Path) -> None:
-    def write_one() -> None:
-        with rows_aside(tmp_path / "rows.npy", 10**15) as put:
-            put(0, np.zeros(2, np.float32))
-
-    with pytest.raises(InputError, match=r"1000000000000000 rows need about [\d,.]+ .B on this disk"):
-        write_one()
+def test_rows_for_which_there_is_no_room_are_an_error_before_the_first(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"1000000000000000 rows of rows\.npy need about [\d,.]+ .B on this disk"),
+        rows_aside(tmp_path / "rows.npy", (10**15, 2)),
+    ):
+        pytest.fail("it began")
     assert names_in(tmp_path) == []
 
 
 def test_rows_of_which_one_could_not_be_made_are_no_file(tmp_path: Path) -> None:
     def write_one() -> None:
-        with rows_aside(tmp_path / "rows.npy", 2) as put:
+        with rows_aside(tmp_path / "rows.npy", (2, 2)) as put:
             put(0, np.zeros(2, np.float32))
             raise InputError("damaged")
 
