@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,10 @@ def batches(
     # Batch norm needs two items in each process.
     dropped = drop_single and count > batch_size and 0 < count % batch_size < 2 * group.size
     of_all = BatchSampler(SequentialSampler(range(count)) if order is None else order, batch_size, drop_last=dropped)
+    if workers:
+        # Workers hand batches over through sockets in a folder, which they share if it is there before them. One that
+        # a worker made itself stays behind when it is killed, and fails to go while the worker still writes in it.
+        get_temp_dir()
     return DataLoader(
         items,
         batch_sampler=Shares(of_all, group),

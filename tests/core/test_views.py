@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +143,23 @@ class Deadly(Dataset[tuple[torch.Tensor, ...]]):
 def test_worker_that_was_killed_is_said() -> None:
     with pytest.raises(DeadWorkerError, match="a process that reads images ended"), errors_of_workers():
         list(batches(Deadly(), ALONE, batch_size=1, workers=1))
+
+
+KILLED_WORKERS = """
+import multiprocessing, torch
+from stages.core.processes import Group
+from stages.core.views import batches
+
+if __name__ == "__main__":
+    items = torch.utils.data.TensorDataset(torch.arange(100))
+    loader = iter(batches(items, Group(torch.device("cpu")), batch_size=1, workers=2))
+    next(loader)
+    for worker in multiprocessing.active_children():
+        worker.kill()
+"""
+
+
+def test_killed_workers_leave_nothing_in_the_temporary_folder(tmp_path: Path) -> None:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", KILLED_WORKERS], check=False, env=environment)
+    assert list(tmp_path.iterdir()) == []
