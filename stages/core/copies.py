@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import cv2
-
 from stages.core import augmentation, images
 from stages.core.augmentation import Augmentation, copy_seed, fault
 from stages.core.balancing import MadeCopy, Source
@@ -81,8 +79,7 @@ class _Maker:
 
     @cached_property
     def augmentations(self) -> list[Augmentation]:
-        """The pipeline, or its steps. OpenCV's own threads are off beside it: the processes use the cores already."""
-        cv2.setNumThreads(1)
+        """The pipeline, or its steps."""
         steps = self.recipe.pipeline
         return [Augmentation([step]) for step in steps] if self.recipe.mix == "equal_parts" else [Augmentation(steps)]
 

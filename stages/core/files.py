@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-import cv2
 import pandas as pd
 
 from stages.core.errors import InputError
@@ -151,7 +150,6 @@ class _Check:
 
     def __call__(self, path: str) -> Checked:
         """What is known of an image."""
-        cv2.setNumThreads(1)
         length = len(PurePosixPath(path).name.encode())
         if length > LONGEST_NAME:
             return Checked(

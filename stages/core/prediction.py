@@ -6,7 +6,6 @@ from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -148,7 +147,6 @@ class _Treat:
     def __call__(self, job: tuple[int, str]) -> tuple[str, str]:
         """Checksum of the file written, or a problem."""
         number, name = job
-        cv2.setNumThreads(1)
         how = self.design.resize
         wanted = Wanted(how["width"], how["height"], how["mode"])
         try:

@@ -17,8 +17,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
 
-import cv2
-
 from stages.core import images, scaling
 from stages.core.scaling import Pixels, Wanted
 from stages.core.sources import ArrayImages, FolderImages, Images
@@ -57,7 +55,6 @@ def rehearse(
         ``bytes``: the mean of a resized image; ``resize``, ``augment`` and ``features``: the seconds that it takes
         ``once`` and for ``each`` image. If no image can be read, it is empty.
     """
-    cv2.setNumThreads(1)
     format, made = resize["format"], {}
 
     def resized(number: int) -> None:

@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass
 from operator import attrgetter
 from pathlib import Path
 
-import cv2
-
 from stages.core import images, scaling, sources
 from stages.core.cache import Cache, Entry, fingerprint, key_of
 from stages.core.errors import raise_problems
@@ -102,7 +100,6 @@ class _Resize:
         target = self.target / job.written
         if job.known is not None and self.cache.take(job.known, target):
             return job.known.checksum
-        cv2.setNumThreads(1)
         pixels = self.source.read(job.path, job.checksum, self.wanted)
         with spent("resize"):
             pixels = resize(pixels, self.wanted)

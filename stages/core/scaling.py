@@ -12,6 +12,10 @@ Pixels = NDArray[np.uint8]
 # How a torchvision classifier looks at a photograph: the shorter side to 400, then the central 224.
 _CENTRE = 400 / 224
 
+# The processes share the cores; OpenCV's own threads in each would only get in each other's way. And a process that is
+# forked while OpenCV has threads waits for these forever, if it asks for another number of them.
+cv2.setNumThreads(1)
+
 
 @dataclass(frozen=True)
 class Wanted:

@@ -6,7 +6,6 @@ from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
@@ -102,7 +101,6 @@ def batches(
         batch_sampler=Shares(of_all, group),
         generator=torch.Generator().manual_seed(0),
         num_workers=workers,
-        worker_init_fn=_one_thread,
         pin_memory=pin_memory,
         prefetch_factor=AHEAD if workers else None,
         persistent_workers=workers > 0,
@@ -137,8 +135,3 @@ def errors_of_workers() -> Iterator[None]:
             "a process that reads images ended, perhaps for want of memory. Set COUNTERWEIGHT_WORKERS to fewer, then "
             "run dvc repro: what is done is kept."
         ) from None
-
-
-def _one_thread(_worker: int) -> None:
-    """The workers share the cores; OpenCV's own threads in each would only get in each other's way."""
-    cv2.setNumThreads(1)

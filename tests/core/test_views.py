@@ -163,3 +163,22 @@ def test_killed_workers_leave_nothing_in_the_temporary_folder(tmp_path: Path) ->
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", KILLED_WORKERS], check=False, env=environment)
     assert list(tmp_path.iterdir()) == []
+
+
+AFTER_LARGE_PICTURES = """
+import numpy as np, torch
+from stages.core.processes import Group
+from stages.core.scaling import view
+from stages.core.views import batches
+
+if __name__ == "__main__":
+    items = torch.utils.data.TensorDataset(torch.arange(2))
+    for _ in range(10):
+        view(np.zeros((2000, 2000, 3), np.uint8), "whole", (512, 512))
+        print([batch.tolist() for (batch,) in batches(items, Group(torch.device("cpu")), batch_size=1, workers=2)])
+"""
+
+
+def test_workers_start_after_large_pictures_were_scaled_in_their_parent() -> None:
+    command = [sys.executable, "-c", AFTER_LARGE_PICTURES]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout == "[[0], [1]]\n" * 10
