@@ -20,6 +20,8 @@ from stages.core.principal import PART, Reduced, principal_components
 SILHOUETTE_SAMPLE = 5_000
 # Images on which other numbers of clusters are tried.
 SWEEP_SAMPLE = 2_000
+# By fewer, another seed or a rounding error may group one image in twenty anew, where clusters are not apart.
+STARTS_OF_FEW = 100
 # So many tell the good starts of k-means from the bad ones; so many are tried on them, and so many finished on all.
 START_SAMPLE = 10_000
 STARTS = 40
@@ -78,8 +80,8 @@ def find_clusters(
     components : int
         Principal components to keep.
     clusters : int
-        Groups to find; k-means is started ten times, and of more than `START_SAMPLE` images `STARTS` times on a part of
-        them, and the best outcome kept.
+        Groups to find; k-means is started `STARTS_OF_FEW` times, and of more than `START_SAMPLE` images `STARTS` times
+        on a part of them, and the best outcome kept.
     seed : int
         Of k-means and of the silhouette's sample.
     algorithm : str
@@ -158,7 +160,7 @@ def _reduced_in_parts(features: NDArray[np.float32], components: int) -> Reduced
 def _grouped(reduced: NDArray[np.floating], clusters: int, seed: int) -> KMeans:
     """K-means from the best of several starts; of many images, they are tried on a part, the best finished on all."""
     if len(reduced) <= START_SAMPLE:
-        return KMeans(clusters, n_init=10, random_state=seed).fit(reduced)
+        return KMeans(clusters, n_init=STARTS_OF_FEW, random_state=seed).fit(reduced)
     random = np.random.default_rng(seed)
     part = reduced[np.sort(random.choice(len(reduced), START_SAMPLE, replace=False))]
 

@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 from stages.core.clustering import SILHOUETTE_SAMPLE, START_SAMPLE, by_size, find_clusters
@@ -31,6 +32,15 @@ def test_separated_blobs_are_found_and_numbered_by_size(three_blobs: NDArray[np.
 @pytest.mark.parametrize("seed", [0, 1, 42])
 def test_separated_blobs_are_found_for_any_seed(seed: int, three_blobs: NDArray[np.float32]) -> None:
     assert find_clusters(three_blobs, components=2, clusters=3, seed=seed).sizes == SIZES
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+def test_clusters_that_are_not_apart_are_the_same_for_another_seed_and_other_rounding(seed: int) -> None:
+    random = np.random.default_rng(0)
+    cloud = random.normal(size=(500, 3)).astype(np.float32)
+    rounded = cloud + random.normal(0, 1e-4, cloud.shape).astype(np.float32)
+    first, other = (find_clusters(rows, components=3, clusters=5, seed=n) for rows, n in ((cloud, 0), (rounded, seed)))
+    assert adjusted_rand_score(first.numbers, other.numbers) > 0.99
 
 
 def test_two_dimensions_hold_nearly_all_of_three_blobs(three_blobs: NDArray[np.float32]) -> None:

@@ -1,6 +1,7 @@
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from stages.core import images
-from stages.core.backbones import Backbone
+from stages.core.backbones import Backbone, load_weights
 from stages.core.engines import engine_of, folded
 from stages.core.errors import InputError
 from stages.core.inference import CPU_BATCH, rows_of
@@ -17,6 +18,8 @@ pytest.importorskip("openvino", reason="make cpu installs it")
 
 CPU = torch.device("cpu")
 SIZE = (32, 32)
+SHARED = Path(__file__).parents[3] / "shared"
+
 Files = tuple[list[Path], list[str]]
 
 
@@ -115,6 +118,20 @@ def test_rows_of_eight_bits_are_near_to_torchs(quantised: nn.Module, network: Ba
     found, expected = rows(quantised, *files), rows(network, *files)
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
     assert np.abs(found - expected).max() > 0
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="real photographs and weights are not beside the project")
+def test_eight_bits_change_rows_of_photographs_by_less_than_seven_hundredths_of_their_spread() -> None:
+    photographs = Backbone("resnet18", "layer3", (224, 224))
+    load_weights(photographs, str(SHARED / "weights/resnet18-imagenet-through-layer3.safetensors"))
+    paths = sorted((SHARED / "datasets/miml_scenes/images").iterdir())[::20]
+    asked: dict[str, Any] = {"view": "centre", "size": (224, 224), "device": CPU}
+    checksums = [images.checksum(path.read_bytes()) for path in paths]
+    found, expected = (
+        rows_of(engine_of(name, photographs, paths, checksums, **asked)[0], paths, checksums, **asked, workers=2)
+        for name in ("openvino_int8", "torch")
+    )
+    assert np.linalg.norm(found - expected) < 0.07 * np.linalg.norm(expected - expected.mean(axis=0))
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino_int8"])
