@@ -47,6 +47,7 @@ bench-gpu: .venv/installed
 
 # Three hours on two cores.
 bench-scale: .venv/installed
+	dvc repro data/example/dvc.yaml
 	python -m benchmarks.scale
 
 # What the speed is compared with, apart from what the project needs.

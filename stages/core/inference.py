@@ -1,5 +1,6 @@
 """Networks applied to image files: a row of outputs an image."""
 
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -18,6 +19,7 @@ from stages.core import backbones, images, pooling, scaling, views
 from stages.core.bars import progress
 from stages.core.cache import Cache, fingerprint, key_of
 from stages.core.classifiers import Classifier
+from stages.core.memory import give_back
 from stages.core.parallel import one_by_one
 from stages.core.processes import Group
 from stages.core.timing import count, spent
@@ -29,6 +31,9 @@ PACKAGES = ("torch", "torchvision")
 # On the CPU, the largest batch whose layers stay in the cache is the fastest; a GPU wants many images at once.
 CPU_BATCH = 8
 GPU_BATCH = 256
+
+# Batches after which free memory is given back: often enough that it does not grow, and too seldom to cost time.
+_KEPT_FOR = 16
 
 # Workers that may die before it is called the machine's fault.
 _MOST_DEATHS = 5
@@ -183,7 +188,7 @@ def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int
         progress(len(seen), "images") as more_done,
     ):
         decoded = iter(batches(seen, Group(device), batch_size=batch_size, workers=workers, pin_memory=on_gpu))
-        while True:
+        for number in itertools.count(1):
             with spent("wait for decoded images"):
                 images_seen = next(decoded, (None,))[0]
             if images_seen is None:
@@ -196,6 +201,8 @@ def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int
             yield from rows
             count("images seen by the network", len(rows))
             more_done(len(rows))
+            if number % _KEPT_FOR == 0:
+                give_back()
 
 
 def _batch_size(device: torch.device) -> int:
