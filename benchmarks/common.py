@@ -3,6 +3,7 @@
 import argparse
 import os
 import platform
+import re
 from collections.abc import Sequence
 from datetime import date
 from importlib.metadata import version
@@ -56,3 +57,8 @@ def write_section(name: str, section: str) -> None:
     begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
     head, rest = README.read_text(encoding="utf-8").split(begin)
     README.write_text(head + begin + section + end + rest.split(end)[1], encoding="utf-8")
+
+
+def stage_seconds(log: str) -> dict[str, float]:
+    """What each stage of a run of the pipeline says that it took, start-up aside."""
+    return {name: float(took) for name, took in re.findall(r"^(\w+): .*, in ([\d.]+) s$", log, re.MULTILINE)}

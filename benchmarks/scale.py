@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import README, measured_by, write_section
+from benchmarks.common import README, measured_by, stage_seconds, write_section
 from stages.core.workbook import read_sheet, write_sheet
 from tests.workspace import PROJECT, make_workspace, run
 
@@ -66,8 +66,7 @@ def rows_of(count: int) -> list[str]:
         started = time.perf_counter()
         log = run(project, "dvc", "repro", "split").stderr
         whole = time.perf_counter() - started
-        took = dict(re.findall(r"^(\w+): .*, in ([\d.]+) s$", log, re.MULTILINE))
-        seconds = {name: float(took[name]) for name in STAGES}
+        seconds = stage_seconds(log)
         memory = dict(re.findall(r"^(\w+): .*at most ([\d.]+) GB", log, re.MULTILINE))
         lines = [
             f"| {count:,} | {name} | {seconds[name]:.1f} | {1000 * seconds[name] / count:.2f} | {memory[name]} |"
