@@ -45,7 +45,7 @@ cluster cpu loaders: %: .venv/%
 bench-gpu: .venv/installed
 	python -m benchmarks.gpu
 
-# Three hours on two cores.
+# A quarter of an hour on two cores.
 bench-scale: .venv/installed
 	dvc repro data/example/dvc.yaml
 	python -m benchmarks.scale
