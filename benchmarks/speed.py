@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle, islice
+from itertools import combinations, cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -152,29 +152,32 @@ def describing(files: Sequence[Path], weights: str) -> list[Row]:
         started = time.perf_counter()
         found.append(rows_of(run_by, files, sums, **how, workers=WORKERS))
         here = time.perf_counter() - started
+        if name == "torch":
+            # What another seed of k-means does is what no engine can be nearer to.
+            likeness = f"clusters by another seed: {_agreement(combinations(_clusters(found[0]), 2))}"
+        else:
+            likeness = _likeness(found[0], found[-1])
         rows.append(
             Row(f"features, ResNet-18 to layer3, {name}", len(files), written, here,
-                seconds(limit) if name == "torch" else 0, _likeness(found[0], found[-1]))
+                seconds(limit) if name == "torch" else 0, likeness)
         )  # fmt: skip
     return rows
 
 
+def _clusters(rows: NDArray[np.float32]) -> list[NDArray[np.int64]]:
+    """What k-means finds by ten seeds."""
+    return [find_clusters(rows, components=50, clusters=5, seed=seed).numbers for seed in range(10)]
+
+
+def _agreement(pairs: Iterable[Sequence[NDArray[np.int64]]]) -> str:
+    return f"adjusted Rand index {np.mean([adjusted_rand_score(*pair) for pair in pairs]):.3f}"
+
+
 def _likeness(torchs: NDArray[np.float32], others: NDArray[np.float32]) -> str:
-    """How far rows are from torch's, and clusters, beside what another seed of k-means does to torch's own."""
-    seeds = range(10)
-    expected, found = (
-        [find_clusters(rows, components=50, clusters=5, seed=seed).numbers for seed in seeds]
-        for rows in (torchs, others)
-    )
-    if others is torchs:
-        likeness = np.mean([adjusted_rand_score(expected[i], expected[j]) for i in seeds for j in range(i)])
-        return f"clusters by another seed: adjusted Rand index {likeness:.3f}"
-    spread = np.linalg.norm(torchs - torchs.mean(axis=0))
-    likeness = np.mean([adjusted_rand_score(*pair) for pair in zip(expected, found, strict=True)])
-    return (
-        f"rows {np.linalg.norm(others - torchs) / spread:.1%} of torch's spread from torch's; clusters: adjusted Rand "
-        f"index {likeness:.3f}"
-    )
+    """How far rows and clusters are from torch's."""
+    off = np.linalg.norm(others - torchs) / np.linalg.norm(torchs - torchs.mean(axis=0))
+    clusters = _agreement(zip(_clusters(torchs), _clusters(others), strict=True))
+    return f"rows {off:.1%} of torch's spread from torch's; clusters: {clusters}"
 
 
 def grouping(n_features: int) -> Row:

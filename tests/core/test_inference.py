@@ -9,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from stages.core import images
+from stages.core import images, inference
 from stages.core.backbones import Backbone
 from stages.core.cache import Cache
 from stages.core.classifiers import Classifier
 from stages.core.errors import InputError
 from stages.core.inference import hand_over_rows, rows_of, scores_of
+from stages.core.memory import give_back
 from stages.core.scaling import view
 from tests.designs import design
 
@@ -121,6 +122,21 @@ def test_rows_are_the_same_for_one_thread_and_for_two(network: nn.Module, nine_f
     finally:
         torch.set_num_threads(before)
     assert np.array_equal(found[0], found[1])
+
+
+def test_free_memory_is_given_back_after_every_sixteen_batches(
+    nine_files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, checksums = nine_files
+    given_back: list[int] = []
+
+    def counted() -> None:
+        give_back()
+        given_back.append(1)
+
+    monkeypatch.setattr(inference, "give_back", counted)
+    rows(resnet18(), files * 29, checksums * 29)  # 261 images are 32 batches of eight, and a last one.
+    assert len(given_back) == 2
 
 
 def test_network_is_not_trained_by_being_applied(nine_files: Files) -> None:
