@@ -22,9 +22,12 @@ SILHOUETTE_SAMPLE = 5_000
 SWEEP_SAMPLE = 2_000
 # By fewer, another seed or a rounding error may group one image in twenty anew, where clusters are not apart.
 STARTS_OF_FEW = 100
-# So many tell the good starts of k-means from the bad ones; so many are tried on them, and so many finished on all.
+# So many tell the good starts of k-means from the bad ones. On them it is started so many times by each of so many
+# seeds (in one call: where each start has its own, threads wait for Python's lock), and so many outcomes are finished on
+# all.
 START_SAMPLE = 10_000
-STARTS = 40
+STARTS = 10
+SEEDS = 4
 FINISHED = 3
 
 
@@ -80,8 +83,8 @@ def find_clusters(
     components : int
         Principal components to keep.
     clusters : int
-        Groups to find; k-means is started `STARTS_OF_FEW` times, and of more than `START_SAMPLE` images `STARTS` times
-        on a part of them, and the best outcome kept.
+        Groups to find; k-means is started `STARTS_OF_FEW` times, and of more than `START_SAMPLE` images `SEEDS` times
+        `STARTS` times on a part of them, and the best outcome kept.
     seed : int
         Of k-means and of the silhouette's sample.
     algorithm : str
@@ -162,19 +165,20 @@ def _grouped(reduced: NDArray[np.floating], clusters: int, seed: int) -> KMeans:
     if len(reduced) <= START_SAMPLE:
         return KMeans(clusters, n_init=STARTS_OF_FEW, random_state=seed).fit(reduced)
     random = np.random.default_rng(seed)
-    part = reduced[np.sort(random.choice(len(reduced), START_SAMPLE, replace=False))]
+    # In float64, to which k-means++ else takes them again for each distance.
+    part = reduced[np.sort(random.choice(len(reduced), START_SAMPLE, replace=False))].astype(np.float64)
 
-    def tried(start: int) -> KMeans:
+    def tried(seed: int) -> KMeans:
         with threadpool_limits(1):  # What was said to the thread that calls holds for that one alone.
-            return KMeans(clusters, n_init=1, random_state=start).fit(part)
+            return KMeans(clusters, n_init=STARTS, random_state=seed).fit(part)
 
     def finished(model: KMeans) -> KMeans:
         with threadpool_limits(1):
-            return KMeans(clusters, init=model.cluster_centers_, n_init=1).fit(reduced)
+            return KMeans(clusters, init=model.cluster_centers_.astype(np.float32), n_init=1).fit(reduced)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         different: list[KMeans] = []
-        for model in sorted(threads.map(tried, range(seed, seed + STARTS)), key=lambda model: model.inertia_):
+        for model in sorted(threads.map(tried, range(seed, seed + SEEDS)), key=lambda model: model.inertia_):
             if not different or model.inertia_ > different[-1].inertia_ * 1.0001:
                 different.append(model)
         return min(threads.map(finished, different[:FINISHED]), key=lambda model: model.inertia_)
