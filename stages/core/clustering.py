@@ -23,8 +23,8 @@ SWEEP_SAMPLE = 2_000
 # By fewer, another seed or a rounding error may group one image in twenty anew, where clusters are not apart.
 STARTS_OF_FEW = 100
 # So many tell the good starts of k-means from the bad ones. On them it is started so many times by each of so many
-# seeds (in one call: where each start has its own, threads wait for Python's lock), and so many outcomes are finished on
-# all.
+# seeds (in one call: where each start has its own, threads wait for Python's lock), and so many outcomes finished
+# on all.
 START_SAMPLE = 10_000
 STARTS = 10
 SEEDS = 4
