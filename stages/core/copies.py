@@ -8,11 +8,12 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stages.core import augmentation, images
+from stages.core import augmentation, images, median, sorting
 from stages.core.augmentation import Augmentation, copy_seed, fault
 from stages.core.balancing import MadeCopy, Source
 from stages.core.cache import Cache, Entry, fingerprint, key_of
 from stages.core.parallel import for_each
+from stages.core.scaling import Pixels
 from stages.core.space import check_space
 from stages.core.strategies import Plan
 from stages.core.timing import spent
@@ -83,6 +84,18 @@ class _Maker:
         steps = self.recipe.pipeline
         return [Augmentation([step]) for step in steps] if self.recipe.mix == "equal_parts" else [Augmentation(steps)]
 
+    @cached_property
+    def last_read(self) -> dict[Source, Pixels]:
+        """The image that was read last."""
+        return {}
+
+    def _pixels(self, source: Source) -> Pixels:
+        if source not in self.last_read:
+            self.last_read.clear()
+            self.last_read[source] = images.read(self.resized / source.path, source.checksum)
+            self.last_read[source].setflags(write=False)
+        return self.last_read[source]
+
     def __call__(self, task: _Task) -> MadeCopy | None:
         """Make the copy; None if no draw of it is good."""
         path = copy_name(task.source.path, task.number)
@@ -104,7 +117,7 @@ class _Maker:
         if task.known is not None and task.known.note == UNFIT:
             return None
         augmentation = self.augmentations[task.turn % len(self.augmentations)]
-        pixels = images.read(self.resized / source.path, source.checksum)
+        pixels = self._pixels(source)
         faults: list[str] = []
         for draw in range(1, recipe.max_draws + 1):
             with spent("augmenters"):
@@ -149,7 +162,8 @@ def fill(
     """
     source_of = {source.image_id: source for source in sources}
     make = _Maker(resized, folder, recipe, cache)
-    code = fingerprint([images, augmentation, sys.modules[__name__]], (*images.PACKAGES, *augmentation.PACKAGES))
+    modules = [images, augmentation, median, sorting, sys.modules[__name__]]
+    code = fingerprint(modules, (*images.PACKAGES, *augmentation.PACKAGES))
     copies: list[MadeCopy] = []
     unfit: set[str] = set()
     made: Counter[str] = Counter()
@@ -164,8 +178,13 @@ def fill(
         tasks = [replace(task, known=known.get(task.key)) for task in tasks]
         turn += len(tasks)
         _check_room(tasks, resized, folder)
-        done = for_each(make, tasks, workers=workers, what="copies", name=lambda task: task.source.path)
-        for planned, copy_or_none in zip(chosen, done, strict=True):
+        # The copies of an image one after another, so that it is decoded once.
+        order = sorted(range(len(tasks)), key=lambda i: tasks[i].source.path)
+        in_order = [tasks[i] for i in order]
+        made_in_order = for_each(make, in_order, workers=workers, what="copies", name=lambda task: task.source.path)
+        done = dict(zip(order, made_in_order, strict=True))
+        for i, planned in enumerate(chosen):
+            copy_or_none = done[i]
             if copy_or_none is None:
                 unfit.add(planned.source_id)
             else:

@@ -1,5 +1,6 @@
 from typing import Any
 
+import imgaug.augmenters as iaa
 import numpy as np
 import pytest
 
@@ -167,3 +168,13 @@ def test_colours_of_one_brightness_are_uniform() -> None:
 
 def test_zero_thresholds_pass_everything(noise: Pixels) -> None:
     assert fault(np.zeros_like(noise), noise, min_std=0, min_contrast=0) is None
+
+
+@pytest.mark.parametrize("k", [[3, 11], [1, 9], 7, [1, 9, 11]], ids=str)
+def test_median_blur_draws_the_windows_that_imgaug_draws_and_gives_its_bytes(k: Any) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (210, 220, 3), dtype=np.uint8)
+    imgaugs = iaa.Sequential([iaa.MedianBlur(k=tuple(k) if isinstance(k, list) and len(k) == 2 else k)])
+    ours = Augmentation([{"MedianBlur": {"k": k}}])
+    for seed in range(10):
+        imgaugs.seed_(seed)
+        assert np.array_equal(ours(pixels, seed), imgaugs(image=pixels))
