@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import stages
 from stages.core.errors import InputError
 from stages.core.timing import said
 
@@ -98,6 +99,7 @@ def run(main: Callable[[], str]) -> None:
     elapsed = time.perf_counter() - started
     log.info("%s, in %.1f s", summary, elapsed)
     log.info("%s", said(elapsed))
+    stages.done = True
 
 
 def worker_count() -> int:

@@ -1,5 +1,6 @@
 """Image files as batches of what a network sees, decoded by worker processes."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.util import get_temp_dir
@@ -104,7 +105,14 @@ def batches(
         pin_memory=pin_memory,
         prefetch_factor=AHEAD if workers else None,
         persistent_workers=workers > 0,
+        worker_init_fn=_give_way if group.device.type == "cpu" else None,
     )
+
+
+def _give_way(worker: int) -> None:
+    """Decode while the network's threads wait: where one of them loses its core to a worker, all wait for that one."""
+    if hasattr(os, "nice"):
+        os.nice(19)
 
 
 class DeadWorkerError(InputError):
