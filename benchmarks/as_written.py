@@ -70,10 +70,10 @@ def features(files: Sequence[Path], cut: nn.Module, device: str = "cpu") -> NDAr
     return np.stack(rows)
 
 
-def clusters(rows: NDArray[np.float32], count: int = 5) -> tuple[NDArray[np.integer], float]:
+def clusters(rows: NDArray[np.float32], count: int = 5, seed: int = 0) -> tuple[NDArray[np.integer], float]:
     """Cluster of each row, and the inertia."""
     reduced = PCA(50, svd_solver="full").fit_transform(rows)
-    model = KMeans(count, n_init=10, random_state=0).fit(reduced)
+    model = KMeans(count, n_init=10, random_state=seed).fit(reduced)
     return model.labels_, float(model.inertia_)
 
 

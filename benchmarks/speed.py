@@ -190,12 +190,16 @@ def grouping(n_features: int) -> Row:
         way(random.normal(size=(500, n_features)).astype(np.float32))  # What both import when they need it.
     centres = random.normal(0, 3, (40, n_features)) * np.geomspace(1, 0.01, n_features)
     rows = (centres[random.integers(0, 40, 65_000)] + random.normal(0, 1, (65_000, n_features))).astype(np.float32)
-    found: list[float] = []
-    written = seconds(lambda: found.append(as_written.clusters(rows)[1]))
-    here = seconds(lambda: found.append(find_clusters(rows, components=50, clusters=5, seed=0).inertia))
+    ways = (
+        lambda seed: as_written.clusters(rows, seed=seed)[1],
+        lambda seed: find_clusters(rows, components=50, clusters=5, seed=seed).inertia,
+    )
+    written, here = (seconds(partial(way, 0)) for way in ways)
+    # By one seed, either may be half a hundredth above the other.
+    theirs, ours = (np.mean([way(seed) for seed in range(1, 6)]) for way in ways)
     return Row(
         f"PCA and k-means, 65,000 x {n_features:,}", 65_000, written, here,
-        peers=f"inertia here {found[1] / found[0] - 1:+.4%}; {_faiss(rows)}",
+        peers=f"inertia here, on the mean of five seeds, {ours / theirs - 1:+.4%}; {_faiss(rows)}",
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
-from stages.core.clustering import SILHOUETTE_SAMPLE, START_SAMPLE, by_size, find_clusters
+from stages.core.clustering import FEW, SILHOUETTE_SAMPLE, by_size, find_clusters
 from stages.core.errors import InputError
 from stages.core.principal import PART
 
@@ -99,7 +99,7 @@ def many(n_images: int, centres: int, apart: float) -> NDArray[np.float32]:
 
 
 def test_starts_that_were_tried_on_a_part_of_many_images_lead_to_no_worse_an_inertia() -> None:
-    features = many(3 * START_SAMPLE, centres=5, apart=1)
+    features = many(3 * FEW, centres=5, apart=1)
     found = find_clusters(features, components=10, clusters=5, seed=0)
     reduced = PCA(10, svd_solver="full").fit_transform(features.astype(np.float64))
     assert found.inertia <= KMeans(5, n_init=10, random_state=0).fit(reduced).inertia_ * 1.001
