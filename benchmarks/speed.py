@@ -186,11 +186,12 @@ def _likeness(torchs: NDArray[np.float32], others: NDArray[np.float32]) -> str:
 def grouping(n_features: int) -> Row:
     """PCA and k-means of 65,000 rows with some structure."""
     random = np.random.default_rng(0)
-    for way in (as_written.clusters, partial(find_clusters, components=50, clusters=5, seed=0)):
-        way(random.normal(size=(500, n_features)).astype(np.float32))  # What both import when they need it.
+    few = random.normal(size=(500, n_features)).astype(np.float32)  # For what either imports when it is called.
+    as_written.clusters(few)
+    find_clusters(few, components=50, clusters=5, seed=0)
     centres = random.normal(0, 3, (40, n_features)) * np.geomspace(1, 0.01, n_features)
     rows = (centres[random.integers(0, 40, 65_000)] + random.normal(0, 1, (65_000, n_features))).astype(np.float32)
-    ways = (
+    ways: tuple[Callable[[int], float], ...] = (
         lambda seed: as_written.clusters(rows, seed=seed)[1],
         lambda seed: find_clusters(rows, components=50, clusters=5, seed=seed).inertia,
     )
