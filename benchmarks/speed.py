@@ -40,6 +40,7 @@ from stages.core.clustering import find_clusters
 from stages.core.copies import Recipe, fill
 from stages.core.engines import engine_of, folded
 from stages.core.inference import CPU_BATCH, rows_of
+from stages.core.median import SIDES, median_blur
 from stages.core.params import load_params
 from stages.core.resizing import resize_all
 from stages.core.scaling import Pixels, Wanted
@@ -239,6 +240,24 @@ def copying(files: Sequence[Path], work: Path, count: int) -> Row:
                f"limit; {_albumentations(chosen)}")  # fmt: skip
 
 
+def blurring(files: Sequence[Path]) -> list[Row]:
+    """The median of large windows, which OpenCV takes most of a copy's time for, on one core."""
+    cv2.setNumThreads(1)
+    pictures = [images.read(file) for file in files]
+
+    def blur(by: Callable[[Pixels, int], object], side: int) -> None:
+        for picture in pictures:
+            by(picture, side)
+
+    for side in SIDES:
+        median_blur(pictures[0], side)  # Its network is made once.
+    return [
+        Row(f"median of {side} x {side} pixels, by OpenCV and here", len(pictures),
+            seconds(partial(blur, cv2.medianBlur, side)), seconds(partial(blur, median_blur, side)))
+        for side in SIDES
+    ]  # fmt: skip
+
+
 class _Each:
     """A plan that wants each of these copies once."""
 
@@ -362,6 +381,7 @@ def main() -> None:
             lambda: describing(resized, weights),
             lambda: [grouping(512), grouping(2_048)],
             lambda: [copying(resized[::2], work, 3_000)],
+            lambda: blurring(resized[:200]),
             lambda: [tabulating(work)],
         ]
         lines = []

@@ -74,6 +74,8 @@ def program() -> str | None:
 def run(main: Callable[[], str]) -> None:
     """Run a stage as a command: log to stderr, log its summary with the seconds it took, set the exit code.
 
+    It is the last that a process does: where nothing was wrong, the exit code is settled as 0.
+
     Parameters
     ----------
     main : callable
