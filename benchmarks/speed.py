@@ -29,6 +29,8 @@ from joblib.externals.loky import get_reusable_executor
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
+from torchvision.io import ImageReadMode, decode_image, read_file, write_jpeg
+from torchvision.transforms.v2.functional import resize
 
 from benchmarks import as_written
 from benchmarks.common import WEIGHTS, data_folder, measured_by, scenes, stage_seconds, write_section
@@ -100,7 +102,8 @@ def resizing(files: Sequence[Path], work: Path) -> Row:
         )  # fmt: skip
 
     return Row("resize, 1 to 12 megapixels", len(files), seconds(lambda: as_written.resize(files, work / "written")),
-               seconds(here), _on_all_cores(_decode_and_encode, files), _vips(files, work / "vips"))  # fmt: skip
+               seconds(here), _on_all_cores(_decode_and_encode, files),
+               f"{_vips(files, work / 'vips')}, {_torchvision(files, work / 'torchvision')}")  # fmt: skip
 
 
 def _on_all_cores(work: Callable[[Sequence[Path]], object], files: Sequence[Path]) -> float:
@@ -132,6 +135,18 @@ def _vips(files: Sequence[Path], folder: Path) -> str:
             picture.write_to_file(str(folder / file.name), Q=95)
 
     return f"pyvips {seconds(work):.2f}"
+
+
+def _torchvision(files: Sequence[Path], folder: Path) -> str:
+    folder.mkdir()
+
+    def work() -> None:
+        for file in files:
+            picture = decode_image(read_file(str(file)), ImageReadMode.RGB)
+            small = resize(picture, [400, 400], antialias=True)
+            write_jpeg(small, str(folder / file.name), quality=95)
+
+    return f"torchvision {seconds(work):.2f}"
 
 
 def describing(files: Sequence[Path], weights: str) -> list[Row]:
