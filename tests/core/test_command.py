@@ -97,6 +97,13 @@ def test_without_the_variable_the_device_is_chosen_later(monkeypatch: pytest.Mon
     assert device_name() == "auto"
 
 
+def test_what_others_registered_for_the_end_of_a_stage_is_still_called(tmp_path: Path) -> None:
+    ended = run_script(
+        tmp_path / "ingest.py", "import atexit\natexit.register(print, 'over')\nrun(lambda: '3 images')\n"
+    )
+    assert (ended.returncode, ended.stdout) == (0, "over\n")
+
+
 def test_a_stage_logs_its_summary_and_its_seconds_to_stderr(tmp_path: Path) -> None:
     ended = run_script(tmp_path / "ingest.py", "run(lambda: '3 images')\n")
     first, second = ended.stderr.splitlines()

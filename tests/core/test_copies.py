@@ -10,6 +10,7 @@ from stages.core.balancing import Source
 from stages.core.cache import Cache
 from stages.core.copies import Outcome, Recipe, copy_name, fill
 from stages.core.errors import InputError
+from stages.core.scaling import Pixels
 from stages.core.strategies import GroupPlan, LabelPlan
 from tests.workspace import NO_CACHE
 
@@ -72,6 +73,22 @@ def test_every_cluster_gets_exactly_what_it_needs(tmp_path: Path, three_photos: 
     assert len(outcome.copies) == 7
     assert len(files(tmp_path / "copies")) == 7
     assert (outcome.unfit, outcome.short) == ([], {})
+
+
+def test_an_image_is_decoded_once_for_all_of_its_copies(
+    tmp_path: Path, three_photos: list[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    decode = images.read
+
+    def noted(path: Path, *given: Any) -> Pixels:
+        read.append(path.name)
+        return decode(path, *given)
+
+    monkeypatch.setattr(images, "read", noted)
+    outcome = filled(tmp_path, {0: three_photos}, {0: 9})
+    assert len(outcome.copies) == 9
+    assert read == ["a.png", "b.png", "c.png"]
 
 
 def test_cluster_that_needs_nothing_gives_no_copy(tmp_path: Path, three_photos: list[Source]) -> None:

@@ -45,7 +45,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         try:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:
-            # A nanny that is just starting its worker anew does not hear of it.
+            # A nanny may not hear of it while it starts its worker anew.
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(timeout=10)
 

@@ -182,3 +182,19 @@ if __name__ == "__main__":
 def test_workers_start_after_large_pictures_were_scaled_in_their_parent() -> None:
     command = [sys.executable, "-c", AFTER_LARGE_PICTURES]
     assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout == "[[0], [1]]\n" * 10
+
+
+class Priorities(Dataset[tuple[torch.Tensor, ...]]):
+    """Each item is the niceness of the process that reads it."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
+        return (torch.tensor(os.nice(0)),)
+
+
+@pytest.mark.parametrize(("device", "lower"), [("cpu", 10), ("cuda", 0)])
+def test_workers_give_way_to_a_network_on_the_same_cores(device: str, lower: int) -> None:
+    found = [batch for (batch,) in batches(Priorities(), Group(torch.device(device)), batch_size=2, workers=2)]
+    assert torch.cat(found).tolist() == [min(os.nice(0) + lower, 19)] * 4
