@@ -35,13 +35,15 @@ from torchvision.transforms.v2.functional import resize
 from benchmarks import as_written
 from benchmarks.common import WEIGHTS, data_folder, measured_by, scenes, stage_seconds, write_section
 from stages.core import images
-from stages.core.augmentation import Augmentation, copy_seed
+from stages.core.augmentation import Augmentation
 from stages.core.backbones import Backbone, load_weights
 from stages.core.balancing import Copy, Source
 from stages.core.clustering import find_clusters
-from stages.core.copies import Recipe, fill
+from stages.core.copies import fill
+from stages.core.draws import copy_seed
 from stages.core.engines import engine_of, folded
 from stages.core.inference import CPU_BATCH, rows_of
+from stages.core.making import Recipe
 from stages.core.median import SIDES, median_blur
 from stages.core.params import load_params
 from stages.core.resizing import resize_all

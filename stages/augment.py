@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from stages.core import imbalance, manifest
 from stages.core.cache import cache_of
 from stages.core.command import arguments, run, worker_count
-from stages.core.copies import FAULTS, Recipe, fill
+from stages.core.copies import fill
 from stages.core.describing import described
+from stages.core.making import FAULTS, Recipe
 from stages.core.outputs import folder_aside, write_json, write_table
 from stages.core.params import load_params
 from stages.core.provenance import redrawn, train_sources, with_copies

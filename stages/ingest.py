@@ -14,11 +14,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from stages.core import imbalance, manifest
+from stages.core.checking import check_files
 from stages.core.command import arguments, run, worker_count
 from stages.core.describing import described
 from stages.core.duplicates import duplicates_table, groups_of, pictures_of, summary, superfluous, without
 from stages.core.errors import raise_problems
-from stages.core.files import bad_problems, check_files, dropped_table, match_files, missing_problems, rows_with_image
+from stages.core.files import bad_problems, dropped_table, match_files, missing_problems, rows_with_image
 from stages.core.forecast import forecast
 from stages.core.labels import annotations, only
 from stages.core.outputs import write_json, write_table

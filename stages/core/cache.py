@@ -16,7 +16,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from stages.core.errors import InputError
@@ -70,19 +69,19 @@ def cache_of(environment: Mapping[str, str]) -> "Cache":
     return Cache(folder, int(float(value) * 1e9))
 
 
-def fingerprint(modules: Iterable[ModuleType], packages: Iterable[str]) -> str:
+def fingerprint(modules: Iterable[str], packages: Iterable[str]) -> str:
     """A hash of the code that makes something: the bytes of modules, and the versions of packages.
 
     Parameters
     ----------
-    modules : iterable of module
-        Of this project.
+    modules : iterable of str
+        Names of modules beside this one; none is imported for it.
     packages : iterable of str
         Names of distributions.
     """
     digest = hashlib.sha256()
     for module in modules:
-        digest.update(Path(str(module.__file__)).read_bytes())
+        digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
     digest.update(json.dumps({name: version(name) for name in packages}).encode())
     return digest.hexdigest()
 

@@ -2,7 +2,6 @@
 
 import io
 import logging
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -173,7 +172,7 @@ def engine_of(
             f"params.yaml: features.engine is {name}, which computes on the CPU, and COUNTERWEIGHT_DEVICE is {device}. "
             "Set the first to torch or the second to cpu."
         )
-    code = fingerprint([sys.modules[__name__]], ())
+    code = fingerprint(["engines"], ())
     if name == "openvino":
         return Compiled(network, size), f"{name} {version(name)}, {code}"
     chosen = sorted(zip(checksums, files, strict=True))[:CALIBRATION]

@@ -1,7 +1,6 @@
 """Networks applied to image files: a row of outputs an image."""
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -15,7 +14,7 @@ from scipy.special import expit, softmax
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from stages.core import backbones, images, pooling, scaling, views
+from stages.core import backbones, images
 from stages.core.bars import progress
 from stages.core.cache import Cache, fingerprint, key_of
 from stages.core.classifiers import Classifier
@@ -26,6 +25,7 @@ from stages.core.timing import count, spent
 from stages.core.views import AHEAD, DeadWorkerError, Views, batches, errors_of_workers
 
 # What a row depends on, beside the packages of `images`.
+MODULES = ("backbones", "images", "inference", "pooling", "scaling", "views")
 PACKAGES = ("torch", "torchvision")
 
 # On the CPU, the largest batch whose layers stay in the cache is the fastest; a GPU wants many images at once.
@@ -103,9 +103,7 @@ def hand_over_rows(
     take : callable
         Is given each row's number and the row: first those that were kept.
     """
-    code = fingerprint(
-        [backbones, images, pooling, scaling, views, sys.modules[__name__]], (*images.PACKAGES, *PACKAGES)
-    )
+    code = fingerprint(MODULES, (*images.PACKAGES, *PACKAGES))
     how = {
         "network": name,
         "weights": backbones.checksum_of(network),

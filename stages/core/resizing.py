@@ -1,12 +1,11 @@
 """Resize images."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from operator import attrgetter
 from pathlib import Path
 
-from stages.core import images, scaling, sources
+from stages.core import images
 from stages.core.cache import Cache, Entry, fingerprint, key_of
 from stages.core.errors import raise_problems
 from stages.core.parallel import for_each
@@ -14,6 +13,9 @@ from stages.core.scaling import Wanted, resize
 from stages.core.sources import Images
 from stages.core.space import BYTES_PER_PIXEL, check_space
 from stages.core.timing import spent
+
+# What a resized image depends on, beside the packages of `images`.
+MODULES = ("images", "resizing", "scaling", "sources")
 
 
 def resize_all(
@@ -64,7 +66,7 @@ def resize_all(
         if source_of.setdefault(name, path) != path
     ]
     raise_problems(problems, source.place)
-    code = fingerprint([images, scaling, sources, sys.modules[__name__]], images.PACKAGES)
+    code = fingerprint(MODULES, images.PACKAGES)
     how = {**asdict(wanted), "format": format}
     keys = [key_of(code, checksum, how) for checksum in checksums]
     known = cache.find(keys)

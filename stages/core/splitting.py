@@ -8,7 +8,6 @@ scikit-learn's StratifiedShuffleSplit. A missing label (-1) counts as one that t
 from collections.abc import Sequence
 
 import numpy as np
-from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 from numpy.typing import NDArray
 
 from stages.core.errors import InputError
@@ -113,6 +112,9 @@ def carve(targets: NDArray[np.integer], fraction: float, seed: int) -> NDArray[n
     if (strata.sum(axis=1) == 1).all():
         chosen = _by_class(strata.argmax(axis=1), size, seed)
         return np.sort(chosen) if len(chosen) else _by_chance(rows, size, seed)
+    # It brings scikit-learn, whose half a second a sheet that has all parts does not wait for.
+    from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
+
     splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=size, random_state=seed)
     left, chosen = next(splitter.split(np.zeros((rows, 1)), strata))
     # The stratification meets the size only nearly; it matters in tiny data.

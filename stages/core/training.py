@@ -14,21 +14,7 @@ from torch import Tensor, nn, tensor
 from torch.utils.data import Dataset, Sampler
 
 from stages.core import (
-    backbones,
-    callbacks,
-    classifiers,
     images,
-    losses,
-    networks,
-    on_the_fly,
-    optimisation,
-    pooling,
-    processes,
-    progress,
-    sampling,
-    scaling,
-    task,
-    views,
 )
 from stages.core.bars import Lines
 from stages.core.cache import fingerprint, key_of
@@ -43,8 +29,8 @@ from stages.core.views import batches, errors_of_workers
 # What the course of a training depends on, beside the packages of `images`.
 PACKAGES = ("lightning", "torch", "torchvision")
 MODULES = (
-    backbones, callbacks, classifiers, images, losses, networks, on_the_fly, optimisation, pooling, processes,
-    progress, sampling, scaling, task, views,
+    "backbones", "callbacks", "classifiers", "images", "losses", "networks", "on_the_fly", "optimisation", "pooling",
+    "processes", "progress", "sampling", "scaling", "task", "training", "views",
 )  # fmt: skip
 
 Rows = Dataset[tuple[Tensor, ...]]
@@ -165,7 +151,7 @@ def training_key(table: bytes, depends: Mapping[str, Any]) -> str:
     depends : mapping of str to value
         Every param and choice that the weights depend on.
     """
-    code = fingerprint([*MODULES, sys.modules[__name__]], (*images.PACKAGES, *PACKAGES))
+    code = fingerprint(MODULES, (*images.PACKAGES, *PACKAGES))
     return key_of(code, images.checksum(table), depends)
 
 

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from stages.core import images
-from stages.core.augmentation import Augmentation, copy_seed, fault
+from stages.core.augmentation import Augmentation
 from stages.core.balancing import Source
 from stages.core.cache import Cache
-from stages.core.copies import Outcome, Recipe, copy_name, fill
+from stages.core.copies import Outcome, fill
+from stages.core.draws import copy_seed, fault
 from stages.core.errors import InputError
+from stages.core.making import Recipe
 from stages.core.scaling import Pixels
 from stages.core.strategies import GroupPlan, LabelPlan
 from tests.workspace import NO_CACHE
@@ -230,20 +232,6 @@ def test_jpeg_copies_are_written_as_jpeg(tmp_path: Path) -> None:
     source = Source("a.jpg", "a.jpg", images.write(pixels, tmp_path / "resized" / "a.jpg", "jpg"))
     filled(tmp_path, {0: [source]}, {0: 1}, recipe(format="jpg"))
     assert (tmp_path / "copies" / "a__copy1.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
-
-
-@pytest.mark.parametrize(
-    ("name", "number", "copy"),
-    [
-        ("a.b.JPEG", 10, "a.b__copy10.JPEG"),
-        ("beach.2/dog", 1, "beach.2/dog__copy1"),
-        ("dog.tif.png", 3, "dog.tif__copy3.png"),
-        ("dog__copy1.png", 1, "dog__copy1__copy1.png"),
-        ("Strand/Möwe 7.png", 2, "Strand/Möwe 7__copy2.png"),
-    ],
-)
-def test_copy_is_named_after_its_source(name: str, number: int, copy: str) -> None:
-    assert copy_name(name, number) == copy
 
 
 def test_plain_copies_are_their_sources_to_the_byte(tmp_path: Path, three_photos: list[Source]) -> None:

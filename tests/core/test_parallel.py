@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -93,3 +95,10 @@ def die_twice(job: tuple[int, Path]) -> int:
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return item
+
+
+@pytest.mark.parametrize("module", ["stages.core.checking", "stages.core.resizing", "stages.core.making"])
+def test_what_processes_import_is_light(module: str) -> None:
+    heavy = "{'imgaug', 'pandas', 'scipy', 'sklearn', 'torch'}"
+    code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"[]\n"
