@@ -1,4 +1,4 @@
-"""What runs a network: torch, or OpenVINO, which is faster on a CPU: in float32, or in integers of 8 bits."""
+"""What runs a network: torch, or OpenVINO, which is faster on a CPU: in float32, bfloat16 or integers of 8 bits."""
 
 import io
 import logging
@@ -26,7 +26,7 @@ from stages.core.views import Views
 
 # Images by which the range of each layer's values is found, and how the rows of 8 bits are led back to float32's. Rows
 # are no nearer with the 300 that NNCF looks at by default.
-CALIBRATION = 128
+CALIBRATION = 64
 
 # Convolutions from the first that stay in float32. Of a ResNet-18, their rounding is half of what 8 bits change in the
 # rows (`benchmarks/speed.py` says how much is left); and it is there that sums overflow on CPUs without VNNI.
@@ -42,50 +42,82 @@ class Compiled(nn.Module):
         From uint8 images (n, height, width, 3) to rows.
     size : (int, int)
         Width and height of the images.
+    precision : str
+        ``f32``, or ``bf16``: layers compute in bfloat16, which has the range of float32 and 8 of its 24 bits.
     calibration : sequence of Tensor, optional
         Batches of images. With them, all but the first `EXACT` convolutions compute in integers of 8 bits (Jacob et
         al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, 2018), and
-        each output has the scale and the shift that lead it back to that of float32 (`regression`); else all is
-        float32.
+        each output has the scale and the shift that lead it back to that of float32 (`regression`).
 
     Raises
     ------
     InputError
-        If OpenVINO is not installed.
+        If OpenVINO is not installed, or the CPU does not compute in bfloat16 and should.
     """
 
-    def __init__(self, network: nn.Module, size: tuple[int, int], calibration: Sequence[Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        size: tuple[int, int],
+        precision: str = "f32",
+        calibration: Sequence[Tensor] | None = None,
+    ) -> None:
         super().__init__()
         try:
             import openvino
+            from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
         except ImportError:
             raise InputError(
                 "params.yaml: features.engine: OpenVINO is not installed. Run make cpu, or set it to torch."
             ) from None
+        if precision == "bf16" and "BF16" not in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            # It would compute in float32 without a word.
+            raise InputError(
+                "params.yaml: features.engine is openvino_bf16, and this CPU does not compute in bfloat16. Set it to "
+                "openvino_int8 or openvino, or use a CPU with AMX or AVX-512 BF16."
+            )
         # Its weights are part of what the rows are known by.
         self.network = network.eval()
         shape = (CPU_BATCH, size[1], size[0], 3)
         with _quiet():
-            model = openvino.convert_model(
+            # Unchecked, since the check runs the network three times, and takes longer than all else of this.
+            traced = TorchScriptPythonDecoder(
                 self.network,
                 example_input=torch.zeros(shape, dtype=torch.uint8),
-                input=[(openvino.PartialShape(list(shape)), openvino.Type.u8)],
+                trace_kwargs={"check_trace": False},
             )
-        self.compiled = _compiled(model)
+            model = openvino.convert_model(traced, input=[(openvino.PartialShape(list(shape)), openvino.Type.u8)])
+        self.requests = _requests(model, precision)
         self.scale, self.shift = np.ones(1, np.float32), np.zeros(1, np.float32)
         if calibration is not None:
-            exact = np.concatenate([self(batch) for batch in calibration])
-            self.compiled = _compiled(_quantised(model, calibration))
-            self.scale, self.shift = regression(np.concatenate([self(batch) for batch in calibration]), exact)
+            seen = torch.cat(list(calibration))
+            exact = self(seen).numpy()
+            self.requests = _requests(_quantised(model, calibration), precision)
+            self.scale, self.shift = regression(self(seen).numpy(), exact)
+
+    @property
+    def at_once(self) -> int:
+        """Batches for `forward`: two a thread, so that one that is slow holds up no other."""
+        return 2 * len(self.requests)
 
     def forward(self, seen: Tensor) -> Tensor:
-        """Rows of a batch of ``CPU_BATCH`` images."""
-        return torch.from_numpy(self.compiled(seen.numpy())[0] * self.scale + self.shift)
+        """Rows of whole batches of ``CPU_BATCH`` images, each by one thread, in which nothing waits for another."""
+        rows: dict[int, NDArray[np.float32]] = {}
+        self.requests.set_callback(lambda request, i: rows.update({i: request.get_output_tensor(0).data.copy()}))
+        for i, batch in enumerate(seen.numpy().reshape(-1, CPU_BATCH, *seen.shape[1:])):
+            self.requests.start_async([batch], i)
+        self.requests.wait_all()
+        return torch.from_numpy(np.concatenate([rows[i] for i in sorted(rows)]) * self.scale + self.shift)
 
 
-def _compiled(model: Any) -> Any:
-    # Where a CPU has them, bfloat16 or float16 would be taken else.
-    return _core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+def _requests(model: Any, precision: str) -> Any:
+    """A model to be run, a thread a request, in as many as PyTorch would take."""
+    from openvino import AsyncInferQueue
+
+    threads = torch.get_num_threads()
+    # Of precision, where nothing is said, it depends on the CPU.
+    how = {"INFERENCE_PRECISION_HINT": precision, "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
+    return AsyncInferQueue(_core().compile_model(model, "CPU", how), threads)
 
 
 @cache
@@ -149,7 +181,7 @@ def engine_of(
     Parameters
     ----------
     name : str
-        ``torch``, ``openvino`` or ``openvino_int8``.
+        ``torch``, ``openvino``, ``openvino_bf16`` or ``openvino_int8``.
     network : Backbone
         It is left as it is.
     files, checksums : sequences of Path and str
@@ -163,7 +195,7 @@ def engine_of(
     Raises
     ------
     InputError
-        If the device is not the CPU, and the engine not torch.
+        If the device is not the CPU, and the engine not torch; and as `Compiled` says.
     """
     if name == "torch":
         return (folded(network) if device.type == "cpu" else network), name
@@ -173,8 +205,9 @@ def engine_of(
             "Set the first to torch or the second to cpu."
         )
     code = fingerprint(["engines"], ())
-    if name == "openvino":
-        return Compiled(network, size), f"{name} {version(name)}, {code}"
+    if name != "openvino_int8":
+        compiled = Compiled(network, size, "bf16" if name == "openvino_bf16" else "f32")
+        return compiled, f"{name} {version('openvino')}, {code}"
     chosen = sorted(zip(checksums, files, strict=True))[:CALIBRATION]
     seen = Views([file for _, file in chosen], [known for known, _ in chosen], view, size)
     # Each is full: the last images of the last may stand in it twice.
@@ -182,7 +215,7 @@ def engine_of(
         torch.stack([seen[min(i, len(seen) - 1)][0] for i in range(start, start + CPU_BATCH)])
         for start in range(0, len(seen), CPU_BATCH)
     ]
-    compiled = Compiled(network, size, batches)
+    compiled = Compiled(network, size, calibration=batches)
     by = images.checksum("".join(known for known, _ in chosen).encode())
     return compiled, f"{name} {version('openvino')}, {code}, nncf {version('nncf')}, calibrated by {by}"
 

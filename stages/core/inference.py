@@ -168,7 +168,8 @@ def _look(
                 raise
             # Once, that says nothing of an image. From the second time on, the one that does it is looked for among
             # those that were being read; not in here, where the error still holds the other workers of that time.
-            suspects = seen.files[done : done + _batch_size(device) * (1 + AHEAD * workers)] if deaths > 1 else []
+            read = _batch_size(device) * (_at_once(network) + AHEAD * workers)
+            suspects = seen.files[done : done + read] if deaths > 1 else []
         if suspects:
             one_by_one(images.read, suspects, str)
             workers = 1
@@ -188,14 +189,14 @@ def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int
         decoded = iter(batches(seen, Group(device), batch_size=batch_size, workers=workers, pin_memory=on_gpu))
         for number in itertools.count(1):
             with spent("wait for decoded images"):
-                images_seen = next(decoded, (None,))[0]
-            if images_seen is None:
+                ready = [images_seen for images_seen, _ in itertools.islice(decoded, _at_once(network))]
+            if not ready:
                 break
             with spent("network"):
-                batch = images_seen.to(device, non_blocking=True)
+                parts = [images_seen.to(device, non_blocking=True) for images_seen in ready]
                 # The kernels that are chosen for a smaller batch may round otherwise; so the last one is filled up.
-                filler = batch[-1:].expand(batch_size - len(batch), -1, -1, -1)
-                rows = network(torch.cat([batch, filler]))[: len(batch)].float().cpu().numpy()
+                filler = parts[-1][-1:].expand(batch_size - len(parts[-1]), -1, -1, -1)
+                rows = network(torch.cat([*parts, filler]))[: sum(map(len, parts))].float().cpu().numpy()
             yield from rows
             count("images seen by the network", len(rows))
             more_done(len(rows))
@@ -205,6 +206,11 @@ def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int
 
 def _batch_size(device: torch.device) -> int:
     return GPU_BATCH if device.type == "cuda" else CPU_BATCH
+
+
+def _at_once(network: nn.Module) -> int:
+    """Batches that a network wants together, to share them among its threads."""
+    return int(getattr(network, "at_once", 1))
 
 
 @contextmanager

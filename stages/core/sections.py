@@ -116,8 +116,9 @@ class Features(Section):
     weights: str = Field(description="a torchvision name (IMAGENET1K_V1), a .safetensors or .pth file, or `random`")
     layer: str = Field(description="node whose output is pooled to a row, such as layer3, layer4 or avgpool")
     view: View = Field(description="`centre`: resize to 400, crop 224. `whole`: resize to 224, nothing cut off")
-    engine: Literal["torch", "openvino", "openvino_int8"] = Field(
-        description="`torch`; `openvino` and `openvino_int8` (`make cpu`) are faster on a CPU, in numbers of their own"
+    engine: Literal["torch", "openvino", "openvino_bf16", "openvino_int8"] = Field(
+        description="`torch`; `openvino`, `openvino_bf16` and `openvino_int8` (`make cpu`) are faster on a CPU, in "
+        "numbers of their own"
     )
     seed: Seed = Field(description="seed of `random` weights")
 

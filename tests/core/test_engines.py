@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from stages.core import images
+from stages.core import engines, images
 from stages.core.backbones import Backbone, load_weights
 from stages.core.engines import engine_of, folded, regression
 from stages.core.errors import InputError
@@ -104,6 +104,36 @@ def test_rows_of_openvino_are_torchs_but_for_rounding(network: Backbone, files: 
     np.testing.assert_allclose(rows(compiled, *files), rows(network, *files), rtol=1e-4, atol=1e-5)
 
 
+@pytest.fixture
+def half(network: Backbone, files: Files) -> nn.Module:
+    if "BF16" not in engines._core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU does not compute in bfloat16")
+    return run_by("openvino_bf16", network, files)[0]
+
+
+def test_rows_of_bfloat16_are_near_to_torchs(half: nn.Module, network: Backbone, files: Files) -> None:
+    found, expected = rows(half, *files), rows(network, *files)
+    off = np.linalg.norm(found - expected) / np.linalg.norm(expected - expected.mean(axis=0))
+    # A rounding is by a 512th at most, and there are as many as layers.
+    assert 0.0001 < off < 0.03
+
+
+def test_row_of_bfloat16_does_not_depend_on_its_batch(half: nn.Module, files: Files) -> None:
+    paths, checksums = files
+    alone = [rows(half, paths[i : i + 1], checksums[i : i + 1])[0] for i in (0, 5, 16)]
+    np.testing.assert_array_equal(rows(half, *files)[[0, 5, 16]], alone)
+
+
+def test_cpu_without_bfloat16_is_an_error(network: Backbone, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Old:
+        def get_property(self, device: str, name: str) -> list[str]:
+            return ["FP32", "INT8"]
+
+    monkeypatch.setattr(engines, "_core", Old)
+    with pytest.raises(InputError, match=r"openvino_bf16, and this CPU does not compute in bfloat16\. Set it to"):
+        run_by("openvino_bf16", network, files)
+
+
 def test_openvino_leaves_the_log_as_it_was(network: Backbone, files: Files) -> None:
     root = logging.getLogger()
     before = (root.level, [(each, each.level) for each in root.handlers], list(root.filters))
@@ -163,7 +193,7 @@ torch.manual_seed(0)
 network = Backbone("resnet18", "layer2", (32, 32))
 batch = torch.zeros(8, 32, 32, 3, dtype=torch.uint8)
 for _ in range(3):
-    engine = Compiled(network, (32, 32), [batch])
+    engine = Compiled(network, (32, 32), calibration=[batch])
 del engine
 told = []
 signal.signal(signal.SIGUSR1, lambda *_: told.append(1))
@@ -187,6 +217,18 @@ def test_row_depends_neither_on_its_batch_nor_on_workers(engine: str, trained: B
     np.testing.assert_array_equal(rows(runs, paths[::-1], checksums[::-1], workers=2)[::-1], rows(runs, *files))
 
 
+@pytest.mark.parametrize("engine", ["openvino", "openvino_int8"])
+def test_row_of_openvino_does_not_depend_on_threads(engine: str, trained: Backbone, files: Files) -> None:
+    before, found = torch.get_num_threads(), []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        runs = run_by(engine, trained, files)[0]
+        assert runs.at_once == 2 * threads
+        found.append(rows(runs, *files))
+    torch.set_num_threads(before)
+    np.testing.assert_array_equal(found[1:], [found[0], found[0]])
+
+
 def test_calibration_does_not_depend_on_the_order_of_the_images(
     quantised: nn.Module, network: Backbone, files: Files
 ) -> None:
@@ -206,7 +248,12 @@ def test_openvino_on_a_gpu_is_an_error(network: Backbone, files: Files) -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "missing", "what"), [("openvino", "openvino", "OpenVINO"), ("openvino_int8", "nncf", "NNCF")]
+    ("engine", "missing", "what"),
+    [
+        ("openvino", "openvino", "OpenVINO"),
+        ("openvino_bf16", "openvino", "OpenVINO"),
+        ("openvino_int8", "nncf", "NNCF"),
+    ],
 )
 def test_engine_that_is_not_installed_is_an_error(
     engine: str, missing: str, what: str, network: Backbone, files: Files, monkeypatch: pytest.MonkeyPatch
