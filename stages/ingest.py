@@ -20,7 +20,7 @@ from stages.core.describing import described
 from stages.core.duplicates import duplicates_table, groups_of, pictures_of, summary, superfluous, without
 from stages.core.errors import raise_problems
 from stages.core.files import bad_problems, dropped_table, match_files, missing_problems, rows_with_image
-from stages.core.forecast import forecast
+from stages.core.forecast import Trial, forecast
 from stages.core.labels import annotations, only
 from stages.core.outputs import write_json, write_table
 from stages.core.params import load_params
@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> str:
 
     # In the order of the ids, so that what is drawn does not depend on the order of the sheet.
     with_image = sorted(rows_with_image(matches, bad, source), key=rows.image_ids.__getitem__)
+    trial = Trial(len(with_image))
     ids, rows, checked = rows.image_ids, only(rows, with_image), [checked[i] for i in with_image]
     sums = [each.checksum for each in checked]
     pictures = pictures_of(sums, [each.hash for each in checked])
@@ -94,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     ):
         log.warning(remark)
     for line in forecast(
-        table, source, resize=params.resize.model_dump(), features=params.features.model_dump(),
+        table, source, trial, resize=params.resize.model_dump(), features=params.features.model_dump(),
         clusters=params.cluster.clusters, augment=params.augment.model_dump(), filled=data.missing == "self_train",
         workers=worker_count(),
     ):  # fmt: skip

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,50 @@ _PROJECT = Path(__file__).parents[2]
 _WIDTHS = {"layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512, "avgpool": 512, "flatten": 512}
 
 
+class Trial:
+    """A process that loads what a try needs while the stage goes on, and tries it when it is asked.
+
+    It ends by itself when the stage does.
+
+    Parameters
+    ----------
+    images : int
+        How many there are; of fewer than ``TRIED_FROM`` nothing is tried, and there is no process.
+    """
+
+    def __init__(self, images: int) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        if images < TRIED_FROM:
+            return
+        paths = [str(_PROJECT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        with suppress(OSError):
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "stages.core.rehearsal"],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                encoding="utf-8",
+            )
+
+    def found(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What `stages.core.rehearsal` measures of this; nothing if it fails or takes too long."""
+        if self._process is None:
+            return {}
+        with self._process as process:
+            try:
+                output, _ = process.communicate(json.dumps(given, default=str), timeout=GIVEN_UP)
+                found: dict[str, Any] = json.loads(output.splitlines()[-1])
+            except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+                process.kill()
+                return {}
+        return found
+
+
 def forecast(
     table: pd.DataFrame,
     source: Images,
+    trial: Trial,
     *,
     resize: Mapping[str, Any],
     features: Mapping[str, Any],
@@ -54,6 +96,8 @@ def forecast(
         The manifest that ingest wrote.
     source : FolderImages or ArrayImages
         The images.
+    trial : Trial
+        By which the work is tried.
     resize, features, augment : mapping of str to value
         These sections of params.yaml.
     clusters : int
@@ -75,17 +119,15 @@ def forecast(
         image=resize["width"] * resize["height"] * BYTES_PER_PIXEL[resize["format"]],
         row=4 * row_width(features["model"], features["layer"]),
     )  # fmt: skip
-    tried = {}
-    if len(table) >= TRIED_FROM:
-        tried = _tried(
-            {
-                "source": asdict(source),
-                "names": names,
-                "resize": resize,
-                "augment": augment if copies and augment["copies"] == "augmented" else None,
-                "features": features if len(train) >= NETWORK_FROM and features["engine"] == "torch" else None,
-            }
-        )
+    tried = trial.found(
+        {
+            "source": asdict(source),
+            "names": names,
+            "resize": resize,
+            "augment": augment if copies and augment["copies"] == "augmented" else None,
+            "features": features if len(train) >= NETWORK_FROM and features["engine"] == "torch" else None,
+        }
+    )
     return said(work, tried, sample=len(names), workers=workers, free=free_bytes(Path()))
 
 
@@ -218,23 +260,3 @@ def row_width(model: str, layer: str) -> int:
 def _spread(names: Sequence[str], count: int) -> list[str]:
     """Some of the names, evenly spread: images that were taken together lie together, and are alike in size."""
     return [names[i] for i in np.unique(np.linspace(0, len(names) - 1, count).round().astype(int))]
-
-
-def _tried(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What `stages.core.rehearsal` measured; nothing if it failed or took too long."""
-    paths = [str(_PROJECT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    try:
-        ended = subprocess.run(
-            [sys.executable, "-m", "stages.core.rehearsal"],
-            input=json.dumps(given, default=str),
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=GIVEN_UP,
-            check=True,
-        )
-        found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return {}
-    return found

@@ -35,6 +35,7 @@ def rehearse(
     resize: Mapping[str, Any],
     augment: Mapping[str, Any] | None,
     features: Mapping[str, Any] | None,
+    loading: float = 0.0,
 ) -> dict[str, Any]:
     """Try the work on some images, and leave out those that cannot be read.
 
@@ -48,6 +49,8 @@ def rehearse(
         An empty one, for what is written.
     resize, augment, features : mapping of str to value, or None
         These sections of params.yaml; what is None is not tried.
+    loading : float
+        Seconds that imgaug took to load, before.
 
     Returns
     -------
@@ -69,7 +72,8 @@ def rehearse(
     # What cannot be tried is left out; its stage will say what is wrong.
     with suppress(Exception):
         if augment is not None:
-            found["augment"] = _of_copies(sample, folder / f"copy.{format}", format, augment)
+            copies = _of_copies(sample, folder / f"copy.{format}", format, augment)
+            found["augment"] = copies | {"once": loading + copies["once"]}
     with suppress(Exception):
         if features is not None:
             found["features"] = _of_features(sample, features)
@@ -146,8 +150,15 @@ def _each(work: Callable[[Item], None], items: Sequence[Item]) -> float:
 
 
 def main() -> None:
-    """Read, try, say."""
-    given = json.load(sys.stdin)
+    """Load what takes long, wait until there is something to try, try it, and say what was found."""
+    started = time.perf_counter()
+    with suppress(Exception):
+        import stages.core.augmentation  # noqa: F401
+    loading = time.perf_counter() - started
+    asked = sys.stdin.read()
+    if not asked:  # The stage has ended.
+        return
+    given = json.loads(asked)
     place = given.pop("source")
     source: Images = (
         FolderImages(Path(place["folder"]))
@@ -155,7 +166,7 @@ def main() -> None:
         else ArrayImages(Path(place["path"]), place["count"], place["factor"])
     )
     with TemporaryDirectory() as folder:
-        found = rehearse(source, given.pop("names"), Path(folder), **given)
+        found = rehearse(source, given.pop("names"), Path(folder), **given, loading=loading)
     sys.stdout.write(f"\n{json.dumps(found)}\n")
 
 

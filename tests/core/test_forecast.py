@@ -10,7 +10,7 @@ import pytest
 from stages.core import forecast as module
 from stages.core import images, manifest
 from stages.core.balancing import copies_needed
-from stages.core.forecast import Work, copies_to_make, forecast, most_copies, said
+from stages.core.forecast import Trial, Work, copies_to_make, forecast, most_copies, said
 from stages.core.params import load_params
 from stages.core.sources import FolderImages, open_images
 from tests.core.pictures import RED, of_colour
@@ -107,7 +107,7 @@ def lines_of(folder: Path, table: Any = None, source: Any = None, **changes: Any
         "augment": AUGMENT, "filled": False, "workers": 1,
     }  # fmt: skip
     rows = train_of([[1, 0], [1, 0], [0, 1]]) if table is None else table
-    return forecast(rows, source or FolderImages(folder), **(how | changes))
+    return forecast(rows, source or FolderImages(folder), Trial(3), **(how | changes))
 
 
 def test_the_users_own_images_are_tried(three_images: Path) -> None:
@@ -151,3 +151,11 @@ def test_a_try_that_takes_too_long_is_given_up(three_images: Path, monkeypatch: 
 def test_few_images_are_not_tried(three_images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TRIED_FROM", 4)
     assert len(lines_of(three_images)) == 2
+
+
+def test_a_trial_that_nothing_is_asked_of_ends_with_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TRIED_FROM", 3)
+    process = Trial(3)._process
+    assert process is not None
+    assert process.communicate(timeout=60) == ("", None)  # It closes the pipe, as the end of a process does.
+    assert process.returncode == 0
