@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -52,7 +53,7 @@ def rows_of(
     """Run images through a network.
 
     A row does not depend on which images share its batch, on the number of workers or on the number of threads: on
-    the CPU it is the same to the last bit. On a GPU, mixed precision changes about the third digit.
+    a CPU it is the same to the last bit. On a GPU, mixed precision changes about the third digit.
 
     Parameters
     ----------
@@ -168,7 +169,7 @@ def _look(
                 raise
             # Once, that says nothing of an image. From the second time on, the one that does it is looked for among
             # those that were being read; not in here, where the error still holds the other workers of that time.
-            read = _batch_size(device) * (_at_once(network) + AHEAD * workers)
+            read = _batch_size(device) * (_at_once(network, device) + AHEAD * workers)
             suspects = seen.files[done : done + read] if deaths > 1 else []
         if suspects:
             one_by_one(images.read, suspects, str)
@@ -177,10 +178,10 @@ def _look(
 
 def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int) -> Iterator[NDArray[np.float32]]:
     """What the network says of one image after another."""
-    on_gpu, batch_size = device.type == "cuda", _batch_size(device)
+    on_gpu, batch_size, at_once = device.type == "cuda", _batch_size(device), _at_once(network, device)
     network.eval().to(device).to(memory_format=torch.channels_last)
     with (
-        _threads(max(torch.get_num_threads(), 2)),
+        _runner(network, device) as run,
         _linear_by_row(network) if device.type == "cpu" else nullcontext(),
         torch.inference_mode(),
         torch.autocast(device.type, dtype=torch.bfloat16, enabled=on_gpu),
@@ -189,18 +190,18 @@ def _outputs(network: nn.Module, seen: Views, device: torch.device, workers: int
         decoded = iter(batches(seen, Group(device), batch_size=batch_size, workers=workers, pin_memory=on_gpu))
         for number in itertools.count(1):
             with spent("wait for decoded images"):
-                ready = [images_seen for images_seen, _ in itertools.islice(decoded, _at_once(network))]
+                ready = [images_seen for images_seen, _ in itertools.islice(decoded, at_once)]
             if not ready:
                 break
             with spent("network"):
                 parts = [images_seen.to(device, non_blocking=True) for images_seen in ready]
                 # The kernels that are chosen for a smaller batch may round otherwise; so the last one is filled up.
                 filler = parts[-1][-1:].expand(batch_size - len(parts[-1]), -1, -1, -1)
-                rows = network(torch.cat([*parts, filler]))[: sum(map(len, parts))].float().cpu().numpy()
+                rows = run(torch.cat([*parts, filler]))[: sum(map(len, parts))].float().cpu().numpy()
             yield from rows
             count("images seen by the network", len(rows))
             more_done(len(rows))
-            if number % _KEPT_FOR == 0:
+            if number % max(_KEPT_FOR // at_once, 1) == 0:
                 give_back()
 
 
@@ -208,20 +209,33 @@ def _batch_size(device: torch.device) -> int:
     return GPU_BATCH if device.type == "cuda" else CPU_BATCH
 
 
-def _at_once(network: nn.Module) -> int:
-    """Batches that a network wants together, to share them among its threads."""
-    return int(getattr(network, "at_once", 1))
+def _at_once(network: nn.Module, device: torch.device) -> int:
+    """Batches that are handed over together: two a thread, so that one that is slow holds up no other."""
+    return int(getattr(network, "at_once", 1 if device.type == "cuda" else 2 * torch.get_num_threads()))
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Compute in so many threads. One alone takes other kernels than several, and these round otherwise."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+def _runner(network: nn.Module, device: torch.device) -> Iterator[Callable[[Tensor], Tensor]]:
+    """What takes whole batches through a network: on a CPU, a thread a batch, of which none waits for another.
+
+    One thread takes other kernels than several together, and these round otherwise; so it is one everywhere.
+    """
+    if device.type != "cpu" or hasattr(network, "at_once"):
+        yield network
+        return
+
+    def rows(batch: Tensor) -> Tensor:
+        with torch.inference_mode():
+            outputs: Tensor = network(batch)
+        return outputs
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
-        yield
+        with ThreadPoolExecutor(threads) as pool:
+            yield lambda seen: torch.cat(list(pool.map(rows, torch.split(seen, CPU_BATCH))))
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
 
 
 @contextmanager

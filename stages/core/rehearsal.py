@@ -111,6 +111,8 @@ def _of_copies(sample: Sequence[_Made], path: Path, format: str, how: Mapping[st
 
 def _of_features(sample: Sequence[_Made], how: Mapping[str, Any]) -> dict[str, float]:
     started = time.perf_counter()
+    import torch
+
     from stages.core.backbones import Backbone, chosen_device
     from stages.core.command import device_name
     from stages.core.inference import CPU_BATCH, GPU_BATCH, rows_of
@@ -118,7 +120,8 @@ def _of_features(sample: Sequence[_Made], how: Mapping[str, Any]) -> dict[str, f
     # What the weights are does not change the time, so that none are fetched.
     network = Backbone(how["model"], how["layer"], (224, 224))
     device = chosen_device(device_name())
-    batch = list(islice(cycle(sample), GPU_BATCH if device.type == "cuda" else CPU_BATCH))
+    # So many that every thread has a batch.
+    batch = list(islice(cycle(sample), GPU_BATCH if device.type == "cuda" else CPU_BATCH * torch.get_num_threads()))
 
     def rows() -> float:
         begun = time.perf_counter()
