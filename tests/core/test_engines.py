@@ -2,6 +2,7 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -125,11 +126,7 @@ def test_row_of_bfloat16_does_not_depend_on_its_batch(half: nn.Module, files: Fi
 
 
 def test_cpu_without_bfloat16_is_an_error(network: Backbone, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Old:
-        def get_property(self, device: str, name: str) -> list[str]:
-            return ["FP32", "INT8"]
-
-    monkeypatch.setattr(engines, "_core", Old)
+    monkeypatch.setattr(engines, "_core", lambda: SimpleNamespace(get_property=lambda *_: ["FP32", "INT8"]))
     with pytest.raises(InputError, match=r"openvino_bf16, and this CPU does not compute in bfloat16\. Set it to"):
         run_by("openvino_bf16", network, files)
 

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.error import URLError
 
 import numpy as np
@@ -17,7 +18,7 @@ from torchvision.models import ResNet18_Weights
 
 from recipes.experiments import clean_commit
 from stages import init
-from stages.core import decisions, images, space
+from stages.core import decisions, engines, images, space
 from stages.core.backbones import Backbone, load_weights
 from stages.core.clustering import find_clusters
 from stages.core.engines import Compiled
@@ -166,6 +167,13 @@ def no_openvino(case: Case) -> None:
     Compiled(nn.Identity(), (8, 8))
 
 
+def no_bfloat16(case: Case) -> None:
+    pytest.importorskip("openvino", reason="make cpu installs it")
+
+    case.patch.setattr(engines, "_core", lambda: SimpleNamespace(get_property=lambda *_: ["FP32", "INT8"]))
+    Compiled(nn.Identity(), (8, 8), "bf16")
+
+
 def params_not_committed(case: Case) -> None:
     Path("params.yaml").write_text("first")
     run(case.folder, "git", "init", "--quiet")
@@ -183,7 +191,7 @@ def no_model(case: Case) -> None:
 PROVOKED = [
     two_names_wrong, no_params, params_of_ones_own, rows_wrong, no_folder, image_in_two_parts, image_changed,
     no_network, random_weights, few_images, equal_images, copies_lack, image_unfit, label_rarer, disk_full,
-    stage_runs_twice, dvc_runs_twice, process_ends, no_gpus, no_dask, no_openvino, params_not_committed, no_model,
+    stage_runs_twice, dvc_runs_twice, process_ends, no_gpus, no_dask, no_openvino, no_bfloat16, params_not_committed, no_model,
 ]  # fmt: skip
 
 
