@@ -205,8 +205,8 @@ def _products(network: nn.Module, count: int) -> float:
 
 
 def _clusters(rows: NDArray[np.float32]) -> list[NDArray[np.int64]]:
-    """What k-means finds by ten seeds."""
-    return [find_clusters(rows, components=50, clusters=5, seed=seed).numbers for seed in range(10)]
+    """What k-means finds by thirty seeds."""
+    return [find_clusters(rows, components=50, clusters=5, seed=seed).numbers for seed in range(30)]
 
 
 def _agreement(pairs: Iterable[Sequence[NDArray[np.int64]]]) -> str:
