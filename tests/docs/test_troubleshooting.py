@@ -191,7 +191,8 @@ def no_model(case: Case) -> None:
 PROVOKED = [
     two_names_wrong, no_params, params_of_ones_own, rows_wrong, no_folder, image_in_two_parts, image_changed,
     no_network, random_weights, few_images, equal_images, copies_lack, image_unfit, label_rarer, disk_full,
-    stage_runs_twice, dvc_runs_twice, process_ends, no_gpus, no_dask, no_openvino, no_bfloat16, params_not_committed, no_model,
+    stage_runs_twice, dvc_runs_twice, process_ends, no_gpus, no_dask, no_openvino, no_bfloat16, params_not_committed,
+    no_model,
 ]  # fmt: skip
 
 
