@@ -110,7 +110,7 @@ def batches(
 
 
 def _give_way(worker: int) -> None:
-    """Decode while the network's threads wait: where one of them loses its core to a worker, all wait for that one.
+    """Decode while the network's threads wait: in training, where one of them loses its core, all wait for that one.
 
     Not at the lowest priority: beside other work on the machine, the network would wait for images most of the time.
     """
