@@ -172,3 +172,11 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", "first")
     return folder
+
+
+def skip_without_bfloat16(engine: str) -> None:
+    """Skip a test of an engine that this CPU has no arithmetic for."""
+    from stages.core.engines import _core
+
+    if engine == "openvino_bf16" and "BF16" not in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU does not compute in bfloat16")

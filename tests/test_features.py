@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stages.core import manifest
-from tests.conftest import FEATURES, TINY, run_stage
+from tests.conftest import FEATURES, TINY, run_stage, skip_without_bfloat16
 from tests.workspace import write_params
 
 
@@ -33,9 +33,10 @@ def test_weights_that_are_not_there_are_an_error_that_says_what_to_do(resized: P
     )
 
 
-@pytest.mark.parametrize("engine", ["openvino", "openvino_int8"])
+@pytest.mark.parametrize("engine", ["openvino", "openvino_bf16", "openvino_int8"])
 def test_other_engines_write_rows_near_to_torchs_and_nothing_else(engine: str, featured: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="make cpu installs it")
+    skip_without_bfloat16(engine)
     write_params(tmp_path / "params.yaml", TINY | {"features.engine": engine})
     options = [*FEATURES, "--params", str(tmp_path / "params.yaml"), "--out", str(tmp_path / "features.npy")]
     result = run_stage(featured, "features", *options)

@@ -71,10 +71,10 @@ class Compiled(nn.Module):
                 "params.yaml: features.engine: OpenVINO is not installed. Run make cpu, or set it to torch."
             ) from None
         if precision == "bf16" and "BF16" not in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            # It would compute in float32 without a word.
+            # It would compute in float32, or slowly, without a word.
             raise InputError(
                 "params.yaml: features.engine is openvino_bf16, and this CPU does not compute in bfloat16. Set it to "
-                "openvino_int8 or openvino, or use a CPU with AMX or AVX-512 BF16."
+                "openvino_int8 or openvino, or use a CPU that does, such as one with AMX."
             )
         # Its weights are part of what the rows are known by.
         self.network = network.eval()
@@ -102,12 +102,15 @@ class Compiled(nn.Module):
 
     def forward(self, seen: Tensor) -> Tensor:
         """Rows of whole batches of ``CPU_BATCH`` images, each by one thread, in which nothing waits for another."""
+        batches = seen.numpy().reshape(-1, CPU_BATCH, *seen.shape[1:])
         rows: dict[int, NDArray[np.float32]] = {}
         self.requests.set_callback(lambda request, i: rows.update({i: request.get_output_tensor(0).data.copy()}))
-        for i, batch in enumerate(seen.numpy().reshape(-1, CPU_BATCH, *seen.shape[1:])):
-            self.requests.start_async([batch], i)
-        self.requests.wait_all()
-        return torch.from_numpy(np.concatenate([rows[i] for i in sorted(rows)]) * self.scale + self.shift)
+        try:
+            for i, batch in enumerate(batches):
+                self.requests.start_async([batch], i)
+        finally:  # The death of a process that decodes is an error wherever this one is, and then all is done again.
+            self.requests.wait_all()
+        return torch.from_numpy(np.concatenate([rows[i] for i in range(len(batches))]) * self.scale + self.shift)
 
 
 def _requests(model: Any, precision: str) -> Any:

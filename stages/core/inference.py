@@ -211,7 +211,7 @@ def _batch_size(device: torch.device) -> int:
 
 def _at_once(network: nn.Module, device: torch.device) -> int:
     """Batches that are handed over together: two a thread, so that one that is slow holds up no other."""
-    return int(getattr(network, "at_once", 1 if device.type == "cuda" else 2 * torch.get_num_threads()))
+    return int(getattr(network, "at_once", 2 * torch.get_num_threads() if device.type == "cpu" else 1))
 
 
 @contextmanager
@@ -232,7 +232,8 @@ def _runner(network: nn.Module, device: torch.device) -> Iterator[Callable[[Tens
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(threads) as pool:
+        # Each for itself: a new thread would learn of it from its first operation on many values, and not before.
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             yield lambda seen: torch.cat(list(pool.map(rows, torch.split(seen, CPU_BATCH))))
     finally:
         torch.set_num_threads(threads)

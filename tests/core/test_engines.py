@@ -15,6 +15,7 @@ from stages.core.backbones import Backbone, load_weights
 from stages.core.engines import engine_of, folded, regression
 from stages.core.errors import InputError
 from stages.core.inference import CPU_BATCH, rows_of
+from tests.conftest import skip_without_bfloat16
 from tests.workspace import PROJECT
 
 pytest.importorskip("openvino", reason="make cpu installs it")
@@ -107,8 +108,7 @@ def test_rows_of_openvino_are_torchs_but_for_rounding(network: Backbone, files: 
 
 @pytest.fixture
 def half(network: Backbone, files: Files) -> nn.Module:
-    if "BF16" not in engines._core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        pytest.skip("this CPU does not compute in bfloat16")
+    skip_without_bfloat16("openvino_bf16")
     return run_by("openvino_bf16", network, files)[0]
 
 
@@ -214,16 +214,44 @@ def test_row_depends_neither_on_its_batch_nor_on_workers(engine: str, trained: B
     np.testing.assert_array_equal(rows(runs, paths[::-1], checksums[::-1], workers=2)[::-1], rows(runs, *files))
 
 
-@pytest.mark.parametrize("engine", ["openvino", "openvino_int8"])
-def test_row_of_openvino_does_not_depend_on_threads(engine: str, trained: Backbone, files: Files) -> None:
-    before, found = torch.get_num_threads(), []
+@pytest.mark.parametrize("engine", ["openvino", "openvino_bf16", "openvino_int8"])
+def test_row_of_openvino_does_not_depend_on_threads(
+    engine: str, trained: Backbone, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skip_without_bfloat16(engine)
+    found = []
     for threads in (1, 2, 3):
-        torch.set_num_threads(threads)
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         runs = run_by(engine, trained, files)[0]
         assert runs.at_once == 2 * threads
         found.append(rows(runs, *files))
-    torch.set_num_threads(before)
     np.testing.assert_array_equal(found[1:], [found[0], found[0]])
+
+
+class Interrupted:
+    """Requests of which the second is not made: what happens when a process that decodes is killed then."""
+
+    def __init__(self, requests: Any) -> None:
+        self.requests = requests
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.requests, name)
+
+    def start_async(self, inputs: Any, number: int) -> None:
+        if number:
+            raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed.")
+        self.requests.start_async(inputs, number)
+
+
+def test_a_call_that_was_interrupted_leaves_nothing_running(network: Backbone) -> None:
+    runs = engines.Compiled(network, (224, 224))
+    seen = torch.randint(0, 256, (2 * CPU_BATCH, 224, 224, 3), dtype=torch.uint8)
+    expected, requests = runs(seen), runs.requests
+    runs.requests = Interrupted(requests)
+    with pytest.raises(RuntimeError, match="is killed"):
+        runs(seen)
+    runs.requests = requests
+    assert torch.equal(runs(seen), expected)
 
 
 def test_calibration_does_not_depend_on_the_order_of_the_images(

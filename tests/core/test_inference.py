@@ -1,5 +1,6 @@
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from stages.core.backbones import Backbone
 from stages.core.cache import Cache
 from stages.core.classifiers import Classifier
 from stages.core.errors import InputError
-from stages.core.inference import hand_over_rows, rows_of, scores_of
+from stages.core.inference import _at_once, hand_over_rows, rows_of, scores_of
 from stages.core.memory import give_back
 from stages.core.scaling import view
 from tests.designs import design
@@ -111,19 +112,46 @@ def test_row_of_an_image_alone_is_its_row_among_nine(size: int, network: nn.Modu
     assert np.array_equal(np.array(alone), among[[0, 4, 8]])
 
 
-def test_rows_are_the_same_for_one_thread_and_for_two(network: nn.Module, nine_files: Files) -> None:
-    files, checksums = nine_files
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """Let a test set the number of threads."""
     before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads")
+def test_rows_are_the_same_for_any_number_of_threads(network: nn.Module, nine_files: Files) -> None:
     found = []
-    try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            found.append(rows(network, files, checksums))
-    finally:
-        torch.set_num_threads(before)
+    for count in (1, 2, 5):
+        torch.set_num_threads(count)
+        found.append(rows(network, *nine_files))
     assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
 
 
+class OneThread(nn.Module):
+    """A network that says by how many threads it is computed."""
+
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        return torch.full((len(seen), 1), float(torch.get_num_threads()))
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_batch_is_computed_by_one_thread_and_then_all_are_there_again(nine_files: Files) -> None:
+    torch.set_num_threads(3)
+    assert set(rows(OneThread(), *nine_files).ravel()) == {1.0}
+    assert torch.get_num_threads() == 3
+    with pytest.raises(InputError):
+        rows(OneThread(), nine_files[0], nine_files[1][::-1])
+    assert torch.get_num_threads() == 3
+
+
+def test_a_device_that_is_no_cpu_has_one_batch_at_once() -> None:
+    assert [_at_once(nn.Flatten(), torch.device(name)) for name in ("cuda", "mps")] == [1, 1]
+
+
+@pytest.mark.usefixtures("threads")
 def test_free_memory_is_given_back_after_every_sixteen_batches(
     nine_files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +163,7 @@ def test_free_memory_is_given_back_after_every_sixteen_batches(
         given_back.append(1)
 
     monkeypatch.setattr(inference, "give_back", counted)
+    torch.set_num_threads(2)
     rows(resnet18(), files * 29, checksums * 29)  # 261 images are 32 batches of eight, and a last one.
     assert len(given_back) == 2
 
@@ -182,6 +211,8 @@ def test_rows_are_the_same_though_a_worker_was_killed(
     workers: int, many_files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed = rows(Fast(), *many_files)
+    seen = [view(images.read(path), "whole", (32, 32)) for path in many_files[0]]
+    assert np.array_equal(undisturbed, np.stack(seen).reshape(300, -1))
     monkeypatch.setattr(images, "read", killed_once)
     for attempt in range(5):
         (tmp_path / "kill").touch()

@@ -43,8 +43,9 @@ def test_images_of_an_array_are_tried(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mix", ["compose", "equal_parts"])
 def test_the_users_own_pipeline_is_timed(mix: str, pictures: Path, tmp_path: Path) -> None:
     augment = PARAMS.augment.model_dump() | {"mix": mix}
-    found = tried(FolderImages(pictures), ["0.png"], tmp_path / "made", augment=augment)
+    found = tried(FolderImages(pictures), ["0.png"], tmp_path / "made", augment=augment, loading=900.0)
     assert 0 < found["augment"]["each"] < 5
+    assert found["augment"]["once"] > 900
 
 
 def test_the_network_is_timed_without_its_weights(pictures: Path, tmp_path: Path) -> None:
