@@ -98,7 +98,8 @@ def fit_body(
         body.bilinear.fit(torch.tensor(_rows(_Maps(body), *how)))
     came = norms_of(body.cut, but=body.fresh)
     if norms and came:
-        fit_norms(came, _rows(Moments(_Maps(body), came), *how))
+        with Moments(_Maps(body), came) as moments:
+            fit_norms(came, _rows(moments, *how))
 
 
 class _Maps(nn.Module):

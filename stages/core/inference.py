@@ -58,7 +58,8 @@ def rows_of(
     Parameters
     ----------
     network : Module
-        From uint8 images (n, height, width, 3) to rows; it is put into evaluation mode.
+        From uint8 images (n, height, width, 3) to rows; it is put into evaluation mode. On a CPU, several threads call
+        it at once.
     files, checksums : sequences of Path and str
         The images, and what the manifest says of them.
     view, size : str, (int, int)

@@ -5,8 +5,9 @@ Where the two are far apart, training begins from another network than the one t
 whose batch norm was folded into the convolutions, and with images unlike those that the weights were made with.
 """
 
+import threading
 from collections.abc import Collection, Sequence
-from typing import cast
+from typing import Self
 
 import numpy as np
 import torch
@@ -36,7 +37,9 @@ def norms_of(network: nn.Module, *, but: Collection[str] = ()) -> list[_BatchNor
 
 
 class Moments(nn.Module):
-    """What comes to the batch norms of a network.
+    """What comes to the batch norms of a network: in a ``with``, at whose end nothing listens to them any more.
+
+    Several threads may use it at once.
 
     Parameters
     ----------
@@ -50,22 +53,27 @@ class Moments(nn.Module):
         super().__init__()
         self.network = network
         self.norms = list(norms)  # A list, not a ModuleList: they are the network's own.
+        self._of_thread = threading.local()
+        self._hooks = [norm.register_forward_pre_hook(self._keep) for norm in self.norms]
+
+    def __enter__(self) -> Self:
+        """Listen already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Listen no more."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def _keep(self, norm: nn.Module, given: tuple[Tensor, ...]) -> None:
+        values = given[0].float().flatten(2) if given[0].dim() > 2 else given[0].float()[..., None]
+        self._of_thread.found[norm] = torch.stack([values.mean(dim=2), values.square().mean(dim=2)], dim=1)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, ...) to (n, 2, channels): of each input, mean and mean square of each channel, one norm after another."""
-        found: dict[_BatchNorm, Tensor] = {}
-
-        def keep(norm: nn.Module, given: tuple[Tensor, ...]) -> None:
-            values = given[0].float().flatten(2) if given[0].dim() > 2 else given[0].float()[..., None]
-            found[cast(_BatchNorm, norm)] = torch.stack([values.mean(dim=2), values.square().mean(dim=2)], dim=1)
-
-        hooks = [norm.register_forward_pre_hook(keep) for norm in self.norms]
-        try:
-            self.network(inputs)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return torch.cat([found[norm] for norm in self.norms], dim=2)
+        self._of_thread.found = {}
+        self.network(inputs)
+        return torch.cat([self._of_thread.found[norm] for norm in self.norms], dim=2)
 
 
 def fit_norms(norms: Sequence[_BatchNorm], moments: NDArray[np.float32]) -> None:

@@ -1,3 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import numpy as np
 import pytest
 import torch
@@ -27,8 +30,8 @@ def images() -> Tensor:
 
 
 def moments(network: nn.Module, images: Tensor) -> "np.typing.NDArray[np.float32]":
-    with torch.no_grad():
-        found: np.typing.NDArray[np.float32] = Moments(network.eval(), norms_of(network))(images).numpy()
+    with torch.no_grad(), Moments(network.eval(), norms_of(network)) as listening:
+        found: np.typing.NDArray[np.float32] = listening(images).numpy()
     return found
 
 
@@ -79,6 +82,31 @@ def test_norms_of_named_weights_are_left_out(network: nn.Module, images: Tensor)
     assert isinstance(network, nn.Sequential)
     chosen = norms_of(network, but={"4.weight", "4.bias"})
     assert chosen == [network[1], network[7]]
-    with torch.no_grad():
-        found = Moments(network.eval(), chosen)(images)
+    with torch.no_grad(), Moments(network.eval(), chosen) as listening:
+        found = listening(images)
     assert torch.equal(found, torch.from_numpy(moments(network, images)[:, :, [0, 1, 2, 3, 9, 10, 11, 12, 13, 14]]))
+
+
+def test_afterwards_nothing_listens_to_the_norms(network: nn.Module, images: Tensor) -> None:
+    moments(network, images)
+    assert not any(norm._forward_pre_hooks for norm in norms_of(network))
+
+
+class Meeting(nn.Module):
+    """Here, two threads are at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.barrier = Barrier(2)
+
+    def forward(self, values: Tensor) -> Tensor:
+        self.barrier.wait(60)
+        return values
+
+
+def test_two_threads_at_once_find_the_moments_of_their_own_images() -> None:
+    network = nn.Sequential(nn.BatchNorm2d(3), Meeting(), nn.BatchNorm2d(3)).eval()
+    ones, twos = torch.ones(1, 3, 2, 2), torch.full((1, 3, 2, 2), 2.0)
+    with torch.no_grad(), Moments(network, norms_of(network)) as listening, ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(listening, [ones, twos]))
+    assert [values[0, 0, 0].item() for values in found] == [1, 2]
