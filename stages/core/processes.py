@@ -2,9 +2,13 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from subprocess import Popen
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -17,6 +21,14 @@ from stages.core.errors import InputError
 
 # Rows of each process that are put together at a time: those of all must find room on a GPU.
 _PART = 4_096
+
+# Seconds that the first process has to end by itself, once another has failed.
+_GRACE = 20
+
+_ENDED = (
+    "another process of this stage ended before its work was done, and has said why, above or in the log of its host. "
+    "Mend that, then start the stage again: what is done is kept."
+)
 
 
 @dataclass(frozen=True)
@@ -131,10 +143,7 @@ def errors_of_others() -> Iterator[None]:
     except RuntimeError as error:
         if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
             raise
-        raise InputError(
-            "another process of this stage ended before its work was done, and has said why, above or in the log of "
-            "its host. Mend that, then start the stage again: what is done is kept."
-        ) from None
+        raise InputError(_ENDED) from None
 
 
 def group_of(environment: Mapping[str, str], device: torch.device) -> Group:
@@ -183,10 +192,33 @@ def group_of(environment: Mapping[str, str], device: torch.device) -> Group:
         logging.getLogger(name).setLevel(logging.WARNING)
     fabric = Fabric(accelerator=device.type, devices=devices, num_nodes=nodes, strategy="ddp")
     fabric.launch()
+    _watch_instead(getattr(fabric.strategy.launcher, "procs", []))
     if fabric.global_rank:
         # What all of them have to say, the first says.
         logging.getLogger().setLevel(logging.ERROR)
     return Group(fabric.device, fabric.global_rank, fabric.world_size, nodes)
+
+
+def _watch_instead(children: list[Popen[bytes]]) -> None:
+    """Take over the processes that Lightning has started, and watches: a list that it looks at every few seconds.
+
+    As soon as one fails, it would kill this one, which is mostly about to say what has happened.
+    """
+    Thread(target=_watch, args=(tuple(children),), name="watch of processes", daemon=True).start()
+    children.clear()
+
+
+def _watch(children: Sequence[Popen[bytes]]) -> None:
+    """Once a process has failed, end this one and all others, unless it ends by itself: NCCL waits for half an hour."""
+    while not any(child.poll() for child in children):
+        if all(child.returncode == 0 for child in children):
+            return
+        time.sleep(1)
+    time.sleep(_GRACE)
+    for child in children:
+        child.kill()
+    logging.getLogger(__name__).error(_ENDED)
+    os._exit(1)
 
 
 def _count(environment: Mapping[str, str], name: str) -> int:

@@ -1,11 +1,40 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch.utils.data import BatchSampler, SequentialSampler
 
 from stages.core.errors import InputError
 from stages.core.processes import Group, Shares, group_of
+from tests.workspace import PROJECT
 
 CPU = torch.device("cpu")
+
+# The second process fails at once, and the first goes on for some seconds.
+PROGRAM = """
+import os, sys, time
+import torch
+from stages.core import processes
+
+processes._GRACE, seconds = map(int, sys.argv[1:])
+group = processes.group_of({"COUNTERWEIGHT_DEVICES": "2"}, torch.device("cpu"))
+if group.rank:
+    print("second", os.getpid(), file=sys.stderr, flush=True)
+    os._exit(3)
+time.sleep(seconds)
+sys.exit("the first has its say")
+"""
+
+
+def ended(folder: Path, *seconds: str) -> "subprocess.CompletedProcess[str]":
+    """How the first of two processes ends that has some seconds to do so, and needs some."""
+    (folder / "program.py").write_text(PROGRAM)
+    command = (sys.executable, str(folder / "program.py"), *seconds)
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_process_alone_has_every_item() -> None:
@@ -62,3 +91,16 @@ def test_more_processes_than_gpus_are_an_error(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(InputError, match="COUNTERWEIGHT_DEVICES is 2, and this host has 1 GPUs"):
         group_of({"COUNTERWEIGHT_DEVICES": "2"}, torch.device("cuda"))
+
+
+def test_process_ends_by_itself_though_another_has_failed_seconds_ago(tmp_path: Path) -> None:
+    done = ended(tmp_path, "60", "7")
+    assert done.returncode == 1
+    assert "the first has its say" in done.stderr
+    assert "another process" not in done.stderr
+
+
+def test_process_that_does_not_end_after_another_has_failed_is_ended(tmp_path: Path) -> None:
+    done = ended(tmp_path, "1", "600")
+    assert done.returncode == 1
+    assert "another process of this stage ended before its work was done" in done.stderr
