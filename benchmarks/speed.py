@@ -36,6 +36,7 @@ from torchvision.transforms.v2.functional import resize
 
 from benchmarks import as_written
 from benchmarks.common import WEIGHTS, data_folder, measured_by, scenes, stage_seconds, write_section
+from stages.base.params import load_params
 from stages.core import images
 from stages.core.augmentation import Augmentation
 from stages.core.backbones import Backbone, load_weights
@@ -47,7 +48,6 @@ from stages.core.engines import computes_bfloat16, engine_of, folded
 from stages.core.inference import CPU_BATCH, _runner, rows_of
 from stages.core.making import Recipe
 from stages.core.median import SIDES, median_blur
-from stages.core.params import load_params
 from stages.core.resizing import resize_all
 from stages.core.scaling import Pixels, Wanted
 from stages.core.sources import FolderImages

@@ -2,7 +2,7 @@
 
     python -m docs.readme
 
-The table comes from the models in stages/core/sections.py and the graph from dvc.yaml; the picture needs the example's
+The table comes from the models in stages/base/sections.py and the graph from dvc.yaml; the picture needs the example's
 outputs, so run `make repro` first.
 """
 
@@ -16,10 +16,11 @@ from matplotlib.figure import Figure
 from pydantic import BaseModel
 
 from docs.parts import put_between
-from stages.core import images, manifest
+from stages.base import manifest
+from stages.base.params import Params
+from stages.base.sections import Section
+from stages.core import images
 from stages.core.charts import COLOURS
-from stages.core.params import Params
-from stages.core.sections import Section
 
 PROJECT = Path(__file__).parent.parent
 COPIES_SHOWN = 7

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recipes.overlay import apply_to, parse_settings, recipe_names, recipe_values, shown
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.core.errors import InputError, raise_problems
-from stages.core.params import Params
+from stages.base.errors import InputError, raise_problems
+from stages.base.params import Params
 
 ARMS = ("original", "balanced")
 HALF = 0.5

@@ -23,11 +23,11 @@ import pandas as pd
 from recipes.approaches import Approach, read_approaches, settings_of, table_decision
 from recipes.experiments import clean_commit, dvc, finished, override, shown_experiments
 from recipes.overlay import apply_to
+from stages.base.errors import InputError, raise_problems
+from stages.base.outputs import write_table, write_text
+from stages.base.params import Params, load_params
 from stages.core.charts import bar_chart
 from stages.core.decisions import names_of_decisions
-from stages.core.errors import InputError, raise_problems
-from stages.core.outputs import write_table, write_text
-from stages.core.params import Params, load_params
 
 MEASURES = ("macro_f1", "micro_f1", "minority_recall", "majority_recall", "accuracy")
 DRAWN = {

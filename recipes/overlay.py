@@ -11,9 +11,9 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import CommentMark, YAMLError
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from stages.core.errors import InputError, raise_problems
-from stages.core.outputs import file_aside
-from stages.core.params import load_params
+from stages.base.errors import InputError, raise_problems
+from stages.base.outputs import file_aside
+from stages.base.params import load_params
 
 FOLDER = Path(__file__).parent
 # Where a user adds names of their own.
@@ -76,7 +76,7 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     >>> parse_settings(["cluster.clusters"])
     Traceback (most recent call last):
         ...
-    stages.core.errors.InputError: -S: 1 problem
+    stages.base.errors.InputError: -S: 1 problem
       'cluster.clusters' has no value. Write cluster.clusters=VALUE.
     """
     values, problems = {}, []

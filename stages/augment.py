@@ -13,14 +13,15 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 
-from stages.core import imbalance, manifest
+from stages.base import manifest
+from stages.base.command import arguments, run, worker_count
+from stages.base.describing import described
+from stages.base.outputs import folder_aside, write_json, write_table
+from stages.base.params import load_params
+from stages.core import imbalance
 from stages.core.cache import cache_of
-from stages.core.command import arguments, run, worker_count
 from stages.core.copies import fill
-from stages.core.describing import described
 from stages.core.making import FAULTS, Recipe
-from stages.core.outputs import folder_aside, write_json, write_table
-from stages.core.params import load_params
 from stages.core.provenance import redrawn, train_sources, with_copies
 from stages.core.scheduler import scheduled
 from stages.core.strategies import FILLED, build_plan

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from stages.core import manifest
+from stages.base import manifest
+from stages.base.command import arguments, run
+from stages.base.describing import described
+from stages.base.outputs import write_json, write_table
+from stages.base.params import load_params
 from stages.core.clustering import find_clusters
-from stages.core.command import arguments, run
-from stages.core.describing import described
-from stages.core.outputs import write_json, write_table
-from stages.core.params import load_params
 
 
 def main(argv: Sequence[str] | None = None) -> str:

@@ -8,10 +8,10 @@ import json
 import logging
 from collections.abc import Sequence
 
+from stages.base.command import arguments, run
+from stages.base.outputs import read_label_measures, write_json, write_table
 from stages.core.charts import comparison_chart
-from stages.core.command import arguments, run
 from stages.core.comparison import compare, compare_overall
-from stages.core.outputs import read_label_measures, write_json, write_table
 
 log = logging.getLogger("compare")
 

@@ -12,15 +12,16 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from stages.core import decisions, manifest
+from stages.base import manifest
+from stages.base.command import arguments, device_name, run, worker_count
+from stages.base.describing import described
+from stages.base.outputs import write_json, write_table, write_text
+from stages.base.params import load_params
+from stages.core import decisions
 from stages.core.charts import confusion_chart
-from stages.core.command import arguments, device_name, run, worker_count
 from stages.core.confusion import confusion_table, confusions, report
 from stages.core.curves import precision_recall, roc
-from stages.core.describing import described
 from stages.core.evaluation import Roles, label_measures, measures, on_validation
-from stages.core.outputs import write_json, write_table, write_text
-from stages.core.params import load_params
 
 log = logging.getLogger("evaluate")
 

@@ -10,12 +10,12 @@ Obeys   COUNTERWEIGHT_WORKERS
 import logging
 from collections.abc import Sequence
 
-from stages.core import manifest
-from stages.core.command import arguments, run, worker_count
+from stages.base import manifest
+from stages.base.command import arguments, run, worker_count
+from stages.base.describing import described
+from stages.base.outputs import folder_aside, write_table
+from stages.base.params import load_params
 from stages.core.dataset import absent, laid_out, metadata, place, samples
-from stages.core.describing import described
-from stages.core.outputs import folder_aside, write_table
-from stages.core.params import load_params
 
 log = logging.getLogger("export")
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from stages.core import manifest
+from stages.base import manifest
+from stages.base.command import arguments, device_name, run, worker_count
+from stages.base.describing import described
+from stages.base.outputs import rows_aside, write_array
+from stages.base.params import load_params
 from stages.core.cache import cache_of
-from stages.core.command import arguments, device_name, run, worker_count
-from stages.core.describing import described
-from stages.core.outputs import rows_aside, write_array
-from stages.core.params import load_params
 
 SIZE = 224  # What ImageNet-trained ResNets were trained to see.
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.core import manifest
-from stages.core.command import arguments, run
-from stages.core.describing import described
+from stages.base import manifest
+from stages.base.command import arguments, run
+from stages.base.describing import described
+from stages.base.outputs import write_json, write_table
+from stages.base.params import load_params
 from stages.core.filling import filled_table, nothing_filled, summary
-from stages.core.outputs import write_json, write_table
-from stages.core.params import load_params
 
 log = logging.getLogger("fill")
 

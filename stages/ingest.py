@@ -13,17 +13,18 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from stages.core import imbalance, manifest
+from stages.base import manifest
+from stages.base.command import arguments, run, worker_count
+from stages.base.describing import described
+from stages.base.errors import raise_problems
+from stages.base.outputs import write_json, write_table
+from stages.base.params import load_params
+from stages.core import imbalance
 from stages.core.checking import check_files
-from stages.core.command import arguments, run, worker_count
-from stages.core.describing import described
 from stages.core.duplicates import duplicates_table, groups_of, pictures_of, summary, superfluous, without
-from stages.core.errors import raise_problems
 from stages.core.files import bad_problems, dropped_table, match_files, missing_problems, rows_with_image
 from stages.core.forecast import Trial, forecast
 from stages.core.labels import annotations, only
-from stages.core.outputs import write_json, write_table
-from stages.core.params import load_params
 from stages.core.remarks import about_duplicates, about_files, about_labels, about_parts
 from stages.core.rows import check_source, open_rows
 from stages.core.sources import open_images

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from recipes.overlay import apply_to, laid_over, shown
-from stages.core.command import program, run, wrapped
-from stages.core.errors import InputError
-from stages.core.params import load_params
+from stages.base.command import program, run, wrapped
+from stages.base.errors import InputError
+from stages.base.params import load_params
 from stages.core.proposal import Sizes, proposed, sizes_of
 from stages.core.rows import open_rows
 from stages.core.sources import FolderImages, open_images

@@ -8,10 +8,10 @@ Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS
 import logging
 from collections.abc import Sequence
 
+from stages.base.command import arguments, device_name, run, worker_count
+from stages.base.describing import described
+from stages.base.errors import InputError
 from stages.core import decisions
-from stages.core.command import arguments, device_name, run, worker_count
-from stages.core.describing import described
-from stages.core.errors import InputError
 from stages.core.images import SUFFIXES
 from stages.core.sources import open_images
 from stages.core.workbook import write_sheet

@@ -13,15 +13,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.core import decisions, manifest
+from stages.base import manifest
+from stages.base.command import arguments, run
+from stages.base.describing import described
+from stages.base.outputs import read_label_measures, write_text
+from stages.base.params import load_params
+from stages.core import decisions
 from stages.core.cautions import cautions
 from stages.core.chapters import clusters_chapter, copies_chapter, labels_chapter
-from stages.core.command import arguments, run
-from stages.core.describing import described
 from stages.core.findings import Arm, compared, look_chapter, results_chapter
-from stages.core.outputs import read_label_measures, write_text
 from stages.core.page import page, run_chapter
-from stages.core.params import load_params
 
 TEXT = {"image_id": "str", "label": "str"}
 

@@ -9,12 +9,12 @@ Obeys   COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_SCHEDULER, COUNTERWEIGHT_CACHE, COU
 import os
 from collections.abc import Sequence
 
-from stages.core import manifest
+from stages.base import manifest
+from stages.base.command import arguments, run, worker_count
+from stages.base.describing import described
+from stages.base.outputs import folder_aside
+from stages.base.params import load_params
 from stages.core.cache import cache_of
-from stages.core.command import arguments, run, worker_count
-from stages.core.describing import described
-from stages.core.outputs import folder_aside
-from stages.core.params import load_params
 from stages.core.resizing import resize_all
 from stages.core.scaling import Wanted
 from stages.core.scheduler import scheduled

@@ -7,10 +7,10 @@ Params  split, data.columns
 
 from collections.abc import Sequence
 
-from stages.core import manifest
-from stages.core.command import arguments, run
-from stages.core.describing import described
-from stages.core.params import load_params
+from stages.base import manifest
+from stages.base.command import arguments, run
+from stages.base.describing import described
+from stages.base.params import load_params
 from stages.core.provenance import balanced_sheet
 from stages.core.rows import open_rows
 from stages.core.workbook import check_row_count, write_sheet

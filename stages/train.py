@@ -13,13 +13,14 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from stages.core import decisions, manifest
+from stages.base import manifest
+from stages.base.command import arguments, device_name, run, worker_count
+from stages.base.describing import described
+from stages.base.outputs import folder_aside, write_table
+from stages.base.params import load_params
+from stages.core import decisions
 from stages.core.cache import cache_of
-from stages.core.command import arguments, device_name, run, worker_count
-from stages.core.describing import described
 from stages.core.imbalance import image_weights
-from stages.core.outputs import folder_aside, write_table
-from stages.core.params import load_params
 
 
 def main(argv: Sequence[str] | None = None) -> str:

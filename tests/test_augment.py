@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stages.core import manifest
+from stages.base import manifest
 from tests.conftest import AUGMENT, TINY, run_stage
 from tests.workspace import run, write_params
 

@@ -17,8 +17,9 @@ import pytest
 from PIL import Image
 
 from stages import augment, cluster, features, fill, ingest, resize, split
-from stages.core import images, manifest
-from stages.core.errors import InputError
+from stages.base import manifest
+from stages.base.errors import InputError
+from stages.core import images
 from stages.core.workbook import EXCEL_ROWS, write_sheet
 from tests.conftest import AUGMENT, CLUSTER, FEATURES, FILL, INGEST, RESIZE, SPLIT, TINY
 from tests.workspace import PROJECT, write_params

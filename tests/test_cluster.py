@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from stages.core import manifest
+from stages.base import manifest
 from tests.conftest import CLUSTER, TINY, run_stage
 from tests.workspace import write_params
 

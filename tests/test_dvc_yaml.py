@@ -11,7 +11,7 @@ import pytest
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 
-from stages.core.params import Params
+from stages.base.params import Params
 from tests.workspace import PROJECT
 
 STAGES = {stage.addressing.rpartition(":")[2]: stage for stage in Repo(PROJECT).index.stages}
@@ -20,6 +20,9 @@ BY_CHECKSUM = {("train@balanced", "data/resized")}
 # Read only to stop before work that would be in vain, or to say in the log what follows; no output depends on it.
 FORECAST = ("resize", "features", "cluster.clusters", "augment")
 NO_RESULT = {("ingest", "split.format"), ("augment", "split.format"), *(("ingest", name) for name in FORECAST)}
+
+# One dependency of every stage.
+BASE = PROJECT / "stages/base"
 
 # Commands for the user, and no stages of the graph: to label images of no dataset, and to write params.yaml.
 NO_STAGE = {"predict", "init"}
@@ -55,10 +58,18 @@ def test_deps_are_the_modules_that_the_stage_imports(name: str) -> None:
     stage = STAGES[name]
     module = re.search(r"python -m (\S+)", stage.cmd)
     assert module
-    expected = {
-        path.relative_to(PROJECT).as_posix() for path in imported(PROJECT / (module[1].replace(".", "/") + ".py"))
-    }
-    assert {path for path in paths(stage.deps) if path.endswith(".py")} == expected
+    files = imported(PROJECT / (module[1].replace(".", "/") + ".py"))
+    expected = {(BASE if BASE in file.parents else file).relative_to(PROJECT).as_posix() for file in files}
+    assert {path for path in paths(stage.deps) if path.endswith((".py", "/base"))} == expected
+
+
+@pytest.mark.parametrize("module", sorted(BASE.glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_what_every_stage_stands_on_imports_nothing_else_of_the_project(module: Path) -> None:
+    assert {file for file in imported(module) if BASE not in file.parents} == set()
+
+
+def test_what_python_keeps_beside_the_code_changes_no_dependency() -> None:
+    assert Repo(PROJECT).dvcignore.is_ignored_dir(str(BASE / "__pycache__"))
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from stages.core import decisions, manifest
-from stages.core.outputs import read_label_measures
+from stages.base import manifest
+from stages.base.outputs import read_label_measures
+from stages.core import decisions
 from stages.core.tuning import tune
 from tests.conftest import EVALUATE, run_stage
 from tests.untrained import untrained

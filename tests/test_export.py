@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from torchvision.datasets import ImageFolder
 
-from stages.core import images, manifest
+from stages.base import manifest
+from stages.core import images
 from tests.conftest import EXPORT, TINY, run_stage
 from tests.core.pictures import of_colour
 from tests.workspace import PROJECT, write_params

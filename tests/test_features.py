@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.core import manifest
+from stages.base import manifest
 from tests.conftest import FEATURES, TINY, run_stage, skip_without_bfloat16
 from tests.workspace import write_params
 

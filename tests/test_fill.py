@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.core import manifest
-from stages.core.outputs import write_array
+from stages.base import manifest
+from stages.base.outputs import write_array
 from tests.conftest import FILL, TINY, run_stage
 from tests.workspace import write_params
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.core import manifest
+from stages.base import manifest
 from stages.core.images import read, write
 from stages.core.workbook import read_sheet, write_sheet
 from tests.conftest import INGEST, TINY, make_tiny_data, run_stage

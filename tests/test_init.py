@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stages.base.params import load_params
 from stages.core import images
-from stages.core.params import load_params
 from tests.conftest import INGEST, make_tiny_data, run_stage
 from tests.workspace import PROJECT
 

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from docs.readme import graph, params_table
-from stages.core import augmenters
-from stages.core.params import Params
+from stages.base import augmenters
+from stages.base.params import Params
 from tests.docs.commands import DOCUMENTS
 from tests.workspace import PROJECT
 

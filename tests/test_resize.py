@@ -2,7 +2,7 @@ from pathlib import Path
 
 import cv2
 
-from stages.core import manifest
+from stages.base import manifest
 from stages.core.images import checksum
 from tests.conftest import RESIZE, run_stage
 

@@ -4,7 +4,7 @@ import numpy as np
 import openpyxl
 import pandas as pd
 
-from stages.core import manifest
+from stages.base import manifest
 from tests.conftest import SPLIT, TINY, run_stage
 from tests.workspace import write_params
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from stages.core import decisions, images, manifest
+from stages.base import manifest
+from stages.core import decisions, images
 from stages.core.classifiers import Classifier, Design, save
 
 

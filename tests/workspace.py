@@ -44,6 +44,7 @@ def make_workspace(folder: Path, changes: Mapping[str, Any], *, scm: bool = Fals
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(PROJECT / "dvc.yaml", folder)
     shutil.copy(PROJECT / ".gitignore", folder)
+    shutil.copy(PROJECT / ".dvcignore", folder)
     shutil.copytree(PROJECT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     write_params(folder / "params.yaml", changes)
     run(folder, "dvc", "init", "--quiet", *([] if scm else ["--no-scm"]))

@@ -11,8 +11,8 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from data.example.drawing import LABELS, make_images
-from stages.core.command import arguments, run
-from stages.core.outputs import folder_aside
+from stages.base.command import arguments, run
+from stages.base.outputs import folder_aside
 from stages.core.workbook import Cell, write_sheet
 
 

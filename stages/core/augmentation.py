@@ -6,7 +6,7 @@ from typing import Any
 import imgaug.augmenters as iaa
 import numpy as np
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from stages.core.median import median_blur
 from stages.core.scaling import Pixels
 

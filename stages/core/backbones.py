@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from stages.core.pooling import Bilinear, pooled
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from stages.core.links import link_or_copy
 
 # Where the cache is full it is emptied down to this part of its limit, so that not every run has to.

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from stages.core import manifest
+from stages.base import manifest
 from stages.core.remarks import about_parts
 
 

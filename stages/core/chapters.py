@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, triu
 
-from stages.core import figures, images, manifest
+from stages.base import manifest
+from stages.core import figures, images
 from stages.core.figures import BARS, ROWS, ends
 from stages.core.imbalance import irlbl, rarer
 from stages.core.intervals import FEW

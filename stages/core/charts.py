@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.core.outputs import file_aside
+from stages.base.outputs import file_aside
 
 COLOURS = ("#7a869a", "#d1662f", "#2f7dd1", "#3c9a5f")
 # Of a chart of counts, in inches: a cell of classes, a label's four cells, a line of text, a letter, a margin.

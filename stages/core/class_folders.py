@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from stages.core.errors import raise_problems
+from stages.base.errors import raise_problems
 from stages.core.images import image_files
 from stages.core.labels import SPLIT_NAMES
 from stages.core.workbook import Cell, Sheet, free_name

@@ -11,10 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from stages.base.errors import InputError
+from stages.base.outputs import write_json
 from stages.core.backbones import Backbone
-from stages.core.errors import InputError
 from stages.core.networks import BUILDERS, Form
-from stages.core.outputs import write_json
 
 
 @dataclass(frozen=True)

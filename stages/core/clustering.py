@@ -13,7 +13,7 @@ from sklearn.decomposition import IncrementalPCA
 from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from stages.core.principal import PART, Reduced, principal_components
 
 # The silhouette compares every image with every other; on so many it takes seconds.

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from stages.base.space import check_space
 from stages.core import images
 from stages.core.balancing import MadeCopy, Source
 from stages.core.cache import Cache, fingerprint, key_of
 from stages.core.making import Maker, Recipe, Task
 from stages.core.parallel import for_each
-from stages.core.space import check_space
 from stages.core.strategies import Plan
 
 # What copies depend on, beside the packages of `images`.

@@ -16,10 +16,11 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from stages.core import images, manifest
-from stages.core.errors import raise_problems
+from stages.base import manifest
+from stages.base.errors import raise_problems
+from stages.base.manifest import LABEL, MISSING
+from stages.core import images
 from stages.core.links import link_or_copy
-from stages.core.manifest import LABEL, MISSING
 from stages.core.parallel import for_each
 
 # What a file system takes as the name of one file or folder, in bytes.

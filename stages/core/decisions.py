@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.errors import InputError
-from stages.core.outputs import write_json
+from stages.base.errors import InputError
+from stages.base.outputs import write_json
 from stages.core.thresholds import highest
 
 TUNED, PER_LABEL, ARGMAX = "tuned", "per_label", "argmax"

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from stages.core.errors import raise_problems
+from stages.base.errors import raise_problems
+from stages.base.manifest import MISSING, SPLITS
 from stages.core.hashing import BITS
-from stages.core.manifest import MISSING, SPLITS
 
 Indices = NDArray[np.intp]
 

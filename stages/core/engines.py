@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
+from stages.base.errors import InputError
 from stages.core import images
 from stages.core.backbones import Backbone
 from stages.core.cache import fingerprint
-from stages.core.errors import InputError
 from stages.core.inference import CPU_BATCH
 from stages.core.views import Views
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
-from stages.core import manifest
+from stages.base import manifest
 from stages.core.backbones import Backbone
 from stages.core.classifiers import Classifier, Design
 from stages.core.inference import rows_of, scores_of

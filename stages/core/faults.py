@@ -9,7 +9,7 @@ from xml.parsers import expat
 
 from xlsxwriter.utility import xl_rowcol_to_cell
 
-from stages.core.errors import InputError, raise_problems
+from stages.base.errors import InputError, raise_problems
 
 # What all parts of a workbook may take when they are unpacked, in bytes: a full sheet of Excel's takes less.
 MOST_UNPACKED = 4 * 2**30

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from stages.core.sources import Images
 
 

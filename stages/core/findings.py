@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.core import figures, manifest
+from stages.base import manifest
+from stages.core import figures
 from stages.core.decisions import HEADLINE, TUNED, Decisions
 from stages.core.intervals import FEW, Interval, macro_f1_intervals, verdict
 from stages.core.rates import rates

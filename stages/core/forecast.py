@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.core import manifest
+from stages.base import manifest
+from stages.base.space import BYTES_PER_PIXEL, free_bytes, size
 from stages.core.bars import in_words
 from stages.core.sources import Images
-from stages.core.space import BYTES_PER_PIXEL, free_bytes, size
 from stages.core.strategies import build_plan
 
 # With fewer images nothing is tried: all is done in about the time that a try takes.

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 
-from stages.core.errors import InputError, raise_problems
+from stages.base.errors import InputError, raise_problems
+from stages.base.timing import spent
 from stages.core.links import link_or_copy
 from stages.core.scaling import Pixels, Wanted, reduction
-from stages.core.timing import spent
 
 # What the pixels and the bytes of a written image depend on, beside this module.
 PACKAGES = ("numpy", "opencv-python-headless", "pillow")

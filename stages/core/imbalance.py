@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.core.manifest import MISSING
+from stages.base.manifest import MISSING
 
 
 def irlbl(targets: NDArray[np.integer]) -> NDArray[np.float64]:

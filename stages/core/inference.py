@@ -15,6 +15,7 @@ from scipy.special import expit, softmax
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from stages.base.timing import count, spent
 from stages.core import backbones, images
 from stages.core.bars import progress
 from stages.core.cache import Cache, fingerprint, key_of
@@ -22,7 +23,6 @@ from stages.core.classifiers import Classifier
 from stages.core.memory import give_back
 from stages.core.parallel import one_by_one
 from stages.core.processes import Group
-from stages.core.timing import count, spent
 from stages.core.views import AHEAD, DeadWorkerError, Views, batches, errors_of_workers
 
 # What a row depends on, beside the packages of `images`.

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.errors import raise_problems
-from stages.core.manifest import MISSING
+from stages.base.errors import raise_problems
+from stages.base.manifest import MISSING
 from stages.core.workbook import Cell, Sheet
 
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}

@@ -10,12 +10,12 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from stages.base.timing import spent
 from stages.core import images
 from stages.core.balancing import MadeCopy, Source
 from stages.core.cache import Cache, Entry
 from stages.core.draws import copy_seed, fault
 from stages.core.scaling import Pixels
-from stages.core.timing import spent
 
 # The note of an image that gave no good copy, and the letters of a note for what was wrong with earlier draws.
 UNFIT = "unfit"

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import InterpolationMode, v2
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 
 Steps = Sequence[Mapping[str, Mapping[str, Any]]]
 

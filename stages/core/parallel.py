@@ -13,9 +13,9 @@ from typing import TypeVar
 from joblib import Parallel, delayed
 from joblib.externals.loky import ProcessPoolExecutor
 
-from stages.core import timing
+from stages.base import timing
+from stages.base.errors import InputError
 from stages.core.bars import progress
-from stages.core.errors import InputError
 
 # Items of a batch: not so few that handing them over costs, and so many batches that all processes end together.
 FEWEST, BATCH = 16, 128

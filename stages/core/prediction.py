@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stages.base.errors import InputError
+from stages.base.sections import MOST_PIXELS
 from stages.core import images
 from stages.core.classifiers import Classifier, Design
 from stages.core.decisions import IN_USE, Decisions
-from stages.core.errors import InputError
 from stages.core.inference import scores_of
 from stages.core.parallel import for_each
 from stages.core.scaling import Wanted, resize
-from stages.core.sections import MOST_PIXELS
 from stages.core.sources import Images
 from stages.core.workbook import EXCEL_ROWS, Cell
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed
 from torch.utils.data import Sampler
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 
 # Rows of each process that are put together at a time: those of all must find room on a GPU.
 _PART = 4_096

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from stages.core.sources import Images
 from stages.core.understanding import Understood
 

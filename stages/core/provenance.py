@@ -5,9 +5,9 @@ from itertools import chain
 
 import pandas as pd
 
-from stages.core import manifest
+from stages.base import manifest
+from stages.base.errors import raise_problems
 from stages.core.balancing import MadeCopy, Source
-from stages.core.errors import raise_problems
 from stages.core.labels import SPLIT_NAMES, as_text
 from stages.core.workbook import Cell, Sheet, free_name
 

@@ -113,8 +113,8 @@ def _of_features(sample: Sequence[_Made], how: Mapping[str, Any]) -> dict[str, f
     started = time.perf_counter()
     import torch
 
+    from stages.base.command import device_name
     from stages.core.backbones import Backbone, chosen_device
-    from stages.core.command import device_name
     from stages.core.inference import CPU_BATCH, GPU_BATCH, rows_of
 
     # What the weights are does not change the time, so that none are fetched.

@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 from operator import attrgetter
 from pathlib import Path
 
+from stages.base.errors import raise_problems
+from stages.base.space import BYTES_PER_PIXEL, check_space
+from stages.base.timing import spent
 from stages.core import images
 from stages.core.cache import Cache, Entry, fingerprint, key_of
-from stages.core.errors import raise_problems
 from stages.core.parallel import for_each
 from stages.core.scaling import Wanted, resize
 from stages.core.sources import Images
-from stages.core.space import BYTES_PER_PIXEL, check_space
-from stages.core.timing import spent
 
 # What a resized image depends on, beside the packages of `images`.
 MODULES = ("images", "resizing", "scaling", "sources")

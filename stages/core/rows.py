@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.base.errors import InputError, raise_problems
 from stages.core.class_folders import class_sheet
-from stages.core.errors import InputError, raise_problems
 from stages.core.sources import Images, numbered
 from stages.core.workbook import Sheet, free_name, read_sheet
 

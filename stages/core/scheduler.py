@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from stages.core.parallel import done_by
 
 # Seconds until a scheduler that does not answer, or has no worker, is an error.

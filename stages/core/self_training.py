@@ -14,8 +14,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from stages.base.manifest import MISSING
 from stages.core.filling import Features, Filling, Quality, Scores
-from stages.core.manifest import MISSING
 from stages.core.splitting import carve
 from stages.core.thresholds import label_thresholds
 

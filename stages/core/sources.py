@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stages.base.errors import InputError
 from stages.core import images
-from stages.core.errors import InputError
 from stages.core.hashing import perceptual_hash
 from stages.core.scaling import Pixels, Wanted
 

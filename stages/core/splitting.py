@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 
 # Of the rows that are to be chosen, the part that a group of equal pictures may have and still be kept together.
 _LARGEST = 0.1

@@ -13,13 +13,13 @@ from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor, nn, tensor
 from torch.utils.data import Dataset, Sampler
 
+from stages.base.errors import InputError
 from stages.core import (
     images,
 )
 from stages.core.bars import Lines
 from stages.core.cache import fingerprint, key_of
 from stages.core.callbacks import Best, GoingOn, History, Said, state_of
-from stages.core.errors import InputError
 from stages.core.optimisation import Optimisation
 from stages.core.processes import Group, errors_of_others
 from stages.core.sampling import generators_of

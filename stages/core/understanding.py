@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from stages.core.labels import SPLIT_NAMES, UNKNOWN, annotations, as_text
 from stages.core.workbook import Sheet
 

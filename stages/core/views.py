@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
 
+from stages.base.errors import InputError
 from stages.core import images
-from stages.core.errors import InputError
 from stages.core.processes import Group, Shares
 from stages.core.scaling import view
 

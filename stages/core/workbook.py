@@ -12,9 +12,9 @@ import xlsxwriter
 from python_calamine import CalamineWorkbook
 from xlsxwriter.utility import xl_rowcol_to_cell
 
-from stages.core.errors import InputError, raise_problems
+from stages.base.errors import InputError, raise_problems
+from stages.base.outputs import file_aside, scratch_aside
 from stages.core.faults import check_workbook
-from stages.core.outputs import file_aside, scratch_aside
 
 Cell = str | int | float | bool | datetime.datetime | datetime.date | datetime.time | datetime.timedelta
 

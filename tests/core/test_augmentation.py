@@ -4,9 +4,9 @@ import imgaug.augmenters as iaa
 import numpy as np
 import pytest
 
+from stages.base.augmenters import ARGUMENTS
+from stages.base.errors import InputError
 from stages.core.augmentation import Augmentation
-from stages.core.augmenters import ARGUMENTS
-from stages.core.errors import InputError
 from stages.core.images import Pixels
 
 STEPS: list[dict[str, dict[str, Any]]] = [

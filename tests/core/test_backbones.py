@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, get_model
 
+from stages.base.errors import InputError
 from stages.core.backbones import Backbone, chosen_device, load_weights, normalised
-from stages.core.errors import InputError
 
 PRETRAINED = Path(__file__).parents[3] / "shared" / "weights" / "resnet18-imagenet-through-layer3.safetensors"
 SIZE = (64, 64)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from stages.base.errors import InputError
 from stages.core import cache
 from stages.core.cache import Cache, cache_of, fingerprint, key_of
-from stages.core.errors import InputError
 
 KEY, OTHER = key_of("code", "content", {}), key_of("code", "other", {})
 

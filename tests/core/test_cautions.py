@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.core import manifest
+from stages.base import manifest
 from stages.core.cautions import cautions
 
 NOTHING = {"dropped_rows": 0, "unlisted_files": 0, "duplicates": {"groups": 0, "leaks": 0, "other_labels": 0}}

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.core import images, manifest
+from stages.base import manifest
+from stages.core import images
 from stages.core.chapters import clusters_chapter, copies_chapter, labels_chapter
 
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from stages.base.errors import InputError
 from stages.core.class_folders import class_sheet
-from stages.core.errors import InputError
 from stages.core.workbook import Sheet
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from stages.base.errors import InputError
 from stages.core.backbones import Backbone
 from stages.core.classifiers import Classifier, Design, load, pretrained_parameters, save
-from stages.core.errors import InputError
 from tests.designs import design
 
 CNN7 = design("cnn7", None, ["cat", "dog"], 32)

@@ -8,8 +8,8 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
+from stages.base.errors import InputError
 from stages.core.clustering import FEW, SILHOUETTE_SAMPLE, by_size, find_clusters
-from stages.core.errors import InputError
 from stages.core.principal import PART
 
 SIZES = [40, 25, 10]

@@ -4,13 +4,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stages.base.errors import InputError
 from stages.core import images
 from stages.core.augmentation import Augmentation
 from stages.core.balancing import Source
 from stages.core.cache import Cache
 from stages.core.copies import Outcome, fill
 from stages.core.draws import copy_seed, fault
-from stages.core.errors import InputError
 from stages.core.making import Recipe
 from stages.core.scaling import Pixels
 from stages.core.strategies import GroupPlan, LabelPlan

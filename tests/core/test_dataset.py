@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.core import images, links, manifest
+from stages.base import manifest
+from stages.base.errors import InputError
+from stages.core import images, links
 from stages.core.dataset import absent, folder_name, laid_out, metadata, place, samples
-from stages.core.errors import InputError
 from tests.core.pictures import RED, of_colour
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stages.base.errors import InputError
 from stages.core.decisions import (
     Decisions,
     commonest,
@@ -14,7 +15,6 @@ from stages.core.decisions import (
     summary,
     write,
 )
-from stages.core.errors import InputError
 
 SCENES = Decisions("multilabel", ["sea", "desert"], None, 0.4, {"sea": 0.7, "desert": 0.2})
 PETS = Decisions("binary", ["cat", "dog"], "dog", 0.3, {"dog": 0.3})

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from stages.core import manifest
+from stages.base import manifest
+from stages.base.errors import InputError
 from stages.core.duplicates import (
     duplicates_table,
     groups_of,
@@ -17,7 +18,6 @@ from stages.core.duplicates import (
     superfluous,
     without,
 )
-from stages.core.errors import InputError
 
 # Three pictures: a twice as the same bytes and once nearly, b and something near it, and c alone.
 CHECKSUMS = ["a", "a", "a2", "b", "b2", "c"]

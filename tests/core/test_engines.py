@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from stages.base.errors import InputError
 from stages.core import engines, images
 from stages.core.backbones import Backbone, load_weights
 from stages.core.engines import engine_of, folded, regression
-from stages.core.errors import InputError
 from stages.core.inference import CPU_BATCH, rows_of
 from tests.conftest import skip_without_bfloat16
 from tests.workspace import PROJECT

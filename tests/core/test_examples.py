@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch.utils.data import Dataset, TensorDataset
 
-from stages.core import images, manifest
+from stages.base import manifest
+from stages.base.errors import InputError
+from stages.core import images
 from stages.core.backbones import Backbone
 from stages.core.classifiers import Classifier
-from stages.core.errors import InputError
 from stages.core.examples import examples, fit_body, validation_scores
 from stages.core.inference import rows_of
 from stages.core.processes import Group

@@ -5,8 +5,8 @@ from xml.parsers.expat import ExpatError
 import openpyxl
 import pytest
 
+from stages.base.errors import InputError
 from stages.core import faults
-from stages.core.errors import InputError
 from stages.core.faults import check_workbook
 from stages.core.workbook import Cell, write_sheet
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages.base.errors import InputError
 from stages.core.checking import check_files
-from stages.core.errors import InputError
 from stages.core.files import (
     Matches,
     dropped_table,

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.core import images, manifest
+from stages.base import manifest
+from stages.core import images
 from stages.core.decisions import Decisions
 from stages.core.findings import Arm, Found, compared, look_chapter, results_chapter
 from stages.core.intervals import Interval

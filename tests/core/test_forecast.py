@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stages.base import manifest
+from stages.base.params import load_params
 from stages.core import forecast as module
-from stages.core import images, manifest
+from stages.core import images
 from stages.core.balancing import copies_needed
 from stages.core.forecast import Trial, Work, copies_to_make, forecast, most_copies, said
-from stages.core.params import load_params
 from stages.core.sources import FolderImages, open_images
 from tests.core.pictures import RED, of_colour
 from tests.workspace import PROJECT

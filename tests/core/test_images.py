@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages.base.errors import InputError
 from stages.core import images
-from stages.core.errors import InputError
 from stages.core.scaling import Wanted, resize
 from tests.core.pictures import BLACK, BLUE, GREEN, RED, WHITE, of_colour
 

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from stages.base.errors import InputError
 from stages.core import images, inference
 from stages.core.backbones import Backbone
 from stages.core.cache import Cache
 from stages.core.classifiers import Classifier
-from stages.core.errors import InputError
 from stages.core.inference import _at_once, hand_over_rows, rows_of, scores_of
 from stages.core.memory import give_back
 from stages.core.scaling import view

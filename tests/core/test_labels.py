@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from stages.core.labels import Annotations, annotations, only
 from stages.core.workbook import Cell, Sheet
 

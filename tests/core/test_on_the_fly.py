@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
+from stages.base.transforms import ARGUMENTS
 from stages.core.on_the_fly import Transformed
 from stages.core.processes import Group
 from stages.core.sampling import Seeded, order_of
-from stages.core.transforms import ARGUMENTS
 from stages.core.views import batches
 
 ALONE = Group(torch.device("cpu"))

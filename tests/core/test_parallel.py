@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from stages.core.parallel import for_each
 
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from stages.base.errors import InputError
 from stages.core import images
 from stages.core.classifiers import Classifier, Design
 from stages.core.decisions import Decisions
-from stages.core.errors import InputError
 from stages.core.inference import scores_of
 from stages.core.prediction import columns, predict, rows, table_files
 from stages.core.resizing import resize_all

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import BatchSampler, SequentialSampler
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from stages.core.processes import Group, Shares, group_of
 from tests.workspace import PROJECT
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from stages.base.errors import InputError
 from stages.core import images
-from stages.core.errors import InputError
 from stages.core.proposal import Sizes, deepest_layer, proposed, sizes_of
 from stages.core.sources import FolderImages
 from stages.core.understanding import Understood

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.core import manifest
+from stages.base import manifest
+from stages.base.errors import InputError
 from stages.core.balancing import MadeCopy, Source
-from stages.core.errors import InputError
 from stages.core.provenance import balanced_sheet, redrawn, train_sources, with_copies
 from stages.core.workbook import Cell, Sheet
 

@@ -4,8 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stages.base.params import load_params
 from stages.core import images
-from stages.core.params import load_params
 from stages.core.rehearsal import rehearse
 from stages.core.sources import FolderImages, open_images
 from tests.workspace import PROJECT

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stages.base.errors import InputError
 from stages.core import images
 from stages.core.cache import Cache
-from stages.core.errors import InputError
 from stages.core.resizing import resize_all
 from stages.core.scaling import Wanted
 from stages.core.sources import open_images

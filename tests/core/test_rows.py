@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from stages.core.rows import Rows, check_source, open_rows
 from stages.core.sources import open_images
 from stages.core.workbook import Sheet

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from stages.base.errors import InputError
 from stages.core import scheduler
-from stages.core.errors import InputError
 from stages.core.parallel import BATCH, for_each
 from stages.core.scheduler import scheduled
 from tests.conftest import AUGMENT, RESIZE

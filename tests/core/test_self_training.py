@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stages.base.manifest import MISSING
 from stages.core.filling import Filling, Quality
-from stages.core.manifest import MISSING
 from stages.core.self_training import fill_missing
 
 Targets = NDArray[np.int8]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stages.base.errors import InputError
 from stages.core import images, sources
-from stages.core.errors import InputError
 from stages.core.sources import ArrayImages, Checked, FolderImages, open_images
 from tests.workspace import PROJECT
 

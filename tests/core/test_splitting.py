@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from stages.core.splitting import carve, complete_splits
 
 Targets = NDArray[np.int8]

@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
+from stages.base.errors import InputError
 from stages.core import images
-from stages.core.errors import InputError
 from stages.core.thumbnails import SIDE, change, thumbnail, thumbnails
 
 

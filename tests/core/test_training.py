@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import TensorDataset
 
+from stages.base.errors import InputError
 from stages.core import images
 from stages.core.callbacks import best_epoch
 from stages.core.classifiers import Classifier
-from stages.core.errors import InputError
 from stages.core.losses import BinaryCrossEntropy
 from stages.core.on_the_fly import Transformed
 from stages.core.optimisation import Optimisation

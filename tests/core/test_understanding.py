@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from stages.core.understanding import Understood, understand
 from stages.core.workbook import Cell, Sheet
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.utils.data import Dataset, TensorDataset
 
+from stages.base.errors import InputError
 from stages.core import images
-from stages.core.errors import InputError
 from stages.core.processes import Group
 from stages.core.sampling import order_of
 from stages.core.scaling import view

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from stages.core.workbook import Cell, Sheet, check_row_count, read_sheet, write_sheet
 
 # No XML can hold a surrogate, U+FFFE or U+FFFF, so no .xlsx does.

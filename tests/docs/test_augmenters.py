@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 
 from docs.augmenters import AUGMENTERS, picture, table
 from recipes.overlay import apply_to
-from stages.core import augmenters
-from stages.core.steps import problem_with
+from stages.base import augmenters
+from stages.base.steps import problem_with
 from tests.workspace import PROJECT, write_params
 
 GUIDE = (PROJECT / "docs/augmenters.md").read_text(encoding="utf-8")

@@ -54,7 +54,7 @@ FEW_APPROACHES = 3
 JOB = """\
 import json, pathlib, sys
 from stages.core.decisions import names_of_decisions
-from stages.core.params import load_params
+from stages.base.params import load_params
 params = load_params(pathlib.Path("params.yaml"))
 decisions = names_of_decisions(params.data.task, params.evaluate.thresholds)
 measures = ("macro_f1", "micro_f1", "minority_recall", "majority_recall", "accuracy")

@@ -17,15 +17,16 @@ from torchvision.models import ResNet18_Weights
 
 from recipes.experiments import clean_commit
 from stages import init
-from stages.core import decisions, engines, images, space
+from stages.base import space
+from stages.base.errors import InputError
+from stages.base.outputs import folder_aside
+from stages.base.params import load_params
+from stages.core import decisions, engines, images
 from stages.core.backbones import Backbone, load_weights
 from stages.core.clustering import find_clusters
 from stages.core.engines import Compiled
-from stages.core.errors import InputError
 from stages.core.imbalance import rarer
-from stages.core.outputs import folder_aside
 from stages.core.parallel import one_by_one
-from stages.core.params import load_params
 from stages.core.processes import group_of
 from stages.core.scheduler import scheduled
 from stages.core.sources import open_images

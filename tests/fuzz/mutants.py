@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from stages.core.sources import FolderImages
 
 SECONDS = 10

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from stages import ingest
-from stages.core import manifest
-from stages.core.errors import InputError
+from stages.base import manifest
+from stages.base.errors import InputError
 from stages.core.workbook import Cell, read_sheet, write_sheet
 from tests.conftest import INGEST, TINY
 from tests.fuzz.cases import many_cases

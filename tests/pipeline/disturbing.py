@@ -29,7 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 
 CACHE = Path(".counterweight")
 FAILURES = (errno.EIO, errno.ENOSPC)
@@ -131,7 +131,7 @@ def forked(
         except InputError as error:
             ended = str(error)
         except OSError as error:
-            # As `stages.core.command.run` has it.
+            # As `stages.base.command.run` has it.
             named = error.errno in FAILURES and (error.filename or error.errno == errno.EIO)
             ended = str(error) if named else traceback.format_exc()
         except BaseException:

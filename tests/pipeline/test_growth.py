@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from stages.core import manifest
+from stages.base import manifest
 from stages.core.workbook import read_sheet, write_sheet
 from tests.conftest import FEATURES, INGEST, RESIZE, TINY, make_tiny_data, run_stage
 from tests.workspace import write_params

@@ -4,8 +4,8 @@ import pytest
 
 from recipes.approaches import Approach, read_approaches, settings_of
 from recipes.overlay import apply_to, recipe_values
-from stages.core.errors import InputError
-from stages.core.params import load_params
+from stages.base.errors import InputError
+from stages.base.params import load_params
 from tests.workspace import PROJECT, write_params
 
 NAIVE = Approach("naive", "original", {"train.loss": "bce"})

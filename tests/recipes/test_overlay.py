@@ -6,7 +6,7 @@ import pytest
 
 from recipes.__main__ import main
 from recipes.overlay import apply_to, laid_over, recipe_names, recipe_values
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 from tests.workspace import PROJECT, run
 
 TEXT = """\

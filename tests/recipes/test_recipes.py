@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recipes.overlay import apply_to, recipe_names, recipe_values
-from stages.core.params import load_params
+from stages.base.params import load_params
 from tests.recipes.tiny import tiny
 from tests.workspace import PROJECT
 

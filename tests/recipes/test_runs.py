@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from recipes.overlay import apply_to
-from stages.core import manifest
+from stages.base import manifest
 from tests.recipes.tiny import make_data, tiny
 from tests.workspace import PROJECT, make_workspace, run
 

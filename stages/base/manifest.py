@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.core.errors import raise_problems
-from stages.core.outputs import write_table
+from stages.base.errors import raise_problems
+from stages.base.outputs import write_table
 
 SPLITS = ("train", "val", "test")
 LABEL = "label:"

@@ -2,7 +2,7 @@ import pytest
 import torchvision
 from torchvision.models import list_models
 
-from stages.core.architectures import CONVNETS, TORCHVISION, VGG_CONVS, known_model
+from stages.base.architectures import CONVNETS, TORCHVISION, VGG_CONVS, known_model
 from stages.core.networks import BUILDERS
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.core import manifest
-from stages.core.errors import InputError
+from stages.base import manifest
+from stages.base.errors import InputError
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.core.errors import InputError
+from stages.base.errors import InputError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # Bytes a pixel of a written image, at the upper end of photographs; see `stages.core.images.write`.

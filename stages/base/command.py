@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import stages
-from stages.core.errors import InputError
-from stages.core.timing import said
+from stages.base.errors import InputError
+from stages.base.timing import said
 
 # What the disk says, and nobody here can mend.
 DISK = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from stages.core.params import Params
-from stages.core.sections import Section
+from stages.base.params import Params
+from stages.base.sections import Section
 
 # What changes the speed alone, and no result.
 ENVIRONMENT = {

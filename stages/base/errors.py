@@ -34,7 +34,7 @@ def raise_problems(problems: Sequence[str], what: str) -> None:
     >>> raise_problems(["row 2: no label. Give one."], "labels.xlsx")
     Traceback (most recent call last):
         ...
-    stages.core.errors.InputError: labels.xlsx: 1 problem
+    stages.base.errors.InputError: labels.xlsx: 1 problem
       row 2: no label. Give one.
     """
     if not problems:

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.core.errors import InputError
-from stages.core.space import check_space, of_the_disk
+from stages.base.errors import InputError
+from stages.base.space import check_space, of_the_disk
 
 if sys.platform != "win32":
     import fcntl

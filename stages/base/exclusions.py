@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from stages.core.architectures import CONVNETS, VGG_CONVS
+from stages.base.architectures import CONVNETS, VGG_CONVS
 
 
 def exclusions(params: Any) -> list[tuple[str, str]]:

@@ -3,8 +3,8 @@ import inspect
 import pytest
 from torchvision.transforms import InterpolationMode, v2
 
-from stages.core.steps import Word, problem_with
-from stages.core.transforms import ARGUMENTS
+from stages.base.steps import Word, problem_with
+from stages.base.transforms import ARGUMENTS
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)

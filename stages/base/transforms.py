@@ -3,7 +3,7 @@
 Names and arguments are those of torchvision's v2 transforms; the size of the image is given where one asks for it.
 """
 
-from stages.core.steps import Known, Number, Word
+from stages.base.steps import Known, Number, Word
 
 _SHARE = Number(0, 1, single=True)
 _FILL = Number(0, 255, single=True)

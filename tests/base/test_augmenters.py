@@ -5,9 +5,9 @@ import imgaug.augmenters
 import numpy as np
 import pytest
 
+from stages.base.augmenters import ARGUMENTS
+from stages.base.steps import Number, Word, problem_with
 from stages.core.augmentation import Augmentation
-from stages.core.augmenters import ARGUMENTS
-from stages.core.steps import Number, Word, problem_with
 
 
 def extremes(accepted: Number | Word) -> list[Any]:

@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from stages.core import augmenters, transforms
-from stages.core.architectures import CONVNETS, VGG_CONVS, known_model
-from stages.core.steps import problem_with
+from stages.base import augmenters, transforms
+from stages.base.architectures import CONVNETS, VGG_CONVS, known_model
+from stages.base.steps import problem_with
 
 # Pillow decodes no more, whatever is asked of it.
 MOST_PIXELS = 178_956_970

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from stages.core import sections
-from stages.core.errors import InputError
-from stages.core.params import Params, load_params
+from stages.base import sections
+from stages.base.errors import InputError
+from stages.base.params import Params, load_params
 
 PROJECT = Path(__file__).parents[2]
 

@@ -6,9 +6,9 @@ import pytest
 from safetensors import SafetensorError
 from xlsxwriter.exceptions import FileCreateError
 
-from stages.core import space
-from stages.core.errors import InputError
-from stages.core.space import check_space, free_bytes, of_the_disk
+from stages.base import space
+from stages.base.errors import InputError
+from stages.base.space import check_space, free_bytes, of_the_disk
 
 
 @pytest.fixture

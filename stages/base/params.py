@@ -8,9 +8,9 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.core.errors import InputError, raise_problems
-from stages.core.exclusions import exclusions
-from stages.core.sections import (
+from stages.base.errors import InputError, raise_problems
+from stages.base.exclusions import exclusions
+from stages.base.sections import (
     Augment,
     Cluster,
     Data,

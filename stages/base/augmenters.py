@@ -4,7 +4,7 @@ Names, arguments and accepted values are imgaug's own. Left out are the argument
 image (``keep_size``, ``fit_output``), and the ones by which imgaug seeds itself: a copy's seed is made from its source.
 """
 
-from stages.core.steps import Known, Number, Word
+from stages.base.steps import Known, Number, Word
 
 _COLOUR = Number(0, 255)
 _FLAG = Word((False, True))
