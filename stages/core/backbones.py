@@ -10,11 +10,15 @@ from urllib.error import URLError
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision.models import get_model, get_model_weights
-from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from stages.base.errors import InputError
+from stages.core.later import later
 from stages.core.pooling import Bilinear, pooled
+
+# It would load PyTorch's compiler, which takes a second, to ask it one question in an operation that no classifier has.
+with later("torch._dynamo.utils", "is_compile_supported"):
+    from torchvision.models import get_model, get_model_weights
+    from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
