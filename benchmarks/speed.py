@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations, cycle, islice
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import cv2
@@ -173,10 +174,14 @@ def describing(files: Sequence[Path], weights: str) -> list[Row]:
     found, rows = [], []
     for name in ENGINES:
         run_by, _ = engine_of(name, network, files, sums, **how)
-        before = limit() if name == "torch" else 0
-        started = time.perf_counter()
-        found.append(rows_of(run_by, files, sums, **how, workers=WORKERS))
-        here = time.perf_counter() - started
+        alone, here = [limit()] if name == "torch" else [], []
+        for _ in range(3 if name == "torch" else 1):
+            started = time.perf_counter()
+            rows_here = rows_of(run_by, files, sums, **how, workers=WORKERS)
+            here.append(time.perf_counter() - started)
+            if name == "torch":
+                alone.append(limit())
+        found.append(rows_here)
         if name == "torch":
             # What another seed of k-means does is what no engine can be nearer to.
             likeness = (
@@ -185,9 +190,9 @@ def describing(files: Sequence[Path], weights: str) -> list[Row]:
             )
         else:
             likeness = _likeness(found[0], found[-1])
-        network_alone = (before + limit()) / 2 if name == "torch" else 0
-        rows.append(Row(f"features, ResNet-18 to layer3, {name}", len(files), 0, here, network_alone, likeness))
-    # Before and after, here and of the network alone, since a machine's speed changes from one minute to the next.
+        step = f"features, ResNet-18 to layer3, {name}"
+        rows.append(Row(step, len(files), 0, mean(here), mean(alone) if alone else 0, likeness))
+    # Before and after, and the network alone by turns, since a machine's speed changes from one minute to the next.
     written = (before_all + seconds(lambda: as_written.features(files, cut))) / 2
     return [replace(row, written=written) for row in rows]
 
