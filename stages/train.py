@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     from stages.core.backbones import Backbone, checksum_of, chosen_device, load_weights
     from stages.core.callbacks import best_epoch
     from stages.core.classifiers import Classifier, Design, save
-    from stages.core.examples import examples, fit_body, validation_scores
+    from stages.core.examples import decided, examples, fit_body
     from stages.core.losses import build_loss, plain_loss, scores_by
     from stages.core.on_the_fly import Transformed
     from stages.core.optimisation import Optimisation
@@ -42,7 +42,6 @@ def main(argv: Sequence[str] | None = None) -> str:
     from stages.core.sampling import Seeded, order_of
     from stages.core.task import Objective
     from stages.core.training import fit, training_key
-    from stages.core.tuning import tune
 
     train, group = params.train, group_of(os.environ, chosen_device(device_name()))
     torch.set_num_threads(train.threads)
@@ -84,15 +83,10 @@ def main(argv: Sequence[str] | None = None) -> str:
         going_on=going_on,
     )
     if group.rank == 0:
-        originals = targets[rows["train"]["source_id"] == ""]
-        tuned = tune(
-            manifest.targets(rows["val"]),
-            validation_scores(classifier, rows["val"], args.resized, group.device, worker_count()),
-            labels,
-            params.data.task,
-            decisions.positive_class(params.data.task, labels, (originals == 1).sum(axis=0)),
-            measure=train.tune,
-        )
+        tuned = decided(
+            classifier, rows["train"], rows["val"],
+            measure=train.tune, resized=args.resized, device=group.device, workers=worker_count(),
+        )  # fmt: skip
         with folder_aside(args.model) as aside:
             save(classifier, aside)
             decisions.write(tuned, aside)

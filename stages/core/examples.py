@@ -13,9 +13,11 @@ from torch.utils.data import Dataset, TensorDataset
 from stages.base import manifest
 from stages.core.backbones import Backbone
 from stages.core.classifiers import Classifier, Design
+from stages.core.decisions import Decisions, positive_class
 from stages.core.inference import rows_of, scores_of
 from stages.core.norms import Moments, fit_norms, norms_of
 from stages.core.processes import Group
+from stages.core.tuning import tune
 from stages.core.views import Views
 
 # To which a body is fitted: a hundred points or more of each, for 64 directions of bilinear pooling.
@@ -113,26 +115,37 @@ class _Maps(nn.Module):
         return self.body.maps(images)
 
 
-def validation_scores(
-    classifier: Classifier, table: pd.DataFrame, resized: Path, device: torch.device, workers: int
-) -> NDArray[np.float64]:
-    """Scores of the user's own images, shape (n_images, n_labels), as the evaluation computes them.
+def decided(
+    classifier: Classifier,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    *,
+    measure: str,
+    resized: Path,
+    device: torch.device,
+    workers: int,
+) -> Decisions:
+    """Tune what turns a classifier's scores into labels on validation images, whose scores are as those of evaluation.
 
     Parameters
     ----------
-    classifier, table, resized, device, workers
-        As in `examples`; the table has no copies.
+    classifier : Classifier
+        As it is to be saved.
+    train, validation : pandas.DataFrame
+        Rows of a manifest. Of two classes, the one that is rarer among those of train that are no copies is positive.
+    measure : str
+        As in `stages.core.tuning.tune`.
+    resized, device, workers
+        As in `examples`; validation has no copies.
     """
     design = classifier.design
-    return scores_of(
-        classifier,
-        [resized / path for path in table["path"]],
-        table["checksum"].tolist(),
-        view=design.view,
-        size=design.size,
-        device=device,
-        workers=workers,
-    )
+    scores = scores_of(
+        classifier, [resized / path for path in validation["path"]], validation["checksum"].tolist(),
+        view=design.view, size=design.size, device=device, workers=workers,
+    )  # fmt: skip
+    counts = (manifest.targets(train[train["source_id"] == ""]) == 1).sum(axis=0)
+    positive = positive_class(design.task, design.labels, counts)
+    return tune(manifest.targets(validation), scores, design.labels, design.task, positive, measure=measure)
 
 
 def _files(table: pd.DataFrame, resized: Path, copies: Path) -> list[Path]:

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.special import expit
 from torch.utils.data import Dataset, TensorDataset
 
 from stages.base import manifest
@@ -12,10 +13,11 @@ from stages.base.errors import InputError
 from stages.core import images
 from stages.core.backbones import Backbone
 from stages.core.classifiers import Classifier
-from stages.core.examples import examples, fit_body, validation_scores
+from stages.core.examples import decided, examples, fit_body
 from stages.core.inference import rows_of
 from stages.core.processes import Group
 from stages.core.scaling import view
+from stages.core.tuning import tune
 from stages.core.views import Views
 from tests.designs import design
 
@@ -163,17 +165,34 @@ def test_changed_copy_is_an_error_that_names_it(
     assert str(error.value) == f"{copy}: the file has changed since the manifest was written. Run dvc repro."
 
 
-def test_validation_scores_are_those_of_the_users_own_images(
+def test_thresholds_are_tuned_on_the_scores_of_the_users_own_images(
     classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
 ) -> None:
     own = image_and_copy[:1]
-    device = torch.device("cpu")
-    found = validation_scores(classifier, own, resized=tmp_path / "resized", device=device, workers=0)
+    how = {"device": torch.device("cpu"), "workers": 0}
+    found = decided(classifier, image_and_copy, own, measure="f1", resized=tmp_path / "resized", **how)
     logits = rows_of(
-        classifier, [tmp_path / "resized" / "a.png"], own["checksum"].tolist(),
-        view="whole", size=(32, 32), device=device, workers=0,
-    )  # fmt: skip
-    np.testing.assert_allclose(found, 1 / (1 + np.exp(-logits.astype(np.float64))), rtol=1e-12)
+        classifier, [tmp_path / "resized" / "a.png"], own["checksum"].tolist(), view="whole", size=(32, 32), **how
+    )
+    expected = tune(manifest.targets(own), expit(logits.astype(np.float64)), ["cat", "dog"], "multilabel")
+    assert found == expected
+
+
+def test_positive_class_is_the_rarer_of_the_users_own_images(image_and_copy: pd.DataFrame, tmp_path: Path) -> None:
+    cat, dog = {"label:cat": [1, 1], "label:dog": [0, 0]}, {"label:cat": [0, 0], "label:dog": [1, 1]}
+    own, copies = image_and_copy.iloc[[0, 0]], image_and_copy.iloc[[1, 1]]
+    # With the copies, cats are four and dogs are three.
+    train = pd.concat(
+        [
+            own.assign(**dog),
+            image_and_copy[:1].assign(**{"label:cat": 0, "label:dog": 1}),
+            own.assign(**cat),
+            copies.assign(**cat),
+        ]
+    )
+    of_two = Classifier(design("resnet18", "layer1", ["cat", "dog"], 32, task="binary", scores="softmax"))
+    how = {"resized": tmp_path / "resized", "device": torch.device("cpu"), "workers": 0}
+    assert decided(of_two, train, own.assign(**cat), measure="platt", **how).positive == "cat"
 
 
 def test_missing_labels_stay_missing_in_the_targets(
