@@ -26,8 +26,9 @@ _PART = 4_096
 _GRACE = 20
 
 _ENDED = (
-    "another process of this stage ended before its work was done, and has said why, above or in the log of its host. "
-    "Mend that, then start the stage again: what is done is kept."
+    "another process of this stage ended before its work was done. Why stands above or in the log of its host; if it "
+    "says nothing, the system has killed it, perhaps for want of memory. Mend that, then start the stage again: what "
+    "is done is kept."
 )
 
 
@@ -200,7 +201,7 @@ def group_of(environment: Mapping[str, str], device: torch.device) -> Group:
 
 
 def _watch_instead(children: list[Popen[bytes]]) -> None:
-    """Take over the processes that Lightning has started, and watches: a list that it looks at every few seconds.
+    """Look after the processes that Lightning has started in its place, and take them off the list that it looks at.
 
     As soon as one fails, it would kill this one, which is mostly about to say what has happened.
     """
