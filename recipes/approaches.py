@@ -5,11 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from stages.base.errors import InputError, raise_problems
-from stages.base.params import Params
+from stages.base.params import Params, read_yaml
 
 ARMS = ("original", "balanced")
 HALF = 0.5
@@ -65,12 +62,7 @@ def read_approaches(path: Path) -> list[Approach]:
     InputError
         If the file is missing or is no such list; all problems are reported together.
     """
-    try:
-        entries = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file. Run from the project's root, or give --approaches.") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {error}. Correct the file.") from None
+    entries = read_yaml(path, "--approaches")
     if not isinstance(entries, list) or not entries:
         raise InputError(f"{path}: this is no list. Write '- name: ...' for each approach.")
     raise_problems([f"entry {i}: {wrong}" for i, entry in enumerate(entries, 1) for wrong in _wrong(entry)], str(path))

@@ -54,13 +54,8 @@ def load_params(path: Path) -> Params:
         If the file is missing, is not YAML, or has wrong, unknown or missing values; all are reported together, with
         their lines.
     """
-    try:
-        content = YAML(typ="rt", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file. Run from the project's root, or give --params.") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {error}. Correct the file.") from None
-    plain = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    # Once with the lines of what is there, and once as plain values.
+    content, plain = (read_yaml(path, "--params", typ) for typ in ("rt", "safe"))
     # A value that fits no branch of a union is one problem, not one a branch; the most precise place names it.
     by_place: dict[str, list[str]] = {}
     params = None
@@ -77,6 +72,31 @@ def load_params(path: Path) -> Params:
     raise_problems(sorted(said, key=_line), str(path))
     assert params is not None
     return params
+
+
+def read_yaml(path: Path, option: str, typ: str = "safe") -> Any:
+    """Content of a YAML file.
+
+    Parameters
+    ----------
+    path : Path
+        The file; YAML 1.2, as DVC reads it.
+    option : str
+        By which the user may name another.
+    typ : str
+        ``safe`` for plain values; ``rt`` for values that know their lines.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is not YAML.
+    """
+    try:
+        return YAML(typ=typ, pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file. Run from the project's root, or give {option}.") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {error}. Correct the file.") from None
 
 
 def _line(problem: str) -> int:
