@@ -8,6 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
+import cv2
 import pandas as pd
 import pytest
 
@@ -146,3 +147,28 @@ def test_metrics_show_has_a_row_for_each_arm(project: Path) -> None:
     rows = list(csv.reader(io.StringIO(run(project, "dvc", "metrics", "show", "--md").stdout), delimiter="|"))
     files = {row[1].strip() for row in rows if len(row) > 1}
     assert {"results/original/metrics.json", "results/balanced/metrics.json"} <= files
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put another file there; the one that is there may be a link to DVC's."""
+    path.unlink()
+    path.write_bytes(content)
+
+
+def test_resized_image_that_was_changed_by_hand_comes_back(project: Path) -> None:
+    before = digests(project)
+    replace(project / "data/resized/0007.jpg", (project / "data/resized/0008.jpg").read_bytes())
+    assert ran(run(project, "dvc", "repro").stdout) == []
+    assert digests(project) == before
+
+
+def test_image_that_changed_reaches_all_stages_by_the_tables(project: Path) -> None:
+    before = digests(project)
+    changed = pd.read_csv(project / "data/manifest.csv", dtype="str").query("split == 'train'")["path"].iloc[0]
+    mirrored = cv2.imread(str(project / "images" / changed))[:, ::-1]
+    replace(project / "images" / changed, cv2.imencode(".jpg", mirrored)[1].tobytes())
+    assert len(ran(run(project, "dvc", "repro").stdout)) == 14
+    after = digests(project)
+    resized = {name for name in before if name.startswith("data/resized/") and after[name] != before[name]}
+    assert resized == {f"data/resized/{changed}"}
+    assert after["features/features.npy"] != before["features/features.npy"]
