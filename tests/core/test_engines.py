@@ -12,7 +12,7 @@ from torch import nn
 from stages.base.errors import InputError
 from stages.core import engines, images
 from stages.core.backbones import Backbone, load_weights
-from stages.core.engines import engine_of, folded, regression
+from stages.core.engines import engine_of, folded
 from stages.core.inference import CPU_BATCH, rows_of
 from tests.conftest import skip_without_bfloat16
 from tests.workspace import PROJECT
@@ -149,7 +149,7 @@ def test_rows_of_eight_bits_are_near_to_torchs(quantised: nn.Module, network: Ba
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="real photographs and weights are not beside the project")
-def test_eight_bits_change_rows_of_photographs_by_less_than_four_hundredths_of_their_spread() -> None:
+def test_eight_bits_change_rows_of_photographs_by_less_than_three_hundredths_of_their_spread() -> None:
     photographs = Backbone("resnet18", "layer3", (224, 224))
     load_weights(photographs, str(SHARED / "weights/resnet18-imagenet-through-layer3.safetensors"))
     paths = sorted((SHARED / "datasets/miml_scenes/images").iterdir())[::20]
@@ -159,25 +159,7 @@ def test_eight_bits_change_rows_of_photographs_by_less_than_four_hundredths_of_t
         rows_of(engine_of(name, photographs, paths, checksums, **asked)[0], paths, checksums, **asked, workers=2)
         for name in ("openvino_int8", "torch")
     )
-    assert np.linalg.norm(found - expected) < 0.04 * np.linalg.norm(expected - expected.mean(axis=0))
-
-
-def test_scale_and_shift_of_each_column_are_found() -> None:
-    found = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
-    scale, shift = regression(found, found * np.float32([1.25, 0.5]) + np.float32([3, -1]))
-    np.testing.assert_allclose(scale, [1.25, 0.5], atol=0.001)
-    np.testing.assert_allclose(shift, [3, -1], atol=0.001)
-
-
-def test_of_a_column_that_does_not_change_no_scale_is_known() -> None:
-    found = np.array([[0, 5], [4, 5]], np.float32)
-    scale, shift = regression(found, np.array([[0, 7], [4, 7]], np.float32))
-    assert (scale.tolist(), shift.tolist()) == ([1, 1], [0, 2])
-
-
-def test_of_one_image_no_scale_is_known() -> None:
-    scale, shift = regression(np.array([[2, 5]], np.float32), np.array([[3, 4]], np.float32))
-    assert (scale.tolist(), shift.tolist()) == ([1, 1], [1, -1])
+    assert np.linalg.norm(found - expected) < 0.03 * np.linalg.norm(expected - expected.mean(axis=0))
 
 
 SIGNALS_AFTER_ENGINES = """
