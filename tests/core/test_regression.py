@@ -3,12 +3,15 @@ import pytest
 
 from stages.core.regression import Regression
 
-RNG = np.random.default_rng(0)
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
-def test_rows_of_a_linear_error_are_led_back() -> None:
-    expected = RNG.normal(size=(100, 8)).astype(np.float32)
-    mixed = np.eye(8) + 0.1 * RNG.normal(size=(8, 8))
+def test_rows_of_a_linear_error_are_led_back(rng: np.random.Generator) -> None:
+    expected = rng.normal(size=(100, 8)).astype(np.float32)
+    mixed = np.eye(8) + 0.1 * rng.normal(size=(8, 8))
     found = (expected @ mixed + 0.5).astype(np.float32)
     corrected = Regression(found[:50], expected[:50])(found[50:])
     # The penalty keeps a part of the error: in each direction as much as one of its 50 examples says.
@@ -16,10 +19,10 @@ def test_rows_of_a_linear_error_are_led_back() -> None:
     assert np.abs(corrected - expected[50:]).mean() < 0.04
 
 
-def test_of_fewer_images_than_columns_a_part_of_the_error_is_led_back() -> None:
+def test_of_fewer_images_than_columns_a_part_of_the_error_is_led_back(rng: np.random.Generator) -> None:
     """Rows vary most in few directions, and it is these that the examples tell of."""
-    expected = (RNG.normal(size=(200, 4)) @ RNG.normal(size=(4, 300))).astype(np.float32)
-    found = (0.9 * expected + 0.05 * RNG.normal(size=expected.shape)).astype(np.float32)
+    expected = (rng.normal(size=(200, 4)) @ rng.normal(size=(4, 300))).astype(np.float32)
+    found = (0.9 * expected + 0.05 * rng.normal(size=expected.shape)).astype(np.float32)
     corrected = Regression(found[:20], expected[:20])(found[20:])
     before, after = (np.linalg.norm(rows - expected[20:]) for rows in (found[20:], corrected))
     assert after < 0.6 * before
@@ -42,9 +45,9 @@ def test_images_that_are_all_the_same_are_shifted() -> None:
 
 
 @pytest.mark.parametrize("columns", [5, 256, 2048])
-def test_row_does_not_depend_on_its_place(columns: int) -> None:
-    found = RNG.normal(size=(64, columns)).astype(np.float32)
-    regression = Regression(found, found + RNG.normal(size=found.shape).astype(np.float32))
-    rows = RNG.normal(size=(8, columns)).astype(np.float32)
+def test_row_does_not_depend_on_its_place(columns: int, rng: np.random.Generator) -> None:
+    found = rng.normal(size=(64, columns)).astype(np.float32)
+    regression = Regression(found, found + rng.normal(size=found.shape).astype(np.float32))
+    rows = rng.normal(size=(8, columns)).astype(np.float32)
     np.testing.assert_array_equal(regression(rows[::-1].copy())[::-1], regression(rows))
     np.testing.assert_array_equal([regression(np.tile(row, (8, 1)))[5] for row in rows], regression(rows))
