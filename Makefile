@@ -87,10 +87,13 @@ audit: .venv/installed
 	python -m tools.audit --lock requirements-cpu.lock
 	python -m tools.audit --lock requirements-loaders.lock
 
-# Where the time of one stage goes, as a flame graph: make profile STAGE=augment. Its finished work is not used.
+# Where the time of one stage goes, as a flame graph: make profile STAGE=augment. Its finished work is not used. py-spy
+# may end with "No child process" though all is written, where the system has forgotten the command before it asks.
 profile: .venv/installed
+	rm -f profile-$(STAGE).svg
 	COUNTERWEIGHT_CACHE=no-cache COUNTERWEIGHT_CACHE_GB=0 uv tool run py-spy@0.4.1 record --subprocesses --output profile-$(STAGE).svg -- \
-		env PATH="$(PATH)" dvc repro --force --single-item $(STAGE)
+		env PATH="$(PATH)" dvc repro --force --single-item $(STAGE) || test -s profile-$(STAGE).svg
+	@echo "The flame graph: profile-$(STAGE).svg"
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
