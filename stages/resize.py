@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     args = arguments(described(__doc__), argv, "manifest", "images", "resized", "table")
     params = load_params(args.params).resize
 
-    table, cache = manifest.read(args.manifest), cache_of(os.environ)
+    cache, table = cache_of(os.environ), manifest.read(args.manifest)
     with scheduled(os.environ, worker_count()) as workers, folder_aside(args.resized) as aside:
         paths, checksums = resize_all(
             table["path"].tolist(),

@@ -3,6 +3,10 @@
 An entry is one file, whose name holds the key of the work, the SHA-256 of the content and a short note. It appears
 complete, by one rename, and is checked against its name each time it is used; a damaged one is deleted, and the work
 done again. The folder may be deleted at any time, also while a stage runs.
+
+The folder carries a mark, ``CACHEDIR.TAG``, by which backup programs pass it over too (Cache Directory Tagging
+Specification, https://bford.info/cachedir/). Only below a marked folder is anything ever deleted, and there only
+regular files whose names, and whose folder's name, are of the kind that this module gives. No link is followed.
 """
 
 import contextlib
@@ -24,6 +28,18 @@ from stages.core.links import link_or_copy
 # Where the cache is full it is emptied down to this part of its limit, so that not every run has to.
 _KEPT = 0.9
 _NAME = re.compile(r"(?P<key>[0-9a-f]{64})-(?P<checksum>[0-9a-f]{64})-(?P<note>[a-z0-9]*)")
+_SHARD = re.compile(r"[0-9a-f]{2}")
+# Files that are being written: of this module, and of the owner of unfinished work.
+_PARTIAL = re.compile(r"\.[0-9a-f]{16}\.partial")
+_UNFINISHED = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\.partial")
+# Kinds of unfinished work, each with a folder of its own.
+KINDS = ("training",)
+
+TAG = "CACHEDIR.TAG"
+_SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"  # The standard's, in every such file.
+_MARK = f"""{_SIGNATURE}
+# This file is a cache directory tag created by Counterweight. The folder holds finished work, and may be deleted.
+"""
 
 
 @dataclass(frozen=True)
@@ -52,12 +68,13 @@ def cache_of(environment: Mapping[str, str]) -> "Cache":
     ----------
     environment : mapping of str to str
         ``COUNTERWEIGHT_CACHE`` is the folder, by default ``.counterweight`` in the working folder;
-        ``COUNTERWEIGHT_CACHE_GB`` is the limit, by default 20, and 0 keeps nothing.
+        ``COUNTERWEIGHT_CACHE_GB`` is the limit, by default 20, and 0 keeps nothing. An empty folder counts as not set.
 
     Raises
     ------
     InputError
-        If the limit is no number of at least 0.
+        If the limit is no number of at least 0, or the folder holds files of others: it is not empty, and does not
+        carry the cache's mark.
     """
     value = environment.get("COUNTERWEIGHT_CACHE_GB", "20")
     if not re.fullmatch(r"\d+(\.\d+)?", value):
@@ -65,7 +82,13 @@ def cache_of(environment: Mapping[str, str]) -> "Cache":
             f"environment: COUNTERWEIGHT_CACHE_GB must be a number of at least 0, not '{value}'. Set it to the "
             "gigabytes that finished work may take, or unset it for 20."
         )
-    folder = Path(environment.get("COUNTERWEIGHT_CACHE", ".counterweight")).absolute()
+    folder = Path(environment.get("COUNTERWEIGHT_CACHE") or ".counterweight").absolute()
+    if not _is_marked(folder) and any(not _PARTIAL.fullmatch(entry.name) for entry in _entries(folder)):
+        raise InputError(
+            f"environment: COUNTERWEIGHT_CACHE is {folder}, which is not empty and has no {TAG} of Counterweight, so "
+            "its files may be yours. Set it to a new or an empty folder; or delete this one, if it is a cache of an "
+            "earlier version."
+        )
     return Cache(folder, int(float(value) * 1e9))
 
 
@@ -121,10 +144,10 @@ class Cache:
         wanted = set(keys)
         found = {}
         for shard in {key[:2] for key in wanted}:
-            for path in _files(self.folder / shard):
-                name = _NAME.fullmatch(path.name)
+            for file in _files(self.folder / shard, _NAME):
+                name = _NAME.fullmatch(file.name)
                 if name is not None and name["key"] in wanted:
-                    found[name["key"]] = Entry(path, name["checksum"], name["note"])
+                    found[name["key"]] = Entry(Path(file.path), name["checksum"], name["note"])
         return found
 
     def read(self, entry: Entry) -> bytes | None:
@@ -166,16 +189,20 @@ class Cache:
 
     def place(self, kind: str, key: str) -> Path | None:
         """A file for work that is not finished, for its owner to write and to delete; None if nothing is kept."""
-        return self.folder / kind / key if self.limit else None
+        if not self.limit:
+            return None
+        with contextlib.suppress(OSError):
+            self._mark()
+        return self.folder / kind / key
 
     def prune(self) -> None:
-        """Delete what was used longest ago, until the cache is below its limit."""
+        """Delete what was used longest ago, until the cache is below its limit; nothing but what the cache made."""
         entries = []
-        for shard in _files(self.folder):
-            for path in _files(shard):
+        for folder in _entries(self.folder) if _is_marked(self.folder) else ():
+            for file in _own_files(folder):
                 with contextlib.suppress(OSError):
-                    status = path.stat()
-                    entries.append((status.st_atime_ns, status.st_size, path))
+                    status = file.stat(follow_symlinks=False)
+                    entries.append((status.st_atime_ns, status.st_size, Path(file.path)))
         total = sum(size for _, size, _ in entries)
         if total <= self.limit:
             return
@@ -191,16 +218,56 @@ class Cache:
         aside = final.with_name(f".{secrets.token_hex(8)}.partial")
         # A cache that cannot be written, because the disk is full or the folder was deleted, costs time and no results.
         try:
-            final.parent.mkdir(parents=True, exist_ok=True)
+            self._mark()
+            final.parent.mkdir(exist_ok=True)
             write(aside)
             aside.replace(final)
         except OSError:
             with contextlib.suppress(OSError):
                 aside.unlink(missing_ok=True)
 
+    def _mark(self) -> None:
+        """Make the folder, with its mark before all else."""
+        if _is_marked(self.folder):
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        aside = self.folder / f".{secrets.token_hex(8)}.partial"
+        try:
+            aside.write_text(_MARK, encoding="utf-8")
+            aside.replace(self.folder / TAG)
+        finally:
+            aside.unlink(missing_ok=True)
 
-def _files(folder: Path) -> list[Path]:
+
+def _is_marked(folder: Path) -> bool:
     try:
-        return [Path(entry.path) for entry in os.scandir(folder)]
+        return (folder / TAG).read_text(encoding="utf-8") == _MARK
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
     except OSError:
         return []
+
+
+def _own_files(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
+    """Files of a folder of the cache that the cache made; none of a folder that it did not make."""
+    if _SHARD.fullmatch(folder.name):
+        return [
+            file
+            for pattern in (_NAME, _PARTIAL)
+            for file in _files(folder.path, pattern)
+            if pattern is _PARTIAL or file.name.startswith(folder.name)
+        ]
+    return _files(folder.path, _UNFINISHED) if folder.name in KINDS else []
+
+
+def _files(folder: str | Path, pattern: re.Pattern[str]) -> list[os.DirEntry[str]]:
+    """Regular files of a real folder, neither of them a link, whose names are of a kind."""
+    if Path(folder).is_symlink():
+        return []
+    return [file for file in _entries(folder) if pattern.fullmatch(file.name) and file.is_file(follow_symlinks=False)]

@@ -1,12 +1,14 @@
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from stages.base.errors import InputError
 from stages.core import cache
-from stages.core.cache import Cache, cache_of, fingerprint, key_of
+from stages.core.cache import TAG, Cache, cache_of, fingerprint, key_of
 
 KEY, OTHER = key_of("code", "content", {}), key_of("code", "other", {})
 
@@ -24,7 +26,7 @@ def kept(tmp_path: Path) -> Cache:
 
 
 def entries(of: Cache) -> list[Path]:
-    return sorted(path for path in of.folder.rglob("*") if path.is_file())
+    return sorted(path for path in of.folder.rglob("*") if path.is_file() and path.name != TAG)
 
 
 def test_entry_is_found_with_its_note_and_read(kept: Cache) -> None:
@@ -138,3 +140,113 @@ def _half(_source: Path, target: Path) -> None:
 def test_unfinished_work_has_a_place_unless_nothing_is_kept(kept: Cache, tmp_path: Path) -> None:
     assert kept.place("training", KEY) == tmp_path / "cache" / "training" / KEY
     assert Cache(tmp_path, 0).place("training", KEY) is None
+
+
+def test_folder_carries_the_mark_by_which_backups_pass_it_over(kept: Cache) -> None:
+    assert (kept.folder / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55\n")
+
+
+def test_folder_with_unfinished_work_alone_is_marked_too(tmp_path: Path) -> None:
+    Cache(tmp_path / "cache", 1000).place("training", KEY)
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [TAG]
+
+
+@pytest.mark.parametrize("value", ["", None])
+def test_empty_variable_counts_as_not_set(value: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    environment = {} if value is None else {"COUNTERWEIGHT_CACHE": value}
+    assert cache_of(environment).folder == tmp_path / ".counterweight"
+
+
+@pytest.mark.parametrize("foreign", ["photo1.jpg", "sub/photo1.jpg", TAG])
+def test_folder_with_files_of_others_is_refused(foreign: str, tmp_path: Path) -> None:
+    file = tmp_path / "photos" / foreign
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"photos, which is not empty and has no CACHEDIR\.TAG of Counterweight"):
+        cache_of({"COUNTERWEIGHT_CACHE": str(tmp_path / "photos")})
+    assert file.read_bytes() == b"mine"
+
+
+def test_folder_that_is_empty_or_marked_is_taken(kept: Cache, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", kept.folder):
+        assert cache_of({"COUNTERWEIGHT_CACHE": str(folder)}).folder == folder
+
+
+def test_folder_that_another_process_is_about_to_mark_is_taken(tmp_path: Path) -> None:
+    (tmp_path / f".{'0' * 16}.partial").write_text("Signature")
+    assert cache_of({"COUNTERWEIGHT_CACHE": str(tmp_path)}).folder == tmp_path
+
+
+FOREIGN = [
+    "photo1.jpg", "sub/photo1.jpg", ".git/HEAD", "stages/resize.py", "training/model.pth", f"sub/{KEY}", f"ab/{KEY}",
+    f"{KEY[:2]}/photo1.jpg", f"{KEY[:2]}/sub/photo1.jpg", f"sub/{KEY}-{'0' * 64}-", f"{OTHER[:2]}/{KEY}-{'0' * 64}-",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_full_cache_deletes_its_own_files_alone(limit: int, kept: Cache) -> None:
+    kept.keep_bytes(OTHER, b"more")
+    unfinished = kept.place("training", KEY)
+    assert unfinished is not None
+    unfinished.parent.mkdir()
+    unfinished.write_bytes(b"epoch 3")
+    for name in FOREIGN:
+        (kept.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (kept.folder / name).write_bytes(b"mine, not yours")
+    Cache(kept.folder, limit).prune()
+    assert entries(kept) == sorted(kept.folder / name for name in FOREIGN)
+    assert (kept.folder / TAG).exists()
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_folder_without_the_mark_loses_nothing(limit: int, kept: Cache) -> None:
+    (kept.folder / TAG).unlink()
+    before = entries(kept)
+    Cache(kept.folder, limit).prune()
+    assert entries(kept) == before != []
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_links_out_of_the_cache_are_not_followed(limit: int, kept: Cache, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    photo = outside / f"{OTHER}-{sha(b'mine')}-"
+    photo.write_bytes(b"mine")
+    (kept.folder / OTHER[:2]).symlink_to(outside)
+    link = kept.folder / KEY[:2] / f"{KEY}-{sha(b'mine')}-"
+    link.symlink_to(photo)
+    (kept.folder / "training").symlink_to(outside)
+    (outside / OTHER).write_bytes(b"a model of mine")
+    assert list(kept.find([OTHER])) == []
+    Cache(kept.folder, limit).prune()
+    assert (photo.read_bytes(), (outside / OTHER).read_bytes()) == (b"mine", b"a model of mine")
+    assert link.is_symlink()
+
+
+def test_linked_entry_is_not_read_and_a_damaged_one_is_not_deleted(kept: Cache, tmp_path: Path) -> None:
+    (tmp_path / "photo1.jpg").write_bytes(b"mine")
+    (kept.folder / OTHER[:2]).mkdir(exist_ok=True)
+    (kept.folder / OTHER[:2] / f"{OTHER}-{sha(b'other')}-").symlink_to(tmp_path / "photo1.jpg")
+    assert kept.find([OTHER]) == {}
+    assert (tmp_path / "photo1.jpg").exists()
+
+
+def test_link_to_the_cache_is_as_good_as_the_cache(kept: Cache, tmp_path: Path) -> None:
+    (tmp_path / "large disk").symlink_to(kept.folder)
+    linked = cache_of({"COUNTERWEIGHT_CACHE": str(tmp_path / "large disk"), "COUNTERWEIGHT_CACHE_GB": "0"})
+    assert list(linked.find([KEY])) == [KEY]
+    linked.prune()
+    assert entries(kept) == []
+
+
+def test_resize_with_a_folder_of_photographs_for_a_cache_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "sub").mkdir(parents=True)
+    (tmp_path / "photos" / "sub" / "photo1.jpg").write_bytes(b"mine")
+    options = "--manifest none.csv --images none --resized resized --table resized.csv"
+    settings = {"COUNTERWEIGHT_CACHE": "photos", "COUNTERWEIGHT_CACHE_GB": "0.001", "PYTHONPATH": str(Path.cwd())}
+    command = [sys.executable, "-m", "stages.resize", *options.split(), "--params", str(Path("params.yaml").absolute())]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | settings, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("COUNTERWEIGHT_CACHE is")) == (1, 1)
+    assert (tmp_path / "photos" / "sub" / "photo1.jpg").read_bytes() == b"mine"
