@@ -83,7 +83,7 @@ def cache_of(environment: Mapping[str, str]) -> "Cache":
             "gigabytes that finished work may take, or unset it for 20."
         )
     folder = Path(environment.get("COUNTERWEIGHT_CACHE") or ".counterweight").absolute()
-    if not _is_marked(folder) and any(not _PARTIAL.fullmatch(entry.name) for entry in _entries(folder)):
+    if _holds_others(folder):
         raise InputError(
             f"environment: COUNTERWEIGHT_CACHE is {folder}, which is not empty and has no {TAG} of Counterweight, so "
             "its files may be yours. Set it to a new or an empty folder; or delete this one, if it is a cache of an "
@@ -188,12 +188,12 @@ class Cache:
             self._place(key, checksum, note, lambda aside: aside.write_bytes(content))
 
     def place(self, kind: str, key: str) -> Path | None:
-        """A file for work that is not finished, for its owner to write and to delete; None if nothing is kept."""
-        if not self.limit:
-            return None
+        """A file for work that is not finished, for its owner to write and to delete; None if nothing can be kept."""
         with contextlib.suppress(OSError):
-            self._mark()
-        return self.folder / kind / key
+            if self.limit:
+                self._mark()
+                return self.folder / kind / key
+        return None
 
     def prune(self) -> None:
         """Delete what was used longest ago, until the cache is below its limit; nothing but what the cache made."""
@@ -241,9 +241,19 @@ class Cache:
 
 def _is_marked(folder: Path) -> bool:
     try:
-        return (folder / TAG).read_text(encoding="utf-8") == _MARK
-    except (OSError, UnicodeDecodeError):
+        return (folder / TAG).read_bytes() == _MARK.encode()
+    except OSError:
         return False
+
+
+def _holds_others(folder: Path) -> bool:
+    """Whether a folder without the mark holds other files than a mark that is being written."""
+    # Where a mark is there and the disk fails to give it, the cache does without: nothing is deleted below it.
+    with contextlib.suppress(OSError):
+        if (folder / TAG).exists() and (folder / TAG).read_bytes() == _MARK.encode():
+            return False
+        return any(not _PARTIAL.fullmatch(entry.name) for entry in _entries(folder))
+    return False
 
 
 def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
