@@ -24,7 +24,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 from torchvision import transforms
 
-from stages.core.backbones import Backbone, load_weights
+from counterweight.networks.backbones import Backbone, load_weights
 
 PIPELINE = (
     (iaa.Fliplr, {"p": 0.7}),

@@ -19,12 +19,12 @@ from torchvision.io import ImageReadMode, decode_jpeg, read_file
 from benchmarks import as_written
 from benchmarks.common import WEIGHTS, data_folder, measured_by, write_section
 from benchmarks.speed import seconds
-from stages.core import images
-from stages.core.backbones import Backbone, load_weights
-from stages.core.clustering import find_clusters
-from stages.core.inference import GPU_BATCH, rows_of
-from stages.core.processes import Group
-from stages.core.views import Views, batches
+from counterweight.clustering.kmeans import find_clusters
+from counterweight.images import codec
+from counterweight.networks.backbones import Backbone, load_weights
+from counterweight.networks.distributed import Group
+from counterweight.networks.inference import GPU_BATCH, rows_of
+from counterweight.networks.loader import Views, batches
 
 WORKERS = len(os.sched_getaffinity(0))
 GPU = torch.device("cuda")
@@ -35,7 +35,7 @@ SIZE = (224, 224)
 
 def measure(files: Sequence[Path], weights: str) -> dict[str, float]:
     """Images a second of each way, and of each part of it."""
-    sums = [images.checksum(file.read_bytes()) for file in files]
+    sums = [codec.checksum(file.read_bytes()) for file in files]
     network = _network(weights)
     cut, few = as_written.network(weights).to(GPU), files[:400]
     ready = torch.zeros(GPU_BATCH, *SIZE, 3, dtype=torch.uint8, device=GPU)
@@ -76,7 +76,7 @@ def measure(files: Sequence[Path], weights: str) -> dict[str, float]:
 
 def beside_the_cpu(files: Sequence[Path], weights: str) -> str:
     """Say how far features in bfloat16 are from the CPU's, and how far the clusters of them."""
-    sums = [images.checksum(file.read_bytes()) for file in files]
+    sums = [codec.checksum(file.read_bytes()) for file in files]
     rows = {
         device: rows_of(
             _network(weights), files, sums, view="centre", size=SIZE, device=device, workers=WORKERS

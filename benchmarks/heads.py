@@ -11,17 +11,16 @@ from scipy.special import expit
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from stages.core.backbones import Backbone, load_weights
-from stages.core.evaluation import average_precisions
-from stages.core.inference import rows_of
-from stages.core.losses import build_loss, plain_loss
-from stages.core.optimisation import Optimisation
-from stages.core.processes import Group
-from stages.core.rates import rates
-from stages.core.sampling import order_of
-from stages.core.task import Objective
-from stages.core.training import fit
-from stages.core.tuning import tune
+from counterweight.metrics.decisions import tune
+from counterweight.metrics.per_label import average_precisions, rates
+from counterweight.networks.backbones import Backbone, load_weights
+from counterweight.networks.distributed import Group
+from counterweight.networks.inference import rows_of
+from counterweight.training.losses import build_loss, plain_loss
+from counterweight.training.module import Objective
+from counterweight.training.optimizer import Optimisation
+from counterweight.training.sampler import order_of
+from counterweight.training.trainer import fit
 
 SIZE = (224, 224)
 

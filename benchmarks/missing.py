@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from benchmarks.common import data_folder, measured_by, scenes, write_section
 from benchmarks.heads import features_of, head_scores, judged
-from stages.base import manifest
-from stages.core.filling import summary
-from stages.core.self_training import fill_missing
+from counterweight.base import manifest
+from counterweight.dataset.missing_labels import summary
+from counterweight.dataset.self_training import fill_missing
 from tests.workspace import make_workspace, run
 
 SEEDS = range(5)

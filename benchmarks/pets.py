@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.common import README, WEIGHTS, measured_by, write_section
-from recipes.overlay import recipe_values
+from recipes.catalog import recipe_values
 from tests.workspace import make_workspace, run, write_params
 
 # The arms that say something: without copies, the balanced arm has the original's images.

@@ -22,14 +22,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.common import WEIGHTS, data_folder, measured_by, write_section
-from stages.core import images
-from stages.core.backbones import Backbone, load_weights
-from stages.core.decisions import Decisions
-from stages.core.evaluation import average_precisions
-from stages.core.pooling import Bilinear, pooled
-from stages.core.rates import rates
-from stages.core.scaling import Wanted, resize, view
-from stages.core.tuning import tune
+from counterweight.images import codec
+from counterweight.images.geometry import Wanted, resize, view
+from counterweight.metrics.decisions import Decisions, tune
+from counterweight.metrics.per_label import average_precisions, rates
+from counterweight.networks.backbones import Backbone, load_weights
+from counterweight.networks.pooling import Bilinear, pooled
 
 SIZE = (224, 224)
 STRENGTHS = (1.0, 10.0, 100.0)
@@ -48,7 +46,7 @@ def maps_of(data: Path, names: list[str], *, mirror: bool) -> torch.Tensor:
     for start in range(0, len(names), 16):
         pictures = [
             view(
-                resize(images.read(data / "datasets/miml_scenes/images" / name), Wanted(400, 400, "stretch")),
+                resize(codec.read(data / "datasets/miml_scenes/images" / name), Wanted(400, 400, "stretch")),
                 "whole",
                 SIZE,
             )

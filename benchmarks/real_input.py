@@ -19,7 +19,7 @@ import yaml
 from sklearn.metrics import normalized_mutual_info_score
 
 from benchmarks.common import data_folder, measured_by, scenes, write_section
-from stages.base import manifest
+from counterweight.base import manifest
 from tests.workspace import make_workspace, run
 
 

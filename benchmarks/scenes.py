@@ -19,8 +19,8 @@ import torch
 
 from benchmarks.common import data_folder, measured_by, scenes, write_section
 from benchmarks.heads import features_of, head_scores, judged
-from stages.base import manifest
-from stages.core import imbalance
+from counterweight.base import manifest
+from counterweight.metrics import imbalance
 from tests.workspace import make_workspace, run, write_params
 
 STRATEGIES: Mapping[str, Mapping[str, Any]] = {

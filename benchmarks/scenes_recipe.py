@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks.common import WEIGHTS, data_folder, measured_by, scenes, write_section
-from recipes.overlay import recipe_values
+from recipes.catalog import recipe_values
 from tests.workspace import make_workspace, run
 
 ARMS = ("original", "balanced")

@@ -37,22 +37,21 @@ from torchvision.transforms.v2.functional import resize
 
 from benchmarks import as_written
 from benchmarks.common import WEIGHTS, data_folder, measured_by, scenes, stage_seconds, write_section
-from stages.base.params import load_params
-from stages.core import images
-from stages.core.augmentation import Augmentation
-from stages.core.backbones import Backbone, load_weights
-from stages.core.balancing import Copy, Source
-from stages.core.clustering import find_clusters
-from stages.core.copies import fill
-from stages.core.draws import copy_seed
-from stages.core.engines import computes_bfloat16, engine_of, folded
-from stages.core.inference import CPU_BATCH, _runner, rows_of
-from stages.core.making import Recipe
-from stages.core.median import SIDES, median_blur
-from stages.core.resizing import resize_all
-from stages.core.scaling import Pixels, Wanted
-from stages.core.sources import FolderImages
-from stages.core.workbook import write_sheet
+from counterweight.augmentation.allocation import Copy, Source
+from counterweight.augmentation.copy_maker import Recipe, copy_seed
+from counterweight.augmentation.imgaug_pipeline import Augmentation
+from counterweight.augmentation.median_filter import SIDES, median_blur
+from counterweight.augmentation.oversampling import fill
+from counterweight.base.params import load_params
+from counterweight.clustering.kmeans import find_clusters
+from counterweight.dataset.spreadsheet import write_sheet
+from counterweight.images import codec
+from counterweight.images.geometry import Pixels, Wanted
+from counterweight.images.resizing import resize_all
+from counterweight.images.sources import FolderImages
+from counterweight.networks.backbones import Backbone, load_weights
+from counterweight.networks.inference import CPU_BATCH, _runner, rows_of
+from counterweight.networks.openvino import computes_bfloat16, engine_of, folded
 from tests.workspace import NO_CACHE, PROJECT, make_workspace, run
 
 HEAD = (
@@ -99,7 +98,7 @@ def large_photographs(files: Sequence[Path], folder: Path, count: int) -> list[P
 
 def resizing(files: Sequence[Path], work: Path) -> Row:
     """Resize large photographs; the limit decodes and encodes, on all cores."""
-    names, sums = [file.name for file in files], [images.checksum(file.read_bytes()) for file in files]
+    names, sums = [file.name for file in files], [codec.checksum(file.read_bytes()) for file in files]
 
     def here() -> None:
         resize_all(
@@ -124,8 +123,8 @@ def _on_all_cores(work: Callable[[Sequence[Path]], object], files: Sequence[Path
 def _decode_and_encode(files: Sequence[Path]) -> None:
     cv2.setNumThreads(1)
     for file in files:
-        small = cv2.resize(images.decode(file.read_bytes(), WANTED), (400, 400), interpolation=cv2.INTER_NEAREST)
-        cv2.imencode(".jpg", small, images._ENCODING["jpg"])
+        small = cv2.resize(codec.decode(file.read_bytes(), WANTED), (400, 400), interpolation=cv2.INTER_NEAREST)
+        cv2.imencode(".jpg", small, codec._ENCODING["jpg"])
 
 
 def _vips(files: Sequence[Path], folder: Path) -> str:
@@ -157,7 +156,7 @@ def _torchvision(files: Sequence[Path], folder: Path) -> str:
 
 def describing(files: Sequence[Path], weights: str) -> list[Row]:
     """Features by each engine; torch's limit is the network alone on ready tensors, as fast as it is here."""
-    sums = [images.checksum(file.read_bytes()) for file in files]
+    sums = [codec.checksum(file.read_bytes()) for file in files]
     network = Backbone("resnet18", "layer3", (224, 224))
     load_weights(network, weights)
     cut = as_written.network(weights)
@@ -269,7 +268,7 @@ def copying(files: Sequence[Path], work: Path, count: int) -> Row:
     params = load_params(PROJECT / "params.yaml").augment
     pipeline = params.pipelines["article"]
     chosen = [files[i % len(files)] for i in range(count)]
-    sources = [Source(file.name, file.name, images.checksum(file.read_bytes())) for file in files]
+    sources = [Source(file.name, file.name, codec.checksum(file.read_bytes())) for file in files]
     recipe = Recipe("augmented", pipeline, "compose", 0, "jpg", **params.quality.model_dump())
     cv2.setNumThreads(WORKERS)  # As it has where nobody says otherwise.
     plan = _Each([Copy(file.name, 1 + i // len(files)) for i, file in enumerate(chosen)])
@@ -288,7 +287,7 @@ def copying(files: Sequence[Path], work: Path, count: int) -> Row:
 def blurring(files: Sequence[Path]) -> list[Row]:
     """The median of large windows, which OpenCV takes most of a copy's time for, on one core."""
     cv2.setNumThreads(1)
-    pictures = [images.read(file) for file in files]
+    pictures = [codec.read(file) for file in files]
 
     def blur(by: Callable[[Pixels, int], object], side: int) -> None:
         for picture in pictures:
@@ -329,7 +328,7 @@ class _Imgaugs:
 
 def _change(augmentation: Callable[[Pixels, int], Pixels], files: Sequence[Path]) -> None:
     cv2.setNumThreads(1)
-    pixels = images.read(files[0])
+    pixels = codec.read(files[0])
     with threadpool_limits(1):
         for number, file in enumerate(files):
             augmentation(pixels, copy_seed(0, file.name, number, 1))
@@ -355,8 +354,8 @@ def _albumentations(files: Sequence[Path]) -> str:
 
     def work() -> None:
         for file in files:
-            copy = pipeline(image=images.read(file))["image"]
-            cv2.imencode(".jpg", copy, images._ENCODING["jpg"])
+            copy = pipeline(image=codec.read(file))["image"]
+            cv2.imencode(".jpg", copy, codec._ENCODING["jpg"])
 
     return f"albumentations, one process, {seconds(work):.2f}"
 

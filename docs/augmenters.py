@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from counterweight.augmentation.imgaug_pipeline import Augmentation
+from counterweight.images import codec
+from counterweight.onboarding.params_file import shown
 from data.example.drawing import make_images
 from docs.parts import put_between
-from recipes.overlay import shown
-from stages.core import images
-from stages.core.augmentation import Augmentation
 
 PROJECT = Path(__file__).parent.parent
 # The example's own seed; its first images, of which some are shown.
@@ -118,7 +118,7 @@ def _sources() -> list[NDArray[np.uint8]]:
     """Images of the example."""
     with tempfile.TemporaryDirectory() as folder:
         make_images(Path(folder), train=DRAWN, test=0, seed=SEED)
-        return [images.read(Path(folder) / name) for name in SOURCES]
+        return [codec.read(Path(folder) / name) for name in SOURCES]
 
 
 def _words(name: str) -> list[str]:

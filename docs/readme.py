@@ -2,8 +2,8 @@
 
     python -m docs.readme
 
-The table comes from the models in stages/base/sections.py and the graph from dvc.yaml; the picture needs the example's
-outputs, so run `make repro` first.
+The table comes from the models in counterweight/base/schema.py and the graph from dvc.yaml; the picture needs the
+example's outputs, so run `make repro` first.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from dvc.repo import Repo
 from matplotlib.figure import Figure
 from pydantic import BaseModel
 
+from counterweight.base import manifest
+from counterweight.base.params import Params
+from counterweight.base.schema import Section
+from counterweight.images import codec
+from counterweight.metrics.charts import COLOURS
 from docs.parts import put_between
-from stages.base import manifest
-from stages.base.params import Params
-from stages.base.sections import Section
-from stages.core import images
-from stages.core.charts import COLOURS
 
 PROJECT = Path(__file__).parent.parent
 COPIES_SHOWN = 7
@@ -73,7 +73,7 @@ def picture(path: Path) -> None:
         for cell in row:
             cell.set_axis_off()
         for cell, file in zip(row, shown, strict=False):
-            cell.imshow(images.read(file))
+            cell.imshow(codec.read(file))
         row[0].set_title(f"cluster {cluster}", fontsize=8, loc="left")
         row[1].set_title("copies", fontsize=8, loc="left", color=COLOURS[1])
     figure.savefig(path, dpi=110, metadata={"Software": None})

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from recipes.overlay import apply_to, parse_settings, recipe_names, recipe_values, shown
-from stages.base.errors import InputError
+from counterweight.base.errors import InputError
+from counterweight.onboarding.params_file import apply_to, parse_settings, shown
+from recipes.catalog import recipe_names, recipe_values
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stages.base.errors import InputError, raise_problems
-from stages.base.params import Params, read_yaml
+from counterweight.base.errors import InputError, raise_problems
+from counterweight.base.params import Params, read_yaml
 
 ARMS = ("original", "balanced")
 HALF = 0.5

@@ -20,14 +20,14 @@ from typing import Any
 
 import pandas as pd
 
+from counterweight.base.errors import InputError, raise_problems
+from counterweight.base.outputs import write_table, write_text
+from counterweight.base.params import Params, load_params
+from counterweight.metrics.charts import bar_chart
+from counterweight.metrics.decisions import names_of_decisions
+from counterweight.onboarding.params_file import apply_to
 from recipes.approaches import Approach, read_approaches, settings_of, table_decision
 from recipes.experiments import clean_commit, dvc, finished, override, shown_experiments
-from recipes.overlay import apply_to
-from stages.base.errors import InputError, raise_problems
-from stages.base.outputs import write_table, write_text
-from stages.base.params import Params, load_params
-from stages.core.charts import bar_chart
-from stages.core.decisions import names_of_decisions
 
 MEASURES = ("macro_f1", "micro_f1", "minority_recall", "majority_recall", "accuracy")
 DRAWN = {

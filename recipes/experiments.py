@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stages.base.errors import InputError, raise_problems
+from counterweight.base.errors import InputError, raise_problems
 
 
 def override(name: str, value: Any) -> str:

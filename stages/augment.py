@@ -13,19 +13,19 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 
-from stages.base import manifest
-from stages.base.command import arguments, run, worker_count
-from stages.base.describing import described
-from stages.base.outputs import folder_aside, write_json, write_table
-from stages.base.params import load_params
-from stages.core import imbalance
-from stages.core.cache import cache_of
-from stages.core.copies import fill
-from stages.core.making import FAULTS, Recipe
-from stages.core.provenance import redrawn, train_sources, with_copies
-from stages.core.scheduler import scheduled
-from stages.core.strategies import FILLED, build_plan
-from stages.core.workbook import check_row_count
+from counterweight.augmentation.copy_maker import FAULTS, Recipe
+from counterweight.augmentation.oversampling import fill
+from counterweight.augmentation.provenance import redrawn, train_sources, with_copies
+from counterweight.augmentation.strategies import FILLED, build_plan
+from counterweight.base import manifest
+from counterweight.base.command import arguments, run, worker_count
+from counterweight.base.describing import described
+from counterweight.base.limits import check_row_count
+from counterweight.base.outputs import folder_aside, write_json, write_table
+from counterweight.base.params import load_params
+from counterweight.metrics import imbalance
+from counterweight.runtime.cache import cache_of
+from counterweight.runtime.dask_pool import scheduled
 
 log = logging.getLogger("augment")
 

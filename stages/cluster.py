@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from stages.base import manifest
-from stages.base.command import arguments, run
-from stages.base.describing import described
-from stages.base.outputs import write_json, write_table
-from stages.base.params import load_params
-from stages.core.clustering import find_clusters
+from counterweight.base import manifest
+from counterweight.base.command import arguments, run
+from counterweight.base.describing import described
+from counterweight.base.outputs import write_json, write_table
+from counterweight.base.params import load_params
+from counterweight.clustering.kmeans import find_clusters
 
 
 def main(argv: Sequence[str] | None = None) -> str:

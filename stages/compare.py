@@ -8,10 +8,10 @@ import json
 import logging
 from collections.abc import Sequence
 
-from stages.base.command import arguments, run
-from stages.base.outputs import read_label_measures, write_json, write_table
-from stages.core.charts import comparison_chart
-from stages.core.comparison import compare, compare_overall
+from counterweight.base.command import arguments, run
+from counterweight.base.outputs import read_label_measures, write_json, write_table
+from counterweight.evidence.comparison import compare, compare_overall
+from counterweight.metrics.charts import comparison_chart
 
 log = logging.getLogger("compare")
 

@@ -12,16 +12,16 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from stages.base import manifest
-from stages.base.command import arguments, device_name, run, worker_count
-from stages.base.describing import described
-from stages.base.outputs import write_json, write_table, write_text
-from stages.base.params import load_params
-from stages.core import decisions
-from stages.core.charts import confusion_chart
-from stages.core.confusion import confusion_table, confusions, report
-from stages.core.curves import precision_recall, roc
-from stages.core.evaluation import Roles, label_measures, measures, on_validation
+from counterweight.base import manifest
+from counterweight.base.command import arguments, device_name, run, worker_count
+from counterweight.base.describing import described
+from counterweight.base.outputs import write_json, write_table, write_text
+from counterweight.base.params import load_params
+from counterweight.metrics import decisions
+from counterweight.metrics.charts import confusion_chart
+from counterweight.metrics.classification import Roles, label_measures, measures, on_validation
+from counterweight.metrics.confusion import confusion_table, confusions, report
+from counterweight.metrics.curves import precision_recall, roc
 
 log = logging.getLogger("evaluate")
 
@@ -36,9 +36,9 @@ def main(argv: Sequence[str] | None = None) -> str:
     params = load_params(args.params).evaluate
 
     # They bring PyTorch, whose seconds neither --help nor a wrong option or param waits for.
-    from stages.core.backbones import chosen_device
-    from stages.core.classifiers import load
-    from stages.core.inference import scores_of
+    from counterweight.networks.backbones import chosen_device
+    from counterweight.networks.classifier import load
+    from counterweight.networks.inference import scores_of
 
     classifier, decided = load(args.model), decisions.read(args.model)
     labels, task = decided.labels, decided.task

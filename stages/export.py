@@ -10,12 +10,12 @@ Obeys   COUNTERWEIGHT_WORKERS
 import logging
 from collections.abc import Sequence
 
-from stages.base import manifest
-from stages.base.command import arguments, run, worker_count
-from stages.base.describing import described
-from stages.base.outputs import folder_aside, write_table
-from stages.base.params import load_params
-from stages.core.dataset import absent, laid_out, metadata, place, samples
+from counterweight.base import manifest
+from counterweight.base.command import arguments, run, worker_count
+from counterweight.base.describing import described
+from counterweight.base.outputs import folder_aside, write_table
+from counterweight.base.params import load_params
+from counterweight.dataset.export import absent, laid_out, metadata, place, samples
 
 log = logging.getLogger("export")
 

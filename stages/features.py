@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from stages.base import manifest
-from stages.base.command import arguments, device_name, run, worker_count
-from stages.base.describing import described
-from stages.base.outputs import rows_aside, write_array
-from stages.base.params import load_params
-from stages.core.cache import cache_of
+from counterweight.base import manifest
+from counterweight.base.command import arguments, device_name, run, worker_count
+from counterweight.base.describing import described
+from counterweight.base.outputs import rows_aside, write_array
+from counterweight.base.params import load_params
+from counterweight.runtime.cache import cache_of
 
 SIZE = 224  # What ImageNet-trained ResNets were trained to see.
 
@@ -35,10 +35,10 @@ def main(argv: Sequence[str] | None = None) -> str:
     # They bring PyTorch, whose seconds neither --help nor a wrong option or param waits for.
     import torch
 
-    from stages.core.backbones import Backbone, chosen_device, load_weights
-    from stages.core.engines import engine_of
-    from stages.core.inference import hand_over_rows
-    from stages.core.processes import group_of
+    from counterweight.networks.backbones import Backbone, chosen_device, load_weights
+    from counterweight.networks.distributed import group_of
+    from counterweight.networks.inference import hand_over_rows
+    from counterweight.networks.openvino import engine_of
 
     group, cache = group_of(os.environ, chosen_device(device_name())), cache_of(os.environ)
 

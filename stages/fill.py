@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.base import manifest
-from stages.base.command import arguments, run
-from stages.base.describing import described
-from stages.base.outputs import write_json, write_table
-from stages.base.params import load_params
-from stages.core.filling import filled_table, nothing_filled, summary
+from counterweight.base import manifest
+from counterweight.base.command import arguments, run
+from counterweight.base.describing import described
+from counterweight.base.outputs import write_json, write_table
+from counterweight.base.params import load_params
+from counterweight.dataset.missing_labels import filled_table, nothing_filled, summary
 
 log = logging.getLogger("fill")
 
@@ -30,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> str:
     features = np.load(args.features, allow_pickle=False)
     train, labels = manifest.of_split(table, "train"), manifest.label_names(table)
     if params.data.missing == "self_train":
-        from stages.core.self_training import fill_missing  # With scikit-learn it takes a second, mostly for nothing.
+        from counterweight.dataset.self_training import (
+            fill_missing,
+        )  # With scikit-learn it takes a second, mostly for nothing.
 
         filling = fill_missing(
             features, manifest.targets(train), labels, one_each=params.data.task != "multilabel",

@@ -10,28 +10,32 @@ Obeys   COUNTERWEIGHT_WORKERS
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import pandas as pd
 
-from stages.base import manifest
-from stages.base.command import arguments, run, worker_count
-from stages.base.describing import described
-from stages.base.errors import raise_problems
-from stages.base.outputs import write_json, write_table
-from stages.base.params import load_params
-from stages.core import imbalance
-from stages.core.checking import check_files
-from stages.core.duplicates import duplicates_table, groups_of, pictures_of, summary, superfluous, without
-from stages.core.files import bad_problems, dropped_table, match_files, missing_problems, rows_with_image
-from stages.core.forecast import Trial, forecast
-from stages.core.labels import annotations, only
-from stages.core.remarks import about_duplicates, about_files, about_labels, about_parts
-from stages.core.rows import check_source, open_rows
-from stages.core.sources import open_images
-from stages.core.splitting import complete_splits
-from stages.core.workbook import check_row_count
+from counterweight.base import manifest
+from counterweight.base.command import arguments, run, worker_count
+from counterweight.base.describing import described
+from counterweight.base.errors import raise_problems
+from counterweight.base.limits import check_row_count
+from counterweight.base.outputs import write_json, write_table
+from counterweight.base.params import load_params
+from counterweight.dataset.annotations import annotations, only
+from counterweight.dataset.data_warnings import about_duplicates, about_files, about_labels
+from counterweight.dataset.duplicates import duplicates_table, groups_of, pictures_of, summary, superfluous, without
+from counterweight.dataset.label_sheet import check_source, open_rows
+from counterweight.dataset.matching import bad_problems, dropped_table, match_files, missing_problems, rows_with_image
+from counterweight.dataset.stratified_split import complete_splits
+from counterweight.images.sources import open_images
+from counterweight.images.validation import check_files
+from counterweight.metrics import imbalance
+from counterweight.metrics.imbalance import about_parts
+from counterweight.runtime.side_process import SideProcess
 
 log = logging.getLogger("ingest")
+
+FORECAST_SECONDS = 60.0  # After which it is given up.
 
 
 def main(argv: Sequence[str] | None = None) -> str:
@@ -59,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> str:
 
     # In the order of the ids, so that what is drawn does not depend on the order of the sheet.
     with_image = sorted(rows_with_image(matches, bad, source), key=rows.image_ids.__getitem__)
-    trial = Trial(len(with_image))
+    forecast = SideProcess("counterweight.onboarding.forecast", str(len(with_image)))
     ids, rows, checked = rows.image_ids, only(rows, with_image), [checked[i] for i in with_image]
     sums = [each.checksum for each in checked]
     pictures = pictures_of(sums, [each.hash for each in checked])
@@ -95,11 +99,8 @@ def main(argv: Sequence[str] | None = None) -> str:
         *about_duplicates(twice, args.duplicates),
     ):
         log.warning(remark)
-    for line in forecast(
-        table, source, trial, resize=params.resize.model_dump(), features=params.features.model_dump(),
-        clusters=params.cluster.clusters, augment=params.augment.model_dump(), filled=data.missing == "self_train",
-        workers=worker_count(),
-    ):  # fmt: skip
+    asked = {"source": asdict(source), "manifest": args.manifest, "params": args.params}
+    for line in forecast.ask(asked, FORECAST_SECONDS):
         log.info(line)
     sizes = ", ".join(f"{len(targets)} {split}" for split, targets in parts.items())
     return f"{len(table)} images ({sizes}), {len(rows.labels)} labels, MeanIR {measures['train']['mean_ir']:.2f}"

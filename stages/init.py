@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recipes.overlay import apply_to, laid_over, shown
-from stages.base.command import program, run, wrapped
-from stages.base.errors import InputError
-from stages.base.params import load_params
-from stages.core.proposal import Sizes, proposed, sizes_of
-from stages.core.rows import open_rows
-from stages.core.sources import FolderImages, open_images
-from stages.core.understanding import Understood, understand
+from counterweight.base.command import program, run, wrapped
+from counterweight.base.errors import InputError
+from counterweight.base.params import load_params
+from counterweight.dataset.label_sheet import open_rows
+from counterweight.images.sources import FolderImages, open_images
+from counterweight.onboarding.column_inference import Understood, understand
+from counterweight.onboarding.params_file import apply_to, laid_over, shown
+from counterweight.onboarding.suggested_params import Sizes, proposed, sizes_of
 
 EXAMPLE = "data/example/images"
 

@@ -8,13 +8,13 @@ Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS
 import logging
 from collections.abc import Sequence
 
-from stages.base.command import arguments, device_name, run, worker_count
-from stages.base.describing import described
-from stages.base.errors import InputError
-from stages.core import decisions
-from stages.core.images import SUFFIXES
-from stages.core.sources import open_images
-from stages.core.workbook import write_sheet
+from counterweight.base.command import arguments, device_name, run, worker_count
+from counterweight.base.describing import described
+from counterweight.base.errors import InputError
+from counterweight.dataset.spreadsheet import write_sheet
+from counterweight.images.codec import SUFFIXES
+from counterweight.images.sources import open_images
+from counterweight.metrics import decisions
 
 log = logging.getLogger("predict")
 
@@ -24,9 +24,9 @@ def main(argv: Sequence[str] | None = None) -> str:
     args = arguments(described(__doc__), argv, "model", "images", "out", params=False)
 
     # They bring PyTorch, whose seconds neither --help nor a wrong option waits for.
-    from stages.core.backbones import chosen_device
-    from stages.core.classifiers import load
-    from stages.core.prediction import columns, predict, rows, table_files
+    from counterweight.networks.backbones import chosen_device
+    from counterweight.networks.classifier import load
+    from counterweight.networks.prediction import columns, predict, rows, table_files
 
     table_files(args.out, 0)  # A wrong name is told before the work.
     classifier, decided = load(args.model), decisions.read(args.model)

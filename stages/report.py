@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.base import manifest
-from stages.base.command import arguments, run
-from stages.base.describing import described
-from stages.base.outputs import read_label_measures, write_text
-from stages.base.params import load_params
-from stages.core import decisions
-from stages.core.cautions import cautions
-from stages.core.chapters import clusters_chapter, copies_chapter, labels_chapter
-from stages.core.findings import Arm, compared, look_chapter, results_chapter
-from stages.core.page import page, run_chapter
+from counterweight.base import manifest
+from counterweight.base.command import arguments, run
+from counterweight.base.describing import described
+from counterweight.base.outputs import read_label_measures, write_text
+from counterweight.base.params import load_params
+from counterweight.metrics import decisions
+from counterweight.report.data_sections import clusters_chapter, copies_chapter, labels_chapter
+from counterweight.report.page import page, run_chapter
+from counterweight.report.results_section import Arm, compared, look_chapter, results_chapter
+from counterweight.report.run_warnings import cautions
 
 TEXT = {"image_id": "str", "label": "str"}
 

@@ -9,16 +9,16 @@ Obeys   COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_SCHEDULER, COUNTERWEIGHT_CACHE, COU
 import os
 from collections.abc import Sequence
 
-from stages.base import manifest
-from stages.base.command import arguments, run, worker_count
-from stages.base.describing import described
-from stages.base.outputs import folder_aside
-from stages.base.params import load_params
-from stages.core.cache import cache_of
-from stages.core.resizing import resize_all
-from stages.core.scaling import Wanted
-from stages.core.scheduler import scheduled
-from stages.core.sources import open_images
+from counterweight.base import manifest
+from counterweight.base.command import arguments, run, worker_count
+from counterweight.base.describing import described
+from counterweight.base.outputs import folder_aside
+from counterweight.base.params import load_params
+from counterweight.images.geometry import Wanted
+from counterweight.images.resizing import resize_all
+from counterweight.images.sources import open_images
+from counterweight.runtime.cache import cache_of
+from counterweight.runtime.dask_pool import scheduled
 
 
 def main(argv: Sequence[str] | None = None) -> str:

@@ -7,13 +7,14 @@ Params  split, data.columns
 
 from collections.abc import Sequence
 
-from stages.base import manifest
-from stages.base.command import arguments, run
-from stages.base.describing import described
-from stages.base.params import load_params
-from stages.core.provenance import balanced_sheet
-from stages.core.rows import open_rows
-from stages.core.workbook import check_row_count, write_sheet
+from counterweight.base import manifest
+from counterweight.base.command import arguments, run
+from counterweight.base.describing import described
+from counterweight.base.limits import check_row_count
+from counterweight.base.params import load_params
+from counterweight.dataset.balanced_sheet import balanced_sheet
+from counterweight.dataset.label_sheet import open_rows
+from counterweight.dataset.spreadsheet import write_sheet
 
 
 def main(argv: Sequence[str] | None = None) -> str:

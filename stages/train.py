@@ -13,14 +13,14 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from stages.base import manifest
-from stages.base.command import arguments, device_name, run, worker_count
-from stages.base.describing import described
-from stages.base.outputs import folder_aside, write_table
-from stages.base.params import load_params
-from stages.core import decisions
-from stages.core.cache import cache_of
-from stages.core.imbalance import image_weights
+from counterweight.base import manifest
+from counterweight.base.command import arguments, device_name, run, worker_count
+from counterweight.base.describing import described
+from counterweight.base.outputs import folder_aside, write_table
+from counterweight.base.params import load_params
+from counterweight.metrics import decisions
+from counterweight.metrics.imbalance import image_weights
+from counterweight.runtime.cache import cache_of
 
 
 def main(argv: Sequence[str] | None = None) -> str:
@@ -31,17 +31,19 @@ def main(argv: Sequence[str] | None = None) -> str:
     # They bring PyTorch, whose seconds neither --help nor a wrong option or param waits for.
     import torch
 
-    from stages.core.backbones import Backbone, checksum_of, chosen_device, load_weights
-    from stages.core.callbacks import best_epoch
-    from stages.core.classifiers import Classifier, Design, save
-    from stages.core.examples import decided, examples, fit_body
-    from stages.core.losses import build_loss, plain_loss, scores_by
-    from stages.core.on_the_fly import Transformed
-    from stages.core.optimisation import Optimisation
-    from stages.core.processes import group_of
-    from stages.core.sampling import Seeded, order_of
-    from stages.core.task import Objective
-    from stages.core.training import fit, training_key
+    from counterweight.networks.backbones import Backbone, checksum_of, chosen_device, load_weights
+    from counterweight.networks.classifier import Classifier, Design, save
+    from counterweight.networks.distributed import group_of
+    from counterweight.training.callbacks import best_epoch
+    from counterweight.training.datasets import examples
+    from counterweight.training.losses import build_loss, plain_loss, scores_by
+    from counterweight.training.module import Objective
+    from counterweight.training.optimizer import Optimisation
+    from counterweight.training.pretrained_body import fit_body
+    from counterweight.training.sampler import Seeded, order_of
+    from counterweight.training.trainer import fit, training_key
+    from counterweight.training.transforms import Transformed
+    from counterweight.training.tuning import decided
 
     train, group = params.train, group_of(os.environ, chosen_device(device_name()))
     torch.set_num_threads(train.threads)

@@ -4,10 +4,14 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
+from counterweight.dataset.spreadsheet import write_sheet
+from counterweight.images.geometry import Pixels
 from data.example.drawing import make_images
-from stages.core.workbook import write_sheet
+from tests.pictures import BLUE, GREEN, RED, WHITE, of_colour
 from tests.workspace import PROJECT, make_workspace, run, write_params
 
 # What makes the whole pipeline pass in seconds; every stage still does its own work.
@@ -176,7 +180,27 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def skip_without_bfloat16(engine: str) -> None:
     """Skip a test of an engine that this CPU has no arithmetic for."""
-    from stages.core.engines import computes_bfloat16
+    from counterweight.networks.openvino import computes_bfloat16
 
     if engine == "openvino_bf16" and not computes_bfloat16():
         pytest.skip("this CPU does not compute in bfloat16")
+
+
+@pytest.fixture
+def four_colours() -> Pixels:
+    top = np.hstack([of_colour(RED, 16, 24), of_colour(GREEN, 16, 24)])
+    return np.vstack([top, np.hstack([of_colour(BLUE, 16, 24), of_colour(WHITE, 16, 24)])])
+
+
+@pytest.fixture
+def noise() -> Pixels:
+    return np.random.default_rng(0).integers(0, 256, (9, 13, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def photograph() -> Pixels:
+    """Blurred noise, 600 x 800, with edges and fine grain as a photograph has them."""
+    random = np.random.default_rng(0)
+    coarse = gaussian_filter(random.normal(0, 900, (600, 800, 3)), (9, 9, 0))
+    coarse[200:400, 300:500] += 90
+    return np.clip(128 + coarse + random.normal(0, 6, coarse.shape), 0, 255).astype(np.uint8)

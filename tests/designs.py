@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stages.core.classifiers import Design
+from counterweight.networks.classifier import Design
 
 
 def design(model: str, layer: str | None, labels: list[str], size: int, **changes: Any) -> Design:

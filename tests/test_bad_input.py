@@ -16,11 +16,12 @@ import openpyxl
 import pytest
 from PIL import Image
 
+from counterweight.base import manifest
+from counterweight.base.errors import InputError
+from counterweight.base.limits import EXCEL_ROWS
+from counterweight.dataset.spreadsheet import write_sheet
+from counterweight.images import codec
 from stages import augment, cluster, features, fill, ingest, resize, split
-from stages.base import manifest
-from stages.base.errors import InputError
-from stages.core import images
-from stages.core.workbook import EXCEL_ROWS, write_sheet
 from tests.conftest import AUGMENT, CLUSTER, FEATURES, FILL, INGEST, RESIZE, SPLIT, TINY
 from tests.workspace import PROJECT, write_params
 
@@ -394,7 +395,7 @@ def test_input_is_answered_as_the_table_says(
         table = manifest.read(tmp_path / "data/manifest.csv").set_index("image_id")
         assert len(table) == len(data.rows)
         for (image_id, *_), expected in zip(data.rows, case.shows(data) if case.shows else [], strict=False):
-            found = images.read(data.images / table.loc[image_id, "path"])
+            found = codec.read(data.images / table.loc[image_id, "path"])
             assert found.shape == np.asarray(expected).shape
             # Half of them come from formats that lose something.
             assert np.corrcoef(found.ravel(), np.asarray(expected).ravel())[0, 1] > 0.8

@@ -12,7 +12,10 @@ VERBS = (
     "Add|Bring|Choose|Clip|Correct|Delete|Download|Empty|Fill|Free|Give|Look after|Lower|Make|Mend|Move|Name|Open|Put|"
     "Rename|Replace|Run|Save|Set|Shorten|Start|Unmerge|Unset|Wait|Write"
 )
-FILES = [*sorted((PROJECT / "stages").rglob("*.py")), PROJECT / "data/example/example.py"]
+FILES = [
+    *sorted(file for code in ("counterweight", "stages") for file in (PROJECT / code).rglob("*.py")),
+    PROJECT / "data/example/example.py",
+]
 # Lists of problems by the names that they have in the code, and functions that return some.
 LISTS = {"problems", "found"}
 # Values in messages that are themselves what to do.

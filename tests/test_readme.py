@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from counterweight.base import steps
+from counterweight.base.params import Params
 from docs.readme import graph, params_table
-from stages.base import augmenters
-from stages.base.params import Params
 from tests.docs.commands import DOCUMENTS
 from tests.workspace import PROJECT
 
@@ -41,8 +41,8 @@ def test_a_param_that_is_named_exists(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"COUNTERWEIGHT_[A-Z_]+", ALL)) - OF_TESTS))
 def test_an_environment_variable_that_is_named_is_read(name: str) -> None:
-    assert any(f'"{name}"' in file.read_text() for file in (PROJECT / "stages").rglob("*.py"))
+    assert any(f'"{name}"' in file.read_text() for file in (PROJECT / "counterweight").rglob("*.py"))
 
 
 def test_every_augmenter_is_named() -> None:
-    assert {name for name in augmenters.ARGUMENTS if f"`{name}`" in README} == set(augmenters.ARGUMENTS)
+    assert {name for name in steps.AUGMENTERS if f"`{name}`" in README} == set(steps.AUGMENTERS)

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from stages.base import manifest
-from stages.core import decisions, images
-from stages.core.classifiers import Classifier, Design, save
+from counterweight.base import manifest
+from counterweight.images import codec
+from counterweight.metrics import decisions
+from counterweight.networks.classifier import Classifier, Design, save
 
 
 def untrained(folder: Path, labels: list[str], task: str, targets: list[list[int]]) -> Path:
@@ -16,7 +17,7 @@ def untrained(folder: Path, labels: list[str], task: str, targets: list[list[int
     noise = rng.integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
     names = [f"{i:02}.png" for i in range(12)]
     checksums = [
-        images.write(pixels, folder / "data/resized" / name, "png") for pixels, name in zip(noise, names, strict=True)
+        codec.write(pixels, folder / "data/resized" / name, "png") for pixels, name in zip(noise, names, strict=True)
     ]
     splits = [("train", "val", "test")[i % 3] for i in range(12)]
     table = manifest.build(names, names, splits, labels, np.array(targets, dtype=np.int8), checksums)

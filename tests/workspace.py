@@ -10,7 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from stages.core.cache import Cache
+from counterweight.runtime.cache import Cache
 
 PROJECT = Path(__file__).parent.parent
 NO_CACHE = Cache(Path("nothing is kept here"), 0)
@@ -45,7 +45,8 @@ def make_workspace(folder: Path, changes: Mapping[str, Any], *, scm: bool = Fals
     shutil.copy(PROJECT / "dvc.yaml", folder)
     shutil.copy(PROJECT / ".gitignore", folder)
     shutil.copy(PROJECT / ".dvcignore", folder)
-    shutil.copytree(PROJECT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    for code in ("counterweight", "stages"):
+        shutil.copytree(PROJECT / code, folder / code, ignore=shutil.ignore_patterns("__pycache__"))
     write_params(folder / "params.yaml", changes)
     run(folder, "dvc", "init", "--quiet", *([] if scm else ["--no-scm"]))
     shutil.copytree(PROJECT / ".dvc" / "plots", folder / ".dvc" / "plots", dirs_exist_ok=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from counterweight.base.command import arguments, run
+from counterweight.base.outputs import folder_aside
+from counterweight.dataset.spreadsheet import Cell, write_sheet
 from data.example.drawing import LABELS, make_images
-from stages.base.command import arguments, run
-from stages.base.outputs import folder_aside
-from stages.core.workbook import Cell, write_sheet
 
 
 def main(argv: Sequence[str] | None = None) -> str:

@@ -2,8 +2,8 @@ import pytest
 import torchvision
 from torchvision.models import list_models
 
-from stages.base.architectures import CONVNETS, TORCHVISION, VGG_CONVS, known_model
-from stages.core.networks import BUILDERS
+from counterweight.base.architectures import CONVNETS, TORCHVISION, VGG_CONVS, known_model
+from counterweight.networks.convnets import BUILDERS
 
 
 def test_torchvisions_classifiers_are_those_that_torchvision_lists() -> None:

@@ -5,9 +5,8 @@ import imgaug.augmenters
 import numpy as np
 import pytest
 
-from stages.base.augmenters import ARGUMENTS
-from stages.base.steps import Number, Word, problem_with
-from stages.core.augmentation import Augmentation
+from counterweight.augmentation.imgaug_pipeline import Augmentation
+from counterweight.base.steps import AUGMENTERS, Number, Word, problem_with
 
 
 def extremes(accepted: Number | Word) -> list[Any]:
@@ -22,33 +21,33 @@ def extremes(accepted: Number | Word) -> list[Any]:
 
 CASES = [
     (name, argument, value)
-    for name, arguments in ARGUMENTS.items()
+    for name, arguments in AUGMENTERS.items()
     for argument, accepted in arguments.items()
     for value in extremes(accepted)
 ]
 
 
-@pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.parametrize("name", AUGMENTERS)
 def test_every_argument_is_one_of_imgaugs(name: str) -> None:
     parameters = inspect.signature(getattr(imgaug.augmenters, name)).parameters
-    assert set(ARGUMENTS[name]) - set(parameters) == set()
+    assert set(AUGMENTERS[name]) - set(parameters) == set()
 
 
-@pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.parametrize("name", AUGMENTERS)
 def test_no_argument_changes_the_size_or_the_seed(name: str) -> None:
-    assert set(ARGUMENTS[name]) & {"keep_size", "fit_output", "seed", "random_state", "deterministic", "name"} == set()
+    assert set(AUGMENTERS[name]) & {"keep_size", "fit_output", "seed", "random_state", "deterministic", "name"} == set()
 
 
 @pytest.mark.parametrize(("name", "argument", "value"), CASES)
 def test_values_that_are_accepted_make_a_copy_of_the_same_size(name: str, argument: str, value: Any) -> None:
     step = {name: {argument: value}}
-    assert problem_with(step, ARGUMENTS) is None
+    assert problem_with(step, AUGMENTERS) is None
     pixels = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
     assert Augmentation([step])(pixels, 0).shape == (32, 48, 3)
 
 
 def test_an_augmenter_without_arguments_is_as_imgaug_has_it() -> None:
-    assert [problem_with({name: {}}, ARGUMENTS) for name in ARGUMENTS] == [None] * len(ARGUMENTS)
+    assert [problem_with({name: {}}, AUGMENTERS) for name in AUGMENTERS] == [None] * len(AUGMENTERS)
 
 
 def test_a_whole_pipeline_of_the_article_is_accepted() -> None:
@@ -62,4 +61,4 @@ def test_a_whole_pipeline_of_the_article_is_accepted() -> None:
         {"CropAndPad": {"percent": [-0.25, 0.25]}},
         {"Cutout": {"nb_iterations": [1, 3], "size": 0.2}},
     ]
-    assert [problem_with(step, ARGUMENTS) for step in steps] == [None] * 8
+    assert [problem_with(step, AUGMENTERS) for step in steps] == [None] * 8

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from stages.base.command import arguments, device_name, worker_count
-from stages.base.errors import InputError
+from counterweight.base.command import arguments, device_name, worker_count
+from counterweight.base.errors import InputError
 
 PROJECT = Path(__file__).parents[2]
 
 
 def run_script(path: Path, body: str) -> subprocess.CompletedProcess[str]:
     path.write_text(
-        f"from stages.base.command import run, worker_count\nfrom stages.base.errors import InputError\n{body}"
+        "from counterweight.base.command import run, worker_count\n"
+        f"from counterweight.base.errors import InputError\n{body}"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERWEIGHT_")}
     return subprocess.run(

@@ -1,4 +1,4 @@
-from stages.base.describing import described, params_of
+from counterweight.base.describing import described, params_of
 
 
 def test_a_section_is_taken_apart_and_a_single_param_is_taken_as_it_is() -> None:

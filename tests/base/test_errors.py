@@ -1,6 +1,6 @@
 import pytest
 
-from stages.base.errors import InputError, raise_problems
+from counterweight.base.errors import InputError, raise_problems
 
 
 def test_the_first_ten_problems_are_shown_with_their_total() -> None:

@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.base import manifest
-from stages.base.errors import InputError
+from counterweight.base import manifest
+from counterweight.base.errors import InputError
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.base.errors import InputError
-from stages.base.outputs import (
+from counterweight.base.errors import InputError
+from counterweight.base.outputs import (
     file_aside,
     folder_aside,
     read_label_measures,
@@ -196,7 +196,7 @@ def test_what_another_process_is_writing_is_left_to_it(aside_of: Aside, tmp_path
 
 @pytest.mark.parametrize("aside_of", [file_aside, folder_aside])
 def test_what_a_killed_process_left_is_in_nobodys_way(aside_of: Aside, tmp_path: Path) -> None:
-    killed = "import os, sys, pathlib\nfrom stages.base.outputs import file_aside, folder_aside\n"
+    killed = "import os, sys, pathlib\nfrom counterweight.base.outputs import file_aside, folder_aside\n"
     killed += f"with {aside_of.__name__}(pathlib.Path(sys.argv[1])) as aside:\n"
     killed += "    (aside / 'part' if aside.is_dir() else aside).write_text('half')\n    os.kill(os.getpid(), 9)\n"
     result = run(tmp_path, "python", "-c", killed, "out", check=False, PYTHONPATH=str(PROJECT))

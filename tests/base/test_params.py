@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from stages.base import sections
-from stages.base.errors import InputError
-from stages.base.params import Params, load_params
+from counterweight.base import schema
+from counterweight.base.errors import InputError
+from counterweight.base.params import Params, load_params
 
 PROJECT = Path(__file__).parents[2]
 
@@ -127,7 +127,7 @@ def problems_of(path: Path) -> list[str]:
 def models() -> list[type[BaseModel]]:
     return [
         Params,
-        *(kind for kind in vars(sections).values() if isinstance(kind, type) and issubclass(kind, sections.Section)),
+        *(kind for kind in vars(schema).values() if isinstance(kind, type) and issubclass(kind, schema.Section)),
     ]
 
 

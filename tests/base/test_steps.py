@@ -1,6 +1,6 @@
 import pytest
 
-from stages.base.steps import Known, Number, Word, problem_with
+from counterweight.base.steps import Known, Number, Word, problem_with
 
 KNOWN: Known = {
     "Fliplr": {"p": Number(0, 1, single=True)},

@@ -7,7 +7,7 @@ from tests.workspace import PROJECT
 
 def logged(code: str) -> str:
     """What a process of its own says that it did."""
-    code = f"from stages.base import timing\n{code}"
+    code = f"from counterweight.base import timing\n{code}"
     return subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout.strip()

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
+from counterweight.base import steps
+from counterweight.base.steps import problem_with
+from counterweight.onboarding.params_file import apply_to
 from docs.augmenters import AUGMENTERS, picture, table
-from recipes.overlay import apply_to
-from stages.base import augmenters
-from stages.base.steps import problem_with
 from tests.workspace import PROJECT, write_params
 
 GUIDE = (PROJECT / "docs/augmenters.md").read_text(encoding="utf-8")
@@ -20,13 +20,13 @@ ROWS = {"none": "none", "`article`": "clusters, article", "`gentle`": "clusters,
 
 
 def test_every_augmenter_is_shown() -> None:
-    assert set(AUGMENTERS) == set(augmenters.ARGUMENTS)
+    assert set(AUGMENTERS) == set(steps.AUGMENTERS)
 
 
 @pytest.mark.parametrize("name", AUGMENTERS)
 def test_arguments_that_are_shown_may_be_given(name: str) -> None:
     for arguments in (AUGMENTERS[name].weak, AUGMENTERS[name].strong):
-        assert arguments is None or problem_with({name: arguments}, augmenters.ARGUMENTS) is None
+        assert arguments is None or problem_with({name: arguments}, steps.AUGMENTERS) is None
 
 
 def test_the_table_is_that_of_the_code() -> None:

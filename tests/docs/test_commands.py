@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from recipes.overlay import apply_to, recipe_values
+from counterweight.onboarding.params_file import apply_to
+from recipes.catalog import recipe_values
 from tests.conftest import TINY, make_tiny_data
 from tests.docs.commands import DOCUMENTS, Command, commands_of, languages_of
 from tests.recipes.tiny import INPUTS
@@ -53,8 +54,8 @@ FEW_APPROACHES = 3
 # In the place of a stage: it takes the params, if they are valid, and writes what the commands ask for.
 JOB = """\
 import json, pathlib, sys
-from stages.core.decisions import names_of_decisions
-from stages.base.params import load_params
+from counterweight.metrics.decisions import names_of_decisions
+from counterweight.base.params import load_params
 params = load_params(pathlib.Path("params.yaml"))
 decisions = names_of_decisions(params.data.task, params.evaluate.thresholds)
 measures = ("macro_f1", "micro_f1", "minority_recall", "majority_recall", "accuracy")
@@ -99,7 +100,7 @@ def of_recipes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recipes") / "project"
     folder.mkdir()
     write_params(folder / "params.yaml", {})
-    for name in ("recipes", "stages"):
+    for name in ("counterweight", "recipes", "stages"):
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / ".gitignore", folder)
     yaml = YAML(typ="rt", pure=True)
@@ -208,7 +209,7 @@ def test_command_does_its_work(
         keep_small(project)
     if "COUNTERWEIGHT_SCHEDULER" in line:
         # A dependency of the stages that the scheduler is for, so that they have something to do.
-        with (project / "stages/core/scheduler.py").open("a") as code:
+        with (project / "counterweight/runtime/dask_pool.py").open("a") as code:
             code.write("# more\n")
     shell(project, line)
 

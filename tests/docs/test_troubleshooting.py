@@ -15,22 +15,24 @@ import torch
 from torch import nn
 from torchvision.models import ResNet18_Weights
 
+from counterweight.base import limits
+from counterweight.base.errors import InputError
+from counterweight.base.outputs import folder_aside
+from counterweight.base.params import load_params
+from counterweight.clustering.kmeans import find_clusters
+from counterweight.dataset.spreadsheet import write_sheet
+from counterweight.images import codec
+from counterweight.images.sources import open_images
+from counterweight.metrics import decisions
+from counterweight.metrics.imbalance import rarer
+from counterweight.networks import openvino
+from counterweight.networks.backbones import Backbone, load_weights
+from counterweight.networks.distributed import group_of
+from counterweight.networks.openvino import Compiled
+from counterweight.runtime.dask_pool import scheduled
+from counterweight.runtime.parallel import one_by_one
 from recipes.experiments import clean_commit
 from stages import init
-from stages.base import space
-from stages.base.errors import InputError
-from stages.base.outputs import folder_aside
-from stages.base.params import load_params
-from stages.core import decisions, engines, images
-from stages.core.backbones import Backbone, load_weights
-from stages.core.clustering import find_clusters
-from stages.core.engines import Compiled
-from stages.core.imbalance import rarer
-from stages.core.parallel import one_by_one
-from stages.core.processes import group_of
-from stages.core.scheduler import scheduled
-from stages.core.sources import open_images
-from stages.core.workbook import write_sheet
 from tests.test_bad_input import FEW, STAGES, Dataset
 from tests.workspace import PROJECT, run, write_params
 
@@ -93,8 +95,8 @@ def image_in_two_parts(case: Case) -> str:
 
 
 def image_changed(case: Case) -> None:
-    images.write(np.zeros((8, 8, 3), np.uint8), Path("data/resized/0.png"), "png")
-    images.read(Path("data/resized/0.png"), "0" * 64)
+    codec.write(np.zeros((8, 8, 3), np.uint8), Path("data/resized/0.png"), "png")
+    codec.read(Path("data/resized/0.png"), "0" * 64)
 
 
 def no_network(case: Case) -> None:
@@ -131,8 +133,8 @@ def label_rarer(case: Case) -> str:
 
 
 def disk_full(case: Case) -> None:
-    case.patch.setattr(space, "free_bytes", lambda folder: 1e9)
-    space.check_space(Path("augmented/images"), 1.8e9, "9000 copies")
+    case.patch.setattr(limits, "free_bytes", lambda folder: 1e9)
+    limits.check_space(Path("augmented/images"), 1.8e9, "9000 copies")
 
 
 def stage_runs_twice(case: Case) -> None:
@@ -170,7 +172,7 @@ def no_openvino(case: Case) -> None:
 def no_bfloat16(case: Case) -> None:
     pytest.importorskip("openvino", reason="make cpu installs it")
 
-    case.patch.setattr(engines, "computes_bfloat16", lambda: False)
+    case.patch.setattr(openvino, "computes_bfloat16", lambda: False)
     Compiled(nn.Identity(), (8, 8), "bf16")
 
 

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stages.base.errors import InputError
-from stages.core.sources import FolderImages
+from counterweight.base.errors import InputError
+from counterweight.images.sources import FolderImages
 
 SECONDS = 10
 MOST_MEMORY = 2 * 2**30

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from stages.base.errors import InputError
-from stages.base.params import load_params
+from counterweight.base.errors import InputError
+from counterweight.base.params import load_params
 from tests.fuzz.cases import many_cases
 from tests.workspace import PROJECT
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from counterweight.base import manifest
+from counterweight.base.errors import InputError
+from counterweight.dataset.spreadsheet import Cell, read_sheet, write_sheet
 from stages import ingest
-from stages.base import manifest
-from stages.base.errors import InputError
-from stages.core.workbook import Cell, read_sheet, write_sheet
 from tests.conftest import INGEST, TINY
 from tests.fuzz.cases import many_cases
 from tests.workspace import write_params

@@ -29,7 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stages.base.errors import InputError
+from counterweight.base.errors import InputError
 
 CACHE = Path(".counterweight")
 FAILURES = (errno.EIO, errno.ENOSPC)
@@ -131,7 +131,7 @@ def forked(
         except InputError as error:
             ended = str(error)
         except OSError as error:
-            # As `stages.base.command.run` has it.
+            # As `counterweight.base.command.run` has it.
             named = error.errno in FAILURES and (error.filename or error.errno == errno.EIO)
             ended = str(error) if named else traceback.format_exc()
         except BaseException:
@@ -152,7 +152,7 @@ def imported(stage: str) -> Callable[[Sequence[str]], object]:
     """Import a stage with what it imports when it runs, which a fork would do each time; return its main."""
     module = importlib.import_module(f"stages.{stage}")
     for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("stages.core."):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("counterweight."):
             importlib.import_module(str(node.module))
     return module.main
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
+from counterweight.dataset.spreadsheet import read_sheet, write_sheet
+from counterweight.runtime import parallel
 from stages import augment, cluster, export, features, fill, ingest, resize, split
-from stages.core import parallel
-from stages.core.workbook import read_sheet, write_sheet
 from tests.conftest import AUGMENT, CLUSTER, EXPORT, FEATURES, FILL, INGEST, RESIZE, SPLIT, TINY, make_tiny_data
 from tests.workspace import write_params
 

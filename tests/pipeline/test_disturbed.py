@@ -63,7 +63,7 @@ def test_what_was_done_before_the_kill_is_not_done_again(stage: str, kept: int, 
     options, _ = STAGES[stage]
     # The stage is killed when its cache has so many entries.
     killer = (
-        "import os, sys\nfrom pathlib import Path\nfrom stages.core import cache\n"
+        "import os, sys\nfrom pathlib import Path\nfrom counterweight.runtime import cache\n"
         "place = cache.Cache._place\n"
         "def counted(self, *given):\n"
         f"    if len(list(Path({str(cache)!r}).glob('*/*'))) == {kept}:\n"

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from stages.base import manifest
-from stages.core.workbook import read_sheet, write_sheet
+from counterweight.base import manifest
+from counterweight.dataset.spreadsheet import read_sheet, write_sheet
 from tests.conftest import FEATURES, INGEST, RESIZE, TINY, make_tiny_data, run_stage
 from tests.workspace import write_params
 

@@ -2,10 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from counterweight.base.errors import InputError
+from counterweight.base.params import load_params
+from counterweight.onboarding.params_file import apply_to
 from recipes.approaches import Approach, read_approaches, settings_of
-from recipes.overlay import apply_to, recipe_values
-from stages.base.errors import InputError
-from stages.base.params import load_params
+from recipes.catalog import recipe_values
 from tests.workspace import PROJECT, write_params
 
 NAIVE = Approach("naive", "original", {"train.loss": "bce"})

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from recipes.overlay import apply_to, recipe_names, recipe_values
-from stages.base.params import load_params
+from counterweight.base.params import load_params
+from counterweight.onboarding.params_file import apply_to
+from recipes.catalog import recipe_names, recipe_values
 from tests.recipes.tiny import tiny
 from tests.workspace import PROJECT
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recipes.overlay import apply_to
-from stages.base import manifest
+from counterweight.base import manifest
+from counterweight.onboarding.params_file import apply_to
 from tests.recipes.tiny import make_data, tiny
 from tests.workspace import PROJECT, make_workspace, run
 

@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from recipes.overlay import recipe_values
+from recipes.catalog import recipe_values
 
 CLASSES = {"binary": ["cat", "dog"], "multiclass": ["a", "b", "c"], "multilabel": ["a", "b", "c"]}
 # Images a class of train, the last rare, and of test.

@@ -1,0 +1,1 @@
+"""Copies: how many, of which images, and how each is made."""

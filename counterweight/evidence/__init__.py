@@ -1,0 +1,1 @@
+"""Whether a difference between two arms can be told from chance."""

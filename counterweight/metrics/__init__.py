@@ -1,0 +1,1 @@
+"""Measures of imbalance and of classifiers, thresholds, and charts of them."""

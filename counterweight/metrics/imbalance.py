@@ -1,0 +1,207 @@
+"""Measures of imbalance in multi-label data.
+
+IRLbl, MeanIR, CVIR: F. Charte, A. J. Rivera, M. J. del Jesus, F. Herrera, "Addressing imbalance in multilabel
+classification: Measures and random resampling algorithms", Neurocomputing 163 (2015), 3-16, equations 1 to 4.
+SCUMBLE: the same authors, "Concurrence among imbalanced labels and its influence on multilabel resampling
+algorithms", HAIS 2014, LNCS 8480, 110-121, equation 3.
+
+A label that is missing on an image (-1) is not counted: only what is known to be there makes a label common or rare.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from counterweight.base.manifest import MISSING
+
+
+def irlbl(targets: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Imbalance ratio of each label: the count of the commonest label over the label's own.
+
+    Parameters
+    ----------
+    targets : array of int, shape (n_images, n_labels)
+        1 where the image has the label.
+
+    Returns
+    -------
+    array of float, shape (n_labels,)
+        1 for the commonest label; infinite for a label that no image has.
+
+    Examples
+    --------
+    >>> irlbl(np.array([[1, 0], [1, 0], [1, 1], [1, 0]]))
+    array([1., 4.])
+    """
+    counts = _counts(targets)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios: NDArray[np.float64] = counts.max() / counts
+    return np.where(counts == 0, np.inf, ratios)
+
+
+def mean_ir(targets: NDArray[np.integer]) -> float:
+    """Mean of IRLbl over the labels that occur; 0 where none does."""
+    ratios = _finite_irlbl(targets)
+    return float(ratios.mean()) if len(ratios) else 0.0
+
+
+def cvir(targets: NDArray[np.integer]) -> float:
+    """Coefficient of variation of IRLbl over the labels that occur: sample standard deviation over mean."""
+    ratios = _finite_irlbl(targets)
+    return float(ratios.std(ddof=1) / ratios.mean()) if len(ratios) > 1 else 0.0
+
+
+def scumble(targets: NDArray[np.integer]) -> float:
+    """How much rare and common labels stand on the same images: 0 not at all, towards 1 everywhere.
+
+    Over the labels of one image, it is 1 minus the ratio of the geometric to the arithmetic mean of their IRLbl;
+    SCUMBLE is its mean over all images. As in the authors' reference code (the R package mldr), the means are taken
+    over the labels that the image has: over all labels the product would be 0 on any image that lacks one.
+
+    Parameters
+    ----------
+    targets : array of int, shape (n_images, n_labels)
+        1 where the image has the label.
+    """
+    return float(_concurrence(targets).sum() / len(targets))
+
+
+def label_scumble(targets: NDArray[np.integer]) -> NDArray[np.float64]:
+    """SCUMBLE of each label: the mean over the images that have it; 0 for a label that no image has."""
+    present = targets == 1
+    means: NDArray[np.float64] = (present * _concurrence(targets)[:, None]).sum(axis=0) / np.maximum(
+        present.sum(axis=0), 1
+    )
+    return means
+
+
+def rarer(before: NDArray[np.integer], after: NDArray[np.integer], labels: Sequence[str]) -> list[str]:
+    """A warning for each label that is rarer beside the commonest one than it was.
+
+    Parameters
+    ----------
+    before, after : arrays of int, shape (n_images, n_labels)
+        Targets without and with the copies.
+    labels : sequence of str
+        Names of the labels.
+
+    Examples
+    --------
+    >>> rarer(np.array([[1, 0], [1, 1]]), np.array([[1, 0], [1, 1], [1, 0]]), ["sea", "ice"])
+    ["label 'ice' got relatively rarer: IRLbl 2.00 before, 3.00 after. Consider augment.strategy clusters_labels or \
+labels"]
+    """
+    return [
+        f"label '{label}' got relatively rarer: IRLbl {old:.2f} before, {new:.2f} after. "
+        "Consider augment.strategy clusters_labels or labels"
+        for label, old, new in zip(labels, irlbl(before), irlbl(after), strict=True)
+        if new > old
+    ]
+
+
+def image_weights(targets: NDArray[np.integer]) -> NDArray[np.float64]:
+    """How often each image is drawn, relative to others: the mean IRLbl of its labels, 1 for an image without any.
+
+    With one label an image that makes all classes equally frequent.
+
+    Parameters
+    ----------
+    targets : array of int, shape (n_images, n_labels)
+        1 where the image has the label.
+
+    Examples
+    --------
+    >>> image_weights(np.array([[1, 0], [1, 0], [1, 1], [0, 0]]))
+    array([1., 1., 2., 1.])
+    """
+    present = targets == 1
+    ratios = np.where(np.isfinite(ratio := irlbl(targets)), ratio, 0.0)
+    count = present.sum(axis=1)
+    return np.where(count > 0, (present * ratios).sum(axis=1) / np.maximum(count, 1), 1.0)
+
+
+def summary(targets: NDArray[np.integer]) -> dict[str, float]:
+    """Number of images and all measures of one set of images, for a metrics file."""
+    return {
+        "images": len(targets),
+        "mean_ir": mean_ir(targets),
+        "cvir": cvir(targets),
+        "scumble": scumble(targets),
+    }
+
+
+def label_table(parts: Mapping[str, NDArray[np.integer]], labels: Sequence[str]) -> pd.DataFrame:
+    """Count, IRLbl and SCUMBLE of each label in several sets of images.
+
+    Parameters
+    ----------
+    parts : mapping of str to array of int, shape (n_images, n_labels)
+        Targets of each set, by the name that its columns begin with.
+    labels : sequence of str
+        Names of the labels.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a label: ``label``, then ``NAME_count``, ``NAME_irlbl`` and ``NAME_scumble`` for each set, and
+        ``NAME_missing`` (images on which it is missing) if any label is on any.
+    """
+    some_missing = any((targets == MISSING).any() for targets in parts.values())
+    table = pd.DataFrame({"label": list(labels)})
+    for name, targets in parts.items():
+        table[f"{name}_count"] = _counts(targets)
+        table[f"{name}_irlbl"] = irlbl(targets)
+        table[f"{name}_scumble"] = label_scumble(targets)
+        if some_missing:
+            table[f"{name}_missing"] = (targets == MISSING).sum(axis=0)
+    return table
+
+
+def _concurrence(targets: NDArray[np.integer]) -> NDArray[np.float64]:
+    """SCUMBLE of each image; 0 for one without labels."""
+    ratios = irlbl(targets)
+    present = targets == 1
+    count = np.maximum(present.sum(axis=1), 1)
+    usable = np.where(np.isfinite(ratios), ratios, 1.0)
+    arithmetic = np.maximum((present * usable).sum(axis=1) / count, 1e-300)
+    # The ratio of the two means is the geometric mean of the parts by the arithmetic mean: exactly 1 for one label.
+    relative = np.where(present, usable / arithmetic[:, None], 1.0)
+    concurrence: NDArray[np.float64] = 1.0 - np.exp(np.log(relative).sum(axis=1) / count)
+    return concurrence
+
+
+def _counts(targets: NDArray[np.integer]) -> NDArray[np.int64]:
+    counts: NDArray[np.int64] = (targets == 1).sum(axis=0, dtype=np.int64)
+    return counts
+
+
+def _finite_irlbl(targets: NDArray[np.integer]) -> NDArray[np.float64]:
+    ratios = irlbl(targets)
+    return ratios[np.isfinite(ratios)]
+
+
+# What it means that no image of a part has a label.
+_WITHOUT = {
+    "train": "nothing can be learnt of it",
+    "val": "no threshold can be tuned for it",
+    "test": "nothing can be said of how well it is found",
+}
+
+
+def about_parts(labels: Sequence[str], parts: Mapping[str, NDArray[np.integer]]) -> list[str]:
+    """Labels that a part has no image of.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Their names.
+    parts : mapping of str to array of int, shape (n_images, n_labels)
+        Labels of the images of train, val and test.
+    """
+    return [
+        f"no image of {split} has {', '.join(map(repr, absent))}: {_WITHOUT[split]}"
+        for split, targets in parts.items()
+        if (absent := [name for name, count in zip(labels, (targets == 1).sum(axis=0), strict=True) if not count])
+    ]

@@ -1,0 +1,1 @@
+"""Networks: backbones, classifiers, and running them on images."""

@@ -1,0 +1,1 @@
+"""First contact with a new dataset: what its sheet means, which params suit it, and what the work will take."""

@@ -1,0 +1,81 @@
+"""Hash the code that a result depends on, so that a result of other code is never reused."""
+
+import ast
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import counterweight
+
+ROOT = Path(counterweight.__file__).parent.parent
+
+
+def fingerprint(modules: Iterable[str], packages: Iterable[str]) -> str:
+    """Hash the code of some modules, of all modules of the library that they import, and the versions of packages.
+
+    Comments, docstrings and layout do not count.
+
+    Parameters
+    ----------
+    modules : iterable of str
+        Dotted names, such as ``counterweight.images.resizing``; none is imported for it.
+    packages : iterable of str
+        Names of distributions.
+
+    Returns
+    -------
+    str
+        SHA-256, in hexadecimal.
+    """
+    files = sorted(set().union(*(import_closure(ROOT / f"{name.replace('.', '/')}.py") for name in modules)))
+    code = {str(file.relative_to(ROOT)): _code_hash(file) for file in files}
+    # How a syntax tree is written down depends on the version of Python.
+    versions = {"python": sys.version_info[:2], **{name: version(name) for name in packages}}
+    return hashlib.sha256(json.dumps([code, versions], sort_keys=True).encode()).hexdigest()
+
+
+def import_closure(file: Path) -> set[Path]:
+    """A module of the library and all those that it imports, directly or not, also inside functions."""
+    found: set[Path] = set()
+    waiting = [file]
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found.add(module)
+            waiting += _imported(module)
+    return found
+
+
+@cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_bytes())
+
+
+@cache
+def _imported(file: Path) -> list[Path]:
+    candidates = (ROOT / f"{name.replace('.', '/')}.py" for name in _imported_names(_tree(file)))
+    return [candidate for candidate in candidates if candidate.is_file()]
+
+
+def _imported_names(tree: ast.Module) -> Iterator[str]:
+    """Dotted names of the library that may be modules."""
+    prefix = f"{counterweight.__name__}."
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith(prefix))
+        elif isinstance(node, ast.ImportFrom) and node.module and f"{node.module}.".startswith(prefix):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@cache
+def _code_hash(file: Path) -> str:
+    tree = _tree(file)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False):
+            del node.body[0]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

@@ -1,0 +1,162 @@
+import zipfile
+from pathlib import Path
+from xml.parsers.expat import ExpatError
+
+import openpyxl
+import pytest
+
+from counterweight.base.errors import InputError
+from counterweight.dataset import xlsx_validation
+from counterweight.dataset.spreadsheet import Cell, write_sheet
+from counterweight.dataset.xlsx_validation import check_workbook
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    write_sheet(["id", "target"], [["a", "sea"]], tmp_path / "labels.xlsx", "xlsx")
+    return tmp_path / "labels.xlsx"
+
+
+def save(path: Path, *rows: list[Cell]) -> None:
+    """A workbook as openpyxl writes it, which turns what begins with = into a formula that nobody calculates."""
+    made = openpyxl.Workbook()
+    for row in rows:
+        assert made.active is not None
+        made.active.append(row)
+    made.save(path)
+
+
+def change(path: Path, part: str, old: str, new: str) -> None:
+    """Rewrite a part of a workbook."""
+    with zipfile.ZipFile(path) as packed:
+        parts = {name: packed.read(name) for name in packed.namelist()}
+    assert old.encode() in parts[part]
+    parts[part] = parts[part].replace(old.encode(), new.encode())
+    with zipfile.ZipFile(path, "w") as packed:
+        for name, content in parts.items():
+            packed.writestr(name, content)
+
+
+def error_of(path: Path) -> str:
+    with pytest.raises(InputError) as error:
+        check_workbook(path)
+    return str(error.value)
+
+
+def test_a_workbook_without_faults_passes(book: Path) -> None:
+    check_workbook(book)
+
+
+def test_cells_with_an_error_and_formulas_never_calculated_are_named_together(tmp_path: Path) -> None:
+    save(tmp_path / "x.xlsx", ["id", "target"], ["a", "#N/A"], ["b", "=A1"], ["c", "#REF!"], ["d", "sea"])
+    assert error_of(tmp_path / "x.xlsx") == (
+        f"{tmp_path / 'x.xlsx'}: 2 problems\n"
+        "  an error, such as #N/A, stands in B2, B4. Correct the cells, or empty them.\n"
+        "  a formula was never calculated in B3. Open the sheet in Excel and save it."
+    )
+
+
+def test_of_many_cells_the_first_are_named(tmp_path: Path) -> None:
+    save(tmp_path / "x.xlsx", ["id"], *(["#N/A"] for _ in range(30_000)))
+    assert error_of(tmp_path / "x.xlsx") == (
+        f"{tmp_path / 'x.xlsx'}: 1 problem\n"
+        "  an error, such as #N/A, stands in A2, A3, A4, A5, A6 and 29995 more cells. Correct the cells, or empty them."
+    )
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        '<c r="A2"><f>1+1</f><v>2</v></c>',
+        '<c r="A2" t="str"><f>""</f><v></v></c>',
+        '<c r="A2" t="str"><f>B1</f><v>a</v></c>',
+        '<c r="A2"><f t="shared" si="0"/><v>2</v></c>',
+        '<c r="A2" s="1"/><c r="B2"><v>1</v></c>',
+    ],
+)
+def test_formulas_with_a_result_and_empty_cells_are_no_faults(cell: str, book: Path) -> None:
+    change(book, "xl/worksheets/sheet1.xml", "</sheetData>", f'<row r="2">{cell}</row></sheetData>')
+    check_workbook(book)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        '<c r="A3"><f>1+1</f></c>',
+        '<c r="A3" s="1"><f>1+1</f><v/></c>',
+        '<c s="1" r="A3"><f>1+1</f><v></v></c>',
+        '<c r="A3"><f t="shared" si="0"/></c>',
+        '<x:c xmlns:x="http://purl.oclc.org/ooxml/spreadsheetml/main" r="A3"><x:f>1+1</x:f><x:v/></x:c>',
+        "<c><f>1+1</f></c>",
+    ],
+)
+def test_formulas_without_a_result_are_faults(cell: str, book: Path) -> None:
+    change(book, "xl/worksheets/sheet1.xml", "</sheetData>", f'<row r="3">{cell}</row></sheetData>')
+    assert "a formula was never calculated in A3." in error_of(book)
+
+
+@pytest.mark.parametrize("cell", ["<c r='A3' t='e'><v>#N/A</v></c>", '<c t="e"><v>#N/A</v></c>'])
+def test_errors_are_seen_however_they_are_written(cell: str, book: Path) -> None:
+    change(book, "xl/worksheets/sheet1.xml", "</sheetData>", f'<row r="3">{cell}</row></sheetData>')
+    assert "an error, such as #N/A, stands in A3." in error_of(book)
+
+
+def test_a_strict_workbook_is_looked_at_too(tmp_path: Path) -> None:
+    save(tmp_path / "x.xlsx", ["id"], ["#N/A"])
+    for part in ("xl/workbook.xml", "xl/worksheets/sheet1.xml"):
+        main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+        change(tmp_path / "x.xlsx", part, main, "http://purl.oclc.org/ooxml/spreadsheetml/main")
+    assert "an error, such as #N/A, stands in A2." in error_of(tmp_path / "x.xlsx")
+
+
+def test_a_sheet_of_open_marks_is_no_work(book: Path) -> None:
+    change(book, "xl/worksheets/sheet1.xml", "</sheetData>", "<c t='e' " * 100_000)
+    with pytest.raises(ExpatError):
+        check_workbook(book)
+
+
+def test_another_sheet_than_the_first_may_have_faults(tmp_path: Path) -> None:
+    made = openpyxl.Workbook()
+    assert made.active is not None
+    made.active.append(["id"])
+    made.create_sheet().append(["=A1"])
+    made.save(tmp_path / "x.xlsx")
+    check_workbook(tmp_path / "x.xlsx")
+
+
+def test_an_entity_bomb_is_refused(book: Path) -> None:
+    bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]><worksheet'
+    change(book, "xl/worksheets/sheet1.xml", "<worksheet", bomb)
+    assert error_of(book) == (
+        f"{book}: xl/worksheets/sheet1.xml declares a document type or entities, which no workbook of Excel's does. "
+        "Save the sheet anew in Excel."
+    )
+
+
+def test_entities_are_refused_in_any_part_and_encoding(book: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(book) as packed:
+        parts = {name: packed.read(name) for name in packed.namelist()}
+    text = parts["xl/workbook.xml"].decode().partition("?>")[2]
+    wide = '<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE x [<!ENTITY a "a">]>' + text.lstrip()
+    for name, part, content in (
+        ("dat", "xl/worksheets/sheet1.dat", b'<!DOCTYPE x [<!ENTITY a "a">]><worksheet/>'),
+        ("utf-16", "xl/workbook.xml", wide.encode("utf-16")),
+    ):
+        with zipfile.ZipFile(tmp_path / name, "w") as packed:
+            for other, held in (parts | {part: content}).items():
+                packed.writestr(other, held)
+        assert error_of(tmp_path / name).startswith(f"{tmp_path / name}: {part} declares a document type")
+
+
+def test_a_workbook_that_unpacks_to_more_than_is_read_is_refused(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xlsx_validation, "MOST_UNPACKED", 1000)
+    assert "bytes, more than the 1,000 that are read. Save the sheet alone, as a .csv." in error_of(book)
+
+
+def test_a_workbook_with_a_password_is_named_as_such(tmp_path: Path) -> None:
+    # A workbook with a password is no zip, but a compound file of Microsoft's, as were all before 2007.
+    (tmp_path / "x.xlsx").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(4000))
+    assert error_of(tmp_path / "x.xlsx") == (
+        f"{tmp_path / 'x.xlsx'}: the workbook is protected by a password, or is of the kind before 2007. Save it as "
+        ".xlsx without a password."
+    )

@@ -1,0 +1,11 @@
+"""Plain pictures that tests make."""
+
+import numpy as np
+
+from counterweight.images.geometry import Pixels
+
+RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
+
+
+def of_colour(colour: tuple[int, int, int], height: int, width: int) -> Pixels:
+    return np.full((height, width, 3), colour, np.uint8)

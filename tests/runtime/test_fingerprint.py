@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+
+from counterweight.runtime import fingerprint as module
+from counterweight.runtime.fingerprint import fingerprint, import_closure
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A library in which copies import pixels, pixels import errors, and nobody imports the report."""
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    for cached in (module._tree, module._imported, module._code_hash):
+        cached.cache_clear()
+    folder = tmp_path / "counterweight"
+    folder.mkdir()
+    (folder / "copies.py").write_text("from counterweight import pixels\n")
+    (folder / "pixels.py").write_text("def read():\n    import counterweight.errors\n    return 1\n")
+    (folder / "errors.py").write_text("import numpy\n")
+    (folder / "report.py").write_text("from counterweight.copies import pixels\n")
+    return folder
+
+
+def changed(file: Path, code: str) -> bool:
+    """Whether other code in a file changes the fingerprint of copies."""
+    before = fingerprint(["counterweight.copies"], [])
+    file.write_text(code)
+    for cached in (module._tree, module._imported, module._code_hash):
+        cached.cache_clear()
+    return fingerprint(["counterweight.copies"], []) != before
+
+
+def test_closure_follows_imports_also_inside_functions_and_no_others(library: Path) -> None:
+    assert import_closure(library / "copies.py") == {library / f"{name}.py" for name in ("copies", "pixels", "errors")}
+
+
+@pytest.mark.parametrize("name", ["copies", "pixels", "errors"])
+def test_code_that_is_imported_changes_the_fingerprint(name: str, library: Path) -> None:
+    assert changed(library / f"{name}.py", (library / f"{name}.py").read_text() + "x = 1\n")
+
+
+def test_code_that_is_not_imported_leaves_it(library: Path) -> None:
+    assert not changed(library / "report.py", "x = 1\n")
+
+
+def test_comments_docstrings_and_layout_leave_it(library: Path) -> None:
+    code = '"""Pixels."""\n\n\ndef read():\n    """Read."""\n    import counterweight.errors  # Late.\n\n    return 1\n'
+    assert not changed(library / "pixels.py", code)
+
+
+def test_text_that_is_no_docstring_changes_it(library: Path) -> None:
+    assert changed(library / "errors.py", 'import numpy\nNAME = "a"\n')
+
+
+def test_versions_of_packages_change_it() -> None:
+    modules = ["counterweight.images.geometry"]
+    assert len({fingerprint(modules, packages) for packages in ([], ["numpy"], ["pandas"])}) == 3
+
+
+def test_decisive_modules_of_a_training_are_in_its_closure() -> None:
+    closure = {file.stem for file in import_closure(module.ROOT / "counterweight/training/trainer.py")}
+    assert {"callbacks", "epoch_metrics", "per_label", "optimizer", "loader", "codec"} <= closure

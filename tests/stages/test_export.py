@@ -1,0 +1,234 @@
+import csv
+import hashlib
+import importlib.util
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from torchvision.datasets import ImageFolder
+
+from counterweight.base import manifest
+from counterweight.images import codec
+from tests.conftest import EXPORT, TINY, run_stage
+from tests.pictures import of_colour
+from tests.workspace import PROJECT, write_params
+
+# Of the images of `single_label`: file, split, class (None: nobody knows) and source. Names are as strangers give them.
+DRAWN = [
+    ("007.png", "train", "1", ""),
+    ("007__copy1.png", "train", "1", "007.png"),
+    ("a, b; c.png", "train", "sea/beach", ""),
+    ("x/été 猫.png", "train", "a dog, 100% été", ""),
+    ("=1+1.png", "val", "1", ""),
+    ("[v]*?.png", "val", "sea/beach", ""),
+    ("NA.png", "val", "a dog, 100% été", ""),
+    ("train/8.png", "test", "1", ""),
+    ("9.png", "test", "sea/beach", ""),
+    ("test.png", "test", "a dog, 100% été", ""),
+    ("unknown.png", "train", None, ""),
+]
+CLASSES = ["1", "a dog, 100% été", "sea/beach"]
+
+
+@pytest.fixture(scope="module")
+def several_labels(augmented: Path) -> Path:
+    """The tiny folder's dataset, of several labels an image."""
+    run_stage(augmented, "export", *EXPORT)
+    return augmented / "augmented/dataset"
+
+
+@pytest.fixture(scope="module")
+def single_label(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The dataset of `DRAWN`, in which the n-th image has the grey level 20 n."""
+    folder = tmp_path_factory.mktemp("single")
+    export(folder)
+    return folder / "augmented/dataset"
+
+
+def export(folder: Path) -> str:
+    """Write what `DRAWN` says, run the stage, and return its log."""
+    checksums = []
+    for number, (file, _, _, source) in enumerate(DRAWN):
+        path = folder / ("augmented/images" if source else "data/resized") / file
+        checksums.append(codec.write(of_colour((20 * number,) * 3, 8, 8), path, "png"))
+    files, splits, classes, sources = zip(*DRAWN, strict=True)
+    targets = np.array([[-1] * 3 if name is None else [int(name == each) for each in CLASSES] for name in classes])
+    clusters = [0 if split == "train" else pd.NA for split in splits]
+    table = manifest.build(files, files, splits, CLASSES, targets, checksums, sources, clusters)
+    manifest.write(table, folder / "augmented/manifest.csv")
+    write_params(folder / "params.yaml", TINY | {"data.task": "multiclass"})
+    return run_stage(folder, "export", *EXPORT).stderr
+
+
+def number_of(image: Any) -> int:
+    """Which of `DRAWN` an image is, by its grey."""
+    return int(np.asarray(image.convert("L"))[0, 0]) // 20
+
+
+def test_every_image_of_the_balanced_dataset_is_there_in_its_split(several_labels: Path, augmented: Path) -> None:
+    table = manifest.read(augmented / "augmented/manifest.csv")
+    files = {path.relative_to(several_labels).as_posix() for path in several_labels.rglob("*.jpg")}
+    assert files == set(table["split"] + "/" + table["path"])
+    for path, source, split, checksum in table[["path", "source_id", "split", "checksum"]].itertuples(index=False):
+        assert hashlib.sha256((several_labels / split / path).read_bytes()).hexdigest() == checksum, source
+
+
+def test_a_masked_cell_is_neither_0_nor_1(single_label: Path, tmp_path: Path) -> None:
+    files = [path.name for path in single_label.rglob("*.png")]
+    assert len(files) == len(DRAWN) - 1
+    assert "unknown.png" not in files
+    assert "unknown.png" not in (single_label / "train/metadata.csv").read_text(encoding="utf-8")
+    assert "export: 1 images are left out, since their class is missing" in export(tmp_path)
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_same_bytes_for_any_number_of_workers(
+    workers: str, single_label: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTERWEIGHT_WORKERS", workers)
+    export(tmp_path)
+    assert contents(tmp_path / "augmented/dataset") == contents(single_label)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_torchvision_loads_a_folder_a_class(single_label: Path) -> None:
+    folders = ["1", "a dog, 100% été", "sea%2Fbeach"]
+    for split in manifest.SPLITS:
+        dataset = ImageFolder(str(single_label / split))
+        assert dataset.classes == folders
+        found = {number_of(image): CLASSES[target] for image, target in dataset}
+        assert found == {i: row[2] for i, row in enumerate(DRAWN) if row[1] == split and row[2] is not None}
+
+
+def documented(number: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Run a block of docs/next.md in a folder, and return what it defines."""
+    blocks = re.findall(r"```python\n(.*?)```", (PROJECT / "docs/next.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 4
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {}
+    exec(blocks[number], names)
+    return names
+
+
+def test_the_documented_lines_give_torchvisions_test_images_the_numbers_of_train(
+    single_label: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(single_label, tmp_path / "augmented/dataset")
+    shutil.rmtree(tmp_path / "augmented/dataset/test/1")
+    test = documented(2, tmp_path, monkeypatch)["test"]
+    assert {number_of(image): CLASSES[target] for image, target in test} == {8: "sea/beach", 9: "a dog, 100% été"}
+
+
+@pytest.fixture
+def hugging_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The library, offline and with a cache of its own."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets", reason="make loaders installs it")
+    datasets.disable_progress_bars()
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    return datasets
+
+
+def test_hugging_face_loads_single_labels_with_the_numbers_of_torchvision(
+    single_label: Path, hugging_face: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = documented(0, single_label.parents[1], monkeypatch)["dataset"]
+    assert set(dataset) == {"train", "validation", "test"}
+    for split, name in (("train", "train"), ("val", "validation"), ("test", "test")):
+        found = {number_of(row["image"]): (row["label"], json.loads(row["labels"])) for row in dataset[name]}
+        assert found == {
+            i: (CLASSES.index(row[2]), [row[2]]) for i, row in enumerate(DRAWN) if row[1] == split and row[2]
+        }
+    sources = {row["image_id"]: row["source_id"] for row in dataset["train"]}
+    assert sources["007__copy1.png"] == sources["007.png"] == "007.png"
+    assert {row["cluster"] for row in dataset["train"]} == {0}
+    assert {row["cluster"] for row in dataset["test"]} == {-1}
+
+
+def test_the_documented_lines_name_hugging_faces_classes(
+    single_label: Path, hugging_face: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = documented(1, single_label.parents[1], monkeypatch)["dataset"]["train"]
+    assert [train.features["label"].int2str(row["label"]) for row in train] == [
+        "1", "1", "sea%2Fbeach", "a dog, 100% été",
+    ]  # fmt: skip
+
+
+def test_hugging_face_loads_several_labels_with_a_gap_where_nobody_knows(
+    hugging_face: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data/resized"
+    checksums = [codec.write(of_colour((0, 0, 0), 8, 8), data / name, "png") for name in ("1.png", "2.png", "3.png")]
+    targets = np.array([[1, 0], [-1, 1], [0, 0]])
+    table = manifest.build(
+        ["1", "2", "3"], ["1.png", "2.png", "3.png"], ["train", "train", "test"], ["sea", "5"], targets, checksums,
+        clusters=[0, 1, pd.NA],
+    )  # fmt: skip
+    manifest.write(table, tmp_path / "augmented/manifest.csv")
+    (tmp_path / "augmented/images").mkdir()
+    write_params(tmp_path / "params.yaml", TINY)
+    run_stage(tmp_path, "export", *EXPORT)
+    dataset = documented(0, tmp_path, monkeypatch)["dataset"]
+    assert [{name: row[name] for name in row if name != "image"} for row in dataset["train"]] == [
+        {
+            "label:sea": 1.0, "label:5": 0.0, "labels": '["sea"]', "image_id": "1.png", "source_id": "1.png",
+            "cluster": 0,
+        },
+        {
+            "label:sea": None, "label:5": 1.0, "labels": '["5"]', "image_id": "2.png", "source_id": "2.png",
+            "cluster": 1,
+        },
+    ]  # fmt: skip
+    assert [(row["label:sea"], row["labels"], row["cluster"]) for row in dataset["test"]] == [(0.0, "[]", -1)]
+
+
+def test_hugging_face_loads_every_row_of_the_tiny_dataset(
+    several_labels: Path, augmented: Path, hugging_face: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = manifest.read(augmented / "augmented/manifest.csv")
+    dataset = documented(0, several_labels.parents[1], monkeypatch)["dataset"]
+    assert {split: len(rows) for split, rows in dataset.items()} == {
+        {"val": "validation"}.get(split, split): count for split, count in table["split"].value_counts().items()
+    }
+    assert dataset["train"][0]["image"].size == (32, 32)
+
+
+def test_fiftyones_csv_names_files_that_are_there(single_label: Path) -> None:
+    with (single_label / "fiftyone.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = {
+        row["image_id"]: (row["tags"].split(), json.loads(row["labels"]), row["source_id"])
+        for row in rows
+        if (single_label / row["filepath"]).is_file()
+    }
+    assert found == {
+        file: ([split, *(["copy"] if source else [])], [name], source) for file, split, name, source in DRAWN if name
+    }
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("fiftyone") is None,
+    reason="FiftyOne fetches its database, mongod, from the network when it is installed; it is in no lock",
+)
+def test_fiftyone_loads_its_csv_by_the_documented_lines(single_label: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = documented(3, single_label.parents[1], monkeypatch)["dataset"]
+    try:
+        found = {
+            sample.image_id: (sample.tags, [each.label for each in sample.labels.classifications], sample.source_id)
+            for sample in dataset
+        }
+    finally:
+        dataset.delete()
+    assert found == {
+        file: ([split, *(["copy"] if source else [])], [name], source or None)
+        for file, split, name, source in DRAWN
+        if name
+    }

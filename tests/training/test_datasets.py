@@ -1,0 +1,204 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.special import expit
+from torch.utils.data import Dataset, TensorDataset
+
+from counterweight.base import manifest
+from counterweight.base.errors import InputError
+from counterweight.images import codec
+from counterweight.images.geometry import view
+from counterweight.metrics.decisions import tune
+from counterweight.networks.backbones import Backbone
+from counterweight.networks.classifier import Classifier
+from counterweight.networks.distributed import Group
+from counterweight.networks.inference import rows_of
+from counterweight.networks.loader import Views
+from counterweight.training.datasets import examples
+from counterweight.training.pretrained_body import fit_body
+from counterweight.training.tuning import decided
+from tests.designs import design
+
+
+@pytest.fixture
+def classifier() -> Classifier:
+    torch.manual_seed(0)
+    return Classifier(design("resnet18", "layer1", ["cat", "dog"], 32))
+
+
+@pytest.fixture
+def image_and_copy(tmp_path: Path) -> pd.DataFrame:
+    """The table of a.png among the resized images and of its copy among the copies."""
+    rng = np.random.default_rng(0)
+    checksums = [
+        codec.write(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8), tmp_path / path, "png")
+        for path in ("resized/a.png", "copies/a__copy1.png")
+    ]
+    return manifest.build(
+        image_ids=["a.png", "a__copy1.png"],
+        paths=["a.png", "a__copy1.png"],
+        splits=["train", "train"],
+        labels=["cat", "dog"],
+        targets=np.array([[0, 1], [0, 1]]),
+        checksums=checksums,
+        source_ids=["", "a.png"],
+        clusters=[0, 0],
+    )
+
+
+def made(classifier: Classifier, table: pd.DataFrame, folder: Path, *, frozen: bool) -> Dataset[Any]:
+    return examples(
+        classifier,
+        table,
+        resized=folder / "resized",
+        copies=folder / "copies",
+        frozen=frozen,
+        group=Group(torch.device("cpu")),
+        workers=0,
+    )
+
+
+def test_images_are_read_from_the_resized_and_copies_from_the_copies(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    views = made(classifier, image_and_copy, tmp_path, frozen=False)
+    assert isinstance(views, Views)
+    assert views.files == [tmp_path / "resized" / "a.png", tmp_path / "copies" / "a__copy1.png"]
+
+
+def test_input_is_the_square_that_the_classifier_sees(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    square, targets = made(classifier, image_and_copy, tmp_path, frozen=False)[1]
+    pixels = codec.read(tmp_path / "copies" / "a__copy1.png")
+    assert np.array_equal(square.numpy(), view(pixels, "whole", (32, 32)))
+    assert (targets.dtype, targets.tolist()) == (torch.float32, [0.0, 1.0])
+
+
+def test_inputs_of_a_frozen_body_are_its_features(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    rows = made(classifier, image_and_copy, tmp_path, frozen=True)
+    assert isinstance(rows, TensorDataset)
+    features, targets = rows[:]
+    files = [tmp_path / "resized" / "a.png", tmp_path / "copies" / "a__copy1.png"]
+    expected = rows_of(
+        classifier.body,
+        files,
+        image_and_copy["checksum"].tolist(),
+        view="whole",
+        size=(32, 32),
+        device=torch.device("cpu"),
+        workers=0,
+    )
+    assert features.shape == (2, 64)
+    assert np.array_equal(features.numpy(), expected)
+    assert targets.tolist() == [[0.0, 1.0], [0.0, 1.0]]
+
+
+def test_head_on_frozen_features_gives_the_classifiers_logits(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    squares = torch.stack([square for square, _ in made(classifier, image_and_copy, tmp_path, frozen=False)])
+    features, _ = made(classifier, image_and_copy, tmp_path, frozen=True)[:]
+    with torch.inference_mode():
+        assert torch.allclose(classifier.head(features), classifier.eval()(squares), atol=1e-6)
+
+
+def test_bilinear_pooling_is_fitted_to_the_images_that_are_no_copies(
+    image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    fitted = []
+    for table in (image_and_copy, image_and_copy[:1]):
+        torch.manual_seed(0)
+        classifier = Classifier(design("resnet18", "layer1", ["cat", "dog"], 32, pooling="bilinear"))
+        assert isinstance(classifier.body, Backbone)
+        assert classifier.body.bilinear is not None
+        drawn = classifier.body.bilinear.reduce.weight.detach().clone()
+        folders = {"resized": tmp_path / "resized", "copies": tmp_path / "copies"}
+        fit_body(classifier, table, norms=False, **folders, group=Group(torch.device("cpu")), workers=0)
+        fitted.append(classifier.body.bilinear.reduce.weight.detach())
+        assert not torch.allclose(fitted[-1], drawn)
+    assert torch.equal(*fitted)
+
+
+def test_body_whose_norms_are_fitted_computes_in_training_what_it_does_in_evaluation(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    body, own = classifier.body, image_and_copy[:1]
+    looks = torch.stack([square for square, _ in made(classifier, own, tmp_path, frozen=False)])
+    folders = {"resized": tmp_path / "resized", "copies": tmp_path / "copies"}
+    with torch.no_grad():
+        expected = body.eval()(looks)
+        assert not torch.allclose(body.train()(looks), expected, rtol=0.05)
+        classifier.load_state_dict(Classifier(classifier.design).state_dict())
+        expected = body.eval()(looks)
+        fit_body(classifier, image_and_copy, norms=True, **folders, group=Group(torch.device("cpu")), workers=0)
+        assert torch.allclose(body.eval()(looks), expected, rtol=1e-4, atol=1e-5)
+        assert torch.allclose(body.train()(looks), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_norms_that_begin_random_behind_weights_are_not_fitted(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    body = classifier.body
+    assert isinstance(body, Backbone)
+    body.fresh = frozenset(key for key in body.cut.state_dict() if key.startswith("layer1.1."))
+    folders = {"resized": tmp_path / "resized", "copies": tmp_path / "copies"}
+    fit_body(classifier, image_and_copy, norms=True, **folders, group=Group(torch.device("cpu")), workers=0)
+    means = {key: value for key, value in body.cut.state_dict().items() if key.endswith("running_mean")}
+    assert {key for key, mean in means.items() if not mean.any()} == {
+        "layer1.1.bn1.running_mean", "layer1.1.bn2.running_mean",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_changed_copy_is_an_error_that_names_it(
+    frozen: bool, classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copies" / "a__copy1.png"
+    copy.write_bytes((tmp_path / "resized" / "a.png").read_bytes())
+    with pytest.raises(InputError) as error:
+        list(made(classifier, image_and_copy, tmp_path, frozen=frozen))
+    assert str(error.value) == f"{copy}: the file has changed since the manifest was written. Run dvc repro."
+
+
+def test_thresholds_are_tuned_on_the_scores_of_the_users_own_images(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    own = image_and_copy[:1]
+    how = {"device": torch.device("cpu"), "workers": 0}
+    found = decided(classifier, image_and_copy, own, measure="f1", resized=tmp_path / "resized", **how)
+    logits = rows_of(
+        classifier, [tmp_path / "resized" / "a.png"], own["checksum"].tolist(), view="whole", size=(32, 32), **how
+    )
+    expected = tune(manifest.targets(own), expit(logits.astype(np.float64)), ["cat", "dog"], "multilabel")
+    assert found == expected
+
+
+def test_positive_class_is_the_rarer_of_the_users_own_images(image_and_copy: pd.DataFrame, tmp_path: Path) -> None:
+    cat, dog = {"label:cat": [1, 1], "label:dog": [0, 0]}, {"label:cat": [0, 0], "label:dog": [1, 1]}
+    own, copies = image_and_copy.iloc[[0, 0]], image_and_copy.iloc[[1, 1]]
+    # With the copies, cats are four and dogs are three.
+    train = pd.concat(
+        [
+            own.assign(**dog),
+            image_and_copy[:1].assign(**{"label:cat": 0, "label:dog": 1}),
+            own.assign(**cat),
+            copies.assign(**cat),
+        ]
+    )
+    of_two = Classifier(design("resnet18", "layer1", ["cat", "dog"], 32, task="binary", scores="softmax"))
+    how = {"resized": tmp_path / "resized", "device": torch.device("cpu"), "workers": 0}
+    assert decided(of_two, train, own.assign(**cat), measure="platt", **how).positive == "cat"
+
+
+def test_missing_labels_stay_missing_in_the_targets(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    table = image_and_copy.assign(**{"label:cat": [-1, -1]})
+    assert made(classifier, table, tmp_path, frozen=False)[0][1].tolist() == [-1.0, 1.0]
