@@ -1,11 +1,11 @@
-# make repro · make test · make lint · make docs · make bench · make compare · make cluster · make cpu · make loaders · make profile · make lock · make audit
+# make repro · make test · make test-all · make lint · make docs · make bench · make compare · make cluster · make cpu · make loaders · make profile · make lock · make audit
 # Everything is installed into .venv from requirements.lock; nothing outside this folder is changed.
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test lint docs lock audit bench bench-gpu bench-scale cluster cpu loaders compare profile clean
+.PHONY: repro test test-all lint docs lock audit bench bench-gpu bench-scale cluster cpu loaders compare profile clean
 
 repro: .venv/installed
 	dvc repro
@@ -16,8 +16,13 @@ repro: .venv/installed
 	@echo "The comparison:      results/comparison.svg, results/comparison.csv"
 	@echo "All of it, to see:   results/report.html"
 
+# Two processes with one thread each, so that they do not compete for two cores.
 test: .venv/cluster .venv/cpu .venv/loaders
-	pytest
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# With the tests that are marked as slow.
+test-all: .venv/cluster .venv/cpu .venv/loaders
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder -m ""
 
 lint: .venv/installed
 	ruff format --check .

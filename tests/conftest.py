@@ -1,5 +1,8 @@
-"""Tiny data, and the stages run on it as real commands, each once a session."""
+"""Tiny data, and the stages run on it as real commands, each once per test run."""
 
+import fcntl
+import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from counterweight.dataset.spreadsheet import write_sheet
 from counterweight.images.geometry import Pixels
 from data.example.drawing import make_images
-from tests.pictures import BLUE, GREEN, RED, WHITE, of_colour
+from tests.pictures import BLUE, GREEN, RED, WHITE, of_color
 from tests.workspace import PROJECT, make_workspace, run, write_params
 
 # What makes the whole pipeline pass in seconds; every stage still does its own work.
@@ -22,10 +25,10 @@ TINY = {
     "resize.width": 32,
     "resize.height": 32,
     "features.layer": "layer1",
-    "cluster.components": 8,
-    "cluster.clusters": 3,
+    "cluster.n_components": 8,
+    "cluster.n_clusters": 3,
     "train.layer": "layer1",
-    "train.size": 32,
+    "train.input_size": 32,
     "train.epochs": 2,
 }
 
@@ -45,13 +48,54 @@ def run_stage(folder: Path, stage: str, *options: str, check: bool = True) -> "s
     return run(folder, "python", "-m", f"stages.{stage}", *options, check=check, PYTHONPATH=str(PROJECT))
 
 
+def project_in_state(tmp_path_factory: pytest.TempPathFactory, state: str, make: Callable[[Path], object]) -> Path:
+    """Return a copy of a folder that is made once per test run, by the first pytest-xdist worker that needs it.
+
+    Parameters
+    ----------
+    tmp_path_factory : pytest.TempPathFactory
+        Tells where the workers of this run keep their files.
+    state : str
+        The folder's name.
+    make : callable
+        Makes the folder, which does not exist yet.
+    """
+    made = _states(tmp_path_factory) / state
+    made.parent.mkdir(exist_ok=True)
+    with made.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            unfinished = made.with_suffix(".partial")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            make(unfinished)
+            unfinished.rename(made)
+    return Path(shutil.copytree(made, tmp_path_factory.mktemp(state) / "project"))
+
+
+def _states(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "states"
+
+
+def after(stage: str, options: list[str], state: str, before: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the tiny folder in a new state: the state before, after one more stage."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(_states(tmp_path_factory) / before, folder)
+        run_stage(folder, stage, *options)
+
+    return project_in_state(tmp_path_factory, state, make)
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with images, a sheet and params.yaml."""
-    folder = tmp_path_factory.mktemp("tiny")
-    make_tiny_data(folder)
-    write_params(folder / "params.yaml", TINY)
-    return folder
+
+    def make(folder: Path) -> None:
+        make_tiny_data(folder)
+        write_params(folder / "params.yaml", TINY)
+
+    return project_in_state(tmp_path_factory, "tiny", make)
 
 
 INGEST = (
@@ -61,12 +105,12 @@ INGEST = (
 ).split()
 RESIZE = "--manifest data/manifest.csv --images images --resized data/resized --table data/resized.csv".split()
 FEATURES = "--table data/resized.csv --resized data/resized --out features/features.npy".split()
-FILL = (
-    "--table data/resized.csv --features features/features.npy --labelled features/labelled.csv "
-    "--filled features/filled.csv --metrics features/fill.json"
+IMPUTE = (
+    "--table data/resized.csv --features features/features.npy --labeled features/labeled.csv "
+    "--imputed features/imputed.csv --metrics features/impute.json"
 ).split()
 CLUSTER = (
-    "--table features/labelled.csv --features features/features.npy --clusters features/clusters.csv "
+    "--table features/labeled.csv --features features/features.npy --clusters features/clusters.csv "
     "--plane features/plane.csv --sweep features/sweep.csv --metrics features/cluster.json"
 ).split()
 AUGMENT = (
@@ -74,7 +118,7 @@ AUGMENT = (
     "--manifest augmented/manifest.csv --labels augmented/labels.csv --redrawn augmented/redrawn.csv "
     "--metrics augmented/augment.json"
 ).split()
-SPLIT = "--sheet labels.xlsx --manifest augmented/manifest.csv --out augmented/balanced.xlsx".split()
+SHEET = "--sheet labels.xlsx --manifest augmented/manifest.csv --out augmented/balanced.xlsx".split()
 EXPORT = (
     "--manifest augmented/manifest.csv --resized data/resized --copies augmented/images --out augmented/dataset"
 ).split()
@@ -90,106 +134,118 @@ EVALUATE = (
     "--confusion-chart results/balanced/confusion.svg"
 ).split()
 
-# Both arms are the balanced one.
+TRAIN_ORIGINAL = (
+    "--table features/labeled.csv --resized data/resized --copies data/resized "
+    "--model results/original/model --history results/original/history.csv"
+).split()
+EVALUATE_ORIGINAL = [
+    option.replace("results/balanced", "results/original").replace("augmented/manifest.csv", "features/labeled.csv")
+    for option in EVALUATE
+]
 REPORT = (
     "--ingest data/ingest.json --clusters features/clusters.csv --plane features/plane.csv --sweep features/sweep.csv "
     "--augment augmented/augment.json --manifest augmented/manifest.csv --redrawn augmented/redrawn.csv "
-    "--resized data/resized "
-    "--copies augmented/images --original results/balanced --balanced results/balanced"
+    "--resized data/resized --copies augmented/images --original results/original --balanced results/balanced"
 ).split()
 
 
 @pytest.fixture(scope="session")
-def ingested(tiny: Path) -> Path:
+def ingested(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny folder after ingest."""
-    run_stage(tiny, "ingest", *INGEST)
-    return tiny
+    return after("ingest", INGEST, "ingested", "tiny", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def resized(ingested: Path) -> Path:
+def resized(ingested: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny folder after resize."""
-    run_stage(ingested, "resize", *RESIZE)
-    return ingested
+    return after("resize", RESIZE, "resized", "ingested", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def featured(resized: Path) -> Path:
+def featured(resized: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny folder after features."""
-    run_stage(resized, "features", *FEATURES)
-    return resized
+    return after("features", FEATURES, "featured", "resized", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def filled(featured: Path) -> Path:
-    """The tiny folder after fill."""
-    run_stage(featured, "fill", *FILL)
-    return featured
+def filled(featured: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny folder after impute."""
+    return after("impute", IMPUTE, "filled", "featured", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def clustered(filled: Path) -> Path:
+def clustered(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny folder after cluster."""
-    run_stage(filled, "cluster", *CLUSTER)
-    return filled
+    return after("cluster", CLUSTER, "clustered", "filled", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def augmented(clustered: Path) -> Path:
+def augmented(clustered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny folder after augment."""
-    run_stage(clustered, "augment", *AUGMENT)
-    return clustered
+    return after("augment", AUGMENT, "augmented", "clustered", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def balanced(augmented: Path) -> Path:
-    """The tiny folder after split."""
-    run_stage(augmented, "split", *SPLIT)
-    return augmented
+def balanced(augmented: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny folder after sheet."""
+    return after("sheet", SHEET, "balanced", "augmented", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def trained(balanced: Path) -> Path:
+def trained(balanced: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny folder after train on the balanced arm."""
-    run_stage(balanced, "train", *TRAIN)
-    return balanced
+    return after("train", TRAIN, "trained", "balanced", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def evaluated(trained: Path) -> Path:
+def evaluated(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny folder after evaluate of the balanced arm."""
-    run_stage(trained, "evaluate", *EVALUATE)
-    return trained
+    return after("evaluate", EVALUATE, "evaluated", "trained", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def both_trained(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny folder after train on the original arm, too."""
+    return after("train", TRAIN_ORIGINAL, "both_trained", "evaluated", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def both_evaluated(both_trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny folder after evaluate of both arms."""
+    return after("evaluate", EVALUATE_ORIGINAL, "both_evaluated", "both_trained", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in git, its data tracked by DVC, after `dvc repro` (its log is beside it) and a commit; copy it."""
-    folder = tmp_path_factory.mktemp("reproduced") / "project"
-    make_tiny_data(folder)
-    run(folder, "git", "init", "--quiet")
-    run(folder, "git", "config", "user.name", "A User")
-    run(folder, "git", "config", "user.email", "user@example.invalid")
-    make_workspace(folder, TINY, scm=True)
-    run(folder, "dvc", "add", "--quiet", "images", "labels.xlsx")
-    (folder.parent / "repro.log").write_text(run(folder, "dvc", "repro").stdout)
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--message", "first")
-    return folder
+    """A project in git, its data tracked by DVC, after `dvc repro` (its log is .git/repro.log) and a commit."""
+
+    def make(folder: Path) -> None:
+        make_tiny_data(folder)
+        run(folder, "git", "init", "--quiet")
+        run(folder, "git", "config", "user.name", "A User")
+        run(folder, "git", "config", "user.email", "user@example.invalid")
+        make_workspace(folder, TINY, scm=True)
+        run(folder, "dvc", "add", "--quiet", "images", "labels.xlsx")
+        log = run(folder, "dvc", "repro").stdout
+        run(folder, "git", "add", "--all")
+        run(folder, "git", "commit", "--quiet", "--message", "first")
+        (folder / ".git/repro.log").write_text(log)
+
+    return project_in_state(tmp_path_factory, "reproduced", make)
 
 
 def skip_without_bfloat16(engine: str) -> None:
     """Skip a test of an engine that this CPU has no arithmetic for."""
-    from counterweight.networks.openvino import computes_bfloat16
+    from counterweight.networks.openvino import supports_bfloat16
 
-    if engine == "openvino_bf16" and not computes_bfloat16():
+    if engine == "openvino_bf16" and not supports_bfloat16():
         pytest.skip("this CPU does not compute in bfloat16")
 
 
 @pytest.fixture
-def four_colours() -> Pixels:
-    top = np.hstack([of_colour(RED, 16, 24), of_colour(GREEN, 16, 24)])
-    return np.vstack([top, np.hstack([of_colour(BLUE, 16, 24), of_colour(WHITE, 16, 24)])])
+def four_colors() -> Pixels:
+    top = np.hstack([of_color(RED, 16, 24), of_color(GREEN, 16, 24)])
+    return np.vstack([top, np.hstack([of_color(BLUE, 16, 24), of_color(WHITE, 16, 24)])])
 
 
 @pytest.fixture

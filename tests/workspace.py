@@ -24,7 +24,7 @@ def write_params(path: Path, changes: Mapping[str, Any]) -> None:
     path : Path
         The file to write.
     changes : mapping of str to value
-        New values by dotted names, such as ``cluster.clusters``.
+        New values by dotted names, such as ``cluster.n_clusters``.
     """
     yaml = YAML(typ="rt", pure=True)
     params = yaml.load(PROJECT / "params.yaml")
@@ -56,7 +56,7 @@ def make_workspace(folder: Path, changes: Mapping[str, Any], *, scm: bool = Fals
 
 
 def run(folder: Path, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command there, with this Python's commands first on the path, and keep what it prints."""
+    """Run a command in a folder, with this Python's commands first on the path, and capture its output."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     result = subprocess.run(
         command,

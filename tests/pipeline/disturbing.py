@@ -2,7 +2,7 @@
 
     python -m tests.pipeline.disturbing STAGE --by kill --points 50 --outs data/resized ... -- the stage's options
 
-It is killed, or the disk fails once (``--by error``): what the process asks for there ends in EIO or ENOSPC, by turns.
+The stage is killed, or the disk fails once (``--by error``): the system call ends in EIO and ENOSPC, by turns.
 
 A point is a moment at which the stage has opened a file to write, has written half of a piece of it, or is about to
 rename, link or delete one. All renames are tried, and as many of the other points as asked for, drawn by the seed;
@@ -42,9 +42,9 @@ class Points:
     Parameters
     ----------
     at : int or None
-        The point at which to disturb; None for none.
+        The point at which to disturb; None to only count.
     answer : int or None
-        The number of the system's error there; None to be killed.
+        The number of the system error to raise there; None to be killed.
     """
 
     def __init__(self, at: int | None, answer: int | None) -> None:
@@ -82,7 +82,7 @@ class Points:
 
 
 class Halved:
-    """A file of which a point lies in the middle of each write."""
+    """A file with a point in the middle of each write."""
 
     def __init__(self, file: Any, points: Points) -> None:
         self.file = file
@@ -140,16 +140,16 @@ def forked(
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as pipe:
-        said = pipe.read()
+        answer = pipe.read()
     os.waitpid(child, 0)
-    if not said:
+    if not answer:
         return "killed", []
-    ended, passed = json.loads(said)
+    ended, passed = json.loads(answer)
     return ended, passed
 
 
 def imported(stage: str) -> Callable[[Sequence[str]], object]:
-    """Import a stage with what it imports when it runs, which a fork would do each time; return its main."""
+    """Import a stage and the modules that it imports when it runs, so that forks need not; return its main."""
     module = importlib.import_module(f"stages.{stage}")
     for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("counterweight."):
@@ -158,7 +158,7 @@ def imported(stage: str) -> Callable[[Sequence[str]], object]:
 
 
 def contents(outs: Sequence[Path]) -> dict[str, str]:
-    """SHA-256 of every file in the outputs that are there, whatever its name."""
+    """SHA-256 of every file in the outputs, whatever its name."""
     files = [file for out in outs for file in ([out] if out.is_file() else sorted(out.rglob("*"))) if file.is_file()]
     return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
@@ -173,7 +173,7 @@ def remove(outs: Sequence[Path]) -> None:
 
 
 def main() -> None:
-    """Disturb, repeat, compare; print how many points there were, were tried, how they ended and what went wrong."""
+    """Disturb, repeat, compare; print the number of points, how the tried ones ended and what went wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage")
     parser.add_argument("--by", choices=("kill", "error"), required=True)

@@ -46,10 +46,10 @@ def main() -> None:
     for part in PARTS:
         remove([*args.outs, CACHE])
         leave(int(needed * part))
-        said, _ = forked(stage, options)
-        ends.append(said)
-        if "Traceback" in said:
-            wrong.append(f"{part}: {said}")
+        ended, _ = forked(stage, options)
+        ends.append(ended)
+        if "Traceback" in ended:
+            wrong.append(f"{part}: {ended}")
         partly = {name: sha for name, sha in contents(args.outs).items() if expected.get(name) != sha}
         wrong += [f"{part}: {name} is visible half-written" for name in partly]
         wrong += [f"{part}: {left} was left" for left in Path().rglob(".*.partial")]

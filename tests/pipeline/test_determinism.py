@@ -9,18 +9,18 @@ from joblib.externals.loky import get_reusable_executor
 
 from counterweight.dataset.spreadsheet import read_sheet, write_sheet
 from counterweight.runtime import parallel
-from stages import augment, cluster, export, features, fill, ingest, resize, split
-from tests.conftest import AUGMENT, CLUSTER, EXPORT, FEATURES, FILL, INGEST, RESIZE, SPLIT, TINY, make_tiny_data
+from stages import augment, cluster, export, features, impute, ingest, resize, sheet
+from tests.conftest import AUGMENT, CLUSTER, EXPORT, FEATURES, IMPUTE, INGEST, RESIZE, SHEET, TINY, make_tiny_data
 from tests.workspace import write_params
 
 STAGES = (
     (ingest.main, INGEST),
     (resize.main, RESIZE),
     (features.main, FEATURES),
-    (fill.main, FILL),
+    (impute.main, IMPUTE),
     (cluster.main, CLUSTER),
     (augment.main, AUGMENT),
-    (split.main, SPLIT),
+    (sheet.main, SHEET),
     (export.main, EXPORT),
 )
 # They have the rows of the sheet in its own order, or their numbers.
@@ -34,7 +34,7 @@ def outputs(folder: Path, workers: int, monkeypatch: pytest.MonkeyPatch) -> dict
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COUNTERWEIGHT_WORKERS", str(workers))
     # So small that the tiny dataset has several batches for each worker.
-    monkeypatch.setattr(parallel, "BATCH", 8)
+    monkeypatch.setattr(parallel, "MAX_BATCH", 8)
     write_params(folder / "params.yaml", TINY)
     for main, options in STAGES:
         main(options)
@@ -54,7 +54,7 @@ def by_one_worker(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         return outputs(folder, 1, monkeypatch)
 
 
-@pytest.mark.parametrize("workers", [2, 5])
+@pytest.mark.parametrize("workers", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_outputs_do_not_depend_on_the_number_of_workers_nor_on_the_folder(
     workers: int, by_one_worker: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,6 +62,7 @@ def test_outputs_do_not_depend_on_the_number_of_workers_nor_on_the_folder(
     assert outputs(tmp_path / "elsewhere", workers, monkeypatch) == by_one_worker
 
 
+@pytest.mark.slow
 def test_outputs_do_not_depend_on_the_order_of_the_rows(
     by_one_worker: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,8 +71,8 @@ def test_outputs_do_not_depend_on_the_order_of_the_rows(
     sheet = read_sheet(folder / "labels.xlsx")
     shuffled = random.Random(0).sample(sheet.rows, len(sheet.rows))
     write_sheet(sheet.columns, shuffled, folder / "labels.xlsx", "xlsx")
-    found = outputs(folder, 1, monkeypatch)
-    assert {name: found[name] for name in found if name not in ORDERED} == {
+    shuffled_outputs = outputs(folder, 1, monkeypatch)
+    assert {name: shuffled_outputs[name] for name in shuffled_outputs if name not in ORDERED} == {
         name: by_one_worker[name] for name in by_one_worker if name not in ORDERED
     }
     balanced = read_sheet(folder / "augmented/balanced.xlsx")

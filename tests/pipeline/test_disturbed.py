@@ -1,8 +1,8 @@
 """Kill every stage, and fail its disk, at points in the course of its writes; see `tests.pipeline.disturbing`.
 
-By default two renames and two other points of each stage are tried. With COUNTERWEIGHT_POINTS, every rename is, and so
-many other points; 50 take an hour and more.
-How many were tried of each stage stands in a file, with ``--junit-xml FILE``.
+By default, each stage is killed at one rename. The slow tests try two renames and two other points per stage or, with
+COUNTERWEIGHT_POINTS, every rename and that many other points; 50 take over an hour.
+``--junit-xml FILE`` writes a file with the number of points that were tried per stage.
 """
 
 import json
@@ -18,58 +18,70 @@ from tests.pipeline.conftest import STAGES
 from tests.workspace import PROJECT, run
 
 POINTS = os.environ.get("COUNTERWEIGHT_POINTS")
-TRIED = ["--points", "2", "--renames", "2"] if POINTS is None else ["--points", POINTS]
+ONE_RENAME = ["--points", "0", "--renames", "1"]
+SEVERAL_POINTS = ["--points", "2", "--renames", "2"] if POINTS is None else ["--points", POINTS]
 # A stage that starts anew at a hundred points takes as many times its own seconds.
 pytestmark = pytest.mark.timeout(600 + 100 * int(POINTS or 2))
 
 
-def disturbed(stage: str, by: str, folder: Path) -> dict[str, Any]:
+def disturbed(stage: str, by: str, points: list[str], folder: Path) -> dict[str, Any]:
     options, count = STAGES[stage]
-    command = ["python", "-m", "tests.pipeline.disturbing", stage, "--by", by, *TRIED]
-    found = run(folder, *command, "--outs", *options[1::2][-count:], "--", *options, PYTHONPATH=str(PROJECT)).stdout
-    return dict(json.loads(found))
+    command = ["python", "-m", "tests.pipeline.disturbing", stage, "--by", by, *points]
+    result = run(folder, *command, "--outs", *options[1::2][-count:], "--", *options, PYTHONPATH=str(PROJECT)).stdout
+    return dict(json.loads(result))
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_that_was_killed_at_a_rename_ends_like_one_that_was_not(stage: str, judged: Path) -> None:
+    result = disturbed(stage, "kill", ONE_RENAME, judged)
+    assert result["wrong"] == []
+    assert result["ends"] == ["killed"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_that_was_killed_ends_like_one_that_was_not(
     stage: str, judged: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    found = disturbed(stage, "kill", judged)
+    result = disturbed(stage, "kill", SEVERAL_POINTS, judged)
     for what in ("points", "renames"):
-        record_property(what, found[what])
-    record_property("tried", len(found["ends"]))
-    assert found["wrong"] == []
-    assert len(found["ends"]) >= min(found["points"], 2)
+        record_property(what, result[what])
+    record_property("tried", len(result["ends"]))
+    assert result["wrong"] == []
+    assert len(result["ends"]) >= min(result["points"], 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_whose_disk_failed_says_so_and_ends_like_one_whose_did_not(
     stage: str, judged: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    found = disturbed(stage, "error", judged)
+    result = disturbed(stage, "error", SEVERAL_POINTS, judged)
     for what in ("points", "renames"):
-        record_property(what, found[what])
-    record_property("tried", len(found["ends"]))
-    assert found["wrong"] == []
+        record_property(what, result[what])
+    record_property("tried", len(result["ends"]))
+    assert result["wrong"] == []
     # Where only the cache could not be written, a stage is done.
-    said = [end for end in found["ends"] if end != "done"]
-    assert all("Input/output error" in end or "disk is full" in end or "No space left" in end for end in said)
-    assert len(found["ends"]) >= min(found["points"], 2)
+    failures = [end for end in result["ends"] if end != "done"]
+    assert all("Input/output error" in end or "disk is full" in end or "No space left" in end for end in failures)
+    assert len(result["ends"]) >= min(result["points"], 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "kept"), [("resize", 20), ("augment", 20), ("features", 20)])
 def test_what_was_done_before_the_kill_is_not_done_again(stage: str, kept: int, judged: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     options, _ = STAGES[stage]
     # The stage is killed when its cache has so many entries.
     killer = (
-        "import os, sys\nfrom pathlib import Path\nfrom counterweight.runtime import cache\n"
-        "place = cache.Cache._place\n"
-        "def counted(self, *given):\n"
-        f"    if len(list(Path({str(cache)!r}).glob('*/*'))) == {kept}:\n"
-        "        os.kill(os.getpid(), 9)\n"
-        "    place(self, *given)\n"
-        "cache.Cache._place = counted\n"
+        "import os, sys\nfrom pathlib import Path\nfrom counterweight.runtime.cache import Cache\n"
+        "def counted(put):\n"
+        "    def put_or_die(self, *args):\n"
+        f"        if len(list(Path({str(cache)!r}).glob('*/*'))) == {kept}:\n"
+        "            os.kill(os.getpid(), 9)\n"
+        "        put(self, *args)\n"
+        "    return put_or_die\n"
+        "Cache.put, Cache.put_bytes = counted(Cache.put), counted(Cache.put_bytes)\n"
         f"from stages.{stage} import main\nmain(sys.argv[1:])\n"
     )
     settings = {"PYTHONPATH": str(PROJECT), "COUNTERWEIGHT_CACHE": str(cache), "COUNTERWEIGHT_WORKERS": "1"}

@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from counterweight.base import manifest
 from counterweight.dataset.spreadsheet import read_sheet, write_sheet
 from tests.conftest import FEATURES, INGEST, RESIZE, TINY, make_tiny_data, run_stage
@@ -23,9 +25,10 @@ def entries(folder: Path) -> set[Path]:
 
 
 def train_ids(folder: Path) -> set[str]:
-    return set(manifest.of_split(manifest.read(folder / "data/manifest.csv"), "train")["image_id"])
+    return set(manifest.rows_of_split(manifest.read(folder / "data/manifest.csv"), "train")["image_id"])
 
 
+@pytest.mark.slow
 def test_added_images_are_worked_on_alone_and_give_what_all_from_scratch_give(tmp_path: Path) -> None:
     grown, scratch = tmp_path / "grown", tmp_path / "scratch"
     make_tiny_data(grown, train=40, test=10)

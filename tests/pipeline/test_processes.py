@@ -12,6 +12,7 @@ from tests.conftest import FEATURES, TINY, TRAIN
 from tests.pipeline.disturbing import remove
 from tests.workspace import PROJECT, run, write_params
 
+pytestmark = pytest.mark.slow
 # Neither dropout nor batch norm, which on the CPU is each process's own.
 EXACT = {"train.model": "cnn3", "train.weights": "random", "train.freeze": False, "train.epochs": 2}
 # The last of its batches is odd.
