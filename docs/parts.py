@@ -1,18 +1,18 @@
-"""Put what code makes between its marks in a document."""
+"""Replace the generated parts of a document."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 
 def put_between(document: Path, parts: Mapping[str, str]) -> None:
-    """Write parts anew.
+    """Replace the text between marks.
 
     Parameters
     ----------
     document : Path
-        A Markdown file with ``<!-- NAME -->`` and ``<!-- end of NAME -->``, each on a line of its own.
+        A Markdown file with ``<!-- NAME -->`` and ``<!-- end of NAME -->``, each on its own line.
     parts : mapping of str to str
-        What stands between the marks, by name.
+        New text between the marks, by name.
     """
     text = document.read_text(encoding="utf-8")
     for name, part in parts.items():

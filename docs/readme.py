@@ -1,12 +1,13 @@
-"""Make the generated parts of README.md anew: the params table, the graph, and the picture of the example.
+"""Regenerate parts of README.md and docs/params.md: the tables of params, the graph, and the picture of the example.
 
     python -m docs.readme
 
-The table comes from the models in counterweight/base/schema.py and the graph from dvc.yaml; the picture needs the
+The tables come from the models in counterweight/base/schema.py and the graph from dvc.yaml. The picture needs the
 example's outputs, so run `make repro` first.
 """
 
-from collections.abc import Iterator
+import ast
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,61 @@ from counterweight.base import manifest
 from counterweight.base.params import Params
 from counterweight.base.schema import Section
 from counterweight.images import codec
-from counterweight.metrics.charts import COLOURS
+from counterweight.metrics.charts import COLORS
 from docs.parts import put_between
 
 PROJECT = Path(__file__).parent.parent
 COPIES_SHOWN = 7
 
+# The rooms of the library; each imports only itself and rooms before it.
+ROOMS = (
+    "base", "runtime", "images", "metrics", "dataset", "clustering", "augmentation", "networks", "training", "evidence",
+    "onboarding", "report",
+)  # fmt: skip
 
-def params_table() -> str:
-    """The params as a Markdown table, one row a param, with the value in params.yaml."""
+
+# The params that people change first, in README.md; and those that they change next, in docs/params.md before the rest.
+FIRST = (
+    "data.images", "data.sheet", "data.task", "data.columns.image", "data.columns.split", "data.columns.labels",
+    "features.weights", "features.crop", "cluster.n_clusters", "augment.strategy", "augment.target", "augment.pipeline",
+    "train.model", "train.epochs",
+)  # fmt: skip
+NEXT = (
+    "data.separator", "data.missing", "data.missing_files", "data.bad_images", "data.duplicates", "data.test",
+    "data.validation", "resize.width", "resize.height", "resize.mode", "features.model", "features.layer",
+    "features.engine", "cluster.sweep", "augment.fill_smallest", "augment.copy_mode", "augment.copies_per_image",
+    "augment.composition", "augment.pipelines", "sheet.format", "train.weights", "train.layer", "train.freeze",
+    "train.crop", "train.input_size", "train.transforms", "train.loss", "train.learning_rate", "train.monitor",
+    "train.threshold_metric", "train.batch_size", "evaluate.thresholds",
+)  # fmt: skip
+
+
+def param_groups() -> dict[str, list[str]]:
+    """Names of all params by how often people change them: ``first``, ``next`` and ``rarely``."""
+    values = Repo(PROJECT).params.show()[""]["data"]["params.yaml"]["data"]
+    names = [name for name, _, _ in _fields(Params, values)]
+    return {"first": list(FIRST), "next": list(NEXT), "rarely": [name for name in names if name not in FIRST + NEXT]}
+
+
+def params_table(names: Collection[str]) -> str:
+    """Return a Markdown table with a row per param: its value in params.yaml and its description."""
     values = Repo(PROJECT).params.show()[""]["data"]["params.yaml"]["data"]
     lines = ["| param | in params.yaml | what it is |", "|---|---|---|"]
     for name, field, value in _fields(Params, values):
+        if name not in names:
+            continue
         shown = ", ".join(f"`{key}`" for key in value) if isinstance(value, dict) else f"`{_yaml(value)}`"
         lines.append(f"| `{name}` | {shown} | {field.description} |")
     return "\n".join(lines) + "\n"
+
+
+def rooms() -> str:
+    """Return the map of the library: a line per room, in the order in which rooms may import each other."""
+    lines = []
+    for room in ROOMS:
+        source = (PROJECT / "counterweight" / room / "__init__.py").read_text(encoding="utf-8")
+        lines.append(f"- `{room}`: {ast.get_docstring(ast.parse(source))}")
+    return "\n".join([*lines, ""])
 
 
 def graph() -> str:
@@ -49,14 +90,14 @@ def graph() -> str:
 def picture(path: Path) -> None:
     """Clusters before and after, and copies beside their sources, from the example's outputs."""
     table = manifest.read(PROJECT / "augmented/manifest.csv")
-    train = manifest.of_split(table, "train")
+    train = manifest.rows_of_split(table, "train")
     after = train["cluster"].value_counts().sort_index()
     before = train["cluster"][train["source_id"] == ""].value_counts().sort_index()
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     bars, pictures = np.asarray(figure.subfigures(1, 2, width_ratios=(1, 2.3)))
     axes = bars.subplots()
-    axes.bar(after.index, after, color=COLOURS[1], label="copies")
-    axes.bar(before.index, before, color=COLOURS[0], label="originals")
+    axes.bar(after.index, after, color=COLORS[1], label="copies")
+    axes.bar(before.index, before, color=COLORS[0], label="originals")
     axes.set_xlabel("cluster")
     axes.set_ylabel("train images")
     axes.spines[["top", "right"]].set_visible(False)
@@ -75,7 +116,7 @@ def picture(path: Path) -> None:
         for cell, file in zip(row, shown, strict=False):
             cell.imshow(codec.read(file))
         row[0].set_title(f"cluster {cluster}", fontsize=8, loc="left")
-        row[1].set_title("copies", fontsize=8, loc="left", color=COLOURS[1])
+        row[1].set_title("copies", fontsize=8, loc="left", color=COLORS[1])
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
@@ -97,5 +138,8 @@ def _node(name: str) -> str:
 
 
 if __name__ == "__main__":
-    put_between(PROJECT / "README.md", {"params": params_table(), "graph": graph()})
+    tables = {group: params_table(names) for group, names in param_groups().items()}
+    put_between(PROJECT / "README.md", {"params": tables["first"], "graph": graph(), "rooms": rooms()})
+    put_between(PROJECT / "CONTRIBUTING.md", {"rooms": rooms()})
+    put_between(PROJECT / "docs/params.md", tables)
     picture(PROJECT / "docs/example.png")

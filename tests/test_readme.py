@@ -1,4 +1,4 @@
-"""What the README says is so, and of params and variables what the documents say."""
+"""The generated parts of the documents are current, and the params, variables and targets that they name exist."""
 
 import re
 
@@ -6,11 +6,14 @@ import pytest
 
 from counterweight.base import steps
 from counterweight.base.params import Params
-from docs.readme import graph, params_table
+from docs.readme import graph, param_groups, params_table, rooms
 from tests.docs.commands import DOCUMENTS
 from tests.workspace import PROJECT
 
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
+README, PARAMS, CONTRIBUTING = (
+    (PROJECT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/params.md", "CONTRIBUTING.md")
+)
+GROUPS = param_groups()
 # These make the tests themselves longer.
 OF_TESTS = {"COUNTERWEIGHT_CASES", "COUNTERWEIGHT_MUTANTS", "COUNTERWEIGHT_POINTS"}
 ALL = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
@@ -21,8 +24,24 @@ def test_make_has_the_target(target: str) -> None:
     assert re.search(rf"^(?:\w+ )*{re.escape(target)}(?: \w+)*:", (PROJECT / "Makefile").read_text(), re.MULTILINE)
 
 
-def test_the_params_table_is_that_of_the_models() -> None:
-    assert params_table() in README
+def test_every_param_is_in_one_table() -> None:
+    names = [name for group in GROUPS.values() for name in group]
+    rows = [line.split("`")[1] for line in params_table(names).splitlines() if line.startswith("| `")]
+    assert sorted(names) == sorted(rows)
+
+
+def test_the_params_table_of_the_readme_is_that_of_the_models() -> None:
+    assert params_table(GROUPS["first"]) in README
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_params_tables_are_those_of_the_models(group: str) -> None:
+    assert params_table(GROUPS[group]) in PARAMS
+
+
+@pytest.mark.parametrize("document", [README, CONTRIBUTING], ids=["README.md", "CONTRIBUTING.md"])
+def test_the_map_of_the_library_is_that_of_its_rooms(document: str) -> None:
+    assert rooms() in document
 
 
 def test_the_graph_is_that_of_dvc_yaml() -> None:
@@ -45,4 +64,4 @@ def test_an_environment_variable_that_is_named_is_read(name: str) -> None:
 
 
 def test_every_augmenter_is_named() -> None:
-    assert {name for name in steps.AUGMENTERS if f"`{name}`" in README} == set(steps.AUGMENTERS)
+    assert {name for name in steps.AUGMENTERS if f"`{name}`" in ALL} == set(steps.AUGMENTERS)

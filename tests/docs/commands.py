@@ -35,15 +35,17 @@ class Command:
 def commands_of(document: Path) -> list[Command]:
     """The commands of a document, in their order."""
     text = document.read_text(encoding="utf-8")
-    found = []
+    commands = []
     for block in re.finditer(r"^```bash\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         section = text[: block.start()].rpartition("\n## ")[2]
         recipes = re.findall(r"^\*\*(\w+)\.\*\*", section, re.MULTILINE)
         for line in block[1].replace("\\\n", "").splitlines():
             command = re.sub(r"(^|\s+)#.*", "", line)
             if command:
-                found.append(Command(document.relative_to(PROJECT).as_posix(), command, recipes[-1] if recipes else ""))
-    return found
+                commands.append(
+                    Command(document.relative_to(PROJECT).as_posix(), command, recipes[-1] if recipes else "")
+                )
+    return commands
 
 
 def languages_of(document: Path) -> set[str]:

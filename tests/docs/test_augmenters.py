@@ -9,8 +9,8 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from counterweight.base import steps
-from counterweight.base.steps import problem_with
-from counterweight.onboarding.params_file import apply_to
+from counterweight.base.steps import validate_step
+from counterweight.onboarding.params_file import apply_overlay
 from docs.augmenters import AUGMENTERS, picture, table
 from tests.workspace import PROJECT, write_params
 
@@ -26,7 +26,7 @@ def test_every_augmenter_is_shown() -> None:
 @pytest.mark.parametrize("name", AUGMENTERS)
 def test_arguments_that_are_shown_may_be_given(name: str) -> None:
     for arguments in (AUGMENTERS[name].weak, AUGMENTERS[name].strong):
-        assert arguments is None or problem_with({name: arguments}, steps.AUGMENTERS) is None
+        assert arguments is None or validate_step({name: arguments}, steps.AUGMENTERS) is None
 
 
 def test_the_table_is_that_of_the_code() -> None:
@@ -50,7 +50,7 @@ def test_the_pipeline_of_ones_own_is_valid(tmp_path: Path) -> None:
     (block,) = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
     augment = YAML(typ="safe", pure=True).load(block)["augment"]
     write_params(tmp_path / "params.yaml", {})
-    apply_to(
+    apply_overlay(
         tmp_path / "params.yaml",
         {"augment.pipeline": augment["pipeline"], "augment.pipelines.mine": augment["pipelines"]["mine"]},
     )

@@ -1,6 +1,7 @@
-"""Every command of the documents is run, as it stands there, on tiny data; the tests build on each other.
+"""Every command of the documents is run as written, on tiny data; the tests build on each other.
 
-A command that is new in a document is run without being named here. One that cannot be run is named with the reason.
+`tests.docs.test_recipe_commands` runs those of docs/recipes.md. A command that is new in a document is run without an
+entry here; one that cannot be run is listed with the reason.
 """
 
 import os
@@ -16,11 +17,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from counterweight.onboarding.params_file import apply_to
-from recipes.catalog import recipe_values
 from tests.conftest import TINY, make_tiny_data
 from tests.docs.commands import DOCUMENTS, Command, commands_of, languages_of
-from tests.recipes.tiny import INPUTS
 from tests.workspace import PROJECT, run, shell, write_params
 
 COMMANDS = [command for document in DOCUMENTS for command in commands_of(document)]
@@ -37,9 +35,9 @@ NOT_RUN = {
     "COUNTERWEIGHT_DEVICES=4 COUNTERWEIGHT_NODES=2 srun --nodes=2 --ntasks-per-node=4 --gres=gpu:4 "
     "python -m stages.train OPTIONS": SEVERAL,
 }
-# Run and looked at by another test, which has them to the letter.
+# Another test runs these, word for word, and checks the results.
 ELSEWHERE = {
-    "dvc exp run -S cluster.clusters=4": "tests/pipeline/test_repro.py",
+    "dvc exp run -S cluster.n_clusters=4": "tests/pipeline/test_repro.py",
     "dvc exp run -S augment.target=0.5 --name half": "tests/pipeline/test_repro.py",
     "dvc exp run --queue -S train.learning_rate=0.001,0.003": "tests/pipeline/test_repro.py",
     "dvc exp run --run-all": "tests/pipeline/test_repro.py",
@@ -49,72 +47,19 @@ ELSEWHERE = {
 }
 HERE = [command for command in COMMANDS if command.line not in {*NOT_RUN, *ELSEWHERE}]
 RECIPES = "docs/recipes.md"
-# Of each list, so that a comparison takes seconds.
-FEW_APPROACHES = 3
-# In the place of a stage: it takes the params, if they are valid, and writes what the commands ask for.
-JOB = """\
-import json, pathlib, sys
-from counterweight.metrics.decisions import names_of_decisions
-from counterweight.base.params import load_params
-params = load_params(pathlib.Path("params.yaml"))
-decisions = names_of_decisions(params.data.task, params.evaluate.thresholds)
-measures = ("macro_f1", "micro_f1", "minority_recall", "majority_recall", "accuracy")
-of_each = {f"threshold_{name}": dict.fromkeys(measures, 0.5) for name in decisions}
-pathlib.Path(f"results/{sys.argv[1]}/metrics.json").write_text(json.dumps(of_each))
-pathlib.Path(f"results/{sys.argv[1]}/confusion.svg").write_text("<svg/>")
-"""
-GRAPH = """\
-stages:
-  evaluate:
-    foreach: [original, balanced]
-    do:
-      cmd: mkdir -p results/${item} && python job.py ${item}
-      params:
-        - params.yaml:
-      deps: [job.py]
-      metrics:
-        - results/${item}/metrics.json:
-            cache: false
-      plots:
-        - results/${item}/confusion.svg
-"""
 
 
 @pytest.fixture(scope="module")
 def project(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project after `dvc repro` and a commit, which make takes for installed, and photos beside it."""
-    place = tmp_path_factory.mktemp("documents")
-    folder = place / "project"
+    """A project after `dvc repro` and a commit, marked as installed for make, with photos beside it."""
+    parent = tmp_path_factory.mktemp("documents")
+    folder = parent / "project"
     shutil.copytree(reproduced, folder, ignore=shutil.ignore_patterns(".counterweight"))
     shutil.copytree(PROJECT / "recipes", folder / "recipes", ignore=shutil.ignore_patterns("__pycache__"))
-    make_tiny_data(place / "drawn")
-    (place / "drawn/images").rename(place / "photos")
-    (place / "drawn/labels.xlsx").rename(place / "photos/labels.xlsx")
-    take_for_installed(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def of_recipes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in git whose stages are a few lines that check the params, after a commit."""
-    folder = tmp_path_factory.mktemp("recipes") / "project"
-    folder.mkdir()
-    write_params(folder / "params.yaml", {})
-    for name in ("counterweight", "recipes", "stages"):
-        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(PROJECT / ".gitignore", folder)
-    yaml = YAML(typ="rt", pure=True)
-    for approaches in (folder / "recipes").glob("approaches*.yaml"):
-        yaml.dump(yaml.load(approaches)[:FEW_APPROACHES], approaches)
-    for name, text in {"job.py": JOB, "dvc.yaml": GRAPH}.items():
-        (folder / name).write_text(text)
-    take_for_installed(folder)
-    run(folder, "git", "init", "--quiet")
-    run(folder, "git", "config", "user.name", "A User")
-    run(folder, "git", "config", "user.email", "user@example.invalid")
-    run(folder, "dvc", "init", "--quiet")
-    run(folder, "dvc", "repro", "--quiet")
-    commit(folder)
+    make_tiny_data(parent / "drawn")
+    (parent / "drawn/images").rename(parent / "photos")
+    (parent / "drawn/labels.xlsx").rename(parent / "photos/labels.xlsx")
+    mark_as_installed(folder)
     return folder
 
 
@@ -137,20 +82,15 @@ def started() -> Iterator[list[subprocess.Popen[str]]]:
         process.wait(timeout=60)
 
 
-def take_for_installed(folder: Path) -> None:
+def mark_as_installed(folder: Path) -> None:
     shutil.copy(PROJECT / "Makefile", folder)
     shutil.copy(PROJECT / "requirements.lock", folder)
     (folder / ".venv").mkdir()
     (folder / ".venv/installed").touch()
 
 
-def commit(folder: Path) -> None:
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "more")
-
-
 def point_at_the_example(folder: Path) -> None:
-    """Make params.yaml that of a new clone, which `stages.init` changes."""
+    """Make params.yaml that of a new clone, which `stages.init` may change."""
     example = {"data.images": "data/example/images", "data.sheet": "data/example/labels.xlsx"}
     write_params(folder / "params.yaml", TINY | example)
 
@@ -162,16 +102,6 @@ def keep_small(folder: Path) -> None:
     params = yaml.load(run(folder, "git", "show", "HEAD:params.yaml").stdout)
     params["data"] = data
     yaml.dump(params, folder / "params.yaml")
-
-
-def lay_out(folder: Path, recipe: str) -> None:
-    """Commit a recipe with data of its kind, as docs/recipes.md says, on top of the first commit."""
-    first = run(folder, "git", "rev-list", "--max-parents=0", "HEAD").stdout.strip()
-    run(folder, "git", "reset", "--quiet", "--hard", first)
-    if recipe:
-        values = recipe_values(recipe)
-        apply_to(folder / "params.yaml", values | INPUTS[values["data.task"]])
-    commit(folder)
 
 
 def in_background(folder: Path, line: str, ready: str) -> subprocess.Popen[str]:
@@ -208,16 +138,11 @@ def test_command_does_its_work(
     if line.endswith("dvc repro"):
         keep_small(project)
     if "COUNTERWEIGHT_SCHEDULER" in line:
-        # A dependency of the stages that the scheduler is for, so that they have something to do.
-        with (project / "counterweight/runtime/dask_pool.py").open("a") as code:
-            code.write("# more\n")
+        # So that the stages that use the scheduler run again.
+        for stage in ("resize", "augment"):
+            with (project / f"stages/{stage}.py").open("a") as code:
+                code.write("# more\n")
     shell(project, line)
-
-
-@pytest.mark.parametrize("command", [each for each in HERE if each.document == RECIPES], ids=str)
-def test_command_of_a_recipe_does_its_work(command: Command, of_recipes: Path) -> None:
-    lay_out(of_recipes, command.recipe)
-    shell(of_recipes, command.line)
 
 
 @pytest.mark.parametrize(("line", "file"), ELSEWHERE.items(), ids=ELSEWHERE)

@@ -17,20 +17,21 @@ from torchvision.models import ResNet18_Weights
 
 from counterweight.base import limits
 from counterweight.base.errors import InputError
-from counterweight.base.outputs import folder_aside
+from counterweight.base.outputs import atomic_folder
 from counterweight.base.params import load_params
-from counterweight.clustering.kmeans import find_clusters
+from counterweight.clustering.kmeans import fit_clusters
 from counterweight.dataset.spreadsheet import write_sheet
 from counterweight.images import codec
 from counterweight.images.sources import open_images
 from counterweight.metrics import decisions
-from counterweight.metrics.imbalance import rarer
+from counterweight.metrics.imbalance import rarer_label_warnings
 from counterweight.networks import openvino
-from counterweight.networks.backbones import Backbone, load_weights
-from counterweight.networks.distributed import group_of
-from counterweight.networks.openvino import Compiled
-from counterweight.runtime.dask_pool import scheduled
-from counterweight.runtime.parallel import one_by_one
+from counterweight.networks.backbones import Backbone
+from counterweight.networks.distributed import init_process_group
+from counterweight.networks.openvino import OpenVINOModule
+from counterweight.networks.weights import load_weights
+from counterweight.runtime.dask_pool import dask_workers
+from counterweight.runtime.parallel import map_isolated
 from recipes.experiments import clean_commit
 from stages import init
 from tests.test_bad_input import FEW, STAGES, Dataset
@@ -65,7 +66,7 @@ class Case:
 def two_names_wrong(case: Case) -> None:
     write_params(Path("params.yaml"), {})
     text = Path("params.yaml").read_text()
-    Path("params.yaml").write_text(text.replace("  clusters: 5", "  cluster: 5"))
+    Path("params.yaml").write_text(text.replace("  n_clusters: 5", "  cluster: 5"))
     load_params(Path("params.yaml"))
 
 
@@ -113,23 +114,23 @@ def random_weights(case: Case) -> str:
 
 
 def few_images(case: Case) -> None:
-    find_clusters(np.zeros((40, 4), np.float32), algorithm="kmeans", components=2, clusters=50, seed=0, sweep=[])
+    fit_clusters(np.zeros((40, 4), np.float32), algorithm="kmeans", n_components=2, n_clusters=50, seed=0, sweep=[])
 
 
 def equal_images(case: Case) -> None:
-    find_clusters(np.zeros((40, 4), np.float32), algorithm="kmeans", components=2, clusters=2, seed=0, sweep=[])
+    fit_clusters(np.zeros((40, 4), np.float32), algorithm="kmeans", n_components=2, n_clusters=2, seed=0, sweep=[])
 
 
 def copies_lack(case: Case) -> str:
-    return case.run_to("augment", cluster__clusters=3, augment__copies_per_image=1)
+    return case.run_to("augment", cluster__n_clusters=3, augment__copies_per_image=1)
 
 
 def image_unfit(case: Case) -> str:
-    return case.run_to("augment", cluster__clusters=3, augment__quality__min_std=255.0, augment__quality__max_draws=2)
+    return case.run_to("augment", cluster__n_clusters=3, augment__quality__min_std=255.0, augment__quality__max_draws=2)
 
 
 def label_rarer(case: Case) -> str:
-    return rarer(np.array([[1, 0], [1, 1]]), np.array([[1, 0], [1, 1], [1, 0]]), ["sea", "ice"])[0]
+    return rarer_label_warnings(np.array([[1, 0], [1, 1]]), np.array([[1, 0], [1, 1], [1, 0]]), ["sea", "ice"])[0]
 
 
 def disk_full(case: Case) -> None:
@@ -138,7 +139,7 @@ def disk_full(case: Case) -> None:
 
 
 def stage_runs_twice(case: Case) -> None:
-    with folder_aside(Path("augmented/images")), folder_aside(Path("augmented/images")):
+    with atomic_folder(Path("augmented/images")), atomic_folder(Path("augmented/images")):
         pass
 
 
@@ -150,30 +151,30 @@ def dvc_runs_twice(case: Case) -> str:
 
 
 def process_ends(case: Case) -> None:
-    one_by_one(os._exit, [1], lambda item: "0.png")
+    map_isolated(os._exit, [1], lambda item: "0.png")
 
 
 def no_gpus(case: Case) -> None:
     case.patch.setattr(torch.cuda, "device_count", lambda: 0)
-    group_of({"COUNTERWEIGHT_DEVICES": "4"}, torch.device("cuda"))
+    init_process_group({"COUNTERWEIGHT_DEVICES": "4"}, torch.device("cuda"))
 
 
 def no_dask(case: Case) -> None:
     case.patch.setitem(sys.modules, "distributed", None)
-    with scheduled({"COUNTERWEIGHT_SCHEDULER": "tcp://host:8786"}, 1):
+    with dask_workers({"COUNTERWEIGHT_SCHEDULER": "tcp://host:8786"}, 1):
         pass
 
 
 def no_openvino(case: Case) -> None:
     case.patch.setitem(sys.modules, "openvino", None)
-    Compiled(nn.Identity(), (8, 8))
+    OpenVINOModule(nn.Identity(), (8, 8))
 
 
 def no_bfloat16(case: Case) -> None:
     pytest.importorskip("openvino", reason="make cpu installs it")
 
-    case.patch.setattr(openvino, "computes_bfloat16", lambda: False)
-    Compiled(nn.Identity(), (8, 8), "bf16")
+    case.patch.setattr(openvino, "supports_bfloat16", lambda: False)
+    OpenVINOModule(nn.Identity(), (8, 8), "bf16")
 
 
 def params_not_committed(case: Case) -> None:
@@ -216,11 +217,11 @@ def test_message_is_said_as_in_the_guide(
     monkeypatch.setenv("COUNTERWEIGHT_WORKERS", "1")
     caplog.set_level(logging.WARNING)
     try:
-        said = provoke(Case(tmp_path, monkeypatch, caplog))
+        text = provoke(Case(tmp_path, monkeypatch, caplog))
     except InputError as error:
-        said = str(error)
-    assert said
-    assert numberless(message) in numberless(said)
+        text = str(error)
+    assert text
+    assert numberless(message) in numberless(text)
 
 
 def test_the_readme_shows_what_is_said_of_three_rows(
@@ -236,5 +237,5 @@ def test_the_readme_shows_what_is_said_of_three_rows(
 
     with pytest.raises(InputError) as error:
         Case(tmp_path, monkeypatch, caplog).run_to("ingest", spoil, data__labels=["sea", "sunset"])
-    said = str(error.value).replace("not in images.", "not in data/raw/images.")
-    assert numberless(said) in numberless((PROJECT / "README.md").read_text(encoding="utf-8"))
+    text = str(error.value).replace("not in images.", "not in data/raw/images.")
+    assert numberless(text) in numberless((PROJECT / "README.md").read_text(encoding="utf-8"))
