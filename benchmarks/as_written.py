@@ -24,7 +24,8 @@ from sklearn.decomposition import PCA
 from torch import nn
 from torchvision import transforms
 
-from counterweight.networks.backbones import Backbone, load_weights
+from counterweight.networks.backbones import Backbone
+from counterweight.networks.weights import load_weights
 
 PIPELINE = (
     (iaa.Fliplr, {"p": 0.7}),
@@ -46,10 +47,10 @@ def resize(files: Sequence[Path], folder: Path) -> None:
 
 
 def network(weights: str) -> nn.Module:
-    """ResNet-18 up to layer3, pooled; a module from normalised (n, 3, 224, 224)."""
+    """ResNet-18 up to layer3, pooled; a module from normalized (n, 3, 224, 224)."""
     backbone = Backbone("resnet18", "layer3", (224, 224))
     load_weights(backbone, weights)
-    return backbone.cut.eval()
+    return backbone.trunk.eval()
 
 
 def features(files: Sequence[Path], cut: nn.Module, device: str = "cpu") -> NDArray[np.float32]:

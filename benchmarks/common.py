@@ -36,7 +36,7 @@ def scenes(data: Path) -> dict[str, Any]:
         "train.weights": str(data / WEIGHTS),
         "train.layer": "layer3",
         "train.freeze": True,
-        "train.size": 224,
+        "train.input_size": 224,
         "train.epochs": 300,
         "train.patience": 20,
         "train.learning_rate": 0.003,

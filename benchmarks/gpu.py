@@ -19,23 +19,25 @@ from torchvision.io import ImageReadMode, decode_jpeg, read_file
 from benchmarks import as_written
 from benchmarks.common import WEIGHTS, data_folder, measured_by, write_section
 from benchmarks.speed import seconds
-from counterweight.clustering.kmeans import find_clusters
+from counterweight.clustering.kmeans import fit_clusters
 from counterweight.images import codec
-from counterweight.networks.backbones import Backbone, load_weights
-from counterweight.networks.distributed import Group
-from counterweight.networks.inference import GPU_BATCH, rows_of
-from counterweight.networks.loader import Views, batches
+from counterweight.networks.backbones import Backbone
+from counterweight.networks.distributed import ProcessGroup
+from counterweight.networks.inference import GPU_BATCH, Compute, extract_features
+from counterweight.networks.loader import ImageDataset, ImageFiles, Preprocessing, build_loader
+from counterweight.networks.weights import load_weights
 
 WORKERS = len(os.sched_getaffinity(0))
 GPU = torch.device("cuda")
 CPU = torch.device("cpu")
 HEAD = "| what | images a second |\n|:---|---:|\n"
 SIZE = (224, 224)
+PREPROCESSING = Preprocessing("center", SIZE)
 
 
 def measure(files: Sequence[Path], weights: str) -> dict[str, float]:
     """Images a second of each way, and of each part of it."""
-    sums = [codec.checksum(file.read_bytes()) for file in files]
+    images = ImageFiles(files, [codec.checksum(file.read_bytes()) for file in files])
     network = _network(weights)
     cut, few = as_written.network(weights).to(GPU), files[:400]
     ready = torch.zeros(GPU_BATCH, *SIZE, 3, dtype=torch.uint8, device=GPU)
@@ -43,7 +45,7 @@ def measure(files: Sequence[Path], weights: str) -> dict[str, float]:
     times = 40
 
     def here() -> None:
-        rows_of(network, files, sums, view="centre", size=SIZE, device=GPU, workers=WORKERS)
+        extract_features(network, images, PREPROCESSING, Compute(GPU, WORKERS))
 
     def alone() -> None:
         network.eval().to(GPU).to(memory_format=torch.channels_last)
@@ -53,8 +55,8 @@ def measure(files: Sequence[Path], weights: str) -> dict[str, float]:
         torch.cuda.synchronize()
 
     def decoded() -> None:
-        seen = Views(files, sums, "centre", SIZE)
-        for _ in batches(seen, Group(GPU), batch_size=GPU_BATCH, workers=WORKERS, pin_memory=True):
+        seen = ImageDataset(images, PREPROCESSING)
+        for _ in build_loader(seen, ProcessGroup(GPU), batch_size=GPU_BATCH, workers=WORKERS, pin_memory=True):
             pass
 
     def nvjpeg() -> None:
@@ -76,16 +78,14 @@ def measure(files: Sequence[Path], weights: str) -> dict[str, float]:
 
 def beside_the_cpu(files: Sequence[Path], weights: str) -> str:
     """Say how far features in bfloat16 are from the CPU's, and how far the clusters of them."""
-    sums = [codec.checksum(file.read_bytes()) for file in files]
+    images = ImageFiles(files, [codec.checksum(file.read_bytes()) for file in files])
     rows = {
-        device: rows_of(
-            _network(weights), files, sums, view="centre", size=SIZE, device=device, workers=WORKERS
-        ).astype(np.float64)
+        device: extract_features(_network(weights), images, PREPROCESSING, Compute(device, WORKERS)).astype(np.float64)
         for device in (CPU, GPU)
     }
     apart = np.linalg.norm(rows[GPU] - rows[CPU], axis=1) / np.linalg.norm(rows[CPU], axis=1)
     numbers = [
-        find_clusters(rows[device].astype(np.float32), components=50, clusters=5, seed=0).numbers
+        fit_clusters(rows[device].astype(np.float32), n_components=50, n_clusters=5, seed=0).assignments
         for device in (CPU, GPU)
     ]
     return (

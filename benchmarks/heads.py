@@ -12,15 +12,17 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from counterweight.metrics.decisions import tune
-from counterweight.metrics.per_label import average_precisions, rates
-from counterweight.networks.backbones import Backbone, load_weights
-from counterweight.networks.distributed import Group
-from counterweight.networks.inference import rows_of
-from counterweight.training.losses import build_loss, plain_loss
+from counterweight.metrics.per_label import average_precisions, label_rates
+from counterweight.networks.backbones import Backbone
+from counterweight.networks.distributed import ProcessGroup
+from counterweight.networks.inference import Compute, extract_features
+from counterweight.networks.loader import ImageFiles, Preprocessing
+from counterweight.networks.weights import load_weights
+from counterweight.training.losses import build_loss, unweighted_loss
 from counterweight.training.module import Objective
-from counterweight.training.optimizer import Optimisation
-from counterweight.training.sampler import order_of
-from counterweight.training.trainer import fit
+from counterweight.training.optimizer import OptimizerConfig
+from counterweight.training.sampler import build_sampler
+from counterweight.training.trainer import FitConfig, fit
 
 SIZE = (224, 224)
 
@@ -33,8 +35,8 @@ def features_of(project: Path, table: pd.DataFrame, weights: str) -> NDArray[np.
         project / ("augmented/images" if source else "data/resized") / path
         for source, path in zip(table["source_id"], table["path"], strict=True)
     ]
-    checksums = table["checksum"].tolist()
-    return rows_of(backbone, files, checksums, view="whole", size=SIZE, device=torch.device("cpu"), workers=1)
+    images = ImageFiles(files, table["checksum"].tolist())
+    return extract_features(backbone, images, Preprocessing("none", SIZE), Compute(torch.device("cpu"), 1))
 
 
 def head_scores(
@@ -52,16 +54,14 @@ def head_scores(
     train = targets[splits == "train"]
     fit(
         head,
-        Objective(build_loss(loss, train), plain_loss("sigmoid", targets.shape[1]), "sigmoid", "average_precision"),
+        Objective(
+            build_loss(loss, train), unweighted_loss("sigmoid", targets.shape[1]), "sigmoid", "average_precision"
+        ),
         parts["train"],
         parts["val"],
-        order=order_of(len(train), 0),
-        optimisation=Optimisation("adam", 1e-2, 0.0, "none", 200),
-        epochs=200,
-        patience=20,
-        batch_size=128,
-        group=Group(torch.device("cpu")),
-        workers=0,
+        sampler=build_sampler(len(train), 0),
+        config=FitConfig(OptimizerConfig("adam", 1e-2, 0.0, "none", 200), patience=20, batch_size=128),
+        group=ProcessGroup(torch.device("cpu")),
     )
     with torch.inference_mode():
         return np.asarray(expit(head(torch.tensor(features)).numpy().astype(np.float64)))
@@ -77,5 +77,5 @@ def judged(
     for split, (there, said) in parts.items():
         found[f"{split} mAP"] = float(np.nanmean(average_precisions(there, said)))
         for how in (0.5, "tuned", "per_label"):
-            found[f"{split} F1, {how}"] = float(rates(there, decided.given(said, how)).f1.mean())
+            found[f"{split} F1, {how}"] = float(label_rates(there, decided.apply(said, how)).f1.mean())
     return found

@@ -21,7 +21,7 @@ from benchmarks.common import data_folder, measured_by, scenes, write_section
 from benchmarks.heads import features_of, head_scores, judged
 from counterweight.base import manifest
 from counterweight.dataset.missing_labels import summary
-from counterweight.dataset.self_training import fill_missing
+from counterweight.dataset.self_training import impute_missing
 from tests.workspace import make_workspace, run
 
 SEEDS = range(5)
@@ -41,7 +41,7 @@ def treated(
 ) -> tuple[dict[str, NDArray[np.int8]], dict[str, Any]]:
     """The targets as each way leaves them, and how well the classifiers of self_train did on cells held out."""
     train = splits == "train"
-    filling = fill_missing(features[train], given[train], labels, validation=0.2, seed=seed, one_each=False)
+    filling = impute_missing(features[train], given[train], labels, validation=0.2, seed=seed, single_label=False)
     filled = given.copy()
     filled[train] = filling.targets
     ways = {"mask": given, "negative": np.where(given == manifest.MISSING, 0, given), "self_train": filled}

@@ -23,11 +23,12 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.common import WEIGHTS, data_folder, measured_by, write_section
 from counterweight.images import codec
-from counterweight.images.geometry import Wanted, resize, view
-from counterweight.metrics.decisions import Decisions, tune
-from counterweight.metrics.per_label import average_precisions, rates
-from counterweight.networks.backbones import Backbone, load_weights
-from counterweight.networks.pooling import Bilinear, pooled
+from counterweight.images.geometry import TargetSize, network_view, resize
+from counterweight.metrics.decisions import DecisionRule, tune
+from counterweight.metrics.per_label import average_precisions, label_rates
+from counterweight.networks.backbones import Backbone
+from counterweight.networks.pooling import BilinearPooling, pool
+from counterweight.networks.weights import load_weights
 
 SIZE = (224, 224)
 STRENGTHS = (1.0, 10.0, 100.0)
@@ -40,14 +41,14 @@ HEAD = (
 def maps_of(data: Path, names: list[str], *, mirror: bool) -> torch.Tensor:
     """Maps of layer3 of the whole pictures, shape (n, 256, 14, 14)."""
     torch.manual_seed(0)
-    backbone = Backbone("resnet18", "layer3", SIZE, pooling=None, mirror=mirror).eval()
+    backbone = Backbone("resnet18", "layer3", SIZE, pooling=None, flip_tta=mirror).eval()
     load_weights(backbone, str(data / WEIGHTS))
     found = []
     for start in range(0, len(names), 16):
         pictures = [
-            view(
-                resize(codec.read(data / "datasets/miml_scenes/images" / name), Wanted(400, 400, "stretch")),
-                "whole",
+            network_view(
+                resize(codec.read(data / "datasets/miml_scenes/images" / name), TargetSize(400, 400, "stretch")),
+                "none",
                 SIZE,
             )
             for name in names[start : start + 16]
@@ -60,8 +61,8 @@ def maps_of(data: Path, names: list[str], *, mirror: bool) -> torch.Tensor:
 def rows_of(maps: torch.Tensor, pooling: str, train: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Maps as rows; what bilinear pooling is fitted to are maps of train rows."""
     if pooling != "bilinear":
-        return pooled(maps, pooling).numpy()
-    bilinear = Bilinear(maps.shape[1])
+        return pool(maps, pooling).numpy()
+    bilinear = BilinearPooling(maps.shape[1])
     bilinear.fit(maps[torch.from_numpy(train)][::4].clone())
     with torch.inference_mode():
         return torch.cat([bilinear(maps[i : i + 64]) for i in range(0, len(maps), 64)]).numpy()
@@ -100,14 +101,14 @@ def main() -> None:
             decided = tune(there, tried[best], labels, "multilabel")
             test = scores_by(best, own, there, rows[~train])
 
-            def f1(part: NDArray[np.int8], scores: NDArray[np.float64], how: float | str, by: Decisions) -> float:
-                return float(rates(part, by.given(scores, how)).f1.mean())
+            def f1(part: NDArray[np.int8], scores: NDArray[np.float64], how: float | str, by: DecisionRule) -> float:
+                return float(label_rates(part, by.apply(scores, how)).f1.mean())
 
             cells = (
                 average_precisions(there, tried[best]).mean(),
-                rates(there, decided.given(tried[best], "per_label")).f1.mean(),
+                label_rates(there, decided.apply(tried[best], "per_label")).f1.mean(),
                 average_precisions(targets[~train], test).mean(),
-                *(rates(targets[~train], decided.given(test, how)).f1.mean() for how in (0.5, "per_label")),
+                *(label_rates(targets[~train], decided.apply(test, how)).f1.mean() for how in (0.5, "per_label")),
             )
             said = " | ".join(f"{value:.3f}" for value in cells)
             lines.append(f"| {pooling} | {'yes' if mirror else 'no'} | {rows.shape[1]:,} | {best:g} | {said} |")

@@ -26,7 +26,7 @@ from tests.workspace import make_workspace, run
 def report(changes: Mapping[str, Any], folder: Path, data: Path, seconds: float) -> str:
     """What the run gave, as a section of the README."""
     clusters = manifest.read(folder / "features/clusters.csv")
-    train = manifest.of_split(clusters, "train")
+    train = manifest.rows_of_split(clusters, "train")
     sets = ["".join(map(str, row)) for row in manifest.targets(train)]
     nmi = normalized_mutual_info_score(sets, train["cluster"].astype(int))
     augment = json.loads((folder / "augmented/augment.json").read_text())
@@ -55,7 +55,7 @@ def report(changes: Mapping[str, Any], folder: Path, data: Path, seconds: float)
             f"- Train images by cluster: {before} before, {list(augment['sizes'].values())} after "
             f"({augment['copies']} copies, {augment['drawn_again']['uniform']} drawn again for being uniform, "
             f"{augment['drawn_again']['contrast']} for lost contrast, {augment['unfit_images']} unfit images).",
-            f"- Normalised mutual information of clusters and label sets: {nmi:.3f}.",
+            f"- Normalized mutual information of clusters and label sets: {nmi:.3f}.",
             f"- MeanIR of train: {augment['before']['mean_ir']:.3f} before, {augment['after']['mean_ir']:.3f} after; "
             f"SCUMBLE {augment['before']['scumble']:.4f} before, {augment['after']['scumble']:.4f} after.",
             f"- {checked_rows(changes, folder)}",

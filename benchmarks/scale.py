@@ -2,7 +2,7 @@
 
     python -m benchmarks.scale [1000 8000 60000]
 
-The images are put together from those of the bundled example: four of them, each in other colours, so that no two are
+The images are put together from those of the bundled example: four of them, each in other colors, so that no two are
 alike. For each number the pipeline runs up to the balanced sheet, then again with nothing changed, then `dvc status`.
 What each stage logs goes into a table in benchmarks/README.md; a number that is not named keeps its rows.
 """
@@ -27,7 +27,7 @@ EXAMPLE = PROJECT / "data/example"
 HEAD = "| images | stage | stage's seconds | ms an image | peak memory of a process, GB |\n|---:|:---|---:|---:|---:|\n"
 # Pixels of a side; the example's images are of several sizes.
 TILE = 64
-STAGES = ("ingest", "resize", "features", "fill", "cluster", "augment", "split")
+STAGES = ("ingest", "resize", "features", "impute", "cluster", "augment", "sheet")
 
 
 def make_images(count: int, folder: Path) -> Path:
@@ -42,7 +42,7 @@ def make_images(count: int, folder: Path) -> Path:
     rows = []
     for number in range(count):
         four = random.choice(len(tiles), 4, replace=False)
-        parts = [_recoloured(tiles[i], random) for i in four]
+        parts = [_recolored(tiles[i], random) for i in four]
         picture = np.vstack([np.hstack(parts[:2]), np.hstack(parts[2:])])
         cv2.imwrite(str(folder / f"images/{number:08}.jpg"), picture)
         # The labels of one alone, so that they stay as rare as they are.
@@ -52,7 +52,7 @@ def make_images(count: int, folder: Path) -> Path:
     return folder
 
 
-def _recoloured(tile: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+def _recolored(tile: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
     mixed: NDArray[np.float32] = tile.astype(np.float32) @ random.dirichlet([1, 1, 1], 3).T.astype(np.float32)
     return np.asarray(np.clip(mixed * random.uniform(0.6, 1.3), 0, 255), np.uint8)
 
@@ -61,10 +61,10 @@ def rows_of(count: int) -> list[str]:
     """Run the pipeline on so many images, and give its rows of the table."""
     with tempfile.TemporaryDirectory() as temporary:
         data = make_images(count, Path(temporary) / "data")
-        changes = {"data.images": str(data / "images"), "data.sheet": str(data / "labels.csv"), "split.format": "csv"}
+        changes = {"data.images": str(data / "images"), "data.sheet": str(data / "labels.csv"), "sheet.format": "csv"}
         project = make_workspace(Path(temporary) / "project", changes)
         started = time.perf_counter()
-        log = run(project, "dvc", "repro", "split").stderr
+        log = run(project, "dvc", "repro", "sheet").stderr
         whole = time.perf_counter() - started
         seconds = stage_seconds(log)
         memory = dict(re.findall(r"^(\w+): .*at most ([\d.]+) GB", log, re.MULTILINE))
@@ -74,7 +74,7 @@ def rows_of(count: int) -> list[str]:
         ]
         rest = whole - sum(seconds.values())
         lines.append(f"| {count:,} | start-up of the stages, and DVC | {rest:.1f} | {1000 * rest / count:.2f} | |")
-        unchanged = {"dvc repro": ("repro", "split"), "dvc status": ("status", "--with-deps", "split")}
+        unchanged = {"dvc repro": ("repro", "sheet"), "dvc status": ("status", "--with-deps", "sheet")}
         for what, command in unchanged.items():
             started = time.perf_counter()
             run(project, "dvc", *command)

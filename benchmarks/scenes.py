@@ -27,10 +27,10 @@ STRATEGIES: Mapping[str, Mapping[str, Any]] = {
     "none": {"augment.strategy": "none"},
     "clusters, article": {"augment.strategy": "clusters"},
     "clusters, gentle": {"augment.strategy": "clusters", "augment.pipeline": "gentle"},
-    "clusters, plain": {"augment.strategy": "clusters", "augment.copies": "plain"},
+    "clusters, plain": {"augment.strategy": "clusters", "augment.copy_mode": "plain"},
     "clusters_labels, gentle": {"augment.strategy": "clusters_labels", "augment.pipeline": "gentle"},
     "labels, gentle": {"augment.strategy": "labels", "augment.pipeline": "gentle"},
-    "labels, plain": {"augment.strategy": "labels", "augment.copies": "plain"},
+    "labels, plain": {"augment.strategy": "labels", "augment.copy_mode": "plain"},
 }
 LOSSES = ("bce", "weighted_bce", "focal", "asymmetric", "distribution_balanced")
 

@@ -38,20 +38,23 @@ from torchvision.transforms.v2.functional import resize
 from benchmarks import as_written
 from benchmarks.common import WEIGHTS, data_folder, measured_by, scenes, stage_seconds, write_section
 from counterweight.augmentation.allocation import Copy, Source
-from counterweight.augmentation.copy_maker import Recipe, copy_seed
-from counterweight.augmentation.imgaug_pipeline import Augmentation
+from counterweight.augmentation.copy_maker import CopyConfig, copy_seed
+from counterweight.augmentation.imgaug_pipeline import AugmentationPipeline
 from counterweight.augmentation.median_filter import SIDES, median_blur
-from counterweight.augmentation.oversampling import fill
+from counterweight.augmentation.oversampling import make_copies
 from counterweight.base.params import load_params
-from counterweight.clustering.kmeans import find_clusters
+from counterweight.clustering.kmeans import fit_clusters
 from counterweight.dataset.spreadsheet import write_sheet
 from counterweight.images import codec
-from counterweight.images.geometry import Pixels, Wanted
-from counterweight.images.resizing import resize_all
+from counterweight.images.geometry import Pixels, TargetSize
+from counterweight.images.resizing import resize_images
 from counterweight.images.sources import FolderImages
-from counterweight.networks.backbones import Backbone, load_weights
-from counterweight.networks.inference import CPU_BATCH, _runner, rows_of
-from counterweight.networks.openvino import computes_bfloat16, engine_of, folded
+from counterweight.networks.backbones import Backbone
+from counterweight.networks.determinism import batch_runner
+from counterweight.networks.inference import CPU_BATCH, Compute, extract_features
+from counterweight.networks.loader import ImageFiles, Preprocessing
+from counterweight.networks.openvino import build_engine, fuse_conv_bn, supports_bfloat16
+from counterweight.networks.weights import load_weights
 from tests.workspace import NO_CACHE, PROJECT, make_workspace, run
 
 HEAD = (
@@ -59,9 +62,9 @@ HEAD = (
     "|---|---|---|---|---|---|---|---|\n"
 )
 WORKERS = len(os.sched_getaffinity(0))
-WANTED = Wanted(400, 400, "stretch")
+WANTED = TargetSize(400, 400, "stretch")
 CPU = torch.device("cpu")
-ENGINES = ("torch", "openvino", *(["openvino_bf16"] if computes_bfloat16() else []), "openvino_int8")
+ENGINES = ("torch", "openvino", *(["openvino_bf16"] if supports_bfloat16() else []), "openvino_int8")
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,8 @@ def resizing(files: Sequence[Path], work: Path) -> Row:
     names, sums = [file.name for file in files], [codec.checksum(file.read_bytes()) for file in files]
 
     def here() -> None:
-        resize_all(
-            names, sums, source=FolderImages(files[0].parent), target=work / "here", wanted=WANTED, format="jpg",
+        resize_images(
+            names, sums, source=FolderImages(files[0].parent), folder=work / "here", size=WANTED, format="jpg",
             cache=NO_CACHE, workers=WORKERS,
         )  # fmt: skip
 
@@ -156,27 +159,27 @@ def _torchvision(files: Sequence[Path], folder: Path) -> str:
 
 def describing(files: Sequence[Path], weights: str) -> list[Row]:
     """Features by each engine; torch's limit is the network alone on ready tensors, as fast as it is here."""
-    sums = [codec.checksum(file.read_bytes()) for file in files]
+    images = ImageFiles(files, [codec.checksum(file.read_bytes()) for file in files])
     network = Backbone("resnet18", "layer3", (224, 224))
     load_weights(network, weights)
     cut = as_written.network(weights)
-    fastest = folded(network).to(memory_format=torch.channels_last)
+    fastest = fuse_conv_bn(network).to(memory_format=torch.channels_last)
 
     def limit() -> float:
         rounds = len(files) // len(ready)
-        with _runner(fastest, CPU) as run:
+        with batch_runner(fastest, CPU, CPU_BATCH) as run:
             return seconds(lambda: [run(ready) for _ in range(rounds)]) * len(files) / (rounds * len(ready))
 
     ready = torch.zeros(2 * WORKERS * CPU_BATCH, 224, 224, 3, dtype=torch.uint8)
-    how: dict[str, Any] = {"view": "centre", "size": (224, 224), "device": CPU}
+    preprocessing = Preprocessing("center", (224, 224))
     before_all = seconds(lambda: as_written.features(files, cut))
     found, rows = [], []
     for name in ENGINES:
-        run_by, _ = engine_of(name, network, files, sums, **how)
+        run_by, _ = build_engine(name, network, images, preprocessing, CPU)
         alone, here = [limit()] if name == "torch" else [], []
         for _ in range(3 if name == "torch" else 1):
             started = time.perf_counter()
-            rows_here = rows_of(run_by, files, sums, **how, workers=WORKERS)
+            rows_here = extract_features(run_by, images, preprocessing, Compute(CPU, WORKERS))
             here.append(time.perf_counter() - started)
             if name == "torch":
                 alone.append(limit())
@@ -208,7 +211,7 @@ def _products(network: nn.Module, count: int) -> float:
 
 def _clusters(rows: NDArray[np.float32]) -> list[NDArray[np.int64]]:
     """What k-means finds by thirty seeds."""
-    return [find_clusters(rows, components=50, clusters=5, seed=seed).numbers for seed in range(30)]
+    return [fit_clusters(rows, n_components=50, n_clusters=5, seed=seed).assignments for seed in range(30)]
 
 
 def _agreement(pairs: Iterable[Sequence[NDArray[np.int64]]]) -> str:
@@ -227,12 +230,12 @@ def grouping(n_features: int) -> Row:
     random = np.random.default_rng(0)
     few = random.normal(size=(500, n_features)).astype(np.float32)  # For what either imports when it is called.
     as_written.clusters(few)
-    find_clusters(few, components=50, clusters=5, seed=0)
-    centres = random.normal(0, 3, (40, n_features)) * np.geomspace(1, 0.01, n_features)
-    rows = (centres[random.integers(0, 40, 65_000)] + random.normal(0, 1, (65_000, n_features))).astype(np.float32)
+    fit_clusters(few, n_components=50, n_clusters=5, seed=0)
+    centers = random.normal(0, 3, (40, n_features)) * np.geomspace(1, 0.01, n_features)
+    rows = (centers[random.integers(0, 40, 65_000)] + random.normal(0, 1, (65_000, n_features))).astype(np.float32)
     ways: tuple[Callable[[int], float], ...] = (
         lambda seed: as_written.clusters(rows, seed=seed)[1],
-        lambda seed: find_clusters(rows, components=50, clusters=5, seed=seed).inertia,
+        lambda seed: fit_clusters(rows, n_components=50, n_clusters=5, seed=seed).inertia,
     )
     # By one seed, either may be half a hundredth above the other; and by turns, since a machine's speed changes.
     inertia, took = np.zeros((5, 2)), np.zeros((5, 2))
@@ -269,16 +272,18 @@ def copying(files: Sequence[Path], work: Path, count: int) -> Row:
     pipeline = params.pipelines["article"]
     chosen = [files[i % len(files)] for i in range(count)]
     sources = [Source(file.name, file.name, codec.checksum(file.read_bytes())) for file in files]
-    recipe = Recipe("augmented", pipeline, "compose", 0, "jpg", **params.quality.model_dump())
+    recipe = CopyConfig("augmented", pipeline, "compose", 0, "jpg", **params.quality.model_dump())
     cv2.setNumThreads(WORKERS)  # As it has where nobody says otherwise.
     plan = _Each([Copy(file.name, 1 + i // len(files)) for i, file in enumerate(chosen)])
 
     def here() -> None:
-        fill(plan, sources, resized=files[0].parent, folder=work / "copies", recipe=recipe, cache=NO_CACHE,
+        make_copies(plan, sources, resized=files[0].parent, folder=work / "copies", config=recipe, cache=NO_CACHE,
              workers=WORKERS)  # fmt: skip
 
     written, ours = seconds(lambda: as_written.augment(chosen, work / "by hand")), seconds(here)
-    imgaugs, faster = (_on_all_cores(partial(_change, own), chosen) for own in (_Imgaugs(), Augmentation(pipeline)))
+    imgaugs, faster = (
+        _on_all_cores(partial(_change, own), chosen) for own in (_Imgaugs(), AugmentationPipeline(pipeline))
+    )
     return Row("augment, the article's pipeline", count, written, ours, imgaugs,
                f"with the median that is used here, the operations alone take {faster:.2f}, {ours / faster:.2f} of the "
                f"limit; {_albumentations(chosen)}")  # fmt: skip
@@ -308,10 +313,10 @@ class _Each:
     def __init__(self, copies: Sequence[Copy]) -> None:
         self.copies = list(copies)
 
-    def choose(self, made: Any, unfit: Any) -> list[Copy]:
-        return [] if made or unfit else self.copies
+    def next_copies(self, existing: Any, unusable: Any) -> list[Copy]:
+        return [] if existing or unusable else self.copies
 
-    def lacking(self, made: Any) -> dict[str, int]:
+    def shortfall(self, existing: Any) -> dict[str, int]:
         return {}
 
 
@@ -380,7 +385,7 @@ def everything(data: Path, work: Path) -> list[Row]:
     for engine in ENGINES:
         folder = make_workspace(work / engine, changes | {"features.engine": engine})
         started = time.perf_counter()
-        log = run(folder, "dvc", "repro", "split").stderr
+        log = run(folder, "dvc", "repro", "sheet").stderr
         here = time.perf_counter() - started
         took = stage_seconds(log)
         found.append((engine, here, _listed(took | {"start-up of the stages, and DVC": here - sum(took.values())})))

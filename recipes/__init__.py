@@ -1,1 +1,1 @@
-"""Settings of published write-ups, laid over params.yaml; see docs/recipes.md. Nothing in `stages` imports this."""
+"""Settings of published write-ups for params.yaml; see docs/recipes.md. Nothing in `stages` imports this."""

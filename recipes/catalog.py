@@ -1,4 +1,4 @@
-"""The recipes there are, and what each sets."""
+"""The recipes and their settings."""
 
 from pathlib import Path
 from typing import Any
@@ -6,14 +6,12 @@ from typing import Any
 from counterweight.base.errors import InputError
 from counterweight.base.params import read_yaml
 
-FOLDER = Path(__file__).parent
-# How the names of lists of approaches begin, which are no recipes.
-APPROACHES = "approaches"
+_FOLDER = Path(__file__).parent
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml") if not path.stem.startswith(APPROACHES))
+    """Return the sorted names of the recipes: the YAML files here, except for lists of approaches."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml") if not path.stem.startswith("approaches"))
 
 
 def recipe_values(name: str) -> dict[str, Any]:
@@ -27,7 +25,7 @@ def recipe_values(name: str) -> dict[str, Any]:
     Returns
     -------
     dict of str to value
-        New values by dotted names, such as ``cluster.clusters``.
+        Values by dotted names, such as ``cluster.n_clusters``.
 
     Raises
     ------
@@ -36,4 +34,4 @@ def recipe_values(name: str) -> dict[str, Any]:
     """
     if name not in recipe_names():
         raise InputError(f"'{name}' is not a recipe. Choose one of {', '.join(recipe_names())}.")
-    return dict(read_yaml(FOLDER / f"{name}.yaml", "another recipe"))
+    return dict(read_yaml(_FOLDER / f"{name}.yaml", "another recipe"))

@@ -1,9 +1,9 @@
-"""Fill what is rare with copies.
+"""Fill minority clusters, classes or labels with copies.
 
 Reads   features/clusters.csv, data/resized/
 Writes  augmented/images/, augmented/manifest.csv (the table with the copies),
         augmented/labels.csv (counts and IRLbl before and after), augmented/redrawn.csv (copies that were drawn again,
-        and why), augmented/augment.json (metrics)
+        with the reasons), augmented/augment.json (metrics)
 Params  augment, resize.format
 Obeys   COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_SCHEDULER, COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB
 """
@@ -13,81 +13,74 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 
-from counterweight.augmentation.copy_maker import FAULTS, Recipe
-from counterweight.augmentation.oversampling import fill
-from counterweight.augmentation.provenance import redrawn, train_sources, with_copies
-from counterweight.augmentation.strategies import FILLED, build_plan
+from counterweight.augmentation.allocation import AllocationConfig
+from counterweight.augmentation.copy_maker import QUALITY_PROBLEMS, CopyConfig
+from counterweight.augmentation.oversampling import copy_warnings, make_copies
+from counterweight.augmentation.provenance import append_copies, retry_table, train_sources
+from counterweight.augmentation.strategies import GROUP_KIND, TrainImages, build_plan
 from counterweight.base import manifest
-from counterweight.base.command import arguments, run, worker_count
-from counterweight.base.describing import described
+from counterweight.base.command import parse_options, run, worker_count
+from counterweight.base.describing import help_text
 from counterweight.base.limits import check_row_count
-from counterweight.base.outputs import folder_aside, write_json, write_table
+from counterweight.base.outputs import atomic_folder, write_json, write_table
 from counterweight.base.params import load_params
 from counterweight.metrics import imbalance
-from counterweight.runtime.cache import cache_of
-from counterweight.runtime.dask_pool import scheduled
+from counterweight.runtime.cache import open_cache
+from counterweight.runtime.dask_pool import dask_workers
 
 log = logging.getLogger("augment")
 
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(
-        described(__doc__), argv, "clusters", "resized", "images", "manifest", "labels", "redrawn", "metrics"
+    args = parse_options(
+        help_text(__doc__), argv, "clusters", "resized", "images", "manifest", "labels", "redrawn", "metrics"
     )
     params = load_params(args.params)
     augment = params.augment
 
     table = manifest.read(args.clusters)
-    labels, train = manifest.label_names(table), manifest.of_split(table, "train")
-    plan = build_plan(
-        augment.strategy, train["image_id"].tolist(), train["cluster"].tolist(), manifest.targets(train), labels,
+    labels, train = manifest.label_names(table), manifest.rows_of_split(table, "train")
+    images = TrainImages(train["image_id"].tolist(), train["cluster"].tolist(), manifest.targets(train), labels)
+    allocation = AllocationConfig(
         target=1.0 if augment.target == "majority" else augment.target,
-        minority=None if augment.minority == "all" else augment.minority,
-        cap=augment.copies_per_image,
+        fill_smallest=None if augment.fill_smallest == "all" else augment.fill_smallest,
+        max_per_image=augment.copies_per_image,
         seed=augment.seed,
-    )  # fmt: skip
-    check_row_count(len(table) + len(plan.choose({}, set())), params.split.format)
-    recipe = Recipe(
-        augment.copies, augment.pipelines[augment.pipeline], augment.mix, augment.seed, params.resize.format,
+    )
+    plan = build_plan(augment.strategy, images, allocation)
+    check_row_count(len(table) + len(plan.next_copies({}, set())), params.sheet.format)
+    config = CopyConfig(
+        augment.copy_mode, augment.pipelines[augment.pipeline], augment.composition, augment.seed, params.resize.format,
         **augment.quality.model_dump(),
     )  # fmt: skip
-    cache = cache_of(os.environ)
-    with scheduled(os.environ, worker_count()) as workers, folder_aside(args.images) as aside:
-        outcome = fill(
-            plan, train_sources(table), resized=args.resized, folder=aside, recipe=recipe, cache=cache,
-            workers=workers,
-        )  # fmt: skip
+    cache, sources = open_cache(os.environ), train_sources(table)
+    with dask_workers(os.environ, worker_count()) as workers, atomic_folder(args.images) as folder:
+        result = make_copies(
+            plan, sources, resized=args.resized, folder=folder, config=config, cache=cache, workers=workers
+        )
     cache.prune()
-    balanced = with_copies(table, outcome.copies)
-    after = manifest.of_split(balanced, "train")
-    parts = {"before": manifest.targets(train), "after": manifest.targets(after)}
-    sizes = after["cluster"].value_counts().sort_index()
-    faults = Counter(wrong for copy in outcome.copies for wrong in copy.faults)
+    balanced = append_copies(table, result.copies)
+    after = manifest.rows_of_split(balanced, "train")
+    targets = {"before": images.targets, "after": manifest.targets(after)}
+    rejections = Counter(reason for copy in result.copies for reason in copy.rejections)
 
     manifest.write(balanced, args.manifest)
-    write_table(imbalance.label_table(parts, labels), args.labels)
-    write_table(redrawn(outcome.copies, list(FAULTS.values())), args.redrawn)
-    write_json(
-        {
-            "copies": len(outcome.copies),
-            "drawn_again": {reason: faults[reason] for reason in FAULTS.values()},
-            "unfit_images": len(outcome.unfit),
-            "sizes": {str(cluster): int(size) for cluster, size in sizes.items()},
-            **{name: imbalance.summary(targets) for name, targets in parts.items()},
-        },
-        args.metrics,
-    )
-    for image in outcome.unfit:
-        log.warning("image '%s' gave no good copy in %d draws; others took its turns", image, recipe.max_draws)
-    for group, lacking in outcome.short.items():
-        named = f"{FILLED[augment.strategy]} {group}"
-        log.warning("%s lacks %d copies: raise augment.copies_per_image, or lower augment.quality", named, lacking)
-    for warning in imbalance.rarer(parts["before"], parts["after"], labels):
+    write_table(imbalance.label_table(targets, labels), args.labels)
+    write_table(retry_table(result.copies, list(QUALITY_PROBLEMS.values())), args.redrawn)
+    metrics = {
+        "copies": len(result.copies),
+        "drawn_again": {reason: rejections[reason] for reason in QUALITY_PROBLEMS.values()},
+        "unfit_images": len(result.unusable),
+        "sizes": {str(cluster): int(size) for cluster, size in after["cluster"].value_counts().sort_index().items()},
+    }
+    write_json(metrics | {name: imbalance.summary(part) for name, part in targets.items()}, args.metrics)
+    warnings = copy_warnings(result, GROUP_KIND.get(augment.strategy, ""), config.max_draws)
+    for warning in warnings + imbalance.rarer_label_warnings(targets["before"], targets["after"], labels):
         log.warning("%s", warning)
     return (
-        f"{len(outcome.copies)} copies by {augment.strategy}, {faults.total()} draws again, MeanIR "
-        f"{imbalance.mean_ir(parts['before']):.2f} before and {imbalance.mean_ir(parts['after']):.2f} after"
+        f"{len(result.copies)} copies by {augment.strategy}, {rejections.total()} draws rejected, MeanIR "
+        f"{imbalance.mean_ir(targets['before']):.2f} before and {imbalance.mean_ir(targets['after']):.2f} after"
     )
 
 

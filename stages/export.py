@@ -1,8 +1,8 @@
-"""Lay the balanced dataset out for what comes next: Hugging Face datasets, torchvision and FiftyOne.
+"""Export the balanced dataset for Hugging Face datasets, torchvision and FiftyOne.
 
 Reads   augmented/manifest.csv, data/resized/, augmented/images/
-Writes  augmented/dataset/: train/, val/ and test/ with the images and a metadata.csv each, in a folder a class where an
-        image has exactly one; and fiftyone.csv
+Writes  augmented/dataset/: train/, val/ and test/, each with its images (in one folder per class if data.task is not
+        multilabel) and a metadata.csv; and fiftyone.csv
 Params  data.task
 Obeys   COUNTERWEIGHT_WORKERS
 """
@@ -11,33 +11,33 @@ import logging
 from collections.abc import Sequence
 
 from counterweight.base import manifest
-from counterweight.base.command import arguments, run, worker_count
-from counterweight.base.describing import described
-from counterweight.base.outputs import folder_aside, write_table
+from counterweight.base.command import parse_options, run, worker_count
+from counterweight.base.describing import help_text
+from counterweight.base.outputs import atomic_folder, write_table
 from counterweight.base.params import load_params
-from counterweight.dataset.export import absent, laid_out, metadata, place, samples
+from counterweight.dataset.export import fiftyone_samples, layout, link_images, metadata, missing_class_warnings
 
 log = logging.getLogger("export")
 
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(described(__doc__), argv, "manifest", "resized", "copies", "out")
+    args = parse_options(help_text(__doc__), argv, "manifest", "resized", "copies", "out")
     params = load_params(args.params)
     by_class = params.data.task != "multilabel"
 
     table = manifest.read(args.manifest)
-    rows = laid_out(table, by_class=by_class)
-    with folder_aside(args.out) as aside:
-        place(rows, aside, resized=args.resized, copies=args.copies, workers=worker_count())
+    rows = layout(table, by_class=by_class)
+    with atomic_folder(args.out) as aside:
+        link_images(rows, aside, resized=args.resized, copies=args.copies, workers=worker_count())
         for split in sorted(set(rows["split"])):
             write_table(metadata(rows, split, by_class=by_class), aside / split / "metadata.csv")
-        write_table(samples(rows), aside / "fiftyone.csv")
+        write_table(fiftyone_samples(rows), aside / "fiftyone.csv")
 
     if len(rows) < len(table):
-        log.warning("%d images are left out, since their class is missing", len(table) - len(rows))
-    for remark in absent(rows) if by_class else ():
-        log.warning(remark)
+        log.warning("%d images are left out because their class is missing", len(table) - len(rows))
+    for warning in missing_class_warnings(rows) if by_class else ():
+        log.warning(warning)
     return f"{args.out}: {len(rows)} images, {(rows['source_id'] != '').sum()} of them copies"
 
 

@@ -1,6 +1,6 @@
-"""Look at your data, say what was understood, and point params.yaml at it; a command, no stage of the pipeline.
+"""Inspect your data, print what was inferred, and set params.yaml accordingly; a command, not a pipeline stage.
 
-Reads   a folder of images or a .npy array; a sheet, or folders that are the classes; params.yaml
+Reads   a folder of images or a .npy array; a sheet or class folders; params.yaml
 Writes  params.yaml (its comments stay), unless --dry-run is given
 """
 
@@ -8,16 +8,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from counterweight.base.command import program, run, wrapped
+from counterweight.base.command import prog_name, run, wrap
 from counterweight.base.errors import InputError
 from counterweight.base.params import load_params
-from counterweight.dataset.label_sheet import open_rows
+from counterweight.dataset.label_sheet import open_label_sheet
 from counterweight.images.sources import FolderImages, open_images
-from counterweight.onboarding.column_inference import Understood, understand
-from counterweight.onboarding.params_file import apply_to, laid_over, shown
-from counterweight.onboarding.suggested_params import Sizes, proposed, sizes_of
+from counterweight.onboarding.column_inference import SheetSchema, infer_schema
+from counterweight.onboarding.params_file import apply_overlay, as_yaml, overlay
+from counterweight.onboarding.suggested_params import Sizes, sample_sizes, suggest_params
 
 EXAMPLE = "data/example/images"
 
@@ -25,32 +24,36 @@ EXAMPLE = "data/example/images"
 def options(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        prog=program(), description=wrapped(__doc__ or ""), formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=prog_name(), description=wrap(__doc__ or ""), formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="your folder, or a .npy array")
-    parser.add_argument("--sheet", type=Path, metavar="FILE", help=".xlsx or .csv; without it folders are the classes")
-    parser.add_argument("--weights", default="IMAGENET1K_V1", metavar="NAME|FILE", help="of the features' ResNet-18")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="your folder or .npy array")
+    parser.add_argument(
+        "--sheet", type=Path, metavar="FILE", help=".xlsx or .csv; default: the folders are the classes"
+    )
+    parser.add_argument(
+        "--weights", default="IMAGENET1K_V1", metavar="NAME|FILE", help="weights of the feature network, a ResNet-18"
+    )
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="PATH")
-    parser.add_argument("--dry-run", action="store_true", help="only print")
-    parser.add_argument("--force", action="store_true", help="though params.yaml points at data of yours already")
+    parser.add_argument("--dry-run", action="store_true", help="print the changes, but do not write them")
+    parser.add_argument("--force", action="store_true", help="even if params.yaml already points at your data")
     return parser.parse_args(argv)
 
 
-def described(found: Understood, images: Sequence[str], sizes: Sizes, sheet: Path) -> list[str]:
-    """What was understood, as lines."""
-    rarest = list(found.counts)[-1]
-    meant = {name for names in found.files for name in names}
-    absent = sum(not names for names in found.files)
-    shape = "0/1 columns" if isinstance(found.labels, list) else f"names in the column {found.labels}"
+def describe(schema: SheetSchema, images: Sequence[str], sizes: Sizes, sheet: Path) -> list[str]:
+    """Return the lines that show what was inferred."""
+    rarest = list(schema.counts)[-1]
+    matched = {name for names in schema.files for name in names}
+    absent = sum(not names for names in schema.files)
+    shape = "0/1 columns" if isinstance(schema.labels, list) else f"names in the column {schema.labels}"
     return [
-        f"images    {len(images):,}, of {sizes}",
-        f"sheet     {sheet}: images in the column {found.image}, "
-        + (f"split in {found.split}" if found.split else "no split, so one is made"),
-        f"labels    {len(found.counts)}, {found.task}, {shape}: "
-        + ", ".join(f"{name} {count:,}" for name, count in list(found.counts.items())[:12]),
-        f"rarest    {rarest}, {found.counts[rarest]:,} images",
-        f"odd       {len(set(images) - meant):,} images without a row, {absent:,} rows without an image",
-        f"missing   {found.missing:,} label cells; {found.without:,} rows without a label",
+        f"images    {len(images):,}, {sizes}",
+        f"sheet     {sheet}: images in the column {schema.image}, "
+        + (f"split in {schema.split}" if schema.split else "no split, so one will be made"),
+        f"labels    {len(schema.counts)}, {schema.task}, {shape}: "
+        + ", ".join(f"{name} {count:,}" for name, count in list(schema.counts.items())[:12]),
+        f"rarest    {rarest}, {schema.counts[rarest]:,} images",
+        f"unmatched {len(set(images) - matched):,} images without a row, {absent:,} rows without an image",
+        f"missing   {schema.missing:,} label cells; {schema.without:,} rows without a label",
     ]
 
 
@@ -59,27 +62,26 @@ def main(argv: Sequence[str] | None = None) -> str:
     args = options(argv)
     sheet = args.sheet or args.images
     source = open_images(args.images)
-    now = load_params(args.params).data.images
-    if now not in (EXAMPLE, str(args.images)) and not (args.force or args.dry_run):
-        raise InputError(f"{args.params}: data.images is {now} already. Give --force to point it elsewhere.")
-    rows = open_rows(sheet, image="image", split=None, labels="class") if sheet.is_dir() else None
-    table = rows.sheet if rows else open_rows(sheet, image="", split=None, labels="").sheet
-    found = understand(table, source.find, in_order=not isinstance(source, FolderImages))
+    current = load_params(args.params).data.images
+    if current not in (EXAMPLE, str(args.images)) and not (args.force or args.dry_run):
+        raise InputError(f"{args.params}: data.images is already {current}. Give --force to change it.")
+    columns = {"image": "image", "labels": "class"} if sheet.is_dir() else {"image": "", "labels": ""}
+    table = open_label_sheet(sheet, split=None, **columns).sheet
+    schema = infer_schema(table, source.find, in_order=not isinstance(source, FolderImages))
     names = source.names()
-    sizes = sizes_of(source, names)
-    lines = described(found, names, sizes, sheet)
-    values: dict[str, Any] = proposed(
-        found, sizes, images=str(args.images), sheet=str(sheet), weights=args.weights, count=len(names)
+    sizes = sample_sizes(source, names)
+    values = suggest_params(
+        schema, sizes, images=str(args.images), sheet=str(sheet), weights=args.weights, count=len(names)
     )
-    changes = (
-        laid_over(args.params.read_text(encoding="utf-8"), values, str(args.params))[1]
-        if args.dry_run
-        else apply_to(args.params, values)
-    )
-    lines += [f"{name}: {shown(old)} -> {shown(new)}" for name, (old, new) in changes.items()]
+    if args.dry_run:
+        changes = overlay(args.params.read_text(encoding="utf-8"), values, str(args.params))[1]
+    else:
+        changes = apply_overlay(args.params, values)
+    lines = describe(schema, names, sizes, sheet)
+    lines += [f"{name}: {as_yaml(old)} -> {as_yaml(new)}" for name, (old, new) in changes.items()]
     sys.stdout.write("\n".join(lines) + "\n")
-    done = "would change" if args.dry_run else "changed"
-    return f"{len(changes)} params {done} in {args.params}. Next: dvc repro"
+    verb = "would change" if args.dry_run else "changed"
+    return f"{len(changes)} params {verb} in {args.params}. Next: dvc repro"
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""Label new images by a trained network; a command, no stage of the pipeline.
+"""Label new images with a trained network; a command, not a stage of the pipeline.
 
 Reads   a model's folder, such as results/balanced/model; a folder of images, or a .npy array of them
-Writes  a table with a row an image, .xlsx or .csv; beside an .xlsx the same as .csv
+Writes  a table with one row per image, .csv or .xlsx; with an .xlsx also the same as .csv
 Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS
 """
 
 import logging
 from collections.abc import Sequence
 
-from counterweight.base.command import arguments, device_name, run, worker_count
-from counterweight.base.describing import described
+from counterweight.base.command import device_name, parse_options, run, worker_count
+from counterweight.base.describing import help_text
 from counterweight.base.errors import InputError
 from counterweight.dataset.spreadsheet import write_sheet
 from counterweight.images.codec import SUFFIXES
@@ -21,30 +21,33 @@ log = logging.getLogger("predict")
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the command."""
-    args = arguments(described(__doc__), argv, "model", "images", "out", params=False)
+    args = parse_options(help_text(__doc__), argv, "model", "images", "out", params=False)
 
-    # They bring PyTorch, whose seconds neither --help nor a wrong option waits for.
-    from counterweight.networks.backbones import chosen_device
+    # Imported here, so that --help and wrong options do not wait for PyTorch.
+    from counterweight.networks.backbones import resolve_device
     from counterweight.networks.classifier import load
-    from counterweight.networks.prediction import columns, predict, rows, table_files
+    from counterweight.networks.inference import Compute
+    from counterweight.networks.prediction import predict, table_columns, table_files, table_rows
 
-    table_files(args.out, 0)  # A wrong name is told before the work.
-    classifier, decided = load(args.model), decisions.read(args.model)
+    table_files(args.out, 0)  # A wrong name is an error before the work.
+    classifier, rule = load(args.model), decisions.read(args.model)
     source = open_images(args.images)
     names = source.names()
     if not names:
-        raise InputError(f"{args.images}: no image in it ({', '.join(sorted(SUFFIXES))}). Give the images' folder.")
-    device = chosen_device(device_name())
+        raise InputError(
+            f"{args.images}: it contains no image ({', '.join(sorted(SUFFIXES))}). Give the images' folder."
+        )
+    device = resolve_device(device_name())
 
-    scores, problems = predict(classifier, source, names, device=device, workers=worker_count())
+    scores, problems = predict(classifier, source, names, Compute(device, worker_count()))
 
     files = table_files(args.out, len(names))
     for file in files:
-        cells = rows(names, scores, problems, decided)
-        write_sheet(columns(decided.labels), cells, file, file.suffix.removeprefix("."))
+        cells = table_rows(names, scores, problems, rule)
+        write_sheet(table_columns(rule.labels), cells, file, file.suffix.removeprefix("."))
     if args.out not in files:
-        log.warning("%d rows are more than Excel holds: there is only %s", len(names), files[0])
-    log.info("labels: %s", decided.described(decisions.IN_USE[decided.task]))
+        log.warning("Excel cannot hold %d rows: only %s is written", len(names), files[0])
+    log.info("labels: %s", rule.describe(decisions.DEPLOYED[rule.task]))
     unreadable = sum(map(bool, problems))
     return f"{len(names)} images, {unreadable} of them unreadable, see {' and '.join(map(str, files))}, on {device}"
 

@@ -14,25 +14,25 @@ from pathlib import Path
 import pandas as pd
 
 from counterweight.base import manifest
-from counterweight.base.command import arguments, run
-from counterweight.base.describing import described
-from counterweight.base.outputs import read_label_measures, write_text
+from counterweight.base.command import parse_options, run
+from counterweight.base.describing import help_text
+from counterweight.base.outputs import read_label_table, write_text
 from counterweight.base.params import load_params
 from counterweight.metrics import decisions
-from counterweight.report.data_sections import clusters_chapter, copies_chapter, labels_chapter
-from counterweight.report.page import page, run_chapter
-from counterweight.report.results_section import Arm, compared, look_chapter, results_chapter
-from counterweight.report.run_warnings import cautions
+from counterweight.report.data_sections import clusters_section, copies_section, labels_section
+from counterweight.report.page import render_page, run_section
+from counterweight.report.results_section import Arm, compare_arms, results_section, summary_section
+from counterweight.report.run_warnings import run_warnings
 
 TEXT = {"image_id": "str", "label": "str"}
 
 
 def read_arm(folder: Path) -> Arm:
-    """What train and evaluate wrote of one arm."""
+    """Read the results that train and evaluate wrote for one arm."""
     return Arm(
         decisions.read(folder / "model"),
         pd.read_csv(folder / "scores.csv", dtype=TEXT, keep_default_na=False),
-        read_label_measures(folder / "labels.csv"),
+        read_label_table(folder / "labels.csv"),
         pd.read_csv(folder / "history.csv"),
         pd.read_csv(folder / "precision_recall.csv", dtype=TEXT, keep_default_na=False, na_values={"threshold": [""]}),
         (folder / "confusion.svg").read_text(encoding="utf-8"),
@@ -41,52 +41,37 @@ def read_arm(folder: Path) -> Arm:
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(
-        described(__doc__), argv,
+    args = parse_options(
+        help_text(__doc__), argv,
         "ingest", "clusters", "plane", "sweep", "augment", "manifest", "redrawn", "resized", "copies", "original",
         "balanced", "out",
     )  # fmt: skip
     params = load_params(args.params)
-    shown, seed = params.report.images, params.report.seed
+    shown, seed = params.report.images_per_group, params.report.seed
     ingest, augment = (json.loads(path.read_text(encoding="utf-8")) for path in (args.ingest, args.augment))
     before, after = manifest.read(args.clusters), manifest.read(args.manifest)
+    plane, redrawn = (pd.read_csv(path, dtype=TEXT, keep_default_na=False) for path in (args.plane, args.redrawn))
     arms = {"original": read_arm(args.original), "balanced": read_arm(args.balanced)}
 
-    clusters = clusters_chapter(
-        before, pd.read_csv(args.plane, dtype=TEXT, keep_default_na=False), pd.read_csv(args.sweep),
-        augment["sizes"], folder=args.resized, shown=shown,
-    )  # fmt: skip
-    found = compared(before, arms, repeats=params.report.repeats, seed=seed)
+    labels = labels_section(before, after)
+    clusters = clusters_section(
+        before, plane, pd.read_csv(args.sweep), augment["sizes"], folder=args.resized, images_per_group=shown
+    )
+    copies = copies_section(after, redrawn, folder=args.copies, sources=args.resized, images_per_group=shown, seed=seed)
+    results = results_section(before, arms, folder=args.resized, images_per_group=shown)
     parts = [augment[part] for part in ("before", "after")]
-    look = look_chapter(
-        found,
+    summary = summary_section(
+        compare_arms(before, arms, n_samples=params.report.bootstrap_samples, seed=seed),
         [part["images"] for part in parts],
         [part["mean_ir"] for part in parts],
         [clusters["sizes"]["before"], clusters["sizes"]["after"]],
     )
-    written = page(
-        {
-            "look": look,
-            "labels": labels_chapter(before, after),
-            "clusters": clusters,
-            "copies": copies_chapter(
-                after,
-                pd.read_csv(args.redrawn, dtype=TEXT, keep_default_na=False),
-                folder=args.copies,
-                sources=args.resized,
-                shown=shown,
-                seed=seed,
-            ),
-            "results": results_chapter(before, arms, folder=args.resized, shown=shown),
-            "run": run_chapter(
-                args.params.read_text(encoding="utf-8"),
-                ingest,
-                cautions(before, ingest, augment, params.features.weights),
-            ),
-        }
-    )
-    write_text(written, args.out)
-    return str(look["verdict"]).rstrip(".")
+    warnings = run_warnings(before, ingest, augment, params.features.weights)
+    run_facts = run_section(args.params.read_text(encoding="utf-8"), ingest, warnings)
+
+    sections = {"summary": summary, "labels": labels, "clusters": clusters, "copies": copies, "results": results}
+    write_text(render_page(sections | {"run": run_facts}), args.out)
+    return str(summary["verdict"]).rstrip(".")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Train a network on one arm: the original train rows, or the balanced ones.
+"""Train a network on one arm: the original train images, or the balanced ones.
 
-Reads   the arm's table, the images it names
-Writes  results/<arm>/model/ (weights, design, and thresholds tuned on validation), results/<arm>/history.csv (plots)
+Reads   the arm's table, the images that it names
+Writes  results/<arm>/model/ (weights, config, and thresholds tuned on validation), results/<arm>/history.csv (plots)
 Params  train, data.task, resize
 Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_DEVICES, COUNTERWEIGHT_NODES, COUNTERWEIGHT_WORKERS,
         COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB, TORCH_HOME
@@ -9,98 +9,76 @@ Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_DEVICES, COUNTERWEIGHT_NODES, COUNTE
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
-
-import pandas as pd
 
 from counterweight.base import manifest
-from counterweight.base.command import arguments, device_name, run, worker_count
-from counterweight.base.describing import described
-from counterweight.base.outputs import folder_aside, write_table
+from counterweight.base.command import device_name, parse_options, run, worker_count
+from counterweight.base.describing import help_text
+from counterweight.base.outputs import atomic_folder, write_text
 from counterweight.base.params import load_params
-from counterweight.metrics import decisions
-from counterweight.metrics.imbalance import image_weights
-from counterweight.runtime.cache import cache_of
+from counterweight.runtime.cache import open_cache
 
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(described(__doc__), argv, "table", "resized", "copies", "model", "history")
+    args = parse_options(help_text(__doc__), argv, "table", "resized", "copies", "model", "history")
     params = load_params(args.params)
 
-    # They bring PyTorch, whose seconds neither --help nor a wrong option or param waits for.
+    # These load PyTorch, whose seconds neither --help nor a wrong option or param should wait for.
     import torch
 
-    from counterweight.networks.backbones import Backbone, checksum_of, chosen_device, load_weights
-    from counterweight.networks.classifier import Classifier, Design, save
-    from counterweight.networks.distributed import group_of
-    from counterweight.training.callbacks import best_epoch
-    from counterweight.training.datasets import examples
-    from counterweight.training.losses import build_loss, plain_loss, scores_by
-    from counterweight.training.module import Objective
-    from counterweight.training.optimizer import Optimisation
-    from counterweight.training.pretrained_body import fit_body
-    from counterweight.training.sampler import Seeded, order_of
-    from counterweight.training.trainer import fit, training_key
-    from counterweight.training.transforms import Transformed
-    from counterweight.training.tuning import decided
+    from counterweight.networks.backbones import Backbone, resolve_device
+    from counterweight.networks.classifier import Classifier, ModelConfig
+    from counterweight.networks.distributed import init_process_group
+    from counterweight.networks.weights import load_weights
+    from counterweight.training import arm
+    from counterweight.training.datasets import ArmImages
+    from counterweight.training.losses import score_function
+    from counterweight.training.optimizer import OptimizerConfig
+    from counterweight.training.trainer import FitConfig
 
-    train, group = params.train, group_of(os.environ, chosen_device(device_name()))
+    train, group = params.train, init_process_group(os.environ, resolve_device(device_name()))
     torch.set_num_threads(train.threads)
     torch.manual_seed(train.seed)
-
     table = manifest.read(args.table)
-    rows = {split: manifest.of_split(table, split) for split in ("train", "val")}
-    targets, labels = manifest.targets(rows["train"]), manifest.label_names(table)
-    scores = scores_by(train.loss)
-    size = train.width_and_height
-    design = Design(
-        train.model, train.layer, train.activation, train.pooling, train.mirror, train.channels, labels,
-        params.data.task, scores, train.view, size, params.resize.model_dump(),
+    classifier = Classifier(
+        ModelConfig(
+            train.model, train.layer, train.activation, train.pooling, train.flip_tta, train.channels,
+            manifest.label_names(table), params.data.task, score_function(train.loss), train.crop,
+            train.width_and_height, params.resize.model_dump(),
+        )
     )  # fmt: skip
-    classifier = Classifier(design)
     if isinstance(classifier.body, Backbone):
-        load_weights(classifier.body, train.weights, train.weights_to)
-    read = {"resized": args.resized, "copies": args.copies, "group": group, "workers": worker_count()}
-    fit_body(classifier, rows["train"], norms=not train.freeze and train.weights != "random", **read)
-    seen = {split: examples(classifier, rows[split], frozen=train.freeze, **read) for split in rows}
-    first = checksum_of(classifier)
-    depends = {"train": train.model_dump(), "design": asdict(design), "device": group.device.type, "weights": first}
-    going_on = cache_of(os.environ).place("training", training_key(args.table.read_bytes(), depends))
-    order = order_of(len(targets), train.seed, image_weights(targets) if train.sampler == "weighted" else None)
-    history = fit(
-        classifier.head if train.freeze else classifier,
-        Objective(build_loss(train.loss, targets), plain_loss(scores, len(labels)), scores, train.monitor),
-        Transformed(seen["train"], train.transforms, size) if train.transforms else seen["train"],
-        seen["val"],
-        order=Seeded(order, train.seed) if train.transforms else order,
-        optimisation=Optimisation(
-            train.optimizer, train.learning_rate, train.weight_decay, train.schedule, train.epochs, train.body_rate
-        ),
-        epochs=train.epochs,
-        patience=train.patience,
-        batch_size=train.batch_size,
-        group=group,
-        workers=0 if train.freeze else worker_count(),  # Frozen features lie in memory; there is nothing to read.
-        going_on=going_on,
+        load_weights(classifier.body, train.weights, train.pretrained_until)
+    config = arm.ArmConfig(
+        train.loss, train.monitor, train.sampler, train.transforms, train.freeze,
+        not train.freeze and train.weights != "random", train.threshold_metric, train.seed,
+    )  # fmt: skip
+    optimizer = OptimizerConfig(
+        train.optimizer, train.learning_rate, train.weight_decay, train.schedule, train.epochs, train.backbone_lr_scale
     )
-    if group.rank == 0:
-        tuned = decided(
-            classifier, rows["train"], rows["val"],
-            measure=train.tune, resized=args.resized, device=group.device, workers=worker_count(),
-        )  # fmt: skip
-        with folder_aside(args.model) as aside:
-            save(classifier, aside)
-            decisions.write(tuned, aside)
-        write_table(pd.DataFrame(history), args.history)
-        if going_on is not None:
-            going_on.unlink(missing_ok=True)
+    fitting = FitConfig(optimizer, train.patience, train.batch_size, worker_count())
 
-    best = best_epoch(history, train.monitor)
-    return (
-        f"{len(targets)} images, {len(history)} epochs, best {best['epoch']} "
-        f"with validation loss {best['validation_loss']:.4f} and F1 {best['validation_f1']:.3f}, on {group}"
-    )
+    cache = open_cache(os.environ)
+    key = arm.arm_key(classifier, args.table.read_bytes(), config, fitting, group, train.threads)
+    # Several processes would have to agree on what each of them finds.
+    files = arm.kept_files(cache, key) if group.size == 1 else None
+    kept = " (kept from an earlier run)" * (files is not None)
+    if files is None:
+        images, checkpoint = ArmImages(args.resized, args.copies), cache.scratch_path("training", key)
+        files = arm.train_arm(
+            classifier, table, images, config=config, fitting=fitting, group=group, checkpoint=checkpoint
+        ).files()
+        if group.rank == 0:
+            arm.keep_files(cache, key, files)
+            if checkpoint is not None:
+                checkpoint.unlink(missing_ok=True)
+    if group.rank == 0:
+        with atomic_folder(args.model) as aside:
+            arm.write_model(files, aside)
+        write_text(files[arm.HISTORY].decode(), args.history)
+        cache.prune()
+
+    return f"{(table['split'] == 'train').sum()} images, {arm.summary(files, train.monitor)}, on {group}{kept}"
 
 
 if __name__ == "__main__":

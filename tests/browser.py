@@ -1,4 +1,4 @@
-"""A page in a real browser: what it asks for, what it complains of, what it shows."""
+"""Open a page in a real browser, and see its requests, its console and its answers to questions."""
 
 import asyncio
 import base64
@@ -22,17 +22,17 @@ OPTIONS = (
 
 
 @dataclass
-class Seen:
-    """What a browser saw of a page.
+class View:
+    """A page as a browser shows it.
 
     Attributes
     ----------
     requests : list of str
-        Addresses that it asked for, but those of the page itself and of what stands in it.
+        URLs that the page requests, other than its own and data URLs.
     complaints : list of str
-        Errors and warnings of its console.
+        Errors and warnings of the console.
     answers : dict of str to value
-        Of the questions that it was asked.
+        Answers to the questions.
     screenshot : bytes
         The whole page, as PNG.
     """
@@ -43,7 +43,7 @@ class Seen:
     screenshot: bytes = b""
 
 
-def look_at(page: Path, *, width: int, scheme: str, questions: Mapping[str, str]) -> Seen:
+def look_at(page: Path, *, width: int, scheme: str, questions: Mapping[str, str]) -> View:
     """Open a page.
 
     Parameters
@@ -51,11 +51,11 @@ def look_at(page: Path, *, width: int, scheme: str, questions: Mapping[str, str]
     page : Path
         An HTML file.
     width : int
-        Of the window, in pixels.
+        Width of the window in pixels.
     scheme : str
         ``light`` or ``dark``.
     questions : mapping of str to str
-        JavaScript expressions, by name.
+        JavaScript expressions by name.
     """
     assert CHROMIUM
     with tempfile.TemporaryDirectory() as folder:
@@ -64,49 +64,49 @@ def look_at(page: Path, *, width: int, scheme: str, questions: Mapping[str, str]
         try:
             assert browser.stderr
             for line in browser.stderr:
-                if found := re.search(r"ws://127\.0\.0\.1:(\d+)/", line):
+                if match := re.search(r"ws://127\.0\.0\.1:(\d+)/", line):
                     break
             else:
                 raise AssertionError("the browser did not start")
-            return asyncio.run(_look(found[1], page, width, scheme, questions))
+            return asyncio.run(_look(match[1], page, width, scheme, questions))
         finally:
             browser.terminate()
             browser.wait(timeout=30)
 
 
-async def _look(port: str, page: Path, width: int, scheme: str, questions: Mapping[str, str]) -> Seen:
-    seen, loaded, answers, number = Seen(), asyncio.Event(), {}, 0
+async def _look(port: str, page: Path, width: int, scheme: str, questions: Mapping[str, str]) -> View:
+    view, loaded, replies, number = View(), asyncio.Event(), {}, 0
     async with aiohttp.ClientSession() as session:
         async with session.get(f"http://127.0.0.1:{port}/json/list") as response:
             tabs = await response.json()
-        address = next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")
-        async with session.ws_connect(address, max_msg_size=0) as socket:
+        url = next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")
+        async with session.ws_connect(url, max_msg_size=0) as socket:
 
             async def listen() -> None:
                 async for message in socket:
-                    said = json.loads(message.data)
-                    match said.get("method"):
+                    event = json.loads(message.data)
+                    match event.get("method"):
                         case "Network.requestWillBeSent":
-                            url = said["params"]["request"]["url"]
-                            if not url.startswith("data:") and url != page.as_uri():
-                                seen.requests.append(url)
+                            requested = event["params"]["request"]["url"]
+                            if not requested.startswith("data:") and requested != page.as_uri():
+                                view.requests.append(requested)
                         case "Log.entryAdded":
-                            seen.complaints.append(said["params"]["entry"]["text"])
+                            view.complaints.append(event["params"]["entry"]["text"])
                         case "Runtime.exceptionThrown" | "Runtime.consoleAPICalled":
-                            seen.complaints.append(json.dumps(said["params"]))
+                            view.complaints.append(json.dumps(event["params"]))
                         case "Page.loadEventFired":
                             loaded.set()
                         case None:
-                            answers[said["id"]].set_result(said)
+                            replies[event["id"]].set_result(event)
 
             async def ask(method: str, **params: Any) -> dict[str, Any]:
                 nonlocal number
                 number += 1
-                answers[number] = asyncio.get_running_loop().create_future()
+                replies[number] = asyncio.get_running_loop().create_future()
                 await socket.send_json({"id": number, "method": method, "params": params})
-                answer = await asyncio.wait_for(answers[number], 60)
-                assert "result" in answer, answer
-                result: dict[str, Any] = answer["result"]
+                reply = await asyncio.wait_for(replies[number], 60)
+                assert "result" in reply, reply
+                result: dict[str, Any] = reply["result"]
                 return result
 
             listening = asyncio.create_task(listen())
@@ -119,9 +119,9 @@ async def _look(port: str, page: Path, width: int, scheme: str, questions: Mappi
             await ask("Page.navigate", url=page.as_uri())
             await asyncio.wait_for(loaded.wait(), 60)
             for name, question in questions.items():
-                answer = await ask("Runtime.evaluate", expression=question, returnByValue=True)
-                seen.answers[name] = answer["result"].get("value")
-            shot = await ask("Page.captureScreenshot", captureBeyondViewport=True)
-            seen.screenshot = base64.b64decode(shot["data"])
+                reply = await ask("Runtime.evaluate", expression=question, returnByValue=True)
+                view.answers[name] = reply["result"].get("value")
+            capture = await ask("Page.captureScreenshot", captureBeyondViewport=True)
+            view.screenshot = base64.b64decode(capture["data"])
             listening.cancel()
-    return seen
+    return view

@@ -1,20 +1,20 @@
-"""Designs of classifiers, with what most tests do not look at already set."""
+"""Configurations of classifiers, with defaults for what most tests do not care about."""
 
 from typing import Any
 
-from counterweight.networks.classifier import Design
+from counterweight.networks.classifier import ModelConfig
 
 
-def design(model: str, layer: str | None, labels: list[str], size: int, **changes: Any) -> Design:
-    """A multi-label design that sees whole squares in colour unless changes say otherwise."""
+def design(model: str, layer: str | None, labels: list[str], size: int, **changes: Any) -> ModelConfig:
+    """Return a multi-label config for whole color images, with changes."""
     settings: dict[str, Any] = {
         "activation": "relu",
         "pooling": "average",
-        "mirror": False,
+        "flip_tta": False,
         "channels": 3,
         "task": "multilabel",
         "scores": "sigmoid",
-        "view": "whole",
+        "crop": "none",
         "resize": {"width": 32, "height": 32, "mode": "stretch", "format": "png"},
     }
-    return Design(model=model, layer=layer, labels=labels, size=(size, size), **(settings | changes))
+    return ModelConfig(model=model, layer=layer, labels=labels, input_size=(size, size), **(settings | changes))

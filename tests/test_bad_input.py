@@ -1,4 +1,4 @@
-"""Every row of docs/bad-input.md, tried: what a stage says of such input, or that it takes it."""
+"""Try every row of docs/bad-input.md: the error of the stage, or that it accepts the input."""
 
 import os
 import re
@@ -21,8 +21,8 @@ from counterweight.base.errors import InputError
 from counterweight.base.limits import EXCEL_ROWS
 from counterweight.dataset.spreadsheet import write_sheet
 from counterweight.images import codec
-from stages import augment, cluster, features, fill, ingest, resize, split
-from tests.conftest import AUGMENT, CLUSTER, FEATURES, FILL, INGEST, RESIZE, SPLIT, TINY
+from stages import augment, cluster, features, impute, ingest, resize, sheet
+from tests.conftest import AUGMENT, CLUSTER, FEATURES, IMPUTE, INGEST, RESIZE, SHEET, TINY
 from tests.workspace import PROJECT, write_params
 
 TABLE = PROJECT / "docs/bad-input.md"
@@ -30,18 +30,18 @@ STAGES = {
     "ingest": (ingest.main, INGEST),
     "resize": (resize.main, RESIZE),
     "features": (features.main, FEATURES),
-    "fill": (fill.main, FILL),
+    "impute": (impute.main, IMPUTE),
     "cluster": (cluster.main, CLUSTER),
     "augment": (augment.main, AUGMENT),
-    "split": (split.main, SPLIT),
+    "sheet": (sheet.main, SHEET),
 }
 TO_CLUSTERS = tuple(STAGES)[:5]
-FEW = TINY | {"cluster.components": 2, "cluster.clusters": 2}
+FEW = TINY | {"cluster.n_components": 2, "cluster.n_clusters": 2}
 
 
 @dataclass
 class Dataset:
-    """Ten images of noise with a sheet, to be spoiled."""
+    """Ten noise images and a sheet, to be corrupted."""
 
     folder: Path
     columns: list[str] = field(default_factory=lambda: ["id", "split", "target"])
@@ -61,17 +61,17 @@ class Dataset:
         return self.folder / "images"
 
     def draw(self, seed: int) -> Image.Image:
-        """An image like no other."""
+        """Return a unique image."""
         return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (20, 24, 3), dtype=np.uint8))
 
     def put(self, name: str) -> Path:
-        """Name the first row's image anew."""
+        """Rename the first row's image."""
         (self.images / "0.png").unlink()
         self.rows[0][0] = name
         return self.images / name
 
     def book(self) -> openpyxl.Workbook:
-        """The sheet as openpyxl holds it, for what the project's own writer does not write."""
+        """Return the sheet as an openpyxl workbook, for features that the project's own writer lacks."""
         made = openpyxl.Workbook()
         assert made.active is not None
         for row in [self.columns, *self.rows]:
@@ -79,19 +79,19 @@ class Dataset:
         return made
 
     def cell(self, row: int, column: int, value: Any) -> None:
-        """Change a cell, counted as Excel does."""
+        """Change a cell; rows and columns are counted as in Excel."""
         self.rows[row - 2][column - 1] = value
 
 
 @dataclass(frozen=True)
 class Case:
-    """How to spoil the data, the stages to run, and the error of the last, or how the input is taken."""
+    """How to corrupt the data, the stages to run, and the error of the last one, or how the input is accepted."""
 
     spoil: Callable[[Dataset], object]
-    said: str = ""
-    warned: str = ""
+    error: str = ""
+    warning: str = ""
     stages: tuple[str, ...] = ("ingest",)
-    # What the first rows' images show once they are read, in RGB.
+    # The first rows' images as they should be read, in RGB.
     shows: Callable[[Dataset], Sequence[Image.Image]] | None = None
 
 
@@ -104,17 +104,17 @@ def converted(mode: str) -> Callable[[Dataset], Sequence[Image.Image]]:
 
 
 def upright(data: Dataset) -> Sequence[Image.Image]:
-    ways = (None, *(Image.Transpose(way) for way in (0, 3, 1, 5, 4, 6, 2)))
-    return [data.draw(i) if way is None else data.draw(i).transpose(way) for i, way in enumerate(ways, 1)]
+    flips = (None, *(Image.Transpose(flip) for flip in (0, 3, 1, 5, 4, 6, 2)))
+    return [data.draw(i) if flip is None else data.draw(i).transpose(flip) for i, flip in enumerate(flips, 1)]
 
 
 def image(save: Callable[[Dataset, Path], object], name: str) -> Callable[[Dataset], object]:
-    """The first row's image is another one."""
+    """Replace the first row's image."""
     return lambda data: save(data, data.put(name))
 
 
 def content(change: Callable[[bytes], bytes]) -> Callable[[Dataset], object]:
-    """The first row's file has other bytes."""
+    """Change the bytes of the first row's file."""
 
     def spoil(data: Dataset) -> None:
         file = data.images / "0.png"
@@ -123,7 +123,7 @@ def content(change: Callable[[bytes], bytes]) -> Callable[[Dataset], object]:
     return spoil
 
 
-def turned(data: Dataset) -> None:
+def rotated(data: Dataset) -> None:
     for orientation in range(1, 9):
         exif = Image.Exif()
         exif[274] = orientation
@@ -131,7 +131,7 @@ def turned(data: Dataset) -> None:
 
 
 def bomb(data: Dataset) -> None:
-    """A PNG whose header claims so many pixels, and whose data are empty."""
+    """Make a PNG whose header claims 30,000 x 30,000 pixels, without data."""
     header = b"IHDR" + (30_000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
     chunks = [
         length.to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
@@ -141,7 +141,7 @@ def bomb(data: Dataset) -> None:
 
 
 def normal_forms(data: Dataset) -> None:
-    """Accents in one piece in the sheet and taken apart in the folder, and the other way round."""
+    """Name images in NFC in the sheet and NFD in the folder, and vice versa."""
     for row, (in_sheet, in_folder) in enumerate([("NFC", "NFD"), ("NFD", "NFC")]):
         name = f"café{row}.png"
         (data.images / f"{row}.png").rename(data.images / normalize(in_folder, name))
@@ -159,13 +159,13 @@ def protected(data: Dataset) -> None:
     (data.folder / data.sheet).write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(4000))
 
 
-def no_excel(data: Dataset) -> None:
+def not_a_workbook(data: Dataset) -> None:
     data.sheet = data.params["data.sheet"] = "page.xlsx"
     (data.folder / data.sheet).write_text("<html><table></table></html>")
 
 
 def with_book(change: Callable[[Any], object]) -> Callable[[Dataset], object]:
-    """The sheet is saved by openpyxl after a change to it."""
+    """Change the sheet and save it with openpyxl."""
 
     def spoil(data: Dataset) -> None:
         made = data.book()
@@ -186,7 +186,7 @@ def error_cell(sheet: Any) -> None:
 
 
 def ids(*values: Any) -> Callable[[Dataset], object]:
-    """The first images have these names; the sheet has them as these values."""
+    """Give the first images (cell, name) pairs of a sheet cell and a file name."""
 
     def spoil(data: Dataset) -> None:
         for row, (cell, name) in enumerate(values):
@@ -197,7 +197,7 @@ def ids(*values: Any) -> Callable[[Dataset], object]:
 
 
 def cells(column: int, values: dict[int, Any]) -> Callable[[Dataset], object]:
-    """Cells of a column have other values, by their rows."""
+    """Change cells of a column, by row."""
 
     def spoil(data: Dataset) -> None:
         for row, value in values.items():
@@ -213,7 +213,7 @@ def leads_out(data: Dataset) -> None:
 
 
 def outside(path: str) -> Callable[[Dataset], object]:
-    """The first row names a file beyond the folder that is there."""
+    """Make the first row name an existing file outside the folder."""
 
     def spoil(data: Dataset) -> None:
         shutil.copy(data.images / "0.png", data.folder / "outside.png")
@@ -234,23 +234,23 @@ def too_many_rows(data: Dataset) -> None:
 
 
 def long_cell(data: Dataset) -> None:
-    """A text that no .xlsx holds comes in by a .csv."""
+    """Add text that is too long for an .xlsx, in a .csv."""
     data.sheet = data.params["data.sheet"] = "labels.csv"
     data.columns.append("note")
     data.rows = [[*row, "x" * 32_768] for row in data.rows]
 
 
 def params(**changes: Any) -> Callable[[Dataset], object]:
-    """Params have other values; dots in their names are written as two underscores."""
+    """Change params; two underscores stand for the dot in a name."""
     return lambda data: data.params.update({name.replace("__", "."): value for name, value in changes.items()})
 
 
 DEEP = Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20) * 160)
 SHALLOW = Image.fromarray((np.arange(400).reshape(20, 20) * 160 / 257).astype(np.uint8)).convert("RGB")
 CASES = {
-    "an image that was cut off": Case(content(lambda data: data[: len(data) // 2]), "images/0.png cannot be decoded"),
-    "a file of no bytes": Case(content(lambda _: b""), "images/0.png is not an image"),
-    "a web page that is called .png": Case(content(lambda _: b"<html>404</html>"), "images/0.png is not an image"),
+    "a truncated image": Case(content(lambda data: data[: len(data) // 2]), "images/0.png cannot be decoded"),
+    "an empty file": Case(content(lambda _: b""), "images/0.png is not an image"),
+    "a web page named .png": Case(content(lambda _: b"<html>404</html>"), "images/0.png is not an image"),
     "an animated GIF": Case(
         image(lambda data, path: data.draw(0).save(path, save_all=True, append_images=[data.draw(1)]), "0.gif"),
         shows=converted("P"),
@@ -259,20 +259,20 @@ CASES = {
         image(lambda data, path: data.draw(0).save(path, save_all=True, append_images=[data.draw(1)]), "0.tif"),
         shows=drawn,
     ),
-    "16 bits a channel": Case(image(lambda _, path: DEEP.save(path), "d.png"), shows=lambda _: [SHALLOW]),
+    "16 bits per channel": Case(image(lambda _, path: DEEP.save(path), "d.png"), shows=lambda _: [SHALLOW]),
     "CMYK": Case(image(lambda data, path: data.draw(0).convert("CMYK").save(path), "0.jpg"), shows=drawn),
     "a palette": Case(image(lambda data, path: data.draw(0).convert("P").save(path), "p.png"), shows=converted("P")),
-    "grey with transparency": Case(
+    "gray with transparency": Case(
         image(lambda data, path: data.draw(0).convert("LA").save(path), "la.png"), shows=converted("LA")
     ),
-    "EXIF orientations 1 to 8": Case(turned, shows=upright),
+    "EXIF orientations 1 to 8": Case(rotated, shows=upright),
     "30,000 x 30,000 pixels in a file of a few bytes": Case(bomb, "images/0.png cannot be decoded: Image size"),
     "more pixels than `data.max_pixels`": Case(
         params(data__max_pixels=400), "images/0.png has 24 x 20 pixels, more than the 400 of data.max_pixels"
     ),
     "WebP": Case(image(lambda data, path: data.draw(0).save(path, lossless=True), "0.webp"), shows=drawn),
     "AVIF": Case(image(lambda data, path: data.draw(0).save(path, subsampling="4:4:4"), "0.avif"), shows=drawn),
-    "another format than the suffix says": Case(
+    "a format that differs from the suffix": Case(
         image(lambda data, path: data.draw(0).save(path, format="PNG"), "0.jpg"), shows=drawn
     ),
     "a name with spaces": Case(image(lambda data, path: data.draw(0).save(path), "my photo 1.png")),
@@ -280,8 +280,8 @@ CASES = {
         image(lambda data, path: data.draw(0).save(path), "$(touch pwned) `touch pwned`; touch pwned & '\".png"),
         stages=tuple(STAGES),
     ),
-    "accents in one piece in the sheet and taken apart in the folder, or the other way round": Case(normal_forms),
-    "names that differ in upper and lower case alone": Case(cases_apart),
+    "accents composed in the sheet and decomposed in the folder, or vice versa": Case(normal_forms),
+    "names that differ only in case": Case(cases_apart),
     "a name of more than 200 bytes": Case(
         image(lambda data, path: data.draw(0).save(path), "x" * 251 + ".png"), "has a name of 255 bytes"
     ),
@@ -290,17 +290,17 @@ CASES = {
         "the file name b'caf\\xe9.png' is not UTF-8",
     ),
     "a sheet without rows": Case(
-        lambda data: data.rows.clear(), "the sheet needs a row of column names and a row an image, found 1 rows."
+        lambda data: data.rows.clear(), "the sheet needs a row of column names and one row per image, found 1 rows."
     ),
     "a sheet with a password": Case(protected, "the workbook is protected by a password"),
-    "a file that is no workbook": Case(no_excel, "no workbook"),
+    "a file that is not a workbook": Case(not_a_workbook, "not a workbook"),
     "merged cells": Case(with_book(lambda sheet: sheet.merge_cells("C2:C3")), "the cells C2:C3 are merged."),
     "hidden rows": Case(with_book(hidden)),
     "a formula that was never calculated": Case(
         with_book(lambda sheet: sheet.__setitem__("C3", "=C2")), "a formula was never calculated in C3."
     ),
     "a cell with #N/A or another error of Excel's": Case(
-        with_book(error_cell), "an error, such as #N/A, stands in C3."
+        with_book(error_cell), "there is an error, such as #N/A, in C3."
     ),
     "numbers as ids, such as 123 and 1e5": Case(ids((123, "123"), (1e5, "100000"), (42.0, "42"))),
     "numbers as text, such as 00123 and 1e5": Case(ids(("00123", "00123"), ("1e5", "1e5"))),
@@ -309,33 +309,33 @@ CASES = {
         "image '2024-05-01' is not in images.",
     ),
     "spaces at the end of a cell": Case(cells(1, {2: "0.png "})),
-    "an id that stands there twice": Case(cells(1, {3: "0.png"}), "row 3: image '0.png' stands in row 2 already."),
+    "a repeated id": Case(cells(1, {3: "0.png"}), "row 3: image '0.png' is already in row 2."),
     "a row without an id": Case(cells(1, {3: ""}), "row 3: the image's id is empty."),
-    "an unknown split": Case(cells(2, {3: "tset"}), "row 3: split 'tset' is none of train, val, test."),
+    "an unknown split": Case(cells(2, {3: "tset"}), "row 3: split 'tset' is not one of train, val, test."),
     "empty label cells": Case(
-        cells(3, {3: "", 4: ""}), warned="2 rows have no label; they take part as images that show none"
+        cells(3, {3: "", 4: ""}), warning="2 rows have no label; they count as images that show none"
     ),
     "no label in the whole sheet": Case(cells(3, dict.fromkeys(range(2, 12), "")), "no row has a label."),
     "one label only": Case(cells(3, {row: "sea" if row % 3 else "" for row in range(2, 12)})),
     "a label that never occurs in train": Case(
-        cells(3, {10: "sea,fog"}), warned="no image of train has 'fog': nothing can be learnt of it"
+        cells(3, {10: "sea,fog"}), warning="no train image has 'fog': nothing to learn from"
     ),
-    "a label that is in test alone, of one label an image": Case(
+    "a class that occurs only in test": Case(
         lambda data: (cells(3, {10: "fog"})(data), params(data__task="multiclass")(data)),
-        warned="no image of train has 'fog': nothing can be learnt of it",
+        warning="no train image has 'fog': nothing to learn from",
     ),
     "two train rows": Case(cells(2, dict.fromkeys(range(4, 12), "test"))),
     "one train row": Case(
         cells(2, dict.fromkeys(range(3, 12), "test")), "the sheet has 1 train rows; at least 2 are needed"
     ),
     "no test rows": Case(cells(2, {10: "train", 11: "train"}), "no row is in test."),
-    "fewer images than clusters": Case(params(cluster__clusters=50), "cluster.clusters is 50", stages=TO_CLUSTERS),
+    "fewer images than clusters": Case(params(cluster__n_clusters=50), "cluster.n_clusters is 50", stages=TO_CLUSTERS),
     "fewer images than components": Case(
-        params(cluster__components=50), "cluster.components is 50", stages=TO_CLUSTERS
+        params(cluster__n_components=50), "cluster.n_components is 50", stages=TO_CLUSTERS
     ),
-    "as many clusters as images, one in each": Case(params(cluster__clusters=6), stages=tuple(STAGES)),
+    "as many clusters as images": Case(params(cluster__n_clusters=6), stages=tuple(STAGES)),
     "all images equal": Case(
-        all_equal, "the train images have only 1 different looks, and cluster.clusters is 2.", stages=TO_CLUSTERS
+        all_equal, "the train images have only 1 different looks, and cluster.n_clusters is 2.", stages=TO_CLUSTERS
     ),
     "all images equal, with `data.duplicates: drop`": Case(
         lambda data: (all_equal(data), params(data__duplicates="drop")(data)),
@@ -344,20 +344,20 @@ CASES = {
     "a path with ../": Case(outside("../outside.png"), "image '../outside.png' is not in images."),
     "an absolute path": Case(outside("{}/outside.png"), "outside.png' is not in images."),
     "a link that leads out of the folder": Case(leads_out, "images/0.png is a link that leads out of the folder"),
-    "1,048,576 rows below the column names, with `split.format: xlsx`": Case(
-        too_many_rows, "and Excel holds 1,048,575 below the column names. Set split.format to csv"
+    "1,048,576 rows below the column names, with `sheet.format: xlsx`": Case(
+        too_many_rows, "and Excel holds 1,048,575 below the column names. Set sheet.format to csv"
     ),
-    "a cell of 32,768 characters, with `split.format: csv`": Case(
-        lambda data: (long_cell(data), params(split__format="csv")(data)), stages=tuple(STAGES)
+    "a cell of 32,768 characters, with `sheet.format: csv`": Case(
+        lambda data: (long_cell(data), params(sheet__format="csv")(data)), stages=tuple(STAGES)
     ),
-    "a cell of 32,768 characters, with `split.format: xlsx`": Case(
+    "a cell of 32,768 characters, with `sheet.format: xlsx`": Case(
         long_cell, "32,768 characters; Excel takes 32,767 in a cell.", stages=tuple(STAGES)
     ),
 }
 
 
 def documented() -> dict[str, str]:
-    """The rows of the table in the docs."""
+    """Return the rows of the table in the docs."""
     rows = re.findall(r"^\| (.+?) \| (.+) \|$", TABLE.read_text(encoding="utf-8"), re.MULTILINE)
     return dict(rows[1:])
 
@@ -367,7 +367,7 @@ def test_the_table_has_a_row_for_every_case() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_input_is_answered_as_the_table_says(
+def test_input_is_handled_as_documented(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     case, answer = CASES[name], documented()[name]
@@ -380,22 +380,22 @@ def test_input_is_answered_as_the_table_says(
     write_params(tmp_path / "params.yaml", data.params)
     for number, stage in enumerate(case.stages, 1):
         main, options = STAGES[stage]
-        if case.said and number == len(case.stages):
-            assert f"`{case.said}" in answer
-            with pytest.raises(InputError) as error:
+        if case.error and number == len(case.stages):
+            assert f"`{case.error}" in answer
+            with pytest.raises(InputError) as raised:
                 main([data.sheet if option == "labels.xlsx" else option for option in options])
-            assert case.said in str(error.value)
+            assert case.error in str(raised.value)
         else:
             main([data.sheet if option == "labels.xlsx" else option for option in options])
     assert not list(tmp_path.rglob("pwned"))
-    if not case.said:
+    if not case.error:
         assert answer.startswith("Taken")
-        assert case.warned in caplog.text
-        assert f"`{case.warned}`" in answer or not case.warned
+        assert case.warning in caplog.text
+        assert f"`{case.warning}`" in answer or not case.warning
         table = manifest.read(tmp_path / "data/manifest.csv").set_index("image_id")
         assert len(table) == len(data.rows)
         for (image_id, *_), expected in zip(data.rows, case.shows(data) if case.shows else [], strict=False):
-            found = codec.read(data.images / table.loc[image_id, "path"])
-            assert found.shape == np.asarray(expected).shape
-            # Half of them come from formats that lose something.
-            assert np.corrcoef(found.ravel(), np.asarray(expected).ravel())[0, 1] > 0.8
+            pixels = codec.read(data.images / table.loc[image_id, "path"])
+            assert pixels.shape == np.asarray(expected).shape
+            # Some of the formats are lossy.
+            assert np.corrcoef(pixels.ravel(), np.asarray(expected).ravel())[0, 1] > 0.8

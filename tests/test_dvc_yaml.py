@@ -18,12 +18,12 @@ STAGES = {stage.addressing.rpartition(":")[2]: stage for stage in Repo(PROJECT).
 # Folders of images by the tables that have the checksum of each; see dvc.yaml.
 TABLES = {
     "data/example/images": {"data/manifest.csv"},
-    "data/resized": {"data/resized.csv", "features/labelled.csv", "features/clusters.csv", "augmented/manifest.csv"},
+    "data/resized": {"data/resized.csv", "features/labeled.csv", "features/clusters.csv", "augmented/manifest.csv"},
     "augmented/images": {"augmented/manifest.csv"},
 }
 # Read only to stop before work that would be in vain, or to say in the log what follows; no output depends on it.
-FORECAST = ("resize", "features", "cluster.clusters", "augment")
-NO_RESULT = {("ingest", "split.format"), ("augment", "split.format"), *(("ingest", name) for name in FORECAST)}
+FORECAST = ("resize", "features", "cluster.n_clusters", "augment")
+NO_RESULT = {("ingest", "sheet.format"), ("augment", "sheet.format"), *(("ingest", name) for name in FORECAST)}
 
 # One dependency of every stage.
 BASE = PROJECT / "counterweight/base"
@@ -62,9 +62,9 @@ def test_what_python_keeps_beside_the_code_changes_no_dependency() -> None:
 def test_each_path_of_the_command_is_a_dependency_or_an_output_or_has_its_checksums_in_one(name: str) -> None:
     stage = STAGES[name]
     words = shlex.split(stage.cmd)
-    named = {value for option, value in pairwise(words) if option.startswith("--")}
+    used_paths = {value for option, value in pairwise(words) if option.startswith("--")}
     declared = paths(stage.deps) | paths(stage.outs) | {"data/example/params.yaml"}
-    assert {path for path in named - declared if not TABLES.get(path, set()) & paths(stage.deps)} == set()
+    assert {path for path in used_paths - declared if not TABLES.get(path, set()) & paths(stage.deps)} == set()
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -109,6 +109,6 @@ def test_a_command_line_has_plain_words_and_params_in_quotes_alone() -> None:
     assert len(commands) == 12
     for command in commands:
         plain = re.sub(
-            r'"\$\{data\.(?:images|sheet)\}"|\$\{(?:split\.format|key|item\.(?:table|images))\}', "", command
+            r'"\$\{data\.(?:images|sheet)\}"|\$\{(?:sheet\.format|key|item\.(?:table|images))\}', "", command
         )
         assert re.fullmatch(r"[\w./ \n-]+", plain), plain

@@ -18,9 +18,9 @@ NAMES = sorted({name.partition("@")[0] for name in STAGES} - {"example"}) + sort
 READ_BY = {
     "worker_count": {"COUNTERWEIGHT_WORKERS"},
     "device_name": {"COUNTERWEIGHT_DEVICE"},
-    "group_of": {"COUNTERWEIGHT_DEVICES", "COUNTERWEIGHT_NODES"},
-    "scheduled": {"COUNTERWEIGHT_SCHEDULER"},
-    "cache_of": {"COUNTERWEIGHT_CACHE", "COUNTERWEIGHT_CACHE_GB"},
+    "init_process_group": {"COUNTERWEIGHT_DEVICES", "COUNTERWEIGHT_NODES"},
+    "dask_workers": {"COUNTERWEIGHT_SCHEDULER"},
+    "open_cache": {"COUNTERWEIGHT_CACHE", "COUNTERWEIGHT_CACHE_GB"},
     "load_weights": {"TORCH_HOME"},
 }
 # Says of a command, when it is over, whether it has loaded PyTorch.
@@ -55,25 +55,25 @@ def helped(name: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.parametrize("name", NAMES)
 def test_help_says_what_is_read_and_written(name: str) -> None:
-    said = helped(name).stdout
-    assert said.startswith("usage: ")
-    assert re.search(r"^Reads   ", said, re.MULTILINE)
-    assert re.search(r"^Writes  ", said, re.MULTILINE)
+    text = helped(name).stdout
+    assert text.startswith("usage: ")
+    assert re.search(r"^Reads   ", text, re.MULTILINE)
+    assert re.search(r"^Writes  ", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_help_lists_every_param_with_what_it_is(name: str) -> None:
-    said = " ".join(helped(name).stdout.split())
+    text = " ".join(helped(name).stdout.split())
     for param, what in params_of(docstring_of(name)).items():
-        assert f" {param} {' '.join(what.split())} " in said
+        assert f" {param} {' '.join(what.split())} " in text
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_help_lists_the_environment_variables_that_the_stage_obeys(name: str) -> None:
     source = source_of(name)
     called = {variable for function in READ_BY if f"{function}(" in source for variable in READ_BY[function]}
-    said = " ".join(helped(name).stdout.split())
-    assert {variable for variable in ENVIRONMENT if f" {variable} " in said} == called
+    text = " ".join(helped(name).stdout.split())
+    assert {variable for variable in ENVIRONMENT if f" {variable} " in text} == called
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -100,7 +100,7 @@ def test_every_variable_of_the_readme_is_described_and_no_other() -> None:
 
 def test_a_wrong_option_is_told_by_the_command_that_was_typed() -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "stages.split", "--shet", "a"], cwd=PROJECT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "stages.sheet", "--shet", "a"], cwd=PROJECT, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 2
-    assert "python -m stages.split: error: the following arguments are required: --sheet" in ended.stderr
+    assert "python -m stages.sheet: error: the following arguments are required: --sheet" in ended.stderr

@@ -39,8 +39,8 @@ def test_what_an_extra_needs_goes_with_what_all_need(extra: str, package: str) -
         set(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", LOCKS[name], re.MULTILINE))
         for name in ("requirements.lock", f"requirements-{extra}.lock")
     )
-    known = {name for name, _ in common}
-    assert {(name, version) for name, version in more if name in known} <= common
+    common_names = {name for name, _ in common}
+    assert {(name, version) for name, version in more if name in common_names} <= common
     assert package in {name for name, _ in more - common}
 
 

@@ -1,4 +1,4 @@
-"""Every error that is the user's to mend ends with what to do; every message begins with the stage's name."""
+"""Every error in the user's input ends with an instruction for fixing it."""
 
 import ast
 import re
@@ -9,30 +9,30 @@ import pytest
 from tests.workspace import PROJECT
 
 VERBS = (
-    "Add|Bring|Choose|Clip|Correct|Delete|Download|Empty|Fill|Free|Give|Look after|Lower|Make|Mend|Move|Name|Open|Put|"
+    "Add|Bring|Check|Choose|Clip|Correct|Delete|Download|Empty|Fill|Fix|Free|Give|Lower|Make|Move|Name|Open|Put|"
     "Rename|Replace|Run|Save|Set|Shorten|Start|Unmerge|Unset|Wait|Write"
 )
 FILES = [
     *sorted(file for code in ("counterweight", "stages") for file in (PROJECT / code).rglob("*.py")),
     PROJECT / "data/example/example.py",
 ]
-# Lists of problems by the names that they have in the code, and functions that return some.
+# Names of lists of problems in the code.
 LISTS = {"problems", "found"}
-# Values in messages that are themselves what to do.
-REMEDIES = {"again", "fix", "wrong", "remedy", "TOO_LITTLE_MEMORY"}
+# Variables that hold the instruction.
+REMEDIES = {"again", "fix", "wrong", "remedy", "OUT_OF_MEMORY"}
 
 
 def text_of(node: ast.AST) -> str:
-    """A string as it stands in the code, with {} where a value goes, or the words "Mend it" for a remedy."""
+    """Return a string of the code, with {} for each value and "Fix it" for each variable with an instruction."""
     if isinstance(node, ast.JoinedStr):
         return "".join(text_of(part) for part in node.values)
     if isinstance(node, ast.FormattedValue) and ast.unparse(node.value).rpartition(".")[2] in REMEDIES:
-        return "Mend it"
+        return "Fix it"
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else "{}"
 
 
 def sentences(node: ast.AST) -> Iterator[str]:
-    """The messages in an expression: its strings that are sentences, not the names and keys."""
+    """Yield the messages in an expression: its strings that are sentences, not names and keys."""
     if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
         if " " in text_of(node):
             yield text_of(node)
@@ -44,7 +44,7 @@ def sentences(node: ast.AST) -> Iterator[str]:
 
 
 def messages() -> Iterator[tuple[str, str]]:
-    """Where each message of an error stands, and the message."""
+    """Yield each error message, first with the name of its file."""
     for file in FILES:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             parts: list[ast.AST] = []
@@ -65,11 +65,11 @@ MESSAGES = dict(messages())
 
 
 @pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
-def test_an_error_ends_with_what_to_do(message: str) -> None:
+def test_an_error_ends_with_an_instruction(message: str) -> None:
     *_, last = ["", *re.finditer(rf"(?:^|[.:}}] )(?:{VERBS})\b", message, re.IGNORECASE)]
     assert last, message
     assert not re.search(r"[.] [A-Z]", message[last.end() :]), message
 
 
-def test_there_are_messages_to_look_at() -> None:
+def test_the_code_has_messages() -> None:
     assert len(MESSAGES) > 100

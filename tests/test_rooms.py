@@ -1,17 +1,14 @@
 """The library is rooms by subject, and imports run one way."""
 
+import ast
 from pathlib import Path
 
 import pytest
 
+from docs.readme import ROOMS
 from tests.rooms import LIBRARY, imports, room_of
 from tests.workspace import PROJECT
 
-# Each room imports only rooms before it.
-ROOMS = (
-    "base", "runtime", "images", "metrics", "dataset", "clustering", "augmentation", "networks", "training", "evidence",
-    "onboarding", "report",
-)  # fmt: skip
 MODULES = sorted(LIBRARY.rglob("[!_]*.py"))
 STAGES = sorted((PROJECT / "stages").glob("[!_]*.py"))
 
@@ -52,6 +49,17 @@ def test_a_stage_imports_the_library_alone(stage: Path) -> None:
 @pytest.mark.parametrize("stage", STAGES, ids=lambda path: path.stem)
 def test_a_stage_is_a_story_of_at_most_ninety_lines(stage: Path) -> None:
     assert len(stage.read_text().splitlines()) <= 90
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.relative_to(LIBRARY).as_posix())
+def test_no_function_of_the_library_takes_more_than_eight_parameters(module: Path) -> None:
+    functions = [node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.FunctionDef)]
+    counts = {
+        function.name: len([each for each in parameters if each.arg not in ("self", "cls")])
+        for function in functions
+        for parameters in [[*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]]
+    }
+    assert {name: count for name, count in counts.items() if count > 8} == {}
 
 
 def test_stages_holds_stories_alone() -> None:

@@ -1,4 +1,4 @@
-"""A model as train writes it, without training, and images to judge it on."""
+"""An untrained model in the format of the train stage, and images to evaluate it on."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ import torch
 from counterweight.base import manifest
 from counterweight.images import codec
 from counterweight.metrics import decisions
-from counterweight.networks.classifier import Classifier, Design, save
+from counterweight.networks.classifier import Classifier, ModelConfig, save
 
 
 def untrained(folder: Path, labels: list[str], task: str, targets: list[list[int]]) -> Path:
-    """A folder with twelve images, four of each split, and a model that was never trained."""
+    """Write twelve images, four per split, and a model that was never trained; return the folder."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
     names = [f"{i:02}.png" for i in range(12)]
@@ -23,14 +23,12 @@ def untrained(folder: Path, labels: list[str], task: str, targets: list[list[int
     table = manifest.build(names, names, splits, labels, np.array(targets, dtype=np.int8), checksums)
     manifest.write(table, folder / "augmented/manifest.csv")
     resize = {"width": 16, "height": 16, "mode": "stretch", "format": "png"}
-    how = "sigmoid" if task == "multilabel" else "softmax"
+    scores = "sigmoid" if task == "multilabel" else "softmax"
+    config = ModelConfig("cnn1", None, "relu", "average", False, 3, labels, task, scores, "none", (16, 16), resize)
     torch.manual_seed(0)
     model = folder / "results/balanced/model"
-    save(
-        Classifier(Design("cnn1", None, "relu", "average", False, 3, labels, task, how, "whole", (16, 16), resize)),
-        model,
-    )
+    save(Classifier(config), model)
     positive = labels[-1] if task == "binary" else None
-    tuned = {label: 0.5 for label in labels if positive in (None, label)}
-    decisions.write(decisions.Decisions(task, labels, positive, 0.5, tuned), model)
+    thresholds = {label: 0.5 for label in labels if positive in (None, label)}
+    decisions.write(decisions.DecisionRule(task, labels, positive, 0.5, thresholds), model)
     return folder

@@ -1,1 +1,1 @@
-"""Copies: how many, of which images, and how each is made."""
+"""Oversampling: how many copies each group needs, of which images, and how each copy is made."""

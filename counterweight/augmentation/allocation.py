@@ -1,4 +1,4 @@
-"""How many copies a group of images needs, and which images they are made from."""
+"""How many copies each group of images needs, and which images they are made from."""
 
 import heapq
 import random
@@ -11,16 +11,22 @@ Group = TypeVar("Group", int, str)
 
 
 @dataclass(frozen=True)
-class Copy:
-    """One copy to make.
+class AllocationConfig:
+    """How far minority groups are filled, and how their copies are distributed.
 
-    Attributes
-    ----------
-    source_id : str
-        The image that it is made from.
-    number : int
-        1 for the first copy of that image.
+    ``target`` and ``fill_smallest`` are parameters of `copies_needed`, ``max_per_image`` and ``seed`` of
+    `allocate_copies`.
     """
+
+    target: float
+    fill_smallest: int | None
+    max_per_image: int | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy to make of the image ``source_id``; ``number`` is 1 for the first copy of that image."""
 
     source_id: str
     number: int
@@ -28,7 +34,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Source:
-    """An image that copies may be made from: its id, its file in the resized folder, and that file's checksum."""
+    """An image to copy: its id, its file in the resized folder, and the checksum of that file."""
 
     image_id: str
     path: str
@@ -37,103 +43,104 @@ class Source:
 
 @dataclass(frozen=True)
 class MadeCopy:
-    """A copy that was made: its id, file and source, and what was wrong with the draws before it."""
+    """A finished copy: its id, its file, its source, the file's checksum, and why earlier draws were rejected."""
 
     image_id: str
     path: str
     source: Source
     checksum: str
-    faults: tuple[str, ...]
+    rejections: tuple[str, ...]
 
 
-def copies_needed(sizes: Mapping[Group, int], *, target: float = 1.0, minority: int | None = None) -> dict[Group, int]:
-    """Copies that each minority group needs to reach the target size.
+def copies_needed(
+    sizes: Mapping[Group, int], *, target: float = 1.0, fill_smallest: int | None = None
+) -> dict[Group, int]:
+    """Return the number of copies that each minority group needs to reach the target size.
 
     Parameters
     ----------
     sizes : mapping of int or str to int
         Train images per cluster or class.
     target : float in (0, 1]
-        Wanted size as a fraction of the largest group, rounded to whole images; 1 is the majority count.
-    minority : int, optional
-        How many groups count as minority, the smallest first and among equals the last; by default all below the
-        target.
+        Target size as a fraction of the largest group, rounded to whole images; 1 is the majority count.
+    fill_smallest : int, optional
+        Number of groups that count as minority, the smallest first; among equally small groups, the last comes first.
+        By default all groups below the target.
 
     Returns
     -------
     dict of int or str to int
-        Copies by group, in the order of the groups; a group that needs none is left out.
+        Copies per group, sorted by group; groups that need none are left out.
 
     Examples
     --------
-    >>> copies_needed({0: 19118, 1: 16265, 2: 14019, 3: 8651, 4: 6621}, minority=2)
+    >>> copies_needed({0: 19118, 1: 16265, 2: 14019, 3: 8651, 4: 6621}, fill_smallest=2)
     {3: 10467, 4: 12497}
     """
-    wanted = round(max(sizes.values()) * target)
-    smallest = sorted(sorted(sizes, reverse=True), key=lambda group: sizes[group])[:minority]
-    return {group: wanted - sizes[group] for group in sorted(smallest) if sizes[group] < wanted}
+    target_size = round(max(sizes.values()) * target)
+    smallest = sorted(sorted(sizes, reverse=True), key=lambda group: sizes[group])[:fill_smallest]
+    return {group: target_size - sizes[group] for group in sorted(smallest) if sizes[group] < target_size}
 
 
-def choose_sources(
+def allocate_copies(
     members: Sequence[str],
     copies: int,
     *,
     seed: int,
-    cap: int | None = None,
-    made: Mapping[str, int] | None = None,
-    unfit: AbstractSet[str] = frozenset(),
+    max_per_image: int | None = None,
+    existing: Mapping[str, int] | None = None,
+    unusable: AbstractSet[str] = frozenset(),
     weights: Mapping[str, float] | None = None,
 ) -> list[Copy]:
-    """Choose the sources of a group's copies: evenly, or in proportion to weights.
+    """Choose the sources of a group's copies, evenly or in proportion to weights.
 
-    Without weights no image gets a second copy before each has its first. With them copies are given out as seats are
-    by d'Hondt's method: the next one to the image with the highest weight by the number that it would then have.
+    Without weights, no image gets a second copy before each has its first. With weights, copies are allocated like
+    seats by the D'Hondt method: the next copy goes to the image with the highest weight / number of its next copy.
 
     Parameters
     ----------
     members : sequence of str
         Ids of the group's images.
     copies : int
-        Copies wanted.
+        Number of copies to allocate.
     seed : int
-        Of the order in which images that are due alike take their turns.
-    cap : int, optional
-        Most copies of one image.
-    made : mapping of str to int, optional
-        Copies that images have already.
-    unfit : set of str
-        Images that give no good copy.
+        Seed of the order among images with equal claims.
+    max_per_image : int, optional
+        Maximum number of copies per image.
+    existing : mapping of str to int, optional
+        Number of copies that images already have.
+    unusable : set of str
+        Images to leave out, because they give no usable copy.
     weights : mapping of str to float, optional
-        Above 0, by image.
+        Weight of each image, above 0.
 
     Returns
     -------
     list of Copy
-        At most ``copies``; fewer where the cap, or the lack of fit images, leaves no source.
+        At most ``copies``; fewer if ``max_per_image`` or ``unusable`` leaves no source.
 
     Examples
     --------
-    >>> [copy.number for copy in choose_sources(["a", "b"], 3, seed=0)]
+    >>> [copy.number for copy in allocate_copies(["a", "b"], 3, seed=0)]
     [1, 1, 2]
-    >>> [copy.source_id for copy in choose_sources(["a", "b"], 4, seed=0, weights={"a": 3.0, "b": 1.0})].count("a")
+    >>> [copy.source_id for copy in allocate_copies(["a", "b"], 4, seed=0, weights={"a": 3.0, "b": 1.0})].count("a")
     3
     """
-    turns = sorted(members)
-    random.Random(seed).shuffle(turns)
-    had, share = made or {}, weights or {}
+    order = sorted(members)
+    random.Random(seed).shuffle(order)
+    counts, weight_of = existing or {}, weights or {}
+    queue: list[tuple[float, int, int]] = []
 
-    def due(turn: int, number: int) -> list[tuple[float, int, int]]:
-        """When an image's copy of that number is due, unless the image has reached the cap."""
-        return [] if cap is not None and number > cap else [(number / share.get(turns[turn], 1.0), turn, number)]
+    def enqueue(position: int, number: int) -> None:
+        if max_per_image is None or number <= max_per_image:
+            heapq.heappush(queue, (number / weight_of.get(order[position], 1.0), position, number))
 
-    waiting = [
-        entry for turn, image in enumerate(turns) if image not in unfit for entry in due(turn, had.get(image, 0) + 1)
-    ]
-    heapq.heapify(waiting)
-    chosen: list[Copy] = []
-    while waiting and len(chosen) < copies:
-        _, turn, number = heapq.heappop(waiting)
-        chosen.append(Copy(turns[turn], number))
-        for entry in due(turn, number + 1):
-            heapq.heappush(waiting, entry)
-    return chosen
+    for position, image in enumerate(order):
+        if image not in unusable:
+            enqueue(position, counts.get(image, 0) + 1)
+    allocated: list[Copy] = []
+    while queue and len(allocated) < copies:
+        _, position, number = heapq.heappop(queue)
+        allocated.append(Copy(order[position], number))
+        enqueue(position, number + 1)
+    return allocated

@@ -1,7 +1,6 @@
-"""One copy as a file: made, looked at, and drawn again where it came out bad.
+"""Generate one copy, check it, and retry if it is unusable.
 
-Processes that make copies import this module, so that it brings no more than they need; and imgaug, which takes longer
-to load than all else, only where a copy is made.
+Worker processes import this module, so it imports little; imgaug, the slowest import, only when a copy is generated.
 """
 
 import hashlib
@@ -14,27 +13,27 @@ from typing import Any
 import cv2
 
 from counterweight.augmentation.allocation import MadeCopy, Source
-from counterweight.base.timing import spent
+from counterweight.base.timing import timed
 from counterweight.images import codec
 from counterweight.images.geometry import Pixels
 from counterweight.runtime.cache import Cache, Entry
 
-# The note of an image that gave no good copy, and the letters of a note for what was wrong with earlier draws.
-UNFIT = "unfit"
-FAULTS = {"u": "uniform", "c": "contrast"}
+# The cache's note for an image without a usable copy, and the letters of its notes for rejected draws.
+UNUSABLE = "unusable"
+QUALITY_PROBLEMS = {"u": "uniform", "c": "contrast"}
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How copies are made: the augmenters, the seed, and what counts as a bad copy (see `copy_maker.fault`).
+class CopyConfig:
+    """How copies are made: the augmenters, the seed, and the limits of `quality_problem`.
 
-    ``kind`` is ``augmented`` or ``plain``, the same bytes. ``mix`` is ``compose``, all augmenters in order, or
-    ``equal_parts``, one for each copy, each for as many copies.
+    ``copy_mode`` is ``augmented``, or ``plain`` for the source's own bytes. ``composition`` is ``compose`` to apply all
+    augmenters in order, or ``equal_parts`` to apply one per copy, each to the same number of copies.
     """
 
-    kind: str
+    copy_mode: str
     pipeline: Sequence[Mapping[str, Mapping[str, Any]]]
-    mix: str
+    composition: str
     seed: int
     format: str
     min_std: float
@@ -43,32 +42,33 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Task:
-    """A copy to make: its source, its number and its turn in the plan, its key in the cache and what is there."""
+class CopyJob:
+    """A copy to make: its source, its number, its index in the plan, its cache key and the cache's entry for it."""
 
     source: Source
     number: int
-    turn: int
+    plan_index: int
     key: str
-    known: Entry | None = None
+    entry: Entry | None = None
 
 
 @dataclass(frozen=True)
-class Maker:
-    """Makes one copy; a new one for each batch travels to the worker processes."""
+class CopyMaker:
+    """Make one copy; each batch of jobs takes a new instance to a worker process."""
 
     resized: Path
     folder: Path
-    recipe: Recipe
+    config: CopyConfig
     cache: Cache
 
     @cached_property
-    def augmentations(self) -> list[Callable[[Pixels, int], Pixels]]:
-        """The pipeline, or its steps."""
-        from counterweight.augmentation.imgaug_pipeline import Augmentation
+    def pipelines(self) -> list[Callable[[Pixels, int], Pixels]]:
+        """The whole pipeline, or one pipeline per step for ``equal_parts``."""
+        from counterweight.augmentation.imgaug_pipeline import AugmentationPipeline
 
-        steps = self.recipe.pipeline
-        return [Augmentation([step]) for step in steps] if self.recipe.mix == "equal_parts" else [Augmentation(steps)]
+        steps = self.config.pipeline
+        parts = [[step] for step in steps] if self.config.composition == "equal_parts" else [steps]
+        return [AugmentationPipeline(part) for part in parts]
 
     @cached_property
     def last_read(self) -> dict[Source, Pixels]:
@@ -82,44 +82,40 @@ class Maker:
             self.last_read[source].setflags(write=False)
         return self.last_read[source]
 
-    def __call__(self, task: Task) -> MadeCopy | None:
-        """Make the copy; None if no draw of it is good."""
-        path = copy_name(task.source.path, task.number)
-        if self.recipe.kind == "plain":
-            checksum = codec.duplicate(self.resized / task.source.path, task.source.checksum, self.folder / path)
-            return MadeCopy(_copy_id(task.source, task.number), path, task.source, checksum, ())
-        return self._known(task, path) or self._augmented(task, path)
+    def __call__(self, job: CopyJob) -> MadeCopy | None:
+        """Make the copy; return None if no draw of it is usable."""
+        source, path = job.source, copy_name(job.source.path, job.number)
+        if self.config.copy_mode == "plain":
+            checksum = codec.copy_file(self.resized / source.path, source.checksum, self.folder / path)
+            return MadeCopy(_copy_id(source, job.number), path, source, checksum, ())
+        result = self._restore_or_draw(job, self.folder / path)
+        return None if result is None else MadeCopy(_copy_id(source, job.number), path, source, *result)
 
-    def _known(self, task: Task, path: str) -> MadeCopy | None:
-        """The copy as an earlier run made it."""
-        entry = task.known
-        if entry is None or entry.note == UNFIT or not self.cache.take(entry, self.folder / path):
-            return None
-        faults = tuple(FAULTS[letter] for letter in entry.note)
-        return MadeCopy(_copy_id(task.source, task.number), path, task.source, entry.checksum, faults)
-
-    def _augmented(self, task: Task, path: str) -> MadeCopy | None:
-        recipe, source = self.recipe, task.source
-        if task.known is not None and task.known.note == UNFIT:
-            return None
-        augmentation = self.augmentations[task.turn % len(self.augmentations)]
-        pixels = self._pixels(source)
-        faults: list[str] = []
-        for draw in range(1, recipe.max_draws + 1):
-            with spent("augmenters"):
-                copy = augmentation(pixels, copy_seed(recipe.seed, source.image_id, task.number, draw))
-            wrong = fault(copy, pixels, min_std=recipe.min_std, min_contrast=recipe.min_contrast)
-            if wrong is None:
-                checksum = codec.write(copy, self.folder / path, recipe.format)
-                self.cache.keep(task.key, self.folder / path, checksum, "".join(wrong[0] for wrong in faults))
-                return MadeCopy(_copy_id(source, task.number), path, source, checksum, tuple(faults))
-            faults.append(wrong)
-        self.cache.keep_bytes(task.key, b"", UNFIT)
+    def _restore_or_draw(self, job: CopyJob, path: Path) -> tuple[str, tuple[str, ...]] | None:
+        """Write an augmented copy, from the cache if it is there; return its checksum and its rejections."""
+        if job.entry is not None:
+            if job.entry.note == UNUSABLE:
+                return None
+            if self.cache.restore(job.entry, path):
+                return job.entry.checksum, tuple(QUALITY_PROBLEMS[letter] for letter in job.entry.note)
+        config, source = self.config, self._pixels(job.source)
+        augment = self.pipelines[job.plan_index % len(self.pipelines)]
+        rejections: list[str] = []
+        for draw in range(1, config.max_draws + 1):
+            with timed("augmenters"):
+                copy = augment(source, copy_seed(config.seed, job.source.image_id, job.number, draw))
+            problem = quality_problem(copy, source, min_std=config.min_std, min_contrast=config.min_contrast)
+            if problem is None:
+                checksum = codec.write(copy, path, config.format)
+                self.cache.put(job.key, path, checksum, "".join(rejection[0] for rejection in rejections))
+                return checksum, tuple(rejections)
+            rejections.append(problem)
+        self.cache.put_bytes(job.key, b"", UNUSABLE)
         return None
 
 
 def copy_name(name: str, number: int) -> str:
-    """Name a copy after its source, so that either can be found from the other.
+    """Return the name of a copy, which contains that of its source.
 
     Examples
     --------
@@ -132,13 +128,13 @@ def copy_name(name: str, number: int) -> str:
 
 
 def _copy_id(source: Source, number: int) -> str:
-    """The copy's id: its file, or its file without the suffix where the sheet gives ids without one."""
+    """The copy's id: its file name if ids have a suffix in the sheet, else the source's id with the copy's number."""
     has_suffix = PurePosixPath(source.image_id).suffix.lower() in codec.SUFFIXES
     return copy_name(source.path if has_suffix else source.image_id, number)
 
 
 def copy_seed(seed: int, source_id: str, number: int, draw: int) -> int:
-    """Seed of one draw of one copy, the same wherever and whenever it is made.
+    """Return the seed of one draw of one copy, independent of process and order.
 
     Parameters
     ----------
@@ -147,7 +143,7 @@ def copy_seed(seed: int, source_id: str, number: int, draw: int) -> int:
     source_id : str
         The image.
     number, draw : int
-        1 for its first copy, and for the first draw of a copy.
+        Number of the copy of that image, and of the draw of that copy; both start at 1.
 
     Returns
     -------
@@ -158,23 +154,23 @@ def copy_seed(seed: int, source_id: str, number: int, draw: int) -> int:
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
 
 
-def fault(copy: Pixels, source: Pixels, *, min_std: float, min_contrast: float) -> str | None:
-    """Say what is wrong with a copy: ``uniform``, ``contrast``, or None.
+def quality_problem(copy: Pixels, source: Pixels, *, min_std: float, min_contrast: float) -> str | None:
+    """Return what makes a copy unusable: ``uniform``, ``contrast``, or None.
 
     Parameters
     ----------
     copy, source : arrays of uint8, shape (height, width, 3)
         RGB.
     min_std : float
-        Grey levels; a copy whose grey values have a lower standard deviation is nearly uniform.
+        Gray levels; a copy whose gray values have a lower standard deviation is ``uniform``.
     min_contrast : float
-        Fraction of its source's standard deviation that a copy must keep.
+        Fraction of its source's standard deviation below which a copy lacks ``contrast``.
     """
-    std = _grey_std(copy)
+    std = _gray_std(copy)
     if std < min_std:
         return "uniform"
-    return "contrast" if std < min_contrast * _grey_std(source) else None
+    return "contrast" if std < min_contrast * _gray_std(source) else None
 
 
-def _grey_std(pixels: Pixels) -> float:
+def _gray_std(pixels: Pixels) -> float:
     return float(cv2.meanStdDev(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))[1][0, 0])

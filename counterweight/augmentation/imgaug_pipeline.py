@@ -1,4 +1,4 @@
-"""Copies of an image by imgaug; the one module that imports it."""
+"""Augmentation by imgaug; no other module imports it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,19 +11,19 @@ from counterweight.base.errors import InputError
 from counterweight.images.geometry import Pixels
 
 
-class Augmentation:
-    """A pipeline of augmenters whose outcome depends on the image and a seed alone.
+class AugmentationPipeline:
+    """A pipeline of augmenters whose output depends only on the image and a seed.
 
     Parameters
     ----------
     pipeline : sequence of mapping of str to mapping
-        Steps in order, each one augmenter's name with its arguments. A list of two numbers is a range; longer lists,
-        and lists of words, are choices.
+        Steps in order, each an augmenter's name with its arguments. A list of two numbers is a range; a longer list, or
+        a list of words, is a choice.
 
     Raises
     ------
     InputError
-        If imgaug refuses an argument's value.
+        If imgaug rejects the value of an argument.
     """
 
     def __init__(self, pipeline: Sequence[Mapping[str, Mapping[str, Any]]]) -> None:
@@ -32,13 +32,13 @@ class Augmentation:
         )
 
     def __call__(self, pixels: Pixels, seed: int) -> Pixels:
-        """Make one copy of an image of uint8, shape (height, width, 3); the copy has the same shape."""
+        """Return a copy of an image of uint8, shape (height, width, 3), in the same shape."""
         self._steps.seed_(seed)
         return np.ascontiguousarray(self._steps(image=pixels), dtype=np.uint8)
 
 
 class _MedianBlur(iaa.MedianBlur):  # type: ignore[misc]  # imgaug has no types
-    """imgaug's: it draws the same windows, and gives the same bytes sooner."""
+    """imgaug's MedianBlur, with the same windows and bytes, but faster."""
 
     def _augment_batch_(self, batch: Any, random_state: Any, parents: Any, hooks: Any) -> Any:
         sides = self.k.draw_samples((len(batch.images),), random_state=random_state)
@@ -49,16 +49,16 @@ class _MedianBlur(iaa.MedianBlur):  # type: ignore[misc]  # imgaug has no types
 
 
 def _augmenter(name: str, arguments: Mapping[str, Any]) -> iaa.Augmenter:
-    values = {argument: _range(value) for argument, value in arguments.items()}
+    values = {argument: _as_imgaug(value) for argument, value in arguments.items()}
     try:
         return (_MedianBlur if name == "MedianBlur" else getattr(iaa, name))(**values)
-    except Exception as error:  # imgaug raises plain Exception, as well as others
+    except Exception as error:  # imgaug also raises plain Exception
         raise InputError(
-            f"params.yaml: augment.pipelines: imgaug refuses {name} with {dict(arguments)}: {error}. Correct it."
+            f"params.yaml: augment.pipelines: imgaug rejects {name} with {dict(arguments)}: {error}. Correct it."
         ) from None
 
 
-def _range(value: Any) -> Any:
-    """YAML has lists only, and imgaug takes a tuple as a range, a list as a choice."""
+def _as_imgaug(value: Any) -> Any:
+    """YAML has only lists; imgaug reads a tuple as a range and a list as a choice."""
     is_range = isinstance(value, list) and len(value) == 2 and not any(isinstance(item, (str, bool)) for item in value)
     return tuple(value) if is_range else value

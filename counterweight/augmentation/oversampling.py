@@ -1,4 +1,4 @@
-"""The copies of a plan, made by several processes, and others in the place of those that could not be made."""
+"""Make all copies of a plan in worker processes, and replace those that are unusable."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,106 +7,113 @@ from pathlib import Path
 
 from counterweight.augmentation import copy_maker
 from counterweight.augmentation.allocation import MadeCopy, Source
-from counterweight.augmentation.copy_maker import Maker, Recipe, Task
+from counterweight.augmentation.copy_maker import CopyConfig, CopyJob, CopyMaker
 from counterweight.augmentation.strategies import Plan
 from counterweight.base.limits import check_space
 from counterweight.images import codec
-from counterweight.runtime.cache import Cache, key_of
+from counterweight.runtime.cache import Cache, cache_key
 from counterweight.runtime.fingerprint import fingerprint
-from counterweight.runtime.parallel import for_each
+from counterweight.runtime.parallel import parallel_map
 
-# What copies depend on, beside the packages of `codec` and the code of `copy_maker`.
+# Packages that copies depend on, in addition to `codec.PACKAGES`.
 PACKAGES = ("imaug", "scikit-image", "scipy")
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What `fill` made.
+class CopyResult:
+    """The copies of a plan, in its order.
 
-    Attributes
-    ----------
-    copies : list of MadeCopy
-        In the order in which they were planned.
-    unfit : list of str
-        Images that gave no good copy within ``max_draws``, sorted.
-    short : dict of str to int
-        Copies that a group still lacks, because its images are unfit or have reached the cap.
+    ``unusable`` are the images, sorted, for which a copy had no usable draw within ``max_draws``; ``shortfall`` is the
+    number of copies that a group lacks because its images are unusable or have reached the maximum per image.
     """
 
     copies: list[MadeCopy]
-    unfit: list[str]
-    short: dict[str, int]
+    unusable: list[str]
+    shortfall: dict[str, int]
 
 
-def fill(
-    plan: Plan, sources: Sequence[Source], *, resized: Path, folder: Path, recipe: Recipe, cache: Cache, workers: int
-) -> Outcome:
-    """Make the copies of a plan, and write them as files.
+def make_copies(
+    plan: Plan,
+    sources: Sequence[Source],
+    *,
+    resized: Path,
+    folder: Path,
+    config: CopyConfig,
+    cache: Cache,
+    workers: int,
+) -> CopyResult:
+    """Make the copies of a plan and write them as files.
 
-    Each copy depends on its source, its number, its place in the plan and the recipe alone, so the outcome is the same
-    to the byte for any number of workers. Where an image turns out unfit, others take its turns.
+    Each copy depends only on its source, its number, its index in the plan and the configuration, so the bytes are the
+    same for any number of workers. Other images replace those that turn out to be unusable.
 
     Parameters
     ----------
     plan : Plan
-        Which copies are wanted.
+        The copies to make.
     sources : sequence of Source
         The train images.
     resized, folder : Path
-        Where the sources are, and where the copies go.
-    recipe : Recipe
+        Folders of the sources and of the copies.
+    config : CopyConfig
         How copies are made.
     cache : Cache
-        Copies that an earlier run has made come from there.
+        Copies of earlier runs.
     workers : int
-        Processes.
-
-    Returns
-    -------
-    Outcome
-        The copies, the images that are unfit, and what each group still lacks.
+        Number of processes.
     """
     source_of = {source.image_id: source for source in sources}
-    make = Maker(resized, folder, recipe, cache)
+    make = CopyMaker(resized, folder, config, cache)
     code = fingerprint([copy_maker.__name__], (*codec.PACKAGES, *PACKAGES))
     copies: list[MadeCopy] = []
-    unfit: set[str] = set()
-    made: Counter[str] = Counter()
-    turn = 0
-    while chosen := plan.choose(made, unfit):
-        tasks = [
-            Task(source, copy.number, turn + i, _key(code, source, copy.number, turn + i, recipe))
-            for i, copy in enumerate(chosen)
+    unusable: set[str] = set()
+    counts: Counter[str] = Counter()
+    n_planned = 0
+    while batch := plan.next_copies(counts, unusable):
+        jobs = [
+            CopyJob(source, copy.number, index, _key(code, source, copy.number, index, config))
+            for index, copy in enumerate(batch, n_planned)
             for source in [source_of[copy.source_id]]
         ]
-        known = cache.find(task.key for task in tasks)
-        tasks = [replace(task, known=known.get(task.key)) for task in tasks]
-        turn += len(tasks)
-        _check_room(tasks, resized, folder)
-        # The copies of an image one after another, so that it is decoded once.
-        order = sorted(range(len(tasks)), key=lambda i: tasks[i].source.path)
-        in_order = [tasks[i] for i in order]
-        made_in_order = for_each(make, in_order, workers=workers, what="copies", name=lambda task: task.source.path)
-        done = dict(zip(order, made_in_order, strict=True))
-        for i, planned in enumerate(chosen):
-            copy_or_none = done[i]
+        n_planned += len(jobs)
+        entries = cache.find(job.key for job in jobs)
+        # All copies of an image in succession, so that it is decoded once.
+        jobs = sorted((replace(job, entry=entries.get(job.key)) for job in jobs), key=lambda job: job.source.path)
+        _check_disk_space(jobs, resized, folder)
+        made = parallel_map(make, jobs, workers=workers, what="copies", name=lambda job: job.source.path)
+        for job, copy_or_none in sorted(zip(jobs, made, strict=True), key=lambda pair: pair[0].plan_index):
             if copy_or_none is None:
-                unfit.add(planned.source_id)
+                unusable.add(job.source.image_id)
             else:
                 copies.append(copy_or_none)
-                made[planned.source_id] += 1
-    return Outcome(copies, sorted(unfit), plan.lacking(made))
+                counts[job.source.image_id] += 1
+    return CopyResult(copies, sorted(unusable), plan.shortfall(counts))
 
 
-def _check_room(tasks: Sequence[Task], resized: Path, folder: Path) -> None:
-    """Raise if the copies that are to be made, each about as large as its source, have no room."""
-    sources = [path for path in {resized / task.source.path for task in tasks} if path.is_file()]
+def copy_warnings(result: CopyResult, kind: str, max_draws: int) -> list[str]:
+    """Describe unusable images, and the groups of a kind (``cluster``, ``class`` or ``label``) that lack copies."""
+    return [
+        *(
+            f"image '{image}' gave no usable copy in {max_draws} draws; other images are copied instead"
+            for image in result.unusable
+        ),
+        *(
+            f"{kind} {group} lacks {count} copies: raise augment.copies_per_image, or lower augment.quality"
+            for group, count in result.shortfall.items()
+        ),
+    ]
+
+
+def _check_disk_space(jobs: Sequence[CopyJob], resized: Path, folder: Path) -> None:
+    """Raise if there is no room for the copies that the cache lacks, each about as large as its source."""
+    sources = [path for path in {resized / job.source.path for job in jobs} if path.is_file()]
     mean = sum(path.stat().st_size for path in sources) / max(len(sources), 1)
-    check_space(folder, mean * sum(task.known is None for task in tasks), f"{len(tasks)} copies")
+    check_space(folder, mean * sum(job.entry is None for job in jobs), f"{len(jobs)} copies")
 
 
-def _key(code: str, source: Source, number: int, turn: int, recipe: Recipe) -> str:
-    """What a copy depends on: its source, its number and, where each has one of the augmenters, which."""
-    turns = turn % len(recipe.pipeline) if recipe.mix == "equal_parts" else 0
-    given = asdict(recipe) | {"image_id": source.image_id, "number": number, "turn": turns}
-    return key_of(code, source.checksum, given)
+def _key(code: str, source: Source, number: int, plan_index: int, config: CopyConfig) -> str:
+    """The cache key: all that a copy depends on, including its augmenter for ``equal_parts``."""
+    turn = plan_index % len(config.pipeline) if config.composition == "equal_parts" else 0
+    return cache_key(
+        code, source.checksum, asdict(config) | {"image_id": source.image_id, "number": number, "turn": turn}
+    )

@@ -1,4 +1,4 @@
-"""Which image a copy comes from, in the table and in the sheet, and how often it was drawn."""
+"""The source of each copy, in the table, and the draws that were rejected."""
 
 from collections.abc import Sequence
 
@@ -10,32 +10,34 @@ from counterweight.base.errors import raise_problems
 
 
 def train_sources(table: pd.DataFrame) -> list[Source]:
-    """The train images, in the table's order."""
-    train = manifest.of_split(table, "train")
+    """Return the train images, in the order of the table."""
+    train = manifest.rows_of_split(table, "train")
     return [Source(*row) for row in zip(train["image_id"], train["path"], train["checksum"], strict=True)]
 
 
-def with_copies(table: pd.DataFrame, copies: Sequence[MadeCopy]) -> pd.DataFrame:
-    """The table with a row for each copy, which has its source's split, cluster and labels.
+def append_copies(table: pd.DataFrame, copies: Sequence[MadeCopy]) -> pd.DataFrame:
+    """Add a row per copy, with the split, cluster and labels of its source.
 
     Parameters
     ----------
     table : pandas.DataFrame
         A manifest with clusters.
     copies : sequence of MadeCopy
-        What was made from its train rows.
+        Copies of its train images.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A manifest, sorted by image id.
 
     Raises
     ------
     InputError
-        If a copy has the id of an image that is there already.
+        If a copy has the id of an image of the table.
     """
-    taken = set(table["image_id"]) & {copy.image_id for copy in copies}
+    clashes = sorted(set(table["image_id"]) & {copy.image_id for copy in copies})
     raise_problems(
-        [
-            f"image '{image_id}' has the name of a copy. Rename it in the sheet and the folder."
-            for image_id in sorted(taken)
-        ],
+        [f"image '{image_id}' has the name of a copy. Rename it in the sheet and the folder." for image_id in clashes],
         "data.sheet",
     )
     row_of = {image_id: row for row, image_id in enumerate(table["image_id"])}
@@ -48,21 +50,21 @@ def with_copies(table: pd.DataFrame, copies: Sequence[MadeCopy]) -> pd.DataFrame
     return pd.concat([table, rows]).sort_values("image_id", ignore_index=True)
 
 
-def redrawn(copies: Sequence[MadeCopy], reasons: Sequence[str]) -> pd.DataFrame:
-    """The copies that were drawn again.
+def retry_table(copies: Sequence[MadeCopy], reasons: Sequence[str]) -> pd.DataFrame:
+    """Return the copies that were drawn again.
 
     Parameters
     ----------
     copies : sequence of MadeCopy
-        What was made.
+        All copies.
     reasons : sequence of str
-        What may be wrong with a draw.
+        Reasons to reject a draw.
 
     Returns
     -------
     pandas.DataFrame
-        ``image_id``, and for each reason how many draws were refused for it; sorted by the first.
+        ``image_id``, and the number of rejected draws in a column per reason; sorted by image id.
     """
-    again = sorted((copy for copy in copies if copy.faults), key=lambda copy: copy.image_id)
-    rows = [[copy.image_id, *(copy.faults.count(reason) for reason in reasons)] for copy in again]
+    retried = sorted((copy for copy in copies if copy.rejections), key=lambda copy: copy.image_id)
+    rows = [[copy.image_id, *(copy.rejections.count(reason) for reason in reasons)] for copy in retried]
     return pd.DataFrame(rows, columns=["image_id", *reasons])

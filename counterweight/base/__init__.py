@@ -1,1 +1,1 @@
-"""What every stage stands on: errors, params, command line, manifest, outputs and limits."""
+"""Foundation of every stage: errors, params, command line, manifest, outputs and limits."""

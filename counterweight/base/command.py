@@ -1,4 +1,4 @@
-"""What every stage's command line has in common: its options, its log and its exit code."""
+"""Command line shared by all stages: options, log and exit code."""
 
 import argparse
 import errno
@@ -13,34 +13,34 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from counterweight.base import timing
 from counterweight.base.errors import InputError
-from counterweight.base.timing import said
 
-# What the disk says, and nobody here can mend.
-DISK = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+# Errors of the disk and its permissions, which are the user's to fix.
+DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def arguments(doc: str | None, argv: Sequence[str] | None, *paths: str, params: bool = True) -> argparse.Namespace:
-    """Parse a stage's options: one required path for each name, and the params file.
+def parse_options(doc: str | None, argv: Sequence[str] | None, *paths: str, params: bool = True) -> argparse.Namespace:
+    """Parse a stage's options: one required path per name, and the params file.
 
     Parameters
     ----------
     doc : str or None
-        The stage's docstring, which ``--help`` shows, wrapped to the terminal.
+        Text that ``--help`` shows, wrapped to the terminal.
     argv : sequence of str or None
-        The options, without the program's name; None takes the process's own.
+        Arguments without the program's name; None means ``sys.argv[1:]``.
     *paths : str
-        Names of the path options, in the order in which ``--help`` lists them.
+        Names of the path options, in the order of ``--help``.
     params : bool
-        Whether there is a params file, ``params.yaml`` unless the options say otherwise.
+        Whether to accept ``--params``, by default ``params.yaml``.
 
     Returns
     -------
     argparse.Namespace
-        A ``pathlib.Path`` for each name, and for ``params``.
+        One ``pathlib.Path`` per name, and ``params``.
     """
     parser = argparse.ArgumentParser(
-        prog=program(), description=wrapped(doc or ""), formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=prog_name(), description=wrap(doc or ""), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name in paths:
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="PATH")
@@ -49,12 +49,12 @@ def arguments(doc: str | None, argv: Sequence[str] | None, *paths: str, params: 
     return parser.parse_args(argv)
 
 
-def wrapped(text: str) -> str:
-    r"""Text in lines that fit the terminal: an indented line goes on with the one above.
+def wrap(text: str) -> str:
+    r"""Wrap text to the terminal's width; an indented line continues the one above.
 
     Examples
     --------
-    >>> wrapped("Resize.\n\nReads   data/manifest.csv,\n        data/images/")
+    >>> wrap("Resize.\n\nReads   data/manifest.csv,\n        data/images/")
     'Resize.\n\nReads   data/manifest.csv, data/images/'
     """
     width = shutil.get_terminal_size().columns - 2
@@ -65,52 +65,51 @@ def wrapped(text: str) -> str:
     )
 
 
-def program() -> str | None:
-    """What the user has typed: the module, where ``python -m`` started one."""
+def prog_name() -> str | None:
+    """Return ``python -m MODULE`` if a module was started that way, else None."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return f"python -m {spec.name}" if spec else None
 
 
 def run(main: Callable[[], str]) -> None:
-    """Run a stage as a command: log to stderr, log its summary with the seconds it took, set the exit code.
+    """Run a stage as a command: log to stderr, log a summary with the elapsed seconds, and set the exit code.
 
     Parameters
     ----------
     main : callable
-        The stage; it returns its summary, one line with the counts that matter.
+        The stage; returns a one-line summary with its counts.
     """
-    # OpenMP's threads keep their core for some 10 ms after their work, and the processes that decode images need it.
-    # So many turns of that loop outlast the gap between two layers.
+    # OpenMP threads spin for some 10 ms after their work, on cores that the processes decoding images need. This many
+    # iterations outlast the gap between two layers.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    # Python looks for garbage each time that 700 objects were made: for none, and a tenth of the time, where PyTorch is
-    # loaded.
+    # By default the garbage collector runs every 700 allocations: with PyTorch loaded, 10 % of the time for nothing.
     gc.set_threshold(50_000)
     stage = Path(sys.argv[0]).stem
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"{stage}: %(message)s")
-    logging.captureWarnings(True)  # What a library warns of begins with the stage's name too.
+    logging.captureWarnings(True)  # Warnings of libraries get the stage's name, too.
     log = logging.getLogger(stage)
-    started = time.perf_counter()
+    start = time.perf_counter()
     try:
         summary = main()
     except InputError as error:
         log.error("%s", error)
         sys.exit(1)
     except OSError as error:
-        # The disk, or a right to it; anything else may be a mistake of ours, which needs its traceback.
-        if error.errno not in DISK or (error.filename is None and error.errno != errno.EIO):
+        # Any other error may be a bug, which needs its traceback.
+        if error.errno not in DISK_ERRORS or (error.filename is None and error.errno != errno.EIO):
             raise
-        where = error.filename or "a disk"
-        log.error("%s: %s. Look after the file and its disk, then run dvc repro.", where, error.strerror)
+        message = "%s: %s. Check the file and its disk, then run dvc repro."
+        log.error(message, error.filename or "a disk", error.strerror)
         sys.exit(1)
-    elapsed = time.perf_counter() - started
+    elapsed = time.perf_counter() - start
     log.info("%s, in %.1f s", summary, elapsed)
-    log.info("%s", said(elapsed))
-    # Python would look through all objects for garbage once more, for a second and more where PyTorch is loaded.
+    log.info("%s", timing.summary(elapsed))
+    # At exit Python would collect garbage once more, which takes over a second with PyTorch loaded.
     gc.freeze()
 
 
 def worker_count() -> int:
-    """Worker processes to use: ``COUNTERWEIGHT_WORKERS``, or as many as this process may use cores.
+    """Return the number of worker processes: ``COUNTERWEIGHT_WORKERS``, by default the cores this process may use.
 
     Raises
     ------
@@ -123,11 +122,11 @@ def worker_count() -> int:
     if not value.isdecimal() or int(value) < 1:
         raise InputError(
             f"environment: COUNTERWEIGHT_WORKERS must be a whole number of at least 1, not '{value}'. "
-            "Set it to the number of processes to use, or unset it to use every core."
+            "Set it to the number of processes, or unset it to use all cores."
         )
     return int(value)
 
 
 def device_name() -> str:
-    """Where networks run: ``COUNTERWEIGHT_DEVICE`` (``cpu``, ``cuda``, ``cuda:1``, ``mps``), by default ``auto``."""
+    """Return the device for networks, ``COUNTERWEIGHT_DEVICE`` (``cpu``, ``cuda:1``, ``mps``), by default ``auto``."""
     return os.environ.get("COUNTERWEIGHT_DEVICE", "auto")

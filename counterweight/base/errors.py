@@ -1,27 +1,27 @@
-"""Errors that are the user's to mend, reported all together."""
+"""Errors in the user's input, collected and reported together."""
 
 from collections.abc import Sequence
 
-SHOWN = 10
+MAX_SHOWN = 10
 
 
 class InputError(Exception):
-    """Something the user gave is wrong; the message says where, which rule, what was found and what to do.
+    """Error in the user's input or environment; the message says where, which rule, what was found and how to fix it.
 
-    A stage turns it into exit code 1 without a traceback. Any other exception is a programming error and keeps its
-    traceback.
+    A stage logs the message without a traceback and exits with code 1. Any other exception is a programming error and
+    keeps its traceback.
     """
 
 
 def raise_problems(problems: Sequence[str], what: str) -> None:
-    """Raise one error that shows the first problems and their total; do nothing when there are none.
+    """Raise one error that lists the first `MAX_SHOWN` problems and their total; do nothing if there are none.
 
     Parameters
     ----------
     problems : sequence of str
-        One sentence or two for each bad row or value: where, rule, found, fix.
+        One or two sentences per invalid row or value: where, rule, found, fix.
     what : str
-        What was checked; it opens the message.
+        What was checked; the message begins with it.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def raise_problems(problems: Sequence[str], what: str) -> None:
     if not problems:
         return
     total = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
-    lines = [f"{what}: {total}", *(f"  {problem}" for problem in problems[:SHOWN])]
-    if len(problems) > SHOWN:
-        lines.append(f"  ... and {len(problems) - SHOWN} more")
+    lines = [f"{what}: {total}", *(f"  {problem}" for problem in problems[:MAX_SHOWN])]
+    if len(problems) > MAX_SHOWN:
+        lines.append(f"  ... and {len(problems) - MAX_SHOWN} more")
     raise InputError("\n".join(lines))

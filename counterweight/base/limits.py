@@ -1,4 +1,4 @@
-"""Room on the disk, asked for before the work, and what the disk says when it ran out or failed."""
+"""Limits of the disk and of Excel, checked before the work, and errors of a disk that is full or fails."""
 
 import errno
 import shutil
@@ -7,89 +7,91 @@ from pathlib import Path
 
 from counterweight.base.errors import InputError
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-# Bytes a pixel of a written image, at the upper end of photographs; see `counterweight.images.codec.write`.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+EXCEL_ROWS = 1_048_576
+# Bytes per pixel of an image as `counterweight.images.codec.write` encodes it; an upper estimate for photographs.
 BYTES_PER_PIXEL = {"jpg": 0.8, "png": 2.2}
 
 
 def check_space(folder: Path, needed: float, what: str) -> None:
-    """Raise if a file system has less room than is needed.
+    """Raise if the disk has too little free space.
 
     Parameters
     ----------
     folder : Path
-        Where the files will be; it need not exist yet.
+        Folder of the files to write; it need not exist yet.
     needed : float
-        Bytes.
+        Space that the files take, in bytes.
     what : str
-        What needs them.
+        What the files are, in the plural.
 
     Raises
     ------
     InputError
-        With the folder, the bytes needed and the bytes there are.
+        If fewer bytes are free; the message names the folder, the bytes needed and the bytes free.
     """
     free = free_bytes(folder)
     if needed > free:
         raise InputError(
-            f"{folder}: {what} need about {size(needed)} on this disk, and {size(free)} are free. "
-            "Free some, or put the project on another disk."
+            f"{folder}: {what} need about {human_bytes(needed)} on this disk, and {human_bytes(free)} are free. "
+            "Free some space, or move the project to another disk."
         )
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes that are free where a folder is, or would be."""
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
-    return shutil.disk_usage(there).free
+    """Return the free bytes on the disk that holds a folder, or will hold it."""
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    return shutil.disk_usage(existing).free
 
 
-def of_the_disk(error: Exception, path: Path, written: int) -> InputError | None:
-    """What to say of an error while a file or a folder was written; None if the disk was neither full nor failed.
+def disk_error(error: Exception, path: Path, written: int) -> InputError | None:
+    """Return the error to report if writing failed because the disk is full or failed; None for any other cause.
 
     Parameters
     ----------
     error : Exception
-        What came of it. Libraries wrap the system's answer in errors of their own, or hide it in a text.
+        Exception raised while writing. Libraries wrap the system's error in their own, or only quote it.
     path : Path
-        The file or the folder.
+        The file or folder being written.
     written : int
-        Bytes of it that were there by then.
+        Bytes already written.
     """
-    # Numpy says how much was written, and not why no more.
-    unsaid = isinstance(error, OSError) and str(error).endswith(" written")
-    if _is(error, FULL) or unsaid:
+    # NumPy reports how much it wrote, but not why it stopped.
+    unknown = isinstance(error, OSError) and str(error).endswith(" written")
+    if _has_errno(error, DISK_FULL) or unknown:
         return InputError(
-            f"{path}: the disk is full{' or failed' * unsaid} after {size(written)} of it, so more are needed, and "
-            f"{size(free_bytes(path.parent))} are free. Nothing half-written is left. Free some, then run dvc repro."
+            f"{path}: the disk is full{' or failed' * unknown} after {human_bytes(written)}; "
+            f"{human_bytes(free_bytes(path.parent))} are free. The partial output was removed. Free some space, then "
+            "run dvc repro."
         )
-    if _is(error, (errno.EIO,)):
+    if _has_errno(error, (errno.EIO,)):
         return InputError(
-            f"{path}: the disk failed while it was written ({error}). Nothing half-written is left. Look after the "
-            "disk, then run dvc repro."
+            f"{path}: the disk failed during writing ({error}). The partial output was removed. Check the disk, then "
+            "run dvc repro."
         )
     return None
 
 
-def _is(error: BaseException | None, numbers: Sequence[int]) -> bool:
+def _has_errno(error: BaseException | None, numbers: Sequence[int]) -> bool:
     if error is None:
         return False
-    # XlsxWriter puts the system's answer in its own error, and safetensors writes down its number.
+    # XlsxWriter puts the system's error into the arguments of its own; safetensors only quotes the number.
     inner = [error, *(part for part in error.args if isinstance(part, OSError))]
     return (
-        any(isinstance(one, OSError) and one.errno in numbers for one in inner)
+        any(isinstance(part, OSError) and part.errno in numbers for part in inner)
         or any(f"(os error {number})" in str(error) for number in numbers)
-        or _is(error.__cause__, numbers)
+        or _has_errno(error.__cause__, numbers)
     )
 
 
-def size(count: float) -> str:
-    """Bytes for people, in powers of a thousand.
+def human_bytes(count: float) -> str:
+    """Format a number of bytes in decimal units.
 
     Examples
     --------
-    >>> size(999), size(1_500_000), size(2e9)
+    >>> human_bytes(999), human_bytes(1_500_000), human_bytes(2e9)
     ('999 bytes', '1.5 MB', '2.0 GB')
     """
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -98,13 +100,10 @@ def size(count: float) -> str:
     return f"{count:.0f} bytes"
 
 
-EXCEL_ROWS = 1_048_576
-
-
 def check_row_count(rows: int, format: str) -> None:
-    """Raise if an .xlsx could not hold so many rows below its row of names."""
+    """Raise InputError if the format is ``xlsx`` and Excel cannot hold so many rows below the column names."""
     if format == "xlsx" and rows + 1 > EXCEL_ROWS:
         raise InputError(
             f"the balanced sheet would have {rows:,} rows, and Excel holds {EXCEL_ROWS - 1:,} below the column names. "
-            "Set split.format to csv, or lower augment.target."
+            "Set sheet.format to csv, or lower augment.target."
         )

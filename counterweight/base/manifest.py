@@ -1,10 +1,9 @@
-"""The one table that runs through the pipeline: a CSV with a row an image, sorted by image id.
+"""Manifest: the table that runs through the pipeline, a CSV with one row per image, sorted by image id.
 
-Columns, in this order: ``image_id``, ``path`` (in the folder that the stage before wrote), ``split``, ``source_id``
-(of a copy; empty for an image of the user's), ``cluster`` (of a train image; empty otherwise), a 0/1 column
-``label:NAME`` for each label, and ``checksum`` (SHA-256 of the file at ``path``; of an image in an array, of its
-pixels). A label cell is empty where it is missing: nobody has said whether the image has the label. In memory that is
-``MISSING``, -1; so ``targets(table) == 1`` are the labels that images have, and a sum over targets counts nothing.
+Columns, in this order: ``image_id``, ``path`` (in the folder that the previous stage wrote), ``split``, ``source_id``
+(of a copy; empty for an original), ``cluster`` (of a train image; empty otherwise), a 0/1 column ``label:NAME`` per
+label, and ``checksum`` (SHA-256 of the file at ``path``, or of the pixels if the images are an array). The cell of an
+unknown label is empty, and ``MISSING``, -1, in memory. So test for ``targets(table) == 1``, and do not sum targets.
 """
 
 from collections.abc import Sequence
@@ -33,25 +32,25 @@ def build(
     source_ids: Sequence[str] | None = None,
     clusters: Sequence[int] | None = None,
 ) -> pd.DataFrame:
-    """Make a table from its columns, and sort it by image id.
+    """Build a manifest from its columns, sorted by image id.
 
     Parameters
     ----------
     image_ids, paths, splits, checksums : sequences of str
-        One an image.
+        One per image.
     labels : sequence of str
         Names of the labels, in the order of the columns of ``targets``.
     targets : array of int, shape (n_images, n_labels)
-        1 where the image has the label, 0 where it has not, -1 where that is missing.
+        1 if the image has the label, 0 if not, -1 if unknown.
     source_ids : sequence of str, optional
-        For copies, the image each was made from.
+        Source image of each copy, empty for originals.
     clusters : sequence of int, optional
-        For train images, their clusters.
+        Clusters of train images, ``pd.NA`` for others.
 
     Returns
     -------
     pandas.DataFrame
-        A checked table.
+        A valid manifest.
     """
     rows = len(image_ids)
     table = pd.DataFrame(
@@ -65,67 +64,67 @@ def build(
             "checksum": pd.Series(checksums, dtype="str"),
         }
     )
-    return _checked(table.sort_values("image_id", ignore_index=True), "table")
+    return _validated(table.sort_values("image_id", ignore_index=True), "table")
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read a table and check it.
+    """Read and validate a manifest.
 
     Parameters
     ----------
     path : Path
-        A file that `write` made.
+        File written by `write`.
 
     Returns
     -------
     pandas.DataFrame
-        Text columns as str (empty, never missing), ``cluster`` as Int64, labels as int8, a missing one as -1.
+        Text columns are str (empty, never missing), ``cluster`` is Int64, labels are int8, -1 if unknown.
 
     Raises
     ------
     InputError
-        If it breaks a rule of the table; every breach is reported.
+        If the manifest is invalid; all problems are reported.
     """
     text = pd.read_csv(path, dtype="str", keep_default_na=False)
     missing = [name for name in (*TEXT, "cluster") if name not in text.columns]
     raise_problems([f"there is no column '{name}'. Make the file again: dvc repro." for name in missing], str(path))
     if not text["cluster"].str.fullmatch(r"\d{0,9}").all():
-        raise_problems(["a cluster is no whole number. Make the file again: dvc repro."], str(path))
+        raise_problems(["a cluster is not a whole number. Make the file again: dvc repro."], str(path))
     table = text.copy()
     table["cluster"] = pd.to_numeric(text["cluster"].where(text["cluster"] != "")).astype("Int64")
     for column in text.columns[text.columns.str.startswith(LABEL)]:
         table[column] = text[column].map({"0": 0, "1": 1, "": MISSING}).fillna(2).astype("int8")
-    return _checked(table, str(path))
+    return _validated(table, str(path))
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Check a table and write it, complete or not at all."""
-    columns = [name for name in _checked(table, str(path)).columns if name.startswith(LABEL)]
+    """Validate a manifest and write it atomically."""
+    columns = [name for name in _validated(table, str(path)).columns if name.startswith(LABEL)]
     cells = {name: table[name].astype("Int8").mask(table[name] == MISSING) for name in columns}
     write_table(table.assign(**cells), path)
 
 
 def label_names(table: pd.DataFrame) -> list[str]:
-    """Names of the labels, in the order of their columns."""
+    """Return the names of the labels, in the order of their columns."""
     return [name.removeprefix(LABEL) for name in table.columns if name.startswith(LABEL)]
 
 
 def targets(table: pd.DataFrame) -> NDArray[np.int8]:
-    """The label matrix, int8, shape (n_images, n_labels): 1 has it, 0 has it not, -1 (`MISSING`) nobody knows."""
+    """Return the label matrix, int8, shape (n_images, n_labels): 1 present, 0 absent, -1 (`MISSING`) unknown."""
     return table[[name for name in table.columns if name.startswith(LABEL)]].to_numpy(dtype=np.int8)
 
 
 def with_targets(table: pd.DataFrame, split: str, targets: NDArray[np.integer]) -> pd.DataFrame:
-    """The table with other labels on the rows of one split.
+    """Return a copy of the manifest with new labels for one split.
 
     Parameters
     ----------
     table : pandas.DataFrame
         A manifest.
     split : str
-        Which rows.
+        Split whose labels are replaced.
     targets : array of int, shape (n_rows, n_labels)
-        Their labels, in the order of the rows.
+        New labels, in the order of the split's rows.
     """
     changed = table.copy()
     for i, name in enumerate(label_names(table)):
@@ -133,18 +132,18 @@ def with_targets(table: pd.DataFrame, split: str, targets: NDArray[np.integer]) 
     return changed
 
 
-def of_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
-    """The rows of one split, in their order, numbered from 0."""
+def rows_of_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Return the rows of one split, in order, with an index from 0."""
     return table[table["split"] == split].reset_index(drop=True)
 
 
-def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Return the table as it is, or raise with every rule that it breaks."""
+def _validated(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Return the table if it is valid; raise with all problems otherwise."""
     again = "Make the file again: dvc repro."
     problems = []
     if not table["image_id"].is_unique:
-        twice = table["image_id"][table["image_id"].duplicated()].iloc[0]
-        problems.append(f"image_id '{twice}' stands there twice. {again}")
+        duplicate = table["image_id"][table["image_id"].duplicated()].iloc[0]
+        problems.append(f"image_id '{duplicate}' occurs twice. {again}")
     if not table["image_id"].is_monotonic_increasing:
         problems.append(f"the rows are not sorted by image_id. {again}")
     unknown = sorted(set(table["split"]) - set(SPLITS))
@@ -152,7 +151,7 @@ def _checked(table: pd.DataFrame, where: str) -> pd.DataFrame:
     if not label_names(table):
         problems.append(f"there is no label column. {again}")
     elif not np.isin(targets(table), (0, 1, MISSING)).all():
-        problems.append(f"a label cell is neither 0 nor 1 nor empty. {again}")
+        problems.append(f"a label cell is not 0, 1 or empty. {again}")
     if (table["cluster"].notna() & (table["split"] != "train")).any():
         problems.append(f"a row outside train has a cluster. {again}")
     is_copy = table["source_id"] != ""

@@ -1,4 +1,4 @@
-"""Outputs appear under their final name when they are complete, never before."""
+"""Atomic writing: an output appears under its final name only when it is complete."""
 
 import contextlib
 import json
@@ -16,25 +16,25 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from counterweight.base.errors import InputError
-from counterweight.base.limits import check_space, of_the_disk
+from counterweight.base.limits import check_space, disk_error
 
 if sys.platform != "win32":
     import fcntl
 
 
 @contextmanager
-def file_aside(path: Path) -> Iterator[Path]:
-    """Give a name beside ``path`` to write to, and move the file to ``path`` when the block ends well.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary file beside ``path`` that replaces ``path`` if the block succeeds.
 
     Parameters
     ----------
     path : Path
-        The final name. Its folder is made.
+        Final path. Missing parent folders are created.
 
     Yields
     ------
     Path
-        The name to write to, in the same folder.
+        Temporary file in the same folder.
 
     Raises
     ------
@@ -43,9 +43,9 @@ def file_aside(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
-    with _claimed(aside, path, aside.touch):
+    with _locked(aside, path, aside.touch):
         try:
-            with _disk_named(aside, path):
+            with _explain_disk_errors(aside, path):
                 yield aside
                 aside.replace(path)
         finally:
@@ -53,18 +53,18 @@ def file_aside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_aside(path: Path) -> Iterator[Path]:
-    """Give an empty folder beside ``path`` to fill, and move it to ``path`` when the block ends well.
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside ``path`` that replaces ``path`` if the block succeeds.
 
     Parameters
     ----------
     path : Path
-        The final name. What stood there before is replaced.
+        Final path.
 
     Yields
     ------
     Path
-        An empty folder, beside the final one.
+        Temporary folder.
 
     Raises
     ------
@@ -72,10 +72,10 @@ def folder_aside(path: Path) -> Iterator[Path]:
         If another process is writing the same folder, or the disk is full or fails.
     """
     aside, old = (path.with_name(f".{path.name}.{state}") for state in ("partial", "old"))
-    with _claimed(aside, path, partial(aside.mkdir, parents=True, exist_ok=True)):
+    with _locked(aside, path, partial(aside.mkdir, parents=True, exist_ok=True)):
         try:
             _empty(aside)
-            with _disk_named(aside, path):
+            with _explain_disk_errors(aside, path):
                 yield aside
                 shutil.rmtree(old, ignore_errors=True)
                 if path.exists():
@@ -87,11 +87,11 @@ def folder_aside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def scratch_aside(path: Path) -> Iterator[Path]:
-    """Give an empty folder beside ``path``, on the disk whose room was asked for, for what is needed on the way.
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder for intermediate files beside ``path``, on the disk that `check_space` checked.
 
-    It is removed at the end; what a kill leaves of it, the next run removes. Whoever asks for it writes ``path``, too,
-    and holds the lock of `file_aside`.
+    It is removed afterwards; the next run removes what a killed process left. The caller must be writing ``path`` and
+    so hold the lock of `atomic_file`.
     """
     scratch = path.with_name(f".{path.name}.scratch")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -103,8 +103,8 @@ def scratch_aside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _claimed(aside: Path, path: Path, make: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock on what is written aside, so that two processes cannot mix their work; a kill lets go of it."""
+def _locked(aside: Path, path: Path, make: Callable[[], None]) -> Iterator[None]:
+    """Lock a temporary output, so that two processes cannot write it at once; a killed process releases the lock."""
     if sys.platform == "win32":
         make()
         yield
@@ -114,7 +114,7 @@ def _claimed(aside: Path, path: Path, make: Callable[[], None]) -> Iterator[None
         try:
             handle = os.open(aside, os.O_RDONLY)
         except FileNotFoundError:
-            continue  # The one who held the lock has moved it away.
+            continue  # The holder of the lock has moved it to its final name.
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -122,7 +122,7 @@ def _claimed(aside: Path, path: Path, make: Callable[[], None]) -> Iterator[None
             raise InputError(
                 f"{path}: another process is writing it. Wait until that has ended, then run dvc repro."
             ) from None
-        # Between opening and locking, the one who held the lock may have moved it to its final name.
+        # The holder may also have moved it between opening and locking.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), aside.stat()):
                 break
@@ -134,16 +134,16 @@ def _claimed(aside: Path, path: Path, make: Callable[[], None]) -> Iterator[None
 
 
 @contextmanager
-def _disk_named(aside: Path, path: Path) -> Iterator[None]:
-    """Say how much of an output was there when the disk was full or failed."""
+def _explain_disk_errors(aside: Path, path: Path) -> Iterator[None]:
+    """Turn errors of a full or failed disk into InputError with the bytes written so far."""
     try:
         yield
     except Exception as error:
         parts = [aside] if aside.is_file() else [part for part in aside.rglob("*") if part.is_file()]
-        said = of_the_disk(error, path, sum(part.stat().st_size for part in parts))
-        if said is None:
+        explained = disk_error(error, path, sum(part.stat().st_size for part in parts))
+        if explained is None:
             raise
-        raise said from None
+        raise explained from None
 
 
 def _empty(folder: Path) -> None:
@@ -155,67 +155,67 @@ def _empty(folder: Path) -> None:
 
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:
-    """Write a mapping as indented JSON, in its own order, with a newline at the end."""
-    with file_aside(path) as aside:
+    """Write a mapping as indented JSON in its own order, with a final newline."""
+    with atomic_file(path) as aside:
         aside.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_text(text: str, path: Path) -> None:
-    """Write text in UTF-8."""
-    with file_aside(path) as aside:
+    """Write text in UTF-8 with Unix line ends."""
+    with atomic_file(path) as aside:
         aside.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_array(array: NDArray[Any], path: Path) -> None:
-    """Write an array as ``.npy``, without pickle."""
-    with file_aside(path) as aside, aside.open("wb") as file:
+    """Write an array as ``.npy`` without pickle."""
+    with atomic_file(path) as aside, aside.open("wb") as file:
         np.save(file, array, allow_pickle=False)
 
 
 @contextmanager
-def rows_aside(path: Path, shape: tuple[int, int]) -> Iterator[Callable[[int, NDArray[np.float32]], None]]:
-    """Give what writes a ``.npy`` of float32 row by row, so that memory need not hold all of it.
+def atomic_rows(path: Path, shape: tuple[int, int]) -> Iterator[Callable[[int, NDArray[np.float32]], None]]:
+    """Write a float32 ``.npy`` row by row, without holding it in memory.
 
-    The rows are written, and not put into mapped memory: when the disk is full, that ends the process without a word.
+    The file is not memory-mapped, because a full disk kills a process that writes to mapped memory.
 
     Parameters
     ----------
     path : Path
-        The final name.
+        Final path.
     shape : (int, int)
-        How many rows there are, and how long they are.
+        Number of rows and columns.
 
     Yields
     ------
     callable
-        Takes the number of a row, from 0, and the row; in any order, each once.
+        Takes the index of a row and the row; write each row once, in any order.
 
     Raises
     ------
     InputError
-        As `file_aside` does, and at once if there is no room for all rows.
+        As `atomic_file` does, and before the first row if the disk has no space for all rows.
     """
     row_bytes = 4 * shape[1]
     check_space(path.parent, shape[0] * row_bytes, f"{shape[0]} rows of {path.name}")
-    with file_aside(path) as aside, aside.open("wb") as file:
+    with atomic_file(path) as aside, aside.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         start = file.tell()
 
-        def put(number: int, row: NDArray[np.float32]) -> None:
-            file.seek(start + number * row_bytes)
+        def put(index: int, row: NDArray[np.float32]) -> None:
+            file.seek(start + index * row_bytes)
             file.write(row.astype("<f4", copy=False).tobytes())
 
         yield put
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV, without its index."""
-    with file_aside(path) as aside:
+    """Write a table as CSV without its index."""
+    with atomic_file(path) as aside:
         table.to_csv(aside, index=False, lineterminator="\n")
 
 
-def read_label_measures(path: Path) -> pd.DataFrame:
-    """Read a table of measures by label, in which only measures may be missing: a label may well be called NA."""
+def read_label_table(path: Path) -> pd.DataFrame:
+    """Read a table of metrics per label. Empty metrics become NaN, but a label named NA stays text."""
     text = pd.read_csv(path, dtype="str", keep_default_na=False)
-    measures = {name: pd.to_numeric(text[name].where(text[name] != "")) for name in text.columns.drop("label")}
-    return text.assign(**measures)
+    metrics = {name: pd.to_numeric(text[name].where(text[name] != "")) for name in text.columns.drop("label")}
+    return text.assign(**metrics)

@@ -1,4 +1,4 @@
-"""params.yaml: every value that changes a result, checked as a whole before any work."""
+"""Loading and validation of params.yaml, which holds every value that changes a result."""
 
 import re
 from pathlib import Path
@@ -8,88 +8,103 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from counterweight.base.conflicts import exclusions
+from counterweight.base import schema
+from counterweight.base.conflicts import conflicts
 from counterweight.base.errors import InputError, raise_problems
-from counterweight.base.schema import (
-    Augment,
-    Cluster,
-    Data,
-    Evaluate,
-    Features,
-    Fill,
-    Report,
-    Resize,
-    Section,
-    Split,
-    Train,
-)
+
+# Current names of sections and params by their former names.
+RENAMED = {
+    "fill": "impute",
+    "split": "sheet",
+    "data.hash_distance": "data.max_hash_distance",
+    "features.view": "features.crop",
+    "cluster.components": "cluster.n_components",
+    "cluster.clusters": "cluster.n_clusters",
+    "augment.minority": "augment.fill_smallest",
+    "augment.copies": "augment.copy_mode",
+    "augment.mix": "augment.composition",
+    "train.weights_to": "train.pretrained_until",
+    "train.mirror": "train.flip_tta",
+    "train.view": "train.crop",
+    "train.size": "train.input_size",
+    "train.body_rate": "train.backbone_lr_scale",
+    "train.tune": "train.threshold_metric",
+    "report.images": "report.images_per_group",
+    "report.repeats": "report.bootstrap_samples",
+}
+# Current values of features.crop and train.crop by their former values.
+_RENAMED_VALUES = {"whole": "none", "centre": "center"}
 
 
-class Params(Section):
-    """The whole file."""
+class Params(schema.Section):
+    """All sections of params.yaml."""
 
-    data: Data
-    resize: Resize
-    features: Features
-    fill: Fill
-    cluster: Cluster
-    augment: Augment
-    split: Split
-    train: Train
-    evaluate: Evaluate
-    report: Report
+    data: schema.Data
+    resize: schema.Resize
+    features: schema.Features
+    impute: schema.Impute
+    cluster: schema.Cluster
+    augment: schema.Augment
+    sheet: schema.Sheet
+    train: schema.Train
+    evaluate: schema.Evaluate
+    report: schema.Report
 
 
 def load_params(path: Path) -> Params:
-    """Read params.yaml and check all of it.
+    """Read and validate params.yaml.
 
     Parameters
     ----------
     path : Path
-        The file; YAML 1.2, as DVC reads it (``1e-3`` is a number there, ``no`` a word).
+        File in YAML 1.2, as DVC reads it (``1e-3`` is a number, ``no`` a string).
 
     Raises
     ------
     InputError
-        If the file is missing, is not YAML, or has wrong, unknown or missing values; all are reported together, with
-        their lines.
+        If the file is missing or not YAML, or values are invalid, unknown or missing; all problems are reported
+        together, with their lines.
     """
-    # Once with the lines of what is there, and once as plain values.
+    # The first content knows its line numbers, the second has plain values.
     content, plain = (read_yaml(path, "--params", typ) for typ in ("rt", "safe"))
-    # A value that fits no branch of a union is one problem, not one a branch; the most precise place names it.
+    # A value that fits no branch of a union has one problem per branch; they are reported as one, at the longest name.
     by_place: dict[str, list[str]] = {}
     params = None
     try:
         params = Params.model_validate(plain)
     except ValidationError as error:
-        for problem in error.errors():
-            place = _place(problem["loc"], content, missing=problem["type"] == "missing")
-            by_place.setdefault(place, []).append(_what(problem))
-    for name, what in exclusions(plain):
-        by_place.setdefault(_place(tuple(name.split(".")), content), []).append(what)
+        problems = error.errors()
+        renamed = {RENAMED.get(".".join(map(str, problem["loc"]))) for problem in problems}
+        for problem in problems:
+            if problem["type"] == "missing" and ".".join(map(str, problem["loc"])) in renamed:
+                continue  # It is there under its former name, which is reported.
+            place = _locate(problem["loc"], content, missing=problem["type"] == "missing")
+            by_place.setdefault(place, []).append(_explain(problem))
+    for name, message in conflicts(plain):
+        by_place.setdefault(_locate(tuple(name.split(".")), content), []).append(message)
     precise = [place for place in by_place if not any(other.startswith(f"{place}.") for other in by_place)]
-    said = [f"{place}: {', or '.join(dict.fromkeys(by_place[place]))}" for place in precise]
-    raise_problems(sorted(said, key=_line), str(path))
+    messages = [f"{place}: {', or '.join(dict.fromkeys(by_place[place]))}" for place in precise]
+    raise_problems(sorted(messages, key=_line), str(path))
     assert params is not None
     return params
 
 
 def read_yaml(path: Path, option: str, typ: str = "safe") -> Any:
-    """Content of a YAML file.
+    """Read a file in YAML 1.2.
 
     Parameters
     ----------
     path : Path
-        The file; YAML 1.2, as DVC reads it.
+        File to read.
     option : str
-        By which the user may name another.
+        Command-line option that names another file, for the error message.
     typ : str
-        ``safe`` for plain values; ``rt`` for values that know their lines.
+        ``safe`` for plain values, ``rt`` for values that know their line numbers.
 
     Raises
     ------
     InputError
-        If the file is missing or is not YAML.
+        If the file is missing or not YAML.
     """
     try:
         return YAML(typ=typ, pure=True).load(path.read_text(encoding="utf-8"))
@@ -100,20 +115,20 @@ def read_yaml(path: Path, option: str, typ: str = "safe") -> Any:
 
 
 def _line(problem: str) -> int:
-    """The line that a problem names; those of the whole file come first."""
+    """Return the line number in a message, 0 if it has none."""
     line = re.match(r"line (\d+): ", problem)
     return int(line[1]) if line else 0
 
 
-def _place(loc: tuple[int | str, ...], content: Any, *, missing: bool = False) -> str:
-    """Where a problem is: its line, and the name of the param."""
+def _locate(loc: tuple[int | str, ...], content: Any, *, missing: bool = False) -> str:
+    """Return the line number and dotted name of a param."""
     name, line = [], None
     for key in loc:
         try:
             position = content.lc.item(key) if isinstance(key, int) else content.lc.key(key)
             content = content[key]
         except (AttributeError, KeyError, IndexError, TypeError):
-            # Pydantic adds the branch of a union, which is no key of the file; a missing key is no line of it.
+            # Not in the file: a union branch, which pydantic adds to the location, or a missing key.
             if missing:
                 name.append(str(key))
             continue
@@ -123,11 +138,17 @@ def _place(loc: tuple[int | str, ...], content: Any, *, missing: bool = False) -
     return f"{where}{'.'.join(name) or 'the file'}"
 
 
-def _what(problem: Any) -> str:
-    """What is wrong, in words of the file rather than of the model."""
-    known = {
+def _explain(problem: Any) -> str:
+    """Return what is wrong, in terms of the file rather than of the model."""
+    name = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden" and name in RENAMED:
+        return f"was renamed to {RENAMED[name]}. Rename it"
+    value = str(problem["input"])
+    if name.endswith(".crop") and value in _RENAMED_VALUES:
+        return f"'{value}' was renamed to {_RENAMED_VALUES[value]}. Rename it"
+    messages = {
         "missing": "is missing. Add it",
         "extra_forbidden": "is not a param. Delete it, or correct its name",
         "value_error": problem["msg"].removeprefix("Value error, "),
     }
-    return str(known.get(problem["type"], f"{problem['msg']}, found {problem['input']!r}"))
+    return str(messages.get(problem["type"], f"{problem['msg']}, found {problem['input']!r}"))

@@ -1,284 +1,250 @@
-"""The sections of params.yaml, as models without defaults: what is not in the file does not exist."""
+"""Sections of params.yaml as models without defaults, so that every value is in the file."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from counterweight.base.architectures import CONVNETS, VGG_CONVS, known_model
-from counterweight.base.steps import AUGMENTERS, TRANSFORMS, problem_with
+from counterweight.base.architectures import CONVNETS, VGG_CONVS, validate_model
+from counterweight.base.steps import AUGMENTERS, TRANSFORMS, Schema, validate_step
 
-# Pillow decodes no more, whatever is asked of it.
-MOST_PIXELS = 178_956_970
+# Pillow's limit.
+MAX_PIXELS = 178_956_970
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Pixels = Annotated[int, Field(ge=8, le=8192)]
-View = Literal["centre", "whole"]
+Crop = Literal["none", "center"]
+OnProblem = Literal["error", "drop"]
 ResNet = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
-Model = Annotated[str, AfterValidator(known_model)]
+Model = Annotated[str, AfterValidator(validate_model)]
 
 
-def _each_once(values: list[Any]) -> list[Any]:
-    twice = [value for i, value in enumerate(values) if value in values[:i]]
-    if twice:
-        raise ValueError(f"{twice[0]!r} stands there twice. Delete one")
+def _unique(values: list[Any]) -> list[Any]:
+    duplicates = [value for i, value in enumerate(values) if value in values[:i]]
+    if duplicates:
+        raise ValueError(f"{duplicates[0]!r} occurs twice. Delete one")
     return values
 
 
-def _known_steps(steps: list[dict[str, Any]], known: Any) -> list[dict[str, Any]]:
-    problems = [f"step {i}: {wrong}" for i, step in enumerate(steps, 1) if (wrong := problem_with(step, known))]
+def _validate_steps(steps: list[dict[str, Any]], schema: Schema) -> list[dict[str, Any]]:
+    problems = [f"step {i}: {wrong}" for i, step in enumerate(steps, 1) if (wrong := validate_step(step, schema))]
     if problems:
         raise ValueError("; ".join(problems))
     return steps
 
 
-Names = Annotated[list[str], Field(min_length=1), AfterValidator(_each_once)]
-Augmenters = Annotated[
-    list[dict[str, Any]],
-    Field(min_length=1),
-    AfterValidator(lambda steps: _known_steps(steps, AUGMENTERS)),
-]
-Transforms = Annotated[list[dict[str, Any]], AfterValidator(lambda steps: _known_steps(steps, TRANSFORMS))]
+Names = Annotated[list[str], Field(min_length=1), AfterValidator(_unique)]
+Steps = list[dict[str, Any]]
+Augmenters = Annotated[Steps, Field(min_length=1), AfterValidator(lambda steps: _validate_steps(steps, AUGMENTERS))]
+Transforms = Annotated[Steps, AfterValidator(lambda steps: _validate_steps(steps, TRANSFORMS))]
 
 
 class Section(BaseModel):
-    """A part of params.yaml: no unknown keys, no conversion between types, no change after reading."""
+    """A section of params.yaml: immutable, without unknown keys or conversions between types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Columns(Section):
-    """The sheet's columns, by their names in its first row."""
+    """Columns of the sheet, by their names in its first row."""
 
     image: str | None = Field(
-        description="file of the image, relative to `data.images`, with or without its suffix; of an array, the number "
-        "of the image, from 0, or `null`: the rows are in the array's order"
+        description="image file, relative to `data.images`, with or without suffix; for an array, the index of the "
+        "image, from 0, or `null` if the rows are in the array's order"
     )
-    split: str | None = Field(description="train, val or test; `null` where the sheet has no such column")
+    split: str | None = Field(description="train, val or test; `null` if the sheet has no such column")
     labels: str | Names = Field(description="one column of separated names, or a list of 0/1 columns")
 
 
 class Data(Section):
-    """What goes in."""
+    """Input images and labels, and how problems in them are handled."""
 
-    images: str = Field(description="folder of the images, or a .npy array (images, height, width[, channels])")
+    images: str = Field(description="folder of images, or a .npy array (images, height, width[, channels])")
     sheet: str = Field(
-        description="the .xlsx (first sheet) or .csv with a row an image; or the folder of `data.images` again, where "
-        "the names of its folders are the classes"
+        description=".xlsx (first sheet) or .csv, one row per image; or `data.images` if its subfolders are the classes"
     )
     task: Literal["multilabel", "multiclass", "binary"] = Field(
-        description="any number of labels an image, or exactly one, of several or of two"
+        description="any number of labels per image (`multilabel`), or exactly one of several or of two"
     )
     columns: Columns
-    separator: str = Field(min_length=1, description="what stands between two names in a column of names")
-    labels: Names | None = Field(
-        description="the labels there are; any other is an error. `null` takes them from the sheet"
-    )
+    separator: str = Field(min_length=1, description="separator of the names in a column of labels")
+    labels: Names | None = Field(description="allowed labels, any other is an error; `null`: all labels of the sheet")
     missing: Literal["mask", "negative", "self_train"] = Field(
-        description="label cells that are NA, NaN or empty: `mask` leaves them out of loss and metrics, `negative` "
-        "reads them as 0, `self_train` fills those of train by a classifier"
+        description="label cells that are NA, NaN or empty: `mask` ignores them in loss and metrics, `negative` reads "
+        "them as 0, `self_train` lets a classifier fill those of train images"
     )
-    missing_files: Literal["error", "drop"] = Field(description="rows whose file is missing: an error, or left out")
-    bad_images: Literal["error", "drop"] = Field(
-        description="rows whose file is no image, is cut off or too large: an error, or left out"
+    missing_files: OnProblem = Field(description="rows without an image file: an error, or dropped")
+    bad_images: OnProblem = Field(
+        description="rows with an unreadable, truncated or too large image: error, or dropped"
     )
     duplicates: Literal["report", "drop"] = Field(
-        description="images that stand there more than once: listed; or those of train and val left out until one stays"
+        description="repeated images: `report` lists them; `drop` removes those of train and val until one is left"
     )
-    hash_distance: int = Field(
+    max_hash_distance: int = Field(
         ge=0,
         le=12,
-        description="bits of 64 in which the perceptual hashes of near duplicates may differ; beyond 6, other pictures "
-        "come in",
+        description="bits (of 64) in which hashes of near duplicates may differ; above 6, other pictures match",
     )
-    max_pixels: int = Field(ge=1, le=MOST_PIXELS, description="most pixels of an image, looked up before it is decoded")
-    test: Fraction = Field(description="fraction of the images for test, where the sheet has no split")
-    validation: Fraction = Field(description="fraction of the train images for validation, where the sheet has none")
+    max_pixels: int = Field(ge=1, le=MAX_PIXELS, description="maximum pixels per image, checked before decoding")
+    test: Fraction = Field(description="fraction of images for test, if the sheet has no split")
+    validation: Fraction = Field(description="fraction of train images for validation, if the sheet has no val rows")
     seed: Seed = Field(description="seed of the splits")
 
 
 class Resize(Section):
-    """The one size and file format of all images."""
+    """Common size and format of all images."""
 
-    width: Pixels = Field(description="pixels; the article's is 400")
-    height: Pixels = Field(description="pixels; the article's is 400")
+    width: Pixels = Field(description="width in pixels; 400 in the article")
+    height: Pixels = Field(description="height in pixels; 400 in the article")
     mode: Literal["stretch", "fit", "crop"] = Field(
-        description="`stretch` changes the shape, `fit` adds black bars, `crop` cuts the longer side"
+        description="`stretch` ignores the aspect ratio, `fit` adds black bars, `crop` cuts off the longer side"
     )
-    format: Literal["jpg", "png"] = Field(description="of resized images and copies; `png` loses nothing")
+    format: Literal["jpg", "png"] = Field(description="file format of resized images and copies; `png` is lossless")
 
 
 class Features(Section):
-    """What an image looks like, in numbers."""
+    """Feature extraction with a pretrained network."""
 
-    model: ResNet = Field(description="torchvision ResNet, 18 to 152")
-    weights: str = Field(description="a torchvision name (IMAGENET1K_V1), a .safetensors or .pth file, or `random`")
-    layer: str = Field(description="node whose output is pooled to a row, such as layer3, layer4 or avgpool")
-    view: View = Field(description="`centre`: resize to 400, crop 224. `whole`: resize to 224, nothing cut off")
+    model: ResNet = Field(description="torchvision ResNet: 18, 34, 50, 101 or 152 layers")
+    weights: str = Field(description="torchvision name (IMAGENET1K_V1), .safetensors or .pth file, or `random`")
+    layer: str = Field(description="node whose pooled output is the feature vector, such as layer3, layer4 or avgpool")
+    crop: Crop = Field(description="`center` resizes to 400 and crops to 224; `none` resizes to 224")
     engine: Literal["torch", "openvino", "openvino_bf16", "openvino_int8"] = Field(
-        description="`torch`; `openvino`, `openvino_bf16` and `openvino_int8` (`make cpu`) are faster on a CPU, in "
-        "numbers of their own"
+        description="`openvino` engines (`make cpu`) are faster on a CPU; each engine's features differ slightly"
     )
     seed: Seed = Field(description="seed of `random` weights")
 
 
-class Fill(Section):
-    """How missing label cells are filled, with `data.missing: self_train`."""
+class Impute(Section):
+    """Imputation of missing labels, with `data.missing: self_train`."""
 
-    validation: Fraction = Field(
-        description="fraction of a label's known train cells on which its classifier is judged"
-    )
-    seed: Seed = Field(description="seed of that part")
+    validation: Fraction = Field(description="fraction of each label's known train cells held out for evaluation")
+    seed: Seed = Field(description="seed of the held-out cells")
 
 
 class Cluster(Section):
-    """Groups of images that look alike."""
+    """Clustering of images by their features."""
 
-    algorithm: Literal["kmeans", "minibatch"] = Field(
-        description="`minibatch` is near to k-means, and looks at some thousand images at a time: for more than memory "
-        "holds"
-    )
-    components: int = Field(ge=1, description="principal components that k-means sees")
-    clusters: int = Field(ge=2, description="k of k-means")
-    sweep: Annotated[list[Annotated[int, Field(ge=2, le=1000)]], AfterValidator(_each_once)] = Field(
-        description="other numbers of clusters, tried on a part of the images and shown in the report; may be empty"
+    algorithm: Literal["kmeans", "minibatch"] = Field(description="`minibatch` approximates k-means in less memory")
+    n_components: int = Field(ge=1, description="number of principal components to cluster on")
+    n_clusters: int = Field(ge=2, description="number of clusters")
+    sweep: Annotated[list[Annotated[int, Field(ge=2, le=1000)]], AfterValidator(_unique)] = Field(
+        description="other numbers of clusters to compare in the report, on a sample of the images; may be empty"
     )
     seed: Seed = Field(description="seed of PCA and k-means")
 
 
 class Quality(Section):
-    """When a copy is drawn again."""
+    """Minimum quality of a copy; below it, the copy is generated again."""
 
-    min_std: float = Field(
-        ge=0, description="grey levels (of 255): a copy with a lower standard deviation is nearly uniform"
-    )
-    min_contrast: float = Field(
-        ge=0, le=1, description="fraction of its source's standard deviation that a copy must keep"
-    )
-    max_draws: int = Field(ge=1, description="draws for one copy before its source counts as unfit")
+    min_std: float = Field(ge=0, description="minimum standard deviation of a copy, in gray levels (of 255)")
+    min_contrast: float = Field(ge=0, le=1, description="minimum standard deviation as a fraction of the source's")
+    max_draws: int = Field(ge=1, description="attempts per copy before its source counts as unusable")
 
 
 class Augment(Section):
-    """What is filled, how far, and with what copies."""
+    """Oversampling with augmented copies."""
 
     strategy: Literal["clusters", "none", "classes", "labels", "clusters_labels"] = Field(
-        description="what is filled: `clusters`; `classes` (one label an image); `labels` (those rarer than the mean, "
-        "from images that carry few common ones); `clusters_labels` (clusters, from the images that carry rare labels)"
+        description="groups to fill: `clusters`; `classes` (one label per image); `labels` (those rarer than average, "
+        "from images with few common labels); `clusters_labels` (clusters, from images with rare labels)"
     )
     target: Literal["majority"] | Annotated[float, Field(gt=0, le=1)] = Field(
-        description="wanted size of a cluster, class or label: `majority`, or a fraction of the largest"
+        description="size to fill a cluster, class or label to: `majority`, or a fraction of the largest"
     )
-    minority: Literal["all"] | Annotated[int, Field(ge=1)] = Field(
-        description="which are filled: `all` below the target (of labels, those above MeanIR), or the N smallest"
+    fill_smallest: Literal["all"] | Annotated[int, Field(ge=1)] = Field(
+        description="groups to fill: `all` below the target (of labels, those above MeanIR), or the N smallest"
     )
-    copies: Literal["augmented", "plain"] = Field(description="`plain` copies the images as they are")
-    copies_per_image: Annotated[int, Field(ge=1)] | None = Field(
-        description="most copies of one image; `null`: no limit"
-    )
+    copy_mode: Literal["augmented", "plain"] = Field(description="`plain` copies images unchanged")
+    copies_per_image: Annotated[int, Field(ge=1)] | None = Field(description="limit of copies per image; `null`: none")
     pipeline: str = Field(description="one of `augment.pipelines`")
-    mix: Literal["compose", "equal_parts"] = Field(
-        description="`compose` applies the pipeline's augmenters in order, `equal_parts` one of them to each copy, "
-        "each to as many"
+    composition: Literal["compose", "equal_parts"] = Field(
+        description="`compose` applies all augmenters in order; `equal_parts` applies one per copy, each equally often"
     )
-    seed: Seed = Field(description="seed of the choice of sources and of every copy")
+    seed: Seed = Field(description="seed of the choice of sources and of all copies")
     quality: Quality
-    pipelines: dict[str, Augmenters] = Field(description="lists of augmenters, by imgaug's names and arguments")
+    pipelines: dict[str, Augmenters] = Field(description="lists of augmenters, with imgaug's names and arguments")
 
 
-class Split(Section):
-    """The balanced sheet."""
+class Sheet(Section):
+    """Format of the balanced sheet."""
 
-    format: Literal["xlsx", "csv"] = Field(description="`csv` where there are more rows than Excel holds (1,048,576)")
+    format: Literal["xlsx", "csv"] = Field(description="`csv` for more rows than Excel's 1,048,576")
 
 
 class Train(Section):
-    """The network that is trained once on each arm."""
+    """Training of the network, once per arm."""
 
     model: Model = Field(
         description=f"{', '.join(f'`{name}`' for name in (*CONVNETS, VGG_CONVS))}, or a torchvision classifier"
     )
     weights: str = Field(description="torchvision only: as in features; `random` trains from scratch")
-    weights_to: str | None = Field(
-        description="torchvision only: node up to which `weights` are taken; what follows begins random and learns at "
-        "the head's rate; `null`: all"
+    pretrained_until: str | None = Field(
+        description="torchvision only: last node that takes pretrained `weights`; later layers start random and train "
+        "at the head's learning rate; `null`: all layers take them"
     )
-    layer: str | None = Field(
-        description="torchvision only: node whose pooled output feeds a new head; `null`: a new last layer alone"
-    )
-    freeze: bool = Field(description="torchvision only: train the head alone")
-    activation: Literal["relu", "leaky_relu"] = Field(description="`cnn7` only")
+    layer: str | None = Field(description="torchvision only: node that feeds a new head; `null`: only a new last layer")
+    freeze: bool = Field(description="torchvision only: train only the head")
+    activation: Literal["relu", "leaky_relu"] = Field(description="`cnn7` only: activation function")
     pooling: Literal["average", "max", "pyramid", "bilinear"] = Field(
-        description="between the convolutions of `cnn7`; of the maps of torchvision's `layer`, also `pyramid`: average "
-        "and max, of the whole picture and of its quarters; or `bilinear`: what occurs together in the same places"
+        description="between convolutions of `cnn7`, or of torchvision's `layer`; the latter also with `pyramid` "
+        "(average and max over the image and its quarters) or `bilinear` (products of channels)"
     )
-    mirror: bool = Field(
-        description="torchvision only: look at each image's mirror image, too, at twice the time; a body that is "
-        "trained does so in evaluation alone"
+    flip_tta: bool = Field(
+        description="torchvision only: average over mirrored images, at twice the time; in training only with `freeze`"
     )
-    channels: Literal[1, 3] = Field(description="1 shows the network grey images; not for torchvision's")
-    view: View = Field(description="as in features, with `train.size` in the place of 224")
-    size: Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)] = Field(
-        description="pixels of the square that the network sees, or [width, height]"
+    channels: Literal[1, 3] = Field(description="1 for grayscale input; not for torchvision's models")
+    crop: Crop = Field(description="as in features, with `train.input_size` instead of 224")
+    input_size: Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)] = Field(
+        description="input size of the network in pixels: side of a square, or [width, height]"
     )
-    transforms: Transforms = Field(
-        description="changes to train images on the fly, by torchvision's v2 names and arguments; [] for none"
-    )
+    transforms: Transforms = Field(description="random changes of train images, by torchvision's v2 names; [] for none")
     sampler: Literal["none", "weighted"] = Field(
-        description="`weighted` draws an image with the mean of its labels' IRLbl; `none` takes each once an epoch"
+        description="`weighted` draws images by the mean IRLbl of their labels; `none` takes each once per epoch"
     )
     loss: Literal[
         "bce", "weighted_bce", "focal", "asymmetric", "distribution_balanced", "cross_entropy", "weighted_cross_entropy"
-    ] = Field(
-        description="the weighted ones weigh inversely to counts; the cross-entropies are for one label an image only"
-    )
-    optimizer: Literal["adam", "adamw", "adadelta", "sgd"] = Field(description="`sgd` with Nesterov momentum 0.9")
-    learning_rate: float = Field(gt=0, description="at the start; of `one_cycle`, the highest")
-    body_rate: float = Field(
-        gt=0,
-        le=1,
-        description="part of the rate for all but the head and what is behind the weights; below 1, a pretrained "
-        "body changes slowly",
-    )
-    weight_decay: float = Field(ge=0, description="of the optimizer; not of biases and batch norm")
+    ] = Field(description="`weighted` ones weight inversely to counts; cross-entropies need one label per image")
+    optimizer: Literal["adam", "adamw", "adadelta", "sgd"] = Field(description="`sgd` uses Nesterov momentum 0.9")
+    learning_rate: float = Field(gt=0, description="initial learning rate; for `one_cycle`, the maximum")
+    backbone_lr_scale: float = Field(gt=0, le=1, description="learning-rate multiplier for the pretrained layers")
+    weight_decay: float = Field(ge=0, description="weight decay, except for biases and batch norm")
     schedule: Literal["none", "step", "cosine", "one_cycle", "plateau"] = Field(
-        description="of the learning rate: a tenth at each third of the epochs, a cosine to 0, up and down once, "
-        "or half after 3 epochs without gain"
+        description="learning-rate schedule: `step` divides by 10 after each third of the epochs, `cosine` decays to "
+        "0, `one_cycle` rises and falls once, `plateau` halves after 3 epochs without improvement"
     )
-    epochs: int = Field(ge=1, description="most passes over the train rows")
-    patience: int = Field(ge=1, description="epochs without gain in `monitor` before training stops")
+    epochs: int = Field(ge=1, description="maximum number of epochs")
+    patience: int = Field(ge=1, description="epochs without improvement of `monitor` before training stops")
     monitor: Literal["loss", "f1", "auc", "average_precision"] = Field(
-        description="what chooses the best epoch, on validation; the last three are means over labels"
+        description="validation metric that selects the best epoch; all but `loss` are means over labels"
     )
-    tune: Literal["f1", "balanced_accuracy", "platt"] = Field(
-        description="what the tuned thresholds make best on validation; `balanced_accuracy` does not depend on how "
-        "common a label is there; `platt` seeks the same by a sigmoid fitted to all scores, for few images of a label"
+    threshold_metric: Literal["f1", "balanced_accuracy", "platt"] = Field(
+        description="validation metric that the tuned thresholds maximize; `balanced_accuracy` does not depend on a "
+        "label's prevalence; `platt` does the same with a sigmoid fitted to the scores, for labels with few images"
     )
-    batch_size: int = Field(ge=2, description="images a step")
-    threads: int = Field(ge=1, description="CPU threads; they change the order of sums and so the last digits")
-    seed: Seed = Field(description="seed of the first weights, the order of images and the transforms")
+    batch_size: int = Field(ge=2, description="images per step")
+    threads: int = Field(ge=1, description="CPU threads; they affect the order of sums, so the last digits")
+    seed: Seed = Field(description="seed of the initial weights, the order of images and the transforms")
 
     @property
     def width_and_height(self) -> tuple[int, int]:
-        """The size as two numbers."""
-        return (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
+        """Input size as (width, height)."""
+        size = self.input_size
+        return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 class Evaluate(Section):
-    """How the arms are judged on the test rows."""
+    """Evaluation of the arms on the test images."""
 
-    thresholds: Annotated[list[Fraction], AfterValidator(_each_once)] = Field(
+    thresholds: Annotated[list[Fraction], AfterValidator(_unique)] = Field(
         min_length=1,
-        description="from which score on a label counts as given; added are one tuned on validation, and one a label",
+        description="scores from which a label is predicted, in addition to thresholds tuned on validation",
     )
 
 
 class Report(Section):
-    """What the page shows."""
+    """Content of the report."""
 
-    images: Annotated[int, Field(ge=1, le=12)] = Field(
-        description="images of a kind, such as the typical ones of a cluster"
-    )
-    repeats: Annotated[int, Field(ge=100, le=100_000)] = Field(
-        description="draws of the test images, for the intervals of macro F1"
-    )
-    seed: Seed = Field(description="of these draws, and of the copies that are looked at")
+    images_per_group: int = Field(ge=1, le=12, description="example images per group, such as per cluster")
+    bootstrap_samples: int = Field(ge=100, le=100_000, description="bootstrap samples for intervals of macro F1")
+    seed: Seed = Field(description="seed of the bootstrap and of the copies that are shown")

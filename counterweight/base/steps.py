@@ -1,4 +1,4 @@
-"""Steps as params.yaml writes them: an operation's name with its arguments, checked without importing its library."""
+"""Augmentation steps of params.yaml, validated against tables of operations without importing their libraries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from math import inf
 
 @dataclass(frozen=True)
 class Number:
-    """A number from ``low`` to ``high``; [low, high] for a range, or more to choose among, unless it is ``single``."""
+    """A number in [low, high]; unless ``single``, also a list: a range of two, or more values to choose from."""
 
     low: float = -inf
     high: float = inf
@@ -15,17 +15,15 @@ class Number:
     single: bool = False
 
     def __str__(self) -> str:
-        """Name the bounds that there are."""
+        """Describe the type and the finite bounds."""
         bounds = [f"at least {self.low:g}"] * (self.low > -inf) + [f"at most {self.high:g}"] * (self.high < inf)
-        kind = "a whole number" if self.whole else "a number"
-        return ", ".join(
-            [kind + ("" if self.single else " or [low, high]"), *([" and ".join(bounds)] if bounds else [])]
-        )
+        kind = ("a whole number" if self.whole else "a number") + ("" if self.single else " or [low, high]")
+        return f"{kind}, {' and '.join(bounds)}" if bounds else kind
 
-    def takes(self, value: object) -> bool:
+    def accepts(self, value: object) -> bool:
         """Whether the library would accept the value."""
         if isinstance(value, list):
-            items = not self.single and all(not isinstance(item, list) and self.takes(item) for item in value)
+            items = not self.single and all(not isinstance(item, list) and self.accepts(item) for item in value)
             return items and len(value) > 1
         if self.whole and not isinstance(value, int):
             return False
@@ -33,138 +31,136 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Word:
-    """One of some words, or a list of several to choose among, unless it is ``single``."""
+class Choice:
+    """One of some words; unless ``single``, also a list of words to choose from."""
 
     words: tuple[str | bool, ...]
     single: bool = False
 
     def __str__(self) -> str:
-        """Name the words."""
+        """List the words."""
         return "one of " + ", ".join(str(word).lower() for word in self.words)
 
-    def takes(self, value: object) -> bool:
+    def accepts(self, value: object) -> bool:
         """Whether the library would accept the value."""
         if isinstance(value, list):
             return not self.single and len(value) > 0 and all(word in self.words for word in value)
         return value in self.words
 
 
-Known = Mapping[str, Mapping[str, Number | Word]]
+Schema = Mapping[str, Mapping[str, Number | Choice]]
 
 
-def problem_with(step: object, known: Known) -> str | None:
-    """Say what is wrong with one step, or return None.
+def validate_step(step: object, schema: Schema) -> str | None:
+    """Return what is wrong with a step, or None if it is valid.
 
     Parameters
     ----------
     step : object
-        A mapping of one operation's name to its arguments, such as ``{"Fliplr": {"p": 0.7}}``.
-    known : mapping of str to mapping
-        The operations there are, with what each of their arguments takes.
+        Valid is a mapping of one operation's name to its arguments, such as ``{"Fliplr": {"p": 0.7}}``.
+    schema : mapping of str to mapping
+        Accepted values by operation and argument.
 
     Examples
     --------
-    >>> known = {"Fliplr": {"p": Number(0, 1, single=True)}}
-    >>> problem_with({"Fliplr": {"p": 0.7}}, known)
-    >>> problem_with({"Fliplr": {"p": 7}}, known)
+    >>> schema = {"Fliplr": {"p": Number(0, 1, single=True)}}
+    >>> validate_step({"Fliplr": {"p": 0.7}}, schema)
+    >>> validate_step({"Fliplr": {"p": 7}}, schema)
     'Fliplr: p is 7. Give a number, at least 0 and at most 1'
     """
     if not isinstance(step, Mapping) or len(step) != 1:
-        return f"a step is one name with its arguments. Write it as '{next(iter(known))}: {{}}'"
+        return f"a step is one name with its arguments. Write it as '{next(iter(schema))}: {{}}'"
     ((name, arguments),) = step.items()
-    if name not in known:
-        return f"'{name}' is not known. Choose one of: {', '.join(sorted(known))}"
-    accepted = known[name]
+    if name not in schema:
+        return f"'{name}' is not an operation. Choose one of: {', '.join(sorted(schema))}"
+    accepted = schema[name]
     if not isinstance(arguments, Mapping):
-        return f"{name} needs its arguments by name. Give some of: {', '.join(accepted)}"
+        return f"{name} needs its arguments by name. Choose from: {', '.join(accepted)}"
     for argument, value in arguments.items():
         if argument not in accepted:
-            return f"{name} has no argument '{argument}'. Give some of: {', '.join(accepted)}"
-        if not accepted[argument].takes(value):
+            return f"{name} has no argument '{argument}'. Choose from: {', '.join(accepted)}"
+        if not accepted[argument].accepts(value):
             return f"{name}: {argument} is {value!r}. Give {accepted[argument]}"
     return None
 
 
-_COLOUR = Number(0, 255)
-_FLAG = Word((False, True))
-_SHARE = Number(0, 1, single=True)
+_FLAG = Choice((False, True))
+_PROBABILITY = Number(0, 1, single=True)
+_COLOR = Number(0, 255)
+_FILL = Number(0, 255, single=True)
+_INTERPOLATION = Choice(("nearest", "bilinear"))
 
-AUGMENTERS: Known = {
-    "Add": {"value": Number(-255, 255), "per_channel": _SHARE},
-    "AdditiveGaussianNoise": {"scale": Number(0), "per_channel": _SHARE},
+# imgaug's augmenters, with the arguments that keep the size of the image.
+AUGMENTERS: Schema = {
+    "Add": {"value": Number(-255, 255), "per_channel": _PROBABILITY},
+    "AdditiveGaussianNoise": {"scale": Number(0), "per_channel": _PROBABILITY},
     "AverageBlur": {"k": Number(1, whole=True)},
     "Crop": {"px": Number(0, whole=True), "percent": Number(0, 0.49), "sample_independently": _FLAG},
     "CropAndPad": {
         "px": Number(whole=True),
         "percent": Number(-0.99),
-        "pad_mode": Word(
+        "pad_mode": Choice(
             ("constant", "edge", "linear_ramp", "maximum", "mean", "median", "minimum", "reflect", "symmetric", "wrap")
         ),
-        "pad_cval": _COLOUR,
+        "pad_cval": _COLOR,
         "sample_independently": _FLAG,
     },
     "Cutout": {
         "nb_iterations": Number(0, whole=True),
-        "position": Word(("uniform", "normal", "center"), single=True),
+        "position": Choice(("uniform", "normal", "center"), single=True),
         "size": Number(0, 1),
-        "squared": _SHARE,
-        "fill_mode": Word(("constant", "gaussian")),
-        "cval": _COLOUR,
-        "fill_per_channel": _SHARE,
+        "squared": _PROBABILITY,
+        "fill_mode": Choice(("constant", "gaussian")),
+        "cval": _COLOR,
+        "fill_per_channel": _PROBABILITY,
     },
     "ElasticTransformation": {
         "alpha": Number(0),
         "sigma": Number(0),
         "order": Number(0, 5, whole=True),
-        "cval": _COLOUR,
-        "mode": Word(("constant", "nearest", "reflect", "wrap")),
+        "cval": _COLOR,
+        "mode": Choice(("constant", "nearest", "reflect", "wrap")),
     },
-    "Fliplr": {"p": _SHARE},
-    "Flipud": {"p": _SHARE},
-    "GammaContrast": {"gamma": Number(0), "per_channel": _SHARE},
+    "Fliplr": {"p": _PROBABILITY},
+    "Flipud": {"p": _PROBABILITY},
+    "GammaContrast": {"gamma": Number(0), "per_channel": _PROBABILITY},
     "GaussianBlur": {"sigma": Number(0)},
-    "LinearContrast": {"alpha": Number(0), "per_channel": _SHARE},
+    "LinearContrast": {"alpha": Number(0), "per_channel": _PROBABILITY},
     "MedianBlur": {"k": Number(1, whole=True)},
-    "Multiply": {"mul": Number(0), "per_channel": _SHARE},
+    "Multiply": {"mul": Number(0), "per_channel": _PROBABILITY},
     "MultiplyBrightness": {"mul": Number(0)},
-    "PerspectiveTransform": {"scale": Number(0), "cval": _COLOUR, "mode": Word(("replicate", "constant"))},
+    "PerspectiveTransform": {"scale": Number(0), "cval": _COLOR, "mode": Choice(("replicate", "constant"))},
     "Rotate": {
         "rotate": Number(),
         "order": Number(0, 5, whole=True, single=True),
-        "cval": _COLOUR,
-        "mode": Word(("constant", "edge", "symmetric", "reflect", "wrap")),
+        "cval": _COLOR,
+        "mode": Choice(("constant", "edge", "symmetric", "reflect", "wrap")),
     },
-    "SaltAndPepper": {"p": Number(0, 1), "per_channel": _SHARE},
+    "SaltAndPepper": {"p": Number(0, 1), "per_channel": _PROBABILITY},
 }
 
-
-_SHARE = Number(0, 1, single=True)
-_FILL = Number(0, 255, single=True)
-_PADDING = Word(("constant", "edge", "reflect", "symmetric"))
-
-TRANSFORMS: Known = {
-    "ColorJitter": {
-        "brightness": Number(0),
-        "contrast": Number(0),
-        "saturation": Number(0),
-        "hue": Number(-0.5, 0.5),
-    },
+# torchvision's v2 transforms.
+TRANSFORMS: Schema = {
+    "ColorJitter": {"brightness": Number(0), "contrast": Number(0), "saturation": Number(0), "hue": Number(-0.5, 0.5)},
     "GaussianBlur": {"kernel_size": Number(1, whole=True, single=True), "sigma": Number(0)},
     "RandomAffine": {
         "degrees": Number(),
         "translate": Number(0, 1),
         "scale": Number(0),
         "shear": Number(),
-        "interpolation": Word(("nearest", "bilinear")),
+        "interpolation": _INTERPOLATION,
         "fill": _FILL,
     },
-    "RandomCrop": {"padding": Number(0, whole=True, single=True), "padding_mode": _PADDING, "fill": _FILL},
-    "RandomErasing": {"p": _SHARE, "scale": Number(0, 1), "ratio": Number(0), "value": _FILL},
-    "RandomGrayscale": {"p": _SHARE},
-    "RandomHorizontalFlip": {"p": _SHARE},
+    "RandomCrop": {
+        "padding": Number(0, whole=True, single=True),
+        "padding_mode": Choice(("constant", "edge", "reflect", "symmetric")),
+        "fill": _FILL,
+    },
+    "RandomErasing": {"p": _PROBABILITY, "scale": Number(0, 1), "ratio": Number(0), "value": _FILL},
+    "RandomGrayscale": {"p": _PROBABILITY},
+    "RandomHorizontalFlip": {"p": _PROBABILITY},
     "RandomResizedCrop": {"scale": Number(0, 1), "ratio": Number(0)},
-    "RandomRotation": {"degrees": Number(), "interpolation": Word(("nearest", "bilinear")), "fill": _FILL},
-    "RandomVerticalFlip": {"p": _SHARE},
+    "RandomRotation": {"degrees": Number(), "interpolation": _INTERPOLATION, "fill": _FILL},
+    "RandomVerticalFlip": {"p": _PROBABILITY},
     "TrivialAugmentWide": {},
 }

@@ -1,4 +1,4 @@
-"""Where the time of a stage goes: items, and seconds by kind of work, summed over all processes."""
+"""Profile of a stage: items, seconds by kind of work and peak memory, over all its processes."""
 
 import sys
 import time
@@ -8,67 +8,69 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # Seconds by kind of work, and peak memory in bytes.
-Taken = tuple[dict[str, float], int]
+Timings = tuple[dict[str, float], int]
 
-# Of this process, since they were last taken.
+# Since the last `drain` of this process.
 _seconds: defaultdict[str, float] = defaultdict(float)
 _items: Counter[str] = Counter()
-# The most memory of a worker that handed over its seconds.
+# Peak memory of the workers that were merged.
 _peaks = [0]
 
 
 @contextmanager
-def spent(kind: str) -> Iterator[None]:
-    """Count the seconds of a block as one kind of work, such as ``decode``."""
-    started = time.perf_counter()
+def timed(kind: str) -> Iterator[None]:
+    """Add the seconds that a block takes to one kind of work, such as ``decode``."""
+    start = time.perf_counter()
     try:
         yield
     finally:
-        _seconds[kind] += time.perf_counter() - started
+        _seconds[kind] += time.perf_counter() - start
 
 
 def count(what: str, number: int) -> None:
-    """Count items that are done."""
+    """Add to the number of finished items of a kind, such as ``images``."""
     _items[what] += number
 
 
-def take() -> Taken:
-    """What a worker hands over: its seconds by kind, which are then counted from 0 again, and its peak memory."""
-    taken = dict(_seconds)
+def drain() -> Timings:
+    """Return a worker's seconds by kind of work, which are reset, and its peak memory in bytes."""
+    seconds = dict(_seconds)
     _seconds.clear()
-    return taken, peak_memory()
+    return seconds, peak_memory()
 
 
-def add(taken: Taken) -> None:
-    """Add what a worker handed over."""
-    for kind, seconds in taken[0].items():
+def merge(timings: Timings) -> None:
+    """Add what `drain` returned in a worker."""
+    for kind, seconds in timings[0].items():
         _seconds[kind] += seconds
-    _peaks.append(taken[1])
+    _peaks.append(timings[1])
 
 
-def said(elapsed: float) -> str:
-    """What was counted, for the log.
+def summary(elapsed: float) -> str:
+    """Format the profile for the log.
 
     Parameters
     ----------
     elapsed : float
-        Seconds that the stage took.
+        Duration of the stage, in seconds.
 
     Returns
     -------
     str
-        Such as ``40 images (8.0 a second); decode 1.2 s, write 0.3 s; at most 0.21 GB in a process``.
+        Such as ``40 images (8.0 per second); decode 1.2 s, write 0.3 s; at most 0.21 GB per process``.
     """
     parts = [
-        ", ".join(f"{number:,} {what} ({number / max(elapsed, 1e-9):.1f} a second)" for what, number in _items.items()),
+        ", ".join(
+            f"{number:,} {what} ({number / max(elapsed, 1e-9):.1f} per second)" for what, number in _items.items()
+        ),
         ", ".join(f"{kind} {seconds:.1f} s" for kind, seconds in _seconds.items()),
-        f"at most {max(peak_memory(), *_peaks) / 1e9:.2f} GB in a process",
+        f"at most {max(peak_memory(), *_peaks) / 1e9:.2f} GB per process",
     ]
     return "; ".join(part for part in parts if part)
 
 
 def peak_memory() -> int:
-    """The most bytes that this process has held in memory; 0 where nobody knows."""
+    """Return the peak resident memory of this process in bytes; 0 if the system does not tell."""
     try:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
     except OSError:
@@ -77,7 +79,7 @@ def peak_memory() -> int:
 
 
 def _peak_by_rusage() -> int:
-    # On Linux a new program's begins with what its parent held; elsewhere there is nothing better.
+    # Not for Linux, where a new process starts with its parent's peak.
     if sys.platform == "win32":
         return 0
     import resource

@@ -1,4 +1,4 @@
-"""What a sheet says of each image: its id, its split and its labels, every row checked."""
+"""The image ids, splits and labels of a sheet, with every row checked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,32 +8,42 @@ from numpy.typing import NDArray
 
 from counterweight.base.errors import raise_problems
 from counterweight.base.manifest import MISSING
-from counterweight.dataset.spreadsheet import Cell, Sheet
+from counterweight.dataset.label_sheet import SPLIT_NAMES, LabelSheet
+from counterweight.dataset.spreadsheet import Cell
 
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-# How sheets say that nobody knows, in lower case; pandas writes an empty cell or NaN, R writes NA, Excel #N/A.
-UNKNOWN = frozenset({"na", "nan", "n/a", "#n/a"})
+# Spellings of "unknown", in lower case: pandas writes an empty cell or NaN, R writes NA, Excel #N/A.
+MISSING_WORDS = frozenset({"na", "nan", "n/a", "#n/a"})
+_FLAG_VALUES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1, "": MISSING} | dict.fromkeys(
+    MISSING_WORDS, MISSING
+)
+
+# What happens to missing label cells, by data.missing.
+_TREATMENT = {
+    "mask": "they are left out of loss and metrics",
+    "negative": "they are read as 0",
+    "self_train": "those of train are imputed by a classifier, the others left out of metrics",
+}
 
 
 @dataclass(frozen=True)
 class Annotations:
-    """What a sheet says, row by row.
+    """The rows of a sheet.
 
     Attributes
     ----------
     image_ids : list of str
-        As text, without surrounding spaces; a whole number as Excel shows it.
+        Without surrounding spaces; whole numbers as Excel shows them.
     splits : list of str or None
-        ``train``, ``val`` or ``test``; None where the sheet has no split column.
+        ``train``, ``val`` or ``test``; None if the sheet has no split column.
     labels : list of str
-        The labels there are, in the order of the columns of ``targets``.
+        Label names, in the order of the columns of ``targets``.
     targets : array of int8, shape (n_rows, n_labels)
-        1 where the row has the label, 0 where it has not, -1 where its cell is missing. With one class an image, a row
-        has one 1, or is missing as a whole.
+        1 if the row has the label, 0 if not, -1 if the cell is missing. With one class per image, a row has exactly one
+        1, or is missing as a whole.
     missing : array of bool, shape (n_rows, n_labels)
-        Where a cell is missing in the sheet, whatever was put in its place.
+        Whether the cell is missing in the sheet, even if ``targets`` has 0 there.
     problems : list of str
-        A sentence for each cell that breaks a rule.
+        One message per cell that breaks a rule.
     """
 
     image_ids: list[str]
@@ -44,113 +54,115 @@ class Annotations:
     problems: list[str]
 
 
-def annotations(
-    sheet: Sheet,
-    *,
-    where: str,
-    image: str,
-    split: str | None,
-    labels: str | Sequence[str],
-    separator: str,
-    known: Sequence[str] | None,
-    task: str,
-    negative: bool = False,
-) -> Annotations:
+def read_annotations(rows: LabelSheet, *, where: str, separator: str, task: str, negative: bool = False) -> Annotations:
     """Read the image, split and label columns of a sheet, and check every row.
+
+    A label cell that is NA, N/A or NaN is missing. So is an empty one, except in a column of names with several labels
+    per image, where it means that the image has none.
 
     Parameters
     ----------
-    sheet : Sheet
-        The rows.
+    rows : LabelSheet
+        The sheet. A cell that equals one of its ``label_names`` is not split at separators; if these are None, the
+        labels are the names that occur, sorted.
     where : str
-        The sheet's name, for messages.
-    image, split : str
-        Names of the columns with the image's id and its split; no split column is None.
-    labels : str or sequence of str
-        One column of names, or 0/1 columns, one a label. A cell NA, N/A or NaN is missing; so is an empty one, but for
-        several labels an image in a column of names, where it says that there is none.
+        Name of the sheet, for messages.
     separator : str
-        What stands between two names. A cell that is one of ``known`` as a whole is not taken apart.
-    known : sequence of str or None
-        The labels there are; None takes those that occur, in sorted order.
+        Separates the names in a cell.
     task : str
-        ``multilabel``; or ``multiclass`` or ``binary``: exactly one label an image, of several or of two. A binary task
-        may have a single 0/1 column NAME, which gives the classes "not NAME" and "NAME".
+        ``multilabel``; or ``multiclass`` or ``binary``: exactly one class per image, of several or of two. A binary
+        task may have a single 0/1 column NAME; its classes are "not NAME" and "NAME".
     negative : bool
-        Whether missing cells are read as 0; with exactly one label an image, such a row is a problem.
+        Whether missing cells are read as 0; with one class per image, a missing row is then a problem.
 
     Returns
     -------
     Annotations
-        With the problems in it, so that the caller can report them with those of the files.
+        Including all problems, so that the caller can report them together with those of the files.
 
     Raises
     ------
     InputError
         If a named column is not in the sheet.
     """
-    label_columns = [labels] if isinstance(labels, str) else list(labels)
-    wanted = [image, *([split] if split else []), *label_columns]
+    sheet = rows.sheet
+    label_columns = [rows.labels] if isinstance(rows.labels, str) else rows.labels
+    columns = [rows.image, *([rows.split] if rows.split else []), *label_columns]
     raise_problems(
         [
             f"there is no column '{name}' in row 1. Its columns are: {', '.join(sheet.columns)}. "
             "Set data.columns in params.yaml to the names in your sheet."
-            for name in wanted
+            for name in columns
             if name not in sheet.columns
         ],
         where,
     )
-    at = {name: sheet.columns.index(name) for name in wanted}
-    image_ids = [as_text(row[at[image]]) for row in sheet.rows]
+    at = {name: sheet.columns.index(name) for name in columns}
+    image_ids = [cell_text(row[at[rows.image]]) for row in sheet.rows]
     problems = _id_problems(image_ids)
     splits = None
-    if split:
-        cells = [as_text(row[at[split]]).lower() for row in sheet.rows]
+    if rows.split:
+        cells = [cell_text(row[at[rows.split]]).lower() for row in sheet.rows]
         splits = [SPLIT_NAMES.get(cell, "") for cell in cells]
         problems += [
-            f"row {i + 2}: split '{cell}' is none of train, val, test. Correct the cell."
+            f"row {i + 2}: split '{cell}' is not one of train, val, test. Correct the cell."
             for i, cell in enumerate(cells)
             if cell not in SPLIT_NAMES
         ]
-    if isinstance(labels, str):
-        named = [_names(row[at[labels]], separator, known, task) for row in sheet.rows]
-        names, targets, found = _from_names(named, known)
+    if isinstance(rows.labels, str):
+        named = [_names(row[at[rows.labels]], separator, rows.label_names, task) for row in sheet.rows]
+        names, targets, label_problems = _from_names(named, rows.label_names)
     else:
         names = label_columns
-        targets, found = _from_flags([[row[at[name]] for name in names] for row in sheet.rows], names)
-    if task == "binary" and not isinstance(labels, str) and len(names) == 1:
-        names, targets = [f"not {names[0]}", names[0]], np.hstack([_opposite(targets), targets])
+        targets, label_problems = _from_flags([[row[at[name]] for name in names] for row in sheet.rows], names)
+    problems += label_problems
+    if task == "binary" and not isinstance(rows.labels, str) and len(names) == 1:
+        complement = np.where(targets == MISSING, MISSING, 1 - targets)
+        names, targets = [f"not {names[0]}", names[0]], np.hstack([complement, targets]).astype(np.int8)
     if task != "multilabel" and names:
-        targets, wrong = _one_each(targets, names, task)
-        found += wrong
+        targets, class_problems = _require_single_label(targets, names, task)
+        problems += class_problems
     missing = targets == MISSING
     if negative and task != "multilabel":
-        found += [
-            f"row {i + 2}: there is no class, and data.missing is negative: each image has one. Fill the cell, or set "
-            "data.missing to mask."
+        problems += [
+            f"row {i + 2}: the class is missing, and data.missing negative needs one for each image. Fill the cell, or "
+            "set data.missing to mask."
             for i in np.flatnonzero(missing.any(axis=1))
         ]
     targets = np.where(missing & negative, 0, targets).astype(np.int8)
-    return Annotations(image_ids, splits, names, targets, missing, problems + found)
+    return Annotations(image_ids, splits, names, targets, missing, problems)
 
 
-def only(rows: Annotations, kept: Sequence[int]) -> Annotations:
-    """Some of the rows, by their numbers from 0."""
+def select_rows(rows: Annotations, rows_kept: Sequence[int]) -> Annotations:
+    """Return some of the rows, by index from 0."""
     return replace(
         rows,
-        image_ids=[rows.image_ids[i] for i in kept],
-        splits=rows.splits and [rows.splits[i] for i in kept],
-        targets=rows.targets[list(kept)],
-        missing=rows.missing[list(kept)],
+        image_ids=[rows.image_ids[i] for i in rows_kept],
+        splits=rows.splits and [rows.splits[i] for i in rows_kept],
+        targets=rows.targets[list(rows_kept)],
+        missing=rows.missing[list(rows_kept)],
     )
 
 
-def as_text(cell: Cell) -> str:
-    """A cell as Excel shows it: 12 for 12.0, and no spaces around a text.
+def label_warnings(rows: Annotations, missing: str) -> list[str]:
+    """Warn of missing label cells and of images without any label; ``missing`` is ``data.missing``."""
+    warnings = []
+    if rows.missing.any():
+        counts = zip(rows.labels, rows.missing.sum(axis=0), strict=True)
+        cells = ", ".join(f"{count} of '{name}'" for name, count in counts if count)
+        warnings.append(f"label cells are missing, {cells}: {_TREATMENT[missing]}")
+    unlabeled = int(((rows.targets == 0) & ~rows.missing).all(axis=1).sum())
+    if unlabeled:
+        warnings.append(f"{unlabeled} rows have no label; they count as images that show none")
+    return warnings
+
+
+def cell_text(cell: Cell) -> str:
+    """Return a cell as Excel shows it: 12 for 12.0, and text without surrounding spaces.
 
     Examples
     --------
-    >>> as_text(12.0), as_text(" 0012 "), as_text(1.5)
+    >>> cell_text(12.0), cell_text(" 0012 "), cell_text(1.5)
     ('12', '0012', '1.5')
     """
     if isinstance(cell, float) and cell.is_integer():
@@ -164,28 +176,24 @@ def _id_problems(image_ids: Sequence[str]) -> list[str]:
     for i, image_id in enumerate(image_ids):
         if not image_id:
             problems.append(f"row {i + 2}: the image's id is empty. Fill the cell or delete the row.")
-        elif image_id in first:
-            problems.append(
-                f"row {i + 2}: image '{image_id}' stands in row {first[image_id] + 2} already. Delete one of the rows."
-            )
-        else:
-            first[image_id] = i
+        elif (earlier := first.setdefault(image_id, i)) != i:
+            problems.append(f"row {i + 2}: image '{image_id}' is already in row {earlier + 2}. Delete one of the rows.")
     return problems
 
 
-def _names(cell: Cell, separator: str, known: Sequence[str] | None, task: str) -> list[str] | None:
-    """The names in a cell; None where it is missing."""
-    text = as_text(cell)
-    if known is not None and text in known:
+def _names(cell: Cell, separator: str, allowed: Sequence[str] | None, task: str) -> list[str] | None:
+    """Return the label names in a cell, or None if it is missing."""
+    text = cell_text(cell)
+    if allowed is not None and text in allowed:
         return [text]
     names = [name for part in text.split(separator) if (name := part.strip())]
-    return None if text.lower() in UNKNOWN or (task != "multilabel" and not names) else names
+    return None if text.lower() in MISSING_WORDS or (task != "multilabel" and not names) else names
 
 
 def _from_names(
-    rows: Sequence[Sequence[str] | None], known: Sequence[str] | None
+    rows: Sequence[Sequence[str] | None], allowed: Sequence[str] | None
 ) -> tuple[list[str], NDArray[np.int8], list[str]]:
-    names = list(known) if known is not None else sorted({name for row in rows for name in row or ()})
+    names = list(allowed) if allowed is not None else sorted({name for row in rows for name in row or ()})
     column = {name: j for j, name in enumerate(names)}
     targets = np.zeros((len(rows), len(names)), dtype=np.int8)
     problems = []
@@ -195,7 +203,7 @@ def _from_names(
             targets[i] = MISSING
         targets[i, [column[name] for name in row or () if name in column]] = 1
         problems += [
-            f"row {i + 2}: label '{name}' is none of {', '.join(names)}. Correct it, or add it to data.labels."
+            f"row {i + 2}: label '{name}' is not one of {', '.join(names)}. Correct it, or add it to data.labels."
             for name in unknown
         ]
     if not names:
@@ -204,42 +212,36 @@ def _from_names(
 
 
 def _from_flags(rows: Sequence[Sequence[Cell]], names: Sequence[str]) -> tuple[NDArray[np.int8], list[str]]:
-    values = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1, "": MISSING, **dict.fromkeys(UNKNOWN, MISSING)}
     targets = np.full((len(rows), len(names)), MISSING, dtype=np.int8)
     problems = []
     for i, row in enumerate(rows):
         for j, cell in enumerate(row):
-            text = as_text(cell).lower()
-            if text in values:
-                targets[i, j] = values[text]
+            text = cell_text(cell).lower()
+            if text in _FLAG_VALUES:
+                targets[i, j] = _FLAG_VALUES[text]
             else:
                 problems.append(
-                    f"row {i + 2}: label column '{names[j]}' holds '{text}'. Give 0, 1, or NA where nobody knows."
+                    f"row {i + 2}: label column '{names[j]}' holds '{text}'. Give 0, 1, or NA for a missing label."
                 )
     return targets, problems
 
 
-def _opposite(targets: NDArray[np.int8]) -> NDArray[np.int8]:
-    return np.where(targets == MISSING, MISSING, 1 - targets).astype(np.int8)
-
-
-def _one_each(targets: NDArray[np.int8], names: Sequence[str], task: str) -> tuple[NDArray[np.int8], list[str]]:
-    """Rows with one class each, or missing as a whole, and a sentence for each that has none or several."""
+def _require_single_label(
+    targets: NDArray[np.int8], names: Sequence[str], task: str
+) -> tuple[NDArray[np.int8], list[str]]:
+    """Return rows with one class each or missing as a whole, and a message for each that has none or several."""
     ones = (targets == 1).sum(axis=1)
     unknown = (ones == 0) & (targets == MISSING).any(axis=1)
-
-    def found(row: NDArray[np.int8]) -> str:
-        return " and ".join(name for name, value in zip(names, row, strict=True) if value == 1) or "no class"
-
-    problems = [
-        f"row {i + 2}: it says {found(targets[i])}, and data.task is {task}: exactly one an image. "
-        "Correct the row, or set data.task to multilabel."
-        for i in np.flatnonzero((ones != 1) & ~unknown)
-    ]
-    if len(names) < 2 or (task == "binary" and len(names) > 2):
-        wanted = "two" if task == "binary" else "two or more"
+    problems = []
+    for i in np.flatnonzero((ones != 1) & ~unknown):
+        classes = " and ".join(np.array(names)[targets[i] == 1]) or "no class"
         problems.append(
-            f"there are {len(names)} classes ({', '.join(names)}), and data.task is {task}, which takes {wanted}. "
-            "Correct data.task, data.labels or data.columns.labels."
+            f"row {i + 2}: the image has {classes}, and data.task {task} needs exactly one class per image. Correct "
+            "the row, or set data.task to multilabel."
+        )
+    if len(names) < 2 or (task == "binary" and len(names) > 2):
+        problems.append(
+            f"there are {len(names)} classes ({', '.join(names)}), but data.task {task} needs "
+            f"{'two' if task == 'binary' else 'two or more'}. Correct data.task, data.labels or data.columns.labels."
         )
     return np.where(unknown[:, None], MISSING, targets == 1).astype(np.int8), problems

@@ -1,37 +1,38 @@
-"""The user's sheet with a row for each copy below it."""
+"""The user's sheet, followed by a row for each copy."""
 
 from collections.abc import Iterator
 from itertools import chain
 
 import pandas as pd
 
-from counterweight.dataset.annotations import SPLIT_NAMES, as_text
+from counterweight.dataset.annotations import cell_text
+from counterweight.dataset.label_sheet import SPLIT_NAMES
 from counterweight.dataset.spreadsheet import Cell, Sheet, free_name
 
 
 def balanced_sheet(
     sheet: Sheet, table: pd.DataFrame, *, image: str, split: str | None
 ) -> tuple[list[str], Iterator[list[Cell]]]:
-    """The user's sheet with a row for each copy below it.
+    """Append a row for each copy to the user's sheet.
 
     Parameters
     ----------
     sheet : Sheet
-        The user's.
+        The user's sheet.
     table : pandas.DataFrame
         A manifest with copies.
-    image, split : str
-        Names of the sheet's columns with the image's id and its split; where it has no split column (None), one
-        named ``split`` is added.
+    image : str
+        Column with the image ids.
+    split : str or None
+        Column with the splits; None adds one named ``split``.
 
     Returns
     -------
     columns : list of str
         The sheet's own, then ``source_id`` and ``cluster``.
     rows : iterator of list of Cell
-        The sheet's rows in their order and as they were, but for train rows that went to validation, which say
-        ``val``, and without those that the table does not have, which ingest dropped; then the copies, each with
-        the cells of its source and its own id.
+        The sheet's rows, in their order and unchanged, except that train rows moved to validation say ``val`` and rows
+        that are not in the table are left out; then the copies, each with its own id and the other cells of its source.
     """
     split_name = split or free_name("split", sheet.columns)
     columns = [*sheet.columns, *([] if split else [split_name])]
@@ -43,16 +44,16 @@ def balanced_sheet(
 
     def own_rows() -> Iterator[list[Cell]]:
         for cells in sheet.rows:
-            image_id = as_text(cells[at_image])
+            image_id = cell_text(cells[at_image])
             if image_id not in split_of:
                 continue
             row = [*cells, *([] if split else [split_of[image_id]])]
-            if split_of[image_id] == "val" and SPLIT_NAMES.get(as_text(row[at_split]).lower()) != "val":
+            if split_of[image_id] == "val" and SPLIT_NAMES.get(cell_text(row[at_split]).lower()) != "val":
                 row[at_split] = "val"
             yield [*row, "", cluster_of[image_id]]
 
     def copy_rows() -> Iterator[list[Cell]]:
-        cells_of = {as_text(cells[at_image]): cells for cells in sheet.rows}
+        cells_of = {cell_text(cells[at_image]): cells for cells in sheet.rows}
         copies = table[table["source_id"] != ""]
         for image_id, source_id in zip(copies["image_id"], copies["source_id"], strict=True):
             row = [*cells_of[source_id], *([] if split else ["train"])]

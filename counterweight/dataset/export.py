@@ -1,19 +1,18 @@
-"""The balanced dataset as a folder that other libraries load: Hugging Face datasets, torchvision, FiftyOne.
+"""Export the balanced dataset as a folder for Hugging Face datasets, torchvision and FiftyOne.
 
-Hugging Face's imagefolder reads ``metadata.csv`` by pandas, some thousand rows at a time, and guesses the type of each
-column from each piece; where two guesses differ, it loads nothing. So every column here can be read in one way alone,
-whatever rows are in it: the name of an image has its suffix (0017 alone would be a number, and NA nothing at all), the
-names of labels are JSON, a label's column holds 0.0 and 1.0, since 0 and 1 become other numbers beside an empty cell,
-and no other column has empty cells.
+Hugging Face's imagefolder reads ``metadata.csv`` with pandas, some thousand rows at a time, infers column types from
+each chunk, and fails if they differ. So each column reads as the same type whatever its rows: image names have their
+suffix (0017 alone would be a number, and NA missing), label names are JSON, label columns hold 0.0 and 1.0 (integers
+next to an empty cell would become floats), and no other column has empty cells.
 """
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from counterweight.base import manifest
@@ -21,36 +20,36 @@ from counterweight.base.errors import raise_problems
 from counterweight.base.manifest import LABEL, MISSING
 from counterweight.images import codec
 from counterweight.runtime.file_links import link_or_copy
-from counterweight.runtime.parallel import for_each
+from counterweight.runtime.parallel import parallel_map
 
-# What a file system takes as the name of one file or folder, in bytes.
-LONGEST = 255
+# Maximum length of a file or folder name.
+MAX_NAME_BYTES = 255
 
-# What may not stand in the name of a folder, or would hide it; and a % that would be read as the beginning of such.
+# Characters that a folder name cannot have, or that would hide it; and a % that would be read as an escape.
 _UNSAFE = re.compile(r"[/\\\x00-\x1f]|^\.|%(?=[0-9A-Fa-f]{2})")
 
 
-def laid_out(table: pd.DataFrame, *, by_class: bool) -> pd.DataFrame:
-    """The rows that the folder holds, with the place of each in it.
+def layout(table: pd.DataFrame, *, by_class: bool) -> pd.DataFrame:
+    """Add a column ``file`` with the path of each image in the folder.
 
     Parameters
     ----------
     table : pandas.DataFrame
         A manifest with copies.
     by_class : bool
-        Whether an image has exactly one label, so that each split has a folder a class. Images whose class is missing
-        are then left out: in a folder, they would be of one.
+        Whether each split has one folder per class. This requires exactly one label per image; images whose class is
+        missing are left out.
 
     Returns
     -------
     pandas.DataFrame
-        The rows, with the column ``file``: ``SPLIT/PATH``; or ``SPLIT/CLASS/NAME``, where the name is that of the
-        image's file, and its whole path, with ``%2F`` for a slash, if two images of a folder have the same name.
+        The rows with ``file``: ``SPLIT/PATH``, or ``SPLIT/CLASS/NAME``. NAME is the file name, or, if two images in a
+        folder would have the same one, the whole path with ``%2F`` for slashes.
 
     Raises
     ------
     InputError
-        If a label or a path is too long for a name.
+        If a label or path is too long for a file name.
     """
     if not by_class:
         return table.assign(file=table["split"] + "/" + table["path"])
@@ -64,10 +63,10 @@ def laid_out(table: pd.DataFrame, *, by_class: bool) -> pd.DataFrame:
         files = within + rows["path"].map(folder_name)
     raise_problems(
         [
-            f"'{part}' has {len(part.encode())} bytes, and the name of a file or folder holds {LONGEST}. Give the "
-            "class, or the image and its folders, a shorter name."
+            f"'{part}' has {len(part.encode())} bytes, more than the {MAX_NAME_BYTES} of a file or folder name. Give "
+            "the class, or the image and its folders, a shorter name."
             for part in sorted({part for file in files for part in file.split("/")})
-            if len(part.encode()) > LONGEST
+            if len(part.encode()) > MAX_NAME_BYTES
         ],
         "data.sheet",
     )
@@ -75,37 +74,37 @@ def laid_out(table: pd.DataFrame, *, by_class: bool) -> pd.DataFrame:
 
 
 def folder_name(label: str) -> str:
-    """A label as the name of a folder; `urllib.parse.unquote` gives the label back.
+    """Escape a label as a folder name, which `urllib.parse.unquote` reverts.
 
     Examples
     --------
     >>> folder_name("a dog, 100% été"), folder_name("sea/beach"), folder_name("..")
     ('a dog, 100% été', 'sea%2Fbeach', '%2E.')
     """
-    return _UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", label)
+    return _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", label)
 
 
 def metadata(rows: pd.DataFrame, split: str, *, by_class: bool) -> pd.DataFrame:
-    """The ``metadata.csv`` of a split, for Hugging Face's imagefolder.
+    """Return the ``metadata.csv`` of a split, for Hugging Face's imagefolder.
 
     Parameters
     ----------
     rows : pandas.DataFrame
-        What `laid_out` returned.
+        A table that `layout` returned.
     split : str
-        Which rows of it.
+        The split.
     by_class : bool
-        As in `laid_out`.
+        The ``by_class`` of `layout`.
 
     Returns
     -------
     pandas.DataFrame
-        ``file_name``, relative to the split's folder; ``label``, the class as a number from 0 in the order of the
-        folders' names, as torchvision counts them, or ``label:NAME`` for each label: 1.0, 0.0, or empty where nobody
-        knows; ``labels``, the names as a JSON list; ``image_id`` and ``source_id``, with the file's suffix, the latter
-        of an original the image itself; and ``cluster``, which is -1 outside train.
+        ``file_name``, relative to the split's folder; ``label``, the class index in the order of the folder names, as
+        in torchvision, or ``label:NAME`` for each label: 1.0, 0.0, or empty if unknown; ``labels``, the names as a JSON
+        list; ``image_id`` and ``source_id``, with the file's suffix (the source of an original is itself); and
+        ``cluster``, which is -1 outside train.
     """
-    chosen = manifest.of_split(rows, split)
+    chosen = manifest.rows_of_split(rows, split)
     labels, targets = manifest.label_names(rows), manifest.targets(chosen)
     names = _names(rows)
     ids = chosen["image_id"].map(names)
@@ -123,20 +122,20 @@ def metadata(rows: pd.DataFrame, split: str, *, by_class: bool) -> pd.DataFrame:
     )
 
 
-def samples(rows: pd.DataFrame) -> pd.DataFrame:
-    """The samples of all splits, for FiftyOne's CSVDataset.
+def fiftyone_samples(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the samples of all splits, for FiftyOne's CSVDataset.
 
     Parameters
     ----------
     rows : pandas.DataFrame
-        What `laid_out` returned.
+        A table that `layout` returned.
 
     Returns
     -------
     pandas.DataFrame
-        ``filepath``, relative to the folder; ``tags``: the split, and of a copy ``copy``; ``labels``, and ``missing``,
-        those of which nobody knows, as JSON lists, the latter empty where there are none; ``image_id``, ``source_id``
-        and ``cluster`` as in the manifest. FiftyOne takes an empty cell as no value.
+        ``filepath``, relative to the folder; ``tags``: the split, and ``copy`` for copies; ``labels`` and ``missing``
+        (the unknown labels) as JSON lists, the latter empty if there are none; ``image_id``, ``source_id`` and
+        ``cluster`` as in the manifest. FiftyOne reads an empty cell as no value.
     """
     missing = _listed(rows, MISSING)
     return pd.DataFrame(
@@ -152,36 +151,36 @@ def samples(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def absent(rows: pd.DataFrame) -> list[str]:
-    """A sentence for each split that has images, but none of a class: torchvision counts what folders there are."""
+def missing_class_warnings(rows: pd.DataFrame) -> list[str]:
+    """Warn of splits without any image of a class, because torchvision numbers the folders that exist."""
     folders = {split: set(rows["file"][rows["split"] == split].str.split("/").str[1]) for split in manifest.SPLITS}
     return [
-        f"{split} has no image of '{name}', so torchvision counts the classes of its folder in another way. Give it "
-        "those of train, as docs/next.md says."
-        for split, found in folders.items()
+        f"{split} has no image of '{name}', so torchvision numbers its classes differently. Give it the classes of "
+        "train, as docs/next.md shows."
+        for split, classes in folders.items()
         for name in manifest.label_names(rows)
-        if found and folder_name(name) not in found
+        if classes and folder_name(name) not in classes
     ]
 
 
-def place(rows: pd.DataFrame, folder: Path, *, resized: Path, copies: Path, workers: int) -> None:
-    """Put the images where `laid_out` has them, as clones or links where the file system can.
+def link_images(rows: pd.DataFrame, folder: Path, *, resized: Path, copies: Path, workers: int) -> None:
+    """Place the images in the folder, as clones or links if the file system supports them.
 
     Parameters
     ----------
     rows : pandas.DataFrame
-        What `laid_out` returned.
+        A table that `layout` returned.
     folder : Path
-        An empty one.
+        An empty folder.
     resized, copies : Path
-        Where the originals and the copies are. They are read, and nothing is written through a link to them.
+        Folders of the originals and of the copies.
     workers : int
-        Processes.
+        Number of processes.
 
     Raises
     ------
     InputError
-        If an image is not there, or not what the manifest says.
+        If an image is missing, or its checksum differs from the manifest's.
     """
     for inner in {(folder / file).parent for file in rows["file"]}:
         inner.mkdir(parents=True, exist_ok=True)
@@ -191,7 +190,7 @@ def place(rows: pd.DataFrame, folder: Path, *, resized: Path, copies: Path, work
             rows["path"], rows["source_id"], rows["checksum"], rows["file"], strict=True
         )
     ]
-    for_each(_place, jobs, workers=workers, what="images", name=attrgetter("source"))
+    parallel_map(_link_image, jobs, workers=workers, what="images", name=attrgetter("source"))
 
 
 @dataclass(frozen=True)
@@ -201,13 +200,13 @@ class _Job:
     target: Path
 
 
-def _place(job: _Job) -> None:
-    codec.content(job.source, job.checksum)
+def _link_image(job: _Job) -> None:
+    codec.read_bytes(job.source, job.checksum)
     link_or_copy(job.source, job.target)
 
 
 def _names(rows: pd.DataFrame) -> dict[str, str]:
-    """What `metadata` calls each image: its id, or its file where the sheet gives ids without a suffix."""
+    """Return the name of each image in `metadata`: its id, or its path if the id has no suffix."""
     return {
         image_id: image_id if PurePosixPath(image_id).suffix.lower() in codec.SUFFIXES else path
         for image_id, path in zip(rows["image_id"], rows["path"], strict=True)
@@ -215,10 +214,7 @@ def _names(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def _listed(rows: pd.DataFrame, value: int) -> pd.Series:
-    """The names of the labels that have a value, as JSON, row by row."""
-    labels = manifest.label_names(rows)
-
-    def named(row: Sequence[int]) -> str:
-        return json.dumps([name for name, is_so in zip(labels, row, strict=True) if is_so], ensure_ascii=False)
-
-    return pd.Series([named(row) for row in manifest.targets(rows) == value], index=rows.index, dtype="str")
+    """Return the names of each row's labels that have a value, as JSON."""
+    labels = np.array(manifest.label_names(rows), dtype=object)
+    names = [json.dumps(labels[row].tolist(), ensure_ascii=False) for row in manifest.targets(rows) == value]
+    return pd.Series(names, index=rows.index, dtype="str")

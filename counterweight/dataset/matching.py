@@ -1,28 +1,34 @@
-"""Rows and images: which image belongs to which row, and which rows have none."""
+"""Rows and images: match them, select the usable ones, and build the dataset from these."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
+from counterweight.base import manifest
 from counterweight.base.errors import InputError
-from counterweight.images.sources import Images
+from counterweight.dataset.annotations import Annotations, select_rows
+from counterweight.dataset.duplicates import drop_images, duplicates_table, redundant_images
+from counterweight.dataset.near_duplicates import group_identical_images, near_duplicate_groups
+from counterweight.dataset.stratified_split import complete_splits
+from counterweight.images.sources import ImageCheck, ImageSource
 
 
 @dataclass(frozen=True)
-class Matches:
-    """The outcome of `match_files`.
+class ImageMatches:
+    """The result of `match_files`.
 
     Attributes
     ----------
     paths : list of str
-        The name of each row's image; empty where there is none.
+        Name of each row's image; empty if it has none.
     unlisted : list of str
         Images that no row names.
     missing : list of int
-        Rows whose image is not there, from 0.
+        Rows without an image, from 0.
     problems : list of str
-        A sentence for each row with more than one image, or with that of another row.
+        One message per row that matches several images, or the image of another row.
     """
 
     paths: list[str]
@@ -31,63 +37,73 @@ class Matches:
     problems: list[str]
 
 
-def match_files(image_ids: Sequence[str], source: Images) -> Matches:
+def match_files(image_ids: Sequence[str], source: ImageSource) -> ImageMatches:
     """Find the image of each row.
 
     Parameters
     ----------
     image_ids : sequence of str
-        Of a folder, paths relative to it, with or without the file's suffix; of an array, numbers; one a row of the
-        sheet.
+        One per row: for a folder, a path relative to it, with or without suffix; for an array, a number.
     source : FolderImages or ArrayImages
-        The images. Only those in it are found, whatever the ids say.
+        The images. Nothing outside it is found, whatever the ids say.
     """
     paths, missing, problems = [], [], []
     user_of: dict[str, int] = {}
-    for i, (image_id, found) in enumerate(zip(image_ids, source.find(image_ids), strict=True)):
-        paths.append(found[0] if len(found) == 1 else "")
-        if len(found) > 1:
+    for i, (image_id, names) in enumerate(zip(image_ids, source.find(image_ids), strict=True)):
+        paths.append(names[0] if len(names) == 1 else "")
+        if len(names) > 1:
             problems.append(
-                f"row {i + 2}: image '{image_id}' may be {' or '.join(found)}. Give its suffix in the sheet."
+                f"row {i + 2}: image '{image_id}' may be {' or '.join(names)}. Give its suffix in the sheet."
             )
-        elif not found and image_id:
+        elif not names and image_id:
             missing.append(i)
-        elif found and user_of.setdefault(found[0], i) != i and image_ids[user_of[found[0]]] != image_id:
+        elif names and (user := user_of.setdefault(names[0], i)) != i and image_ids[user] != image_id:
             problems.append(
-                f"row {i + 2}: image '{image_id}' is {found[0]}, that of row {user_of[found[0]] + 2}. Delete a row."
+                f"row {i + 2}: image '{image_id}' is {names[0]}, as in row {user + 2}. Delete one of the rows."
             )
     named = set(paths)
-    return Matches(paths, [name for name in source.names() if name not in named], missing, problems)
+    return ImageMatches(paths, [name for name in source.names() if name not in named], missing, problems)
 
 
-def missing_problems(matches: Matches, image_ids: Sequence[str], source: Images) -> list[str]:
-    """A sentence for each row whose image is not there."""
+def missing_problems(matches: ImageMatches, image_ids: Sequence[str], source: ImageSource) -> list[str]:
+    """Return a message for each row without an image."""
     return [
-        f"row {i + 2}: image '{image_ids[i]}' is not in {source.place}. {source.remedy}, or set data.missing_files "
+        f"row {i + 2}: image '{image_ids[i]}' is not in {source.location}. {source.fix}, or set data.missing_files "
         "to drop."
         for i in matches.missing
     ]
 
 
-def bad_problems(bad: Mapping[int, str]) -> list[str]:
-    """A sentence for each row whose image cannot be read."""
+def unreadable_problems(bad: Mapping[int, str]) -> list[str]:
+    """Return a message for each row whose image cannot be read."""
     return [
         f"row {i + 2}: {problem}. Replace the file or delete the row, or set data.bad_images to drop."
         for i, problem in bad.items()
     ]
 
 
-def dropped_table(matches: Matches, others: Mapping[int, str], image_ids: Sequence[str]) -> pd.DataFrame:
-    """The rows that are left out: ``row`` (as the sheet counts them), ``image_id`` and ``reason``.
+def rows_with_image(matches: ImageMatches, bad: Mapping[int, str], source: ImageSource) -> list[int]:
+    """Return the rows, from 0, whose image exists and can be read, or raise InputError if there are none."""
+    rows = [i for i, path in enumerate(matches.paths) if path and i not in bad]
+    if not rows:
+        raise InputError(
+            f"none of the {len(matches.paths)} rows has a readable image in {source.location}, so all would be "
+            "dropped. Set data.images and data.columns.image in params.yaml to your images."
+        )
+    return rows
+
+
+def dropped_table(matches: ImageMatches, others: Mapping[int, str], image_ids: Sequence[str]) -> pd.DataFrame:
+    """List the rows that are dropped: ``row`` (as Excel counts), ``image_id`` and ``reason``.
 
     Parameters
     ----------
-    matches : Matches
-        Which rows have an image.
+    matches : ImageMatches
+        Tells which rows have no image.
     others : mapping of int to str
-        Rows, from 0, that are left out for another reason than that there is no such image.
+        Reasons for other rows, counted from 0.
     image_ids : sequence of str
-        Of all rows.
+        Ids of all rows.
     """
     reasons = dict.fromkeys(matches.missing, "there is no such image") | dict(others)
     rows = sorted(reasons)
@@ -100,12 +116,95 @@ def dropped_table(matches: Matches, others: Mapping[int, str], image_ids: Sequen
     )
 
 
-def rows_with_image(matches: Matches, bad: Mapping[int, str], source: Images) -> list[int]:
-    """Rows whose image is there and can be read, from 0; an error if there is none."""
-    rows = [i for i, path in enumerate(matches.paths) if path and i not in bad]
-    if not rows:
-        raise InputError(
-            f"none of the {len(matches.paths)} rows has an image in {source.place} that can be read, so that all would "
-            "be dropped. Set data.images and data.columns.image in params.yaml to your images."
-        )
-    return rows
+@dataclass(frozen=True)
+class UsableImages:
+    """Images that have a row and can be read, sorted by id, so that no draw depends on the order of the sheet.
+
+    Attributes
+    ----------
+    rows : list of int
+        Row of each image in the sheet, from 0.
+    annotations : Annotations
+        These rows.
+    paths : list of str
+        Name of each image.
+    checks : list of ImageCheck
+        Checksum and perceptual hash of each image.
+    """
+
+    rows: list[int]
+    annotations: Annotations
+    paths: list[str]
+    checks: list[ImageCheck]
+
+
+def usable_images(
+    annotations: Annotations, matches: ImageMatches, checks: Sequence[ImageCheck], source: ImageSource
+) -> UsableImages:
+    """Select the images that have a row and can be read, or raise InputError if there are none.
+
+    Parameters
+    ----------
+    annotations, matches, checks : Annotations, ImageMatches and sequence of ImageCheck
+        All rows of the sheet.
+    source : FolderImages or ArrayImages
+        The images.
+    """
+    bad = {i: check.problem for i, check in enumerate(checks) if check.problem}
+    rows = sorted(rows_with_image(matches, bad, source), key=annotations.image_ids.__getitem__)
+    return UsableImages(
+        rows, select_rows(annotations, rows), [matches.paths[i] for i in rows], [checks[i] for i in rows]
+    )
+
+
+def build_dataset(
+    images: UsableImages, *, test: float, validation: float, seed: int, max_hash_distance: int, drop_duplicates: bool
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[int, str]]:
+    """Complete the splits, find duplicates, and build the manifest.
+
+    Parameters
+    ----------
+    images : UsableImages
+        The images.
+    test, validation : float in (0, 1)
+        Fraction of all images for test, and of train images for validation, if the sheet does not have them.
+    seed : int
+        Seed of both draws.
+    max_hash_distance : int
+        Maximum number of bits in which the hashes of near duplicates differ.
+    drop_duplicates : bool
+        Whether duplicates among train and validation images are dropped.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        The manifest.
+    duplicates : pandas.DataFrame
+        What `duplicates_table` returns.
+    dropped : dict of int to str
+        Rows of dropped duplicates, from 0, and the reason.
+    """
+    annotations, ids = images.annotations, images.annotations.image_ids
+    checksums = [check.checksum for check in images.checks]
+    pictures = group_identical_images(checksums, [check.hash for check in images.checks])
+    groups = near_duplicate_groups(pictures, max_hash_distance)
+    splits = complete_splits(
+        annotations.splits, annotations.targets, test=test, validation=validation, seed=seed, groups=groups
+    )
+    table = manifest.build(ids, images.paths, splits, annotations.labels, annotations.targets, checksums)
+    redundant = redundant_images(pictures, splits, max_hash_distance) if drop_duplicates else {}
+    duplicates = duplicates_table(
+        table, pictures, groups, rows=[i + 2 for i in images.rows], distance=max_hash_distance, dropped=redundant
+    )
+    dropped = {images.rows[i]: f"is the same picture as '{ids[j]}'" for i, j in redundant.items()}
+    return drop_images(table, [ids[i] for i in redundant]), duplicates, dropped
+
+
+def file_warnings(unlisted: int, dropped: int, lists: Mapping[str, Path]) -> list[str]:
+    """Warn of images without a row and of dropped rows; ``lists`` are the files that name them."""
+    warnings = []
+    if unlisted:
+        warnings.append(f"{unlisted} images without a row are left out, listed in {lists['unlisted']}")
+    if dropped:
+        warnings.append(f"{dropped} rows are dropped, listed with the reason in {lists['dropped']}")
+    return warnings

@@ -1,7 +1,7 @@
-"""What became of missing labels of train images."""
+"""The result of imputing missing labels of train images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,60 +13,54 @@ Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Quality:
-    """How well a label's classifier did on known cells that were held out.
-
-    Attributes
-    ----------
-    auc, average_precision : float
-        Area under the ROC curve, and average precision.
-    """
+class HeldOutScores:
+    """Area under the ROC curve and average precision of a label's classifier on known cells that were held out."""
 
     auc: float
     average_precision: float
 
 
 @dataclass(frozen=True)
-class Filling:
-    """The outcome of `counterweight.dataset.self_training.fill_missing`.
+class Imputation:
+    """The result of `counterweight.dataset.self_training.impute_missing`.
 
     Attributes
     ----------
     targets : array of int8, shape (n_images, n_labels)
-        Those given, with 0 or 1 in the place of -1 where a classifier could be had.
+        The targets, with 0 or 1 instead of -1 where a classifier could be trained.
     probabilities : array of float, shape (n_images, n_labels)
-        Of the cells that were filled; NaN elsewhere.
-    quality : dict of str to Quality
-        By label; without those that had no missing cell or no classifier.
-    unlearnt : list of str
-        Labels with missing cells, and too few known ones for a classifier.
+        Predicted probability of each imputed cell; NaN elsewhere.
+    held_out : dict of str to HeldOutScores
+        Scores of each label that has a classifier and had missing cells.
+    untrainable : list of str
+        Labels with missing cells, but too few known ones to train a classifier.
     """
 
     targets: NDArray[np.int8]
     probabilities: Scores
-    quality: dict[str, Quality]
-    unlearnt: list[str]
+    held_out: dict[str, HeldOutScores]
+    untrainable: list[str]
 
 
-def nothing_filled(targets: NDArray[np.int8]) -> Filling:
-    """The outcome where missing cells are left as they are."""
-    return Filling(targets, np.full(targets.shape, np.nan), {}, [])
+def unchanged(targets: NDArray[np.int8]) -> Imputation:
+    """Return the result of leaving missing cells as they are."""
+    return Imputation(targets, np.full(targets.shape, np.nan), {}, [])
 
 
-def filled_table(image_ids: Sequence[str], labels: Sequence[str], filling: Filling) -> pd.DataFrame:
-    """Every cell that was filled.
+def imputed_table(image_ids: Sequence[str], labels: Sequence[str], filling: Imputation) -> pd.DataFrame:
+    """List every imputed cell.
 
     Parameters
     ----------
     image_ids, labels : sequences of str
-        Names of the rows and of the columns of the targets.
-    filling : Filling
-        The outcome for them.
+        Names of the rows and columns of the targets.
+    filling : Imputation
+        Their imputation.
 
     Returns
     -------
     pandas.DataFrame
-        ``image_id``, ``label``, ``probability`` and ``value``, in the order of images and then of labels.
+        ``image_id``, ``label``, ``probability`` and ``value``, sorted by image and then label.
     """
     rows, columns = np.nonzero(~np.isnan(filling.probabilities))
     return pd.DataFrame(
@@ -79,17 +73,18 @@ def filled_table(image_ids: Sequence[str], labels: Sequence[str], filling: Filli
     )
 
 
-def summary(filling: Filling, labels: Sequence[str]) -> dict[str, Any]:
-    """Filled cells, and how good the classifiers are, of each label and on the mean, for a metrics file."""
+def summary(filling: Imputation, labels: Sequence[str]) -> dict[str, Any]:
+    """Count the imputed cells and report held-out scores, per label and averaged, for a metrics file."""
     counts = (~np.isnan(filling.probabilities)).sum(axis=0)
-    each = {
-        label: {"filled": int(count), **(vars(filling.quality[label]) if label in filling.quality else {})}
+    scores = {label: asdict(held_out) for label, held_out in filling.held_out.items()}
+    per_label = {
+        label: {"filled": int(count), **scores.get(label, {})}
         for label, count in zip(labels, counts, strict=True)
         if count
     }
-    quality = list(filling.quality.values())
     means = {
-        "auc": float(np.mean([one.auc for one in quality])),
-        "average_precision": float(np.mean([one.average_precision for one in quality])),
-    } if quality else {}  # fmt: skip
-    return {"filled": int(counts.sum()), **means, "labels": each}
+        name: float(np.mean([each[name] for each in scores.values()]))
+        for name in ("auc", "average_precision")
+        if scores
+    }
+    return {"filled": int(counts.sum()), **means, "labels": per_label}

@@ -1,4 +1,4 @@
-"""Sheets at the two edges of the pipeline: .xlsx or .csv, cells as they stand."""
+"""Read and write .xlsx and .csv sheets without changing their cells."""
 
 import csv
 import datetime
@@ -13,11 +13,12 @@ from python_calamine import CalamineWorkbook
 from xlsxwriter.utility import xl_rowcol_to_cell
 
 from counterweight.base.errors import InputError, raise_problems
-from counterweight.base.outputs import file_aside, scratch_aside
+from counterweight.base.outputs import atomic_file, scratch_folder
 from counterweight.dataset.xlsx_validation import check_workbook
 
 Cell = str | int | float | bool | datetime.datetime | datetime.date | datetime.time | datetime.timedelta
 
+# Maximum characters per cell in Excel.
 EXCEL_CELL = 32_767
 
 _DATE_FORMATS = {
@@ -30,15 +31,7 @@ _DATE_FORMATS = {
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sheet's first row and the rows below it.
-
-    Attributes
-    ----------
-    columns : list of str
-        The first row's names.
-    rows : list of list of Cell
-        One an image, each as long as ``columns``; an empty cell is ``""``.
-    """
+    """Column names (the first row) and the rows below, each as long as ``columns``; an empty cell is ``""``."""
 
     columns: list[str]
     rows: list[list[Cell]]
@@ -50,7 +43,7 @@ def read_sheet(path: Path) -> Sheet:
     Parameters
     ----------
     path : Path
-        The file. Of a formula, Excel's last result is read. Every cell of a .csv is text.
+        The file. Formulas are read as Excel's last result; every cell of a .csv is text.
 
     Raises
     ------
@@ -69,47 +62,47 @@ def read_sheet(path: Path) -> Sheet:
         grid.pop()
     if len(grid) < 2:
         raise InputError(
-            f"{path}: the sheet needs a row of column names and a row an image, found {len(grid)} rows. Add them."
+            f"{path}: the sheet needs a row of column names and one row per image, found {len(grid)} rows. Add them."
         )
     columns = [str(cell).strip() for cell in grid[0]]
     nameless = [j for j in range(max(map(len, grid))) if j >= len(columns) or not columns[j]]
     filled = [j for j in nameless if any(j < len(row) and row[j] != "" for row in grid[1:])]
     if filled:
-        raise InputError(f"{path} row 1: column {filled[0] + 1} has cells and no name. Name it, or delete its cells.")
+        raise InputError(f"{path} row 1: column {filled[0] + 1} has cells but no name. Name it, or delete its cells.")
     while columns and not columns[-1]:
         columns.pop()
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if twice:
-        raise InputError(f"{path} row 1: the column name '{twice[0]}' stands there twice. Rename one of them.")
+    repeated = sorted({name for name in columns if columns.count(name) > 1})
+    if repeated:
+        raise InputError(f"{path} row 1: the column name '{repeated[0]}' occurs twice. Rename one of them.")
     width = len(columns)
     return Sheet(columns, [[*row[:width], *[""] * (width - len(row))] for row in grid[1:]])
 
 
 def write_sheet(columns: Sequence[str], rows: Iterable[Sequence[Cell]], path: Path, format: str) -> None:
-    """Write a sheet, with the same bytes for the same cells, in memory that does not grow with the rows.
+    """Write a sheet: the same bytes for the same cells, in memory that does not grow with the number of rows.
 
     Parameters
     ----------
     columns : sequence of str
-        Names for the first row.
+        First row.
     rows : iterable of sequences of Cell
-        The cells; text stays text, whatever it begins with; ``""`` is an empty cell.
+        Text stays text, whatever it begins with; ``""`` is an empty cell.
     path : Path
-        The file to write.
+        File to write.
     format : str
         ``xlsx`` or ``csv``.
     """
-    with file_aside(path) as aside:
+    with atomic_file(path) as aside:
         if format == "csv":
             with aside.open("w", encoding="utf-8", newline="") as file:
                 csv.writer(file).writerows([columns, *rows])
         else:
-            with scratch_aside(path) as scratch:
+            with scratch_folder(path) as scratch:
                 _write_xlsx([columns, *rows], aside, scratch)
 
 
 def free_name(name: str, columns: Sequence[str]) -> str:
-    """The name, or with a number where the user's sheet has a column of that name.
+    """Return the name, numbered if the user's sheet already has a column of that name.
 
     Examples
     --------
@@ -133,44 +126,45 @@ def _xlsx_grid(path: Path) -> list[list[Cell]]:
         check_workbook(path)
         with CalamineWorkbook.from_path(path) as book:
             sheet = book.get_sheet_by_index(0)
-            merged = sheet.merged_cell_ranges
-            raise_problems([_merged(area) for area in merged or ()], str(path))
+            raise_problems([_merged_problem(area) for area in sheet.merged_cell_ranges or ()], str(path))
             return sheet.to_python(skip_empty_area=False)
     except InputError:
         raise
-    except Exception as error:  # The readers raise what they like for a damaged file.
-        raise InputError(f"{path}: no workbook: {error or type(error).__name__}. Save it as .xlsx in Excel.") from None
+    except Exception as error:  # Damaged files raise almost anything.
+        raise InputError(
+            f"{path}: not a workbook: {error or type(error).__name__}. Save it as .xlsx in Excel."
+        ) from None
 
 
-def _merged(area: tuple[tuple[int, int], tuple[int, int]]) -> str:
-    """A problem: only the first of merged cells holds something, and the others would be read as empty."""
+def _merged_problem(area: tuple[tuple[int, int], tuple[int, int]]) -> str:
+    """Return a message: all merged cells but the first would be read as empty."""
     (top, left), (bottom, right) = area
     cells = f"{xl_rowcol_to_cell(top, left)}:{xl_rowcol_to_cell(bottom, right)}"
     return f"the cells {cells} are merged. Unmerge them, and give each its own content."
 
 
-class _Exact(float):
-    """A number that is written with all its digits; XlsxWriter's format has 16, and a double may need 17."""
+class _ExactFloat(float):
+    """A number that is written with all its digits: XlsxWriter's format has 16, but a double may need 17."""
 
     def __format__(self, _format: str) -> str:
         return repr(float(self))
 
 
 def _escaped(content: object) -> str:
-    """Content as a workbook holds it: control characters as _xHHHH_, and what looks like such a mark escaped itself."""
+    """Escape control characters as _xHHHH_, and text that looks like such an escape."""
     text = str(content)
     marked = re.sub(r"_(?=x[0-9a-fA-F]{4}_)", "_x005F_", text)
-    marked = re.sub(r"[\x00-\x08\x0b-\x1f]", lambda found: f"_x{ord(found[0]):04X}_", marked)
+    marked = re.sub(r"[\x00-\x08\x0b-\x1f]", lambda match: f"_x{ord(match[0]):04X}_", marked)
     return "_x003C_" + marked[1:] if marked.startswith("<r>") else marked
 
 
 def _write_xlsx(rows: Iterable[Sequence[Cell]], path: Path, scratch: Path) -> None:
     book = xlsxwriter.Workbook(str(path), {"constant_memory": True, "tmpdir": str(scratch)})
-    # The one date that the file itself would carry; without it the same cells give other bytes a second later.
+    # Without a fixed date, the same cells give other bytes a second later.
     book.set_properties({"created": datetime.datetime(2000, 1, 1)})
     dates = {kind: book.add_format({"num_format": text}) for kind, text in _DATE_FORMATS.items()}
     sheet = book.add_worksheet()
-    # XlsxWriter's own escaping misses overlapping marks, and takes text between <r> and </r> for its own markup.
+    # XlsxWriter's own escaping misses overlapping escapes, and reads text between <r> and </r> as markup.
     sheet._escape_control_characters = _escaped
     sheet.freeze_panes(1, 0)
     for i, row in enumerate(rows):
@@ -180,15 +174,14 @@ def _write_xlsx(rows: Iterable[Sequence[Cell]], path: Path, scratch: Path) -> No
                 if length > EXCEL_CELL:
                     raise InputError(
                         f"row {i + 1}, column {j + 1}: {length:,} characters; Excel takes {EXCEL_CELL:,} in a cell. "
-                        "Shorten it, or set split.format to csv."
+                        "Shorten it, or set sheet.format to csv."
                     )
-                # Text by its own method: the general one would turn '=A1' into a formula and '@x' into who knows what.
-                if cell:
+                if cell:  # Not by `write`, which would turn '=A1' into a formula.
                     sheet.write_string(i, j, cell)
             elif isinstance(cell, bool):
                 sheet.write_boolean(i, j, cell)
             elif isinstance(cell, (int, float)):
-                sheet.write_number(i, j, _Exact(cell))
+                sheet.write_number(i, j, _ExactFloat(cell))
             else:
                 sheet.write_datetime(i, j, cell, dates[type(cell)])
     book.close()

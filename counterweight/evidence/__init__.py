@@ -1,1 +1,1 @@
-"""Whether a difference between two arms can be told from chance."""
+"""Comparisons of arms: tables of metrics, and confidence intervals of their difference."""

@@ -1,4 +1,4 @@
-"""How sure a measure of two arms is: intervals by bootstrap over the test images."""
+"""Bootstrap confidence intervals over the test images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,22 +6,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from counterweight.metrics.per_label import comparable
+from counterweight.metrics.per_label import as_indicator
 
 # With fewer test images than this, a label can hardly be judged: one image is a tenth of its recall.
-FEW = 10
-# Draws at a time, so that memory does not grow with their number.
-_PART = 100
+MIN_TEST_IMAGES = 10
+# Bootstrap samples at a time, so that memory does not grow with their number.
+_CHUNK = 100
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A measure, and between what it lies in 95 of 100 draws of as many images.
+    """A value and its 95 % confidence interval.
 
     Attributes
     ----------
     value, low, high : float
-        On the images as they are; the 2.5th and the 97.5th percentile.
+        On all images; the 2.5th and the 97.5th percentile of the bootstrap samples.
     """
 
     value: float
@@ -30,94 +30,97 @@ class Interval:
 
 
 def macro_f1_intervals(
-    targets: NDArray[np.integer],
+    y_true: NDArray[np.integer],
     original: NDArray[np.bool_],
     balanced: NDArray[np.bool_],
     *,
-    repeats: int,
+    n_samples: int,
     seed: int,
 ) -> tuple[Interval, Interval, Interval]:
-    """Macro F1 of two arms and of what the second has more, each with its interval.
+    """Return macro F1 of both arms and their difference, balanced minus original, with confidence intervals.
 
-    A label of few images is in some draws not at all, and pulls them down: give labels of `FEW` images and more alone.
+    The percentile bootstrap of Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13. Each sample
+    evaluates both arms on the same images, so the difference is paired.
 
-    In each draw both arms are judged on the same images, so that the difference is that of pairs; the percentile
-    bootstrap of Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    Pass only labels with at least `MIN_TEST_IMAGES` images: a rarer one is absent from some samples, which biases them
+    downwards.
 
     Parameters
     ----------
-    targets : array of int, shape (n_images, n_labels)
-        1 where the image has the label, 0 where not, -1 where that is not known.
+    y_true : array of int, shape (n_images, n_labels)
+        1 if the image has the label, 0 if not, -1 if unknown.
     original, balanced : arrays of bool, shape (n_images, n_labels)
-        What each arm gives.
-    repeats : int
-        Draws.
+        Predictions of each arm.
+    n_samples : int
+        Number of bootstrap samples.
     seed : int
-        Of the draws.
+        Seed of the samples.
     """
     arms = (original, balanced)
-    parts = [[_macro_f1(targets, given, weights) for given in arms] for weights in _draws(len(targets), repeats, seed)]
-    drawn = np.concatenate(parts, axis=1)
-    once = np.ones((1, len(targets)))
-    first, second = (float(_macro_f1(targets, given, once)[0]) for given in arms)
+    parts = [
+        [_macro_f1(y_true, y_pred, weights) for y_pred in arms]
+        for weights in _bootstrap_weights(len(y_true), n_samples, seed)
+    ]
+    sampled = np.concatenate(parts, axis=1)
+    once = np.ones((1, len(y_true)))
+    first, second = (float(_macro_f1(y_true, y_pred, once)[0]) for y_pred in arms)
     return (
-        _interval(first, drawn[0]),
-        _interval(second, drawn[1]),
-        _interval(second - first, drawn[1] - drawn[0]),
+        _interval(first, sampled[0]),
+        _interval(second, sampled[1]),
+        _interval(second - first, sampled[1] - sampled[0]),
     )
 
 
 def verdict(difference: Interval, images: int) -> str:
-    """Whether the copies helped, in a sentence.
+    """Say in a sentence whether the copies helped.
 
     Parameters
     ----------
     difference : Interval
-        Of macro F1, balanced less original.
+        Macro F1, balanced minus original.
     images : int
         Test images.
 
     Examples
     --------
-    >>> verdict(Interval(0.05, 0.01, 0.09), 400).partition(":")[0]
-    'The copies helped on these 400 test images'
-    >>> verdict(Interval(0.02, -0.03, 0.07), 50).partition(":")[0]
-    'It cannot be told from 50 test images whether the copies helped'
+    >>> verdict(Interval(0.05, 0.01, 0.09), 400)
+    'The copies helped on these 400 test images: macro F1 +0.050 (95 % CI +0.010 to +0.090).'
+    >>> verdict(Interval(-0.013, -0.061, 0.034), 200)
+    'Inconclusive on 200 test images: macro F1 -0.013 (95 % CI -0.061 to +0.034).'
     """
-    changed = (
-        f"macro F1 changed by {_signed(difference.value)}, between {_signed(difference.low)} and "
-        f"{_signed(difference.high)} in 95 of 100 draws of them."
-    )
-    if min(difference.value, difference.low) > 0:
-        return f"The copies helped on these {images} test images: {changed}"
-    if max(difference.value, difference.high) < 0:
-        return f"The copies did harm on these {images} test images: {changed}"
-    return f"It cannot be told from {images} test images whether the copies helped: {changed}"
+    value, low, high = difference.value, difference.low, difference.high
+    change = f"macro F1 {_signed(value)} (95 % CI {_signed(low)} to {_signed(high)})."
+    if min(value, low) > 0:
+        return f"The copies helped on these {images} test images: {change}"
+    if max(value, high) < 0:
+        return f"The copies did harm on these {images} test images: {change}"
+    return f"Inconclusive on {images} test images: {change}"
 
 
 def _signed(number: float) -> str:
-    return f"{round(number, 3) + 0.0:+.3f}"  # Nothing is -0.000.
+    return f"{round(number, 3) + 0.0:+.3f}"  # Adding 0.0 turns -0.0 into 0.0.
 
 
-def _draws(count: int, repeats: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """How often each image is in each draw, shape (draws, count)."""
-    random = np.random.default_rng(seed)
-    for start in range(0, repeats, _PART):
-        yield random.multinomial(count, np.full(count, 1 / count), min(_PART, repeats - start)).astype(np.float64)
+def _bootstrap_weights(n_images: int, n_samples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Yield how often each bootstrap sample holds each image, shape (at most `_CHUNK`, n_images)."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, n_samples, _CHUNK):
+        size = min(_CHUNK, n_samples - start)
+        yield rng.multinomial(n_images, np.full(n_images, 1 / n_images), size).astype(np.float64)
 
 
 def _macro_f1(
-    targets: NDArray[np.integer], given: NDArray[np.bool_], weights: NDArray[np.float64]
+    y_true: NDArray[np.integer], y_pred: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Mean F1 over the labels, 0 for one that is neither there nor given, in each draw."""
-    there, said, columns = comparable(targets, given)
-    there, said = there[:, columns], said[:, columns]
-    both, either = weights @ (there * said), weights @ there + weights @ said
-    f1 = np.divide(2 * both, either, out=np.zeros_like(both), where=either > 0)
+    """Mean F1 over the labels in each bootstrap sample; a label neither present nor predicted counts as 0."""
+    positive, predicted, columns = as_indicator(y_true, y_pred)
+    positive, predicted = positive[:, columns], predicted[:, columns]
+    hits, total = weights @ (positive * predicted), weights @ positive + weights @ predicted
+    f1 = np.divide(2 * hits, total, out=np.zeros_like(hits), where=total > 0)
     mean: NDArray[np.float64] = f1.mean(axis=1)
     return mean
 
 
-def _interval(value: float, drawn: NDArray[np.float64]) -> Interval:
-    low, high = np.percentile(drawn, [2.5, 97.5])
+def _interval(value: float, sampled: NDArray[np.float64]) -> Interval:
+    low, high = np.percentile(sampled, [2.5, 97.5])
     return Interval(value, float(low), float(high))

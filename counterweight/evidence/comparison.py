@@ -1,4 +1,4 @@
-"""The measures of several arms side by side."""
+"""Tables of the metrics of several arms, one column per arm."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,34 +9,35 @@ _DECISION = "threshold_"
 
 
 def compare(metrics: Mapping[str, Mapping[str, Any]], label_tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Put the measures of several arms side by side.
+    """Tabulate the metrics over all labels, then those of each label.
 
     Parameters
     ----------
     metrics : mapping of str to mapping
-        For each arm the content of its metrics file.
+        Content of the metrics file of each arm.
     label_tables : mapping of str to pandas.DataFrame
-        For each arm what `counterweight.metrics.classification.label_measures` returned.
+        The result of `counterweight.metrics.classification.label_metrics` for each arm.
 
     Returns
     -------
     pandas.DataFrame
-        A row a measure: ``label`` (``all`` first, then each), ``measure``, and a column an arm. The rows of ``all`` are
-        those of `compare_overall`.
+        One row per metric: ``label``, ``measure``, and one column per arm. The rows of `compare_aggregates` come first,
+        with the label ``all``.
     """
-    single = {
-        arm: {(row["label"], name): row[name] for row in table.to_dict("records") for name in table.columns[1:]}
-        for arm, table in label_tables.items()
-    }
-    by_label = _side_by_side(single)
+    by_label = _side_by_side(
+        {
+            arm: {(row["label"], name): row[name] for row in table.to_dict("records") for name in table.columns[1:]}
+            for arm, table in label_tables.items()
+        }
+    )
     by_label.index.names = ["label", "measure"]
-    overall = compare_overall(metrics)
-    overall.insert(0, "label", "all")
-    return pd.concat([overall, by_label.reset_index()], ignore_index=True)
+    aggregates = compare_aggregates(metrics)
+    aggregates.insert(0, "label", "all")
+    return pd.concat([aggregates, by_label.reset_index()], ignore_index=True)
 
 
-def compare_overall(metrics: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Put the measures over all labels side by side.
+def compare_aggregates(metrics: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Tabulate the metrics over all labels.
 
     Parameters
     ----------
@@ -46,19 +47,19 @@ def compare_overall(metrics: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row a measure: ``measure``, such as ``map``, ``macro_f1_tuned`` and ``validation_macro_f1_tuned``, and a
-        column an arm, not a number where an arm lacks it. Words are left out, and thresholds of single labels.
+        One row per metric: ``measure``, such as ``map``, ``macro_f1_tuned`` or ``validation_macro_f1_tuned``, and one
+        column per arm, NaN if the arm lacks the metric. Text and the thresholds of single labels are left out.
     """
     table = _side_by_side({arm: dict(_numbers(content)) for arm, content in metrics.items()})
     return table.rename_axis("measure").reset_index()
 
 
 def _side_by_side(columns: Mapping[str, Mapping[Any, float | None]]) -> pd.DataFrame:
-    """Columns of numbers, their rows in the order in which they come."""
-    rows = list(dict.fromkeys(key for values in columns.values() for key in values))
-    index = pd.MultiIndex.from_tuples(rows) if rows and isinstance(rows[0], tuple) else pd.Index(rows)
+    """Combine columns of numbers; rows keep the order in which they first appear."""
+    keys = list(dict.fromkeys(key for values in columns.values() for key in values))
+    index = pd.MultiIndex.from_tuples(keys) if keys and isinstance(keys[0], tuple) else pd.Index(keys)
     return pd.DataFrame(
-        {arm: [values.get(key) for key in rows] for arm, values in columns.items()}, index=index, dtype="float64"
+        {arm: [values.get(key) for key in keys] for arm, values in columns.items()}, index=index, dtype="float64"
     )
 
 

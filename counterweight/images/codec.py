@@ -1,4 +1,4 @@
-"""Images as files: what may come in, how it becomes plain RGB, and how it is written."""
+"""Decode image files to RGB and encode them."""
 
 import hashlib
 import io
@@ -11,37 +11,35 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 
 from counterweight.base.errors import InputError, raise_problems
-from counterweight.base.timing import spent
-from counterweight.images.geometry import Pixels, Wanted, reduction
+from counterweight.base.timing import timed
+from counterweight.images.geometry import Pixels, TargetSize, jpeg_reduction
 from counterweight.runtime.file_links import link_or_copy
 
-# What the pixels and the bytes of a written image depend on, beside this module.
+# Packages that decide the pixels and bytes of a written image.
 PACKAGES = ("numpy", "opencv-python-headless", "pillow")
 
-# Pillow warns of half the pixels that it refuses; `examine` is asked before.
+# Pillow warns at half the pixels that it refuses; `validate_bytes` checks the size first.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
-# AVIF where this Pillow was built with it, as those from the Python index are since 11.3.
+# Pillow's wheels on PyPI support AVIF since 11.3.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", *(["AVIF"] if features.check("avif") else []))
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
 
-# Pixels that a side of a sketch has at least, if the image has them.
-SKETCH = 128
+# Minimum side of a sketch in pixels, unless the image is smaller.
+SKETCH_SIDE = 128
 
-# What is said of an image that is fine, on a machine that is not: it is never dropped for that.
-TOO_LITTLE_MEMORY = (
-    "decoding it needs more memory than there is. Set COUNTERWEIGHT_WORKERS to fewer, or data.max_pixels lower."
+# Reported as an error of the machine: the image may be fine, so it is never dropped as unreadable.
+OUT_OF_MEMORY = (
+    "decoding this image needs more memory than is available. Set COUNTERWEIGHT_WORKERS or data.max_pixels lower."
 )
 
-# Full colour resolution: on small images the usual halving blurs a sixteenth of the picture into each colour sample.
+# Full color resolution: in small images, the usual subsampling visibly blurs colors.
 _ENCODING = {
     "jpg": [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
     "png": [cv2.IMWRITE_PNG_COMPRESSION, 3],
 }
-# EXIF orientations of a picture that lies on its side.
-_ON_SIDE = (5, 6, 7, 8)
-# OpenCV's names for a JPEG at a part of its size, which its decoder gives from a part of the coefficients.
-# Beside IMREAD_COLOR_RGB, which OpenCV 5 lets no other flag of colour stand with; these say the reduction alone.
+# Flags that decode a JPEG at reduced size. The grayscale ones, since OpenCV 5 combines IMREAD_COLOR_RGB with no other
+# color flag; combined with it, they set the reduction alone.
 _REDUCED = {
     1: 0,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
@@ -51,183 +49,158 @@ _REDUCED = {
 
 
 def image_files(folder: Path) -> list[str]:
-    """Paths of all image files in a folder and below, relative to it, with forward slashes, sorted."""
-    found = sorted(
+    """Return the sorted relative paths of all image files in a folder and its subfolders, with forward slashes."""
+    names = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
     )
-    raise_problems(
-        [
-            f"the file name {os.fsencode(name)!r} is not UTF-8, so no table can hold it. Rename the file."
-            for name in found
-            if not name.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in name)
-        ],
-        str(folder),
-    )
-    return found
+    problems = [
+        f"the file name {os.fsencode(name)!r} is not UTF-8, so no table can hold it. Rename the file."
+        for name in names
+        if not name.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in name)
+    ]
+    raise_problems(problems, str(folder))
+    return names
 
 
 def checksum(data: bytes) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
-def examine(data: bytes, max_pixels: int) -> tuple[str | None, Pixels | None]:
-    """Read a file's bytes to the last one, and say what is wrong with them or give a sketch of the image.
+def validate_bytes(data: bytes, max_pixels: int) -> tuple[str | None, Pixels | None]:
+    """Check that an image file can be decoded to its last byte.
 
     Parameters
     ----------
     data : bytes
         The file's content.
     max_pixels : int
-        Most pixels, by the file's header: a small file may claim an image that no memory holds.
+        Most pixels that the file's header may claim, since a small file can claim more than memory holds.
 
     Returns
     -------
     problem : str or None
-        Why they are no image that `decode` takes.
+        Why `decode` cannot read the file.
     sketch : array of uint8, shape (h, w, 3), or None
-        The image as `decode` shows it, of a JPEG perhaps at a smaller scale, which is much faster; None if there is a
-        problem.
+        The image as RGB, possibly reduced, which is much faster for a JPEG; None if there is a problem.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
-                size = f"{image.width} x {image.height}"
-                return f"has {size} pixels, more than the {max_pixels} of data.max_pixels", None
-            # Decoding a JPEG at an eighth of its size still reads all of it, and so finds a file that was cut off.
-            image.draft("RGB", (SKETCH, SKETCH))
+                return f"has {image.width} x {image.height} pixels, more than the {max_pixels} of data.max_pixels", None
+            # A JPEG decoded at reduced size is still read to the end, which detects a truncated file.
+            image.draft("RGB", (SKETCH_SIDE, SKETCH_SIDE))
             image.load()
             if image.mode == "F":
                 return "holds floating-point pixels", None
-            return None, _upright(_reduced(image))
+            return None, _to_upright_rgb(_shrink(image))
     except UnidentifiedImageError:
         return f"is not an image ({', '.join(FORMATS)})", None
     except MemoryError:
         raise
-    except Exception as error:  # Each decoder raises what it likes for a damaged file, and none says what.
-        return f"cannot be decoded: {_said(error)}", None
+    except Exception as error:  # Decoders document no common exception for damaged files.
+        return f"cannot be decoded: {_reason(error)}", None
 
 
-def decode(data: bytes, wanted: Wanted | None = None) -> Pixels:
+def decode(data: bytes, target: TargetSize | None = None) -> Pixels:
     """Decode an image file the way a viewer shows it.
 
-    EXIF orientation is applied, palettes are looked up, CMYK is converted, 16 bits become 8, and what is transparent
-    shows a white page. Of an animation or a file of several pages, the first is taken.
+    EXIF orientation is applied, palettes are looked up, CMYK is converted, 16 bits become 8, and transparency shows a
+    white background. Only the first frame or page is read. Damaged files raise whatever their decoder raises.
 
     Parameters
     ----------
     data : bytes
         The file's content, in one of `FORMATS`.
-    wanted : Wanted, optional
-        To what it will be resized: a JPEG may then come at a half, a quarter or an eighth of its size, but not smaller
-        than that. It saves most of the time that a large photograph takes; after resizing, the pixels of photographs
-        are on the mean less than 4 of 255 levels from those that Pillow gives.
+    target : TargetSize, optional
+        Size that the image will be resized to. A JPEG may then be decoded at a half, a quarter or an eighth of its
+        size, but no smaller than the target, which saves most of the time of a large photograph; after resizing, pixels
+        of photographs differ from Pillow's by less than 4 of 255 levels on average.
 
     Returns
     -------
     array of uint8, shape (height, width, 3)
         RGB.
-
-    Raises
-    ------
-    Exception
-        If it cannot be decoded; of which kind is up to the decoder.
     """
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         if image.format == "JPEG" and image.mode in {"RGB", "L"}:
-            lies = image.getexif().get(ExifTags.Base.Orientation) in _ON_SIDE
-            size = (image.height, image.width) if lies else image.size
-            factor = 1 if wanted is None else reduction(size, wanted)
+            sideways = image.getexif().get(ExifTags.Base.Orientation) in {5, 6, 7, 8}  # width and height swapped
+            size = (image.height, image.width) if sideways else image.size
+            factor = 1 if target is None else jpeg_reduction(size, target)
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | _REDUCED[factor])
             if pixels is None:
-                raise OSError("not a JPEG that can be decoded")
+                raise OSError("damaged JPEG")
             return np.asarray(pixels, dtype=np.uint8)
-        return _upright(image)
+        return _to_upright_rgb(image)
 
 
-def _reduced(image: Image.Image) -> Image.Image:
-    """A large image at a smaller scale, before it becomes several others on its way to RGB."""
-    factor = min(image.size) // SKETCH
+def _shrink(image: Image.Image) -> Image.Image:
+    """Shrink a large image before its conversion to RGB, which makes several copies."""
+    factor = min(image.size) // SKETCH_SIDE
     if factor < 2 or image.mode not in {"L", "LA", "RGB", "RGBA", "CMYK"}:
         return image
     ImageOps.exif_transpose(image, in_place=True)
     return image.reduce(factor)
 
 
-def _upright(image: Image.Image) -> Pixels:
-    """An image turned as EXIF says, as plain RGB."""
+def _to_upright_rgb(image: Image.Image) -> Pixels:
+    """Apply the EXIF orientation and convert to RGB."""
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):
         deep = np.asarray(upright).astype(np.uint32)
-        grey = np.clip((deep + 128) // 257, 0, 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    return on_white(upright) if upright.has_transparency_data else np.array(upright.convert("RGB"))
+        gray = np.clip((deep + 128) // 257, 0, 255).astype(np.uint8)
+        return np.repeat(gray[..., None], 3, axis=2)
+    return flatten_alpha(upright) if upright.has_transparency_data else np.array(upright.convert("RGB"))
 
 
-def on_white(image: Image.Image) -> Pixels:
-    """An image with transparency as a white page shows it."""
-    colour = image.convert("RGBA")
-    page = Image.new("RGBA", colour.size, "white")
-    return np.array(Image.alpha_composite(page, colour).convert("RGB"))
+def flatten_alpha(image: Image.Image) -> Pixels:
+    """Composite an image with transparency on a white background, as RGB."""
+    color = image.convert("RGBA")
+    page = Image.new("RGBA", color.size, "white")
+    return np.array(Image.alpha_composite(page, color).convert("RGB"))
 
 
-def read(path: Path, expected: str | None = None, wanted: Wanted | None = None) -> Pixels:
-    """Read an image file.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    expected : str, optional
-        The checksum that the manifest has for it.
-    wanted : Wanted, optional
-        As in `decode`.
+def read(path: Path, expected_checksum: str | None = None, target: TargetSize | None = None) -> Pixels:
+    """Read and `decode` an image file.
 
     Raises
     ------
     InputError
-        If the file is missing, is not what the manifest says, or cannot be decoded.
+        As `read_bytes`, or if the file cannot be decoded.
     """
     try:
-        with spent("decode"):
-            return decode(content(path, expected), wanted)
+        with timed("decode"):
+            return decode(read_bytes(path, expected_checksum), target)
     except InputError:
         raise
     except MemoryError:
-        raise InputError(f"{path}: {TOO_LITTLE_MEMORY}") from None
+        raise InputError(f"{path}: {OUT_OF_MEMORY}") from None
     except Exception as error:
-        raise InputError(f"{path}: cannot be decoded: {_said(error)}. Replace the file, or delete its row.") from None
+        raise InputError(f"{path}: cannot be decoded: {_reason(error)}. Replace the file, or delete its row.") from None
 
 
-def content(path: Path, expected: str | None = None) -> bytes:
-    """The bytes of a file of the manifest.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    expected : str, optional
-        The checksum that the manifest has for it.
+def read_bytes(path: Path, expected_checksum: str | None = None) -> bytes:
+    """Read a file and verify its checksum, if given.
 
     Raises
     ------
     InputError
-        If the file is missing, cannot be read, or is not what the manifest says.
+        If the file is missing, cannot be read, or does not have the manifest's checksum.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path}: the file of the manifest is not there. Put it back, or run dvc repro.") from None
+        raise InputError(f"{path}: listed in the manifest, but missing. Put it back, or run dvc repro.") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}. Replace the file, or delete its row.") from None
-    if expected is not None and checksum(data) != expected:
+    if expected_checksum is not None and checksum(data) != expected_checksum:
         raise InputError(f"{path}: the file has changed since the manifest was written. Run dvc repro.")
     return data
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
@@ -239,38 +212,38 @@ def write(pixels: Pixels, path: Path, format: str) -> str:
     pixels : array of uint8, shape (height, width, 3)
         RGB.
     path : Path
-        The file; its folder is made.
+        Output file; missing folders are created.
     format : str
-        ``jpg`` (quality 95, full colour resolution) or ``png``.
+        ``jpg`` (quality 95, full color resolution) or ``png``.
     """
-    with spent("encode and write"):
+    with timed("encode and write"):
         ok, encoded = cv2.imencode(f".{format}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), _ENCODING[format])
         if not ok:
             raise RuntimeError(f"OpenCV could not encode {path}")
         data = encoded.tobytes()
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)  # It may be a link to a file that others hold.
+        path.unlink(missing_ok=True)  # Writing through a hard link would change other copies.
         path.write_bytes(data)
         return checksum(data)
 
 
-def duplicate(source: Path, expected: str, target: Path) -> str:
-    """Copy a file of the manifest as it is, and return its checksum; raises as `read` does."""
+def copy_file(source: Path, expected: str, target: Path) -> str:
+    """Copy an image file unchanged and return its checksum; raise as `read` does."""
     read(source, expected)
     target.parent.mkdir(parents=True, exist_ok=True)
     link_or_copy(source, target)
     return expected
 
 
-def file_name(path: str, format: str) -> str:
-    """Name of an image's file in another format: the same name, with a suffix added where its own is another.
+def output_name(path: str, format: str) -> str:
+    """Return the name of an image's file in another format, adding a suffix if its own differs.
 
-    Adding, not replacing, keeps ``a.png`` and ``a.jpg`` apart.
+    The suffix is added, not replaced, to keep ``a.png`` and ``a.jpg`` apart.
 
     Examples
     --------
-    >>> file_name("sea/a.JPEG", "jpg"), file_name("sea/a.tif", "jpg")
+    >>> output_name("sea/a.JPEG", "jpg"), output_name("sea/a.tif", "jpg")
     ('sea/a.JPEG', 'sea/a.tif.jpg')
     """
-    same = {"jpg": {".jpg", ".jpeg"}, "png": {".png"}}[format]
-    return path if PurePosixPath(path).suffix.lower() in same else f"{path}.{format}"
+    suffixes = {"jpg": {".jpg", ".jpeg"}, "png": {".png"}}[format]
+    return path if PurePosixPath(path).suffix.lower() in suffixes else f"{path}.{format}"

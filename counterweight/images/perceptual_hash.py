@@ -1,4 +1,4 @@
-"""A number by which nearly the same pictures are known."""
+"""Perceptual hash of an image, nearly equal for nearly equal images."""
 
 import cv2
 import imagehash
@@ -8,30 +8,25 @@ from PIL import Image
 
 BITS = 64
 
-# Pixels a side that the library looks at. Brought to them here, by the mean, a picture takes a fifth of the time.
+# Side in pixels that imagehash resizes to. Area averaging by OpenCV takes a fifth of its time.
 _SIDE = 32
 
-# Grey levels (of 255): what varies less shows nothing that a hash could tell, and all such images would be equal.
-_FLAT = 2.0
+# In gray levels of 255: images with less contrast have nothing to hash, and would all look equal.
+_MIN_STD = 2.0
 
 
 def perceptual_hash(pixels: NDArray[np.uint8]) -> int | None:
-    """The perceptual hash of an image.
+    """Return the 64-bit perceptual hash (pHash) of an RGB image, or None if the image is nearly uniform.
 
     Parameters
     ----------
     pixels : array of uint8, shape (h, w, 3)
         RGB.
-
-    Returns
-    -------
-    int or None
-        64 bits; None of an image that is nearly uniform.
     """
     height, width = pixels.shape[:2]
     size = (min(width, _SIDE), min(height, _SIDE))
-    grey = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    if float(np.std(grey)) < _FLAT:
+    gray = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    if float(np.std(gray)) < _MIN_STD:
         return None
-    bits = imagehash.phash(Image.fromarray(grey)).hash
+    bits = imagehash.phash(Image.fromarray(gray)).hash
     return int.from_bytes(np.packbits(bits).tobytes(), "big")

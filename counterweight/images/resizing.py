@@ -1,4 +1,4 @@
-"""Resize images."""
+"""Resize all images of a source, in parallel and cached."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,22 +7,22 @@ from pathlib import Path
 
 from counterweight.base.errors import raise_problems
 from counterweight.base.limits import BYTES_PER_PIXEL, check_space
-from counterweight.base.timing import spent
+from counterweight.base.timing import timed
 from counterweight.images import codec
-from counterweight.images.geometry import Wanted, resize
-from counterweight.images.sources import Images
-from counterweight.runtime.cache import Cache, Entry, key_of
+from counterweight.images.geometry import TargetSize, resize
+from counterweight.images.sources import ImageSource
+from counterweight.runtime.cache import Cache, Entry, cache_key
 from counterweight.runtime.fingerprint import fingerprint
-from counterweight.runtime.parallel import for_each
+from counterweight.runtime.parallel import parallel_map
 
 
-def resize_all(
+def resize_images(
     paths: Sequence[str],
     checksums: Sequence[str],
     *,
-    source: Images,
-    target: Path,
-    wanted: Wanted,
+    source: ImageSource,
+    folder: Path,
+    size: TargetSize,
     format: str,
     cache: Cache,
     workers: int,
@@ -32,77 +32,77 @@ def resize_all(
     Parameters
     ----------
     paths, checksums : sequences of str
-        The images' names in ``source``, and what the manifest says of them.
+        Names of the images in ``source``, and their checksums in the manifest.
     source : FolderImages or ArrayImages
         The images.
-    target : Path
+    folder : Path
         Folder to write to.
-    wanted : Wanted
-        To what they are brought.
+    size : TargetSize
+        Size of the written images.
     format : str
         ``jpg`` or ``png``.
     cache : Cache
-        What an earlier run has resized comes from there.
+        Cache of images that earlier runs have resized.
     workers : int
-        Processes.
+        Number of processes.
 
     Returns
     -------
     paths, checksums : lists of str
-        Of the files written, relative to ``target``.
+        Paths of the written files, relative to ``folder``, and their checksums.
 
     Raises
     ------
     InputError
-        If an image is not as the manifest says, or two would be written under one name.
+        If an image differs from the manifest, or two images would be written to one file.
     """
-    written = [codec.file_name(path, format) for path in paths]
+    outputs = [codec.output_name(path, format) for path in paths]
     source_of: dict[str, str] = {}
     problems = [
-        f"'{path}' and '{source_of[name]}' would both be written as '{name}'. Rename one of them."
-        for path, name in zip(paths, written, strict=True)
-        if source_of.setdefault(name, path) != path
+        f"'{path}' and '{source_of[output]}' would both be written as '{output}'. Rename one of them."
+        for path, output in zip(paths, outputs, strict=True)
+        if source_of.setdefault(output, path) != path
     ]
-    raise_problems(problems, source.place)
+    raise_problems(problems, source.location)
     code = fingerprint([__name__], codec.PACKAGES)
-    how = {**asdict(wanted), "format": format}
-    keys = [key_of(code, checksum, how) for checksum in checksums]
-    known = cache.find(keys)
-    pixels = wanted.width * wanted.height * sum(key not in known for key in keys)
-    check_space(target, pixels * BYTES_PER_PIXEL[format], f"{len(paths)} resized images")
+    options = {**asdict(size), "format": format}
+    keys = [cache_key(code, checksum, options) for checksum in checksums]
+    cached = cache.find(keys)
+    pixels = size.width * size.height * sum(key not in cached for key in keys)
+    check_space(folder, pixels * BYTES_PER_PIXEL[format], f"{len(paths)} resized images")
     jobs = [
-        _Job(path, checksum, name, key, known.get(key))
-        for path, checksum, name, key in zip(paths, checksums, written, keys, strict=True)
+        _Job(path, checksum, output, key, cached.get(key))
+        for path, checksum, output, key in zip(paths, checksums, outputs, keys, strict=True)
     ]
-    resize_one = _Resize(source, target, wanted, format, cache)
-    return written, for_each(resize_one, jobs, workers=workers, what="images", name=attrgetter("path"))
+    resize_one = _Resize(source, folder, size, format, cache)
+    return outputs, parallel_map(resize_one, jobs, workers=workers, what="images", name=attrgetter("path"))
 
 
 @dataclass(frozen=True)
 class _Job:
     path: str
     checksum: str
-    written: str
+    output: str
     key: str
-    known: Entry | None
+    entry: Entry | None
 
 
 @dataclass(frozen=True)
 class _Resize:
-    source: Images
-    target: Path
-    wanted: Wanted
+    source: ImageSource
+    folder: Path
+    size: TargetSize
     format: str
     cache: Cache
 
     def __call__(self, job: _Job) -> str:
-        """Resize one image and return the checksum of its file."""
-        target = self.target / job.written
-        if job.known is not None and self.cache.take(job.known, target):
-            return job.known.checksum
-        pixels = self.source.read(job.path, job.checksum, self.wanted)
-        with spent("resize"):
-            pixels = resize(pixels, self.wanted)
+        """Resize one image and return the checksum of the written file."""
+        target = self.folder / job.output
+        if job.entry is not None and self.cache.restore(job.entry, target):
+            return job.entry.checksum
+        pixels = self.source.read(job.path, job.checksum, self.size)
+        with timed("resize"):
+            pixels = resize(pixels, self.size)
         checksum = codec.write(pixels, target, self.format)
-        self.cache.keep(job.key, target, checksum)
+        self.cache.put(job.key, target, checksum)
         return checksum

@@ -1,22 +1,22 @@
-"""Images read to their last byte, to know which of them cannot be.
+"""Check in parallel that images can be decoded.
 
-Processes that check import this module, so that it brings neither pandas nor what else they have no use for.
+Worker processes import this module, so it imports neither pandas nor other packages that they do not use.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from counterweight.images.sources import Checked, Images
-from counterweight.runtime.parallel import for_each
+from counterweight.images.sources import ImageCheck, ImageSource
+from counterweight.runtime.parallel import parallel_map
 
-# Bytes of a file's name. File systems hold 255, and the copies of an image have longer names than it.
-LONGEST_NAME = 200
+# Bytes of a file name. File systems allow 255, and the names of copies are longer than their source's.
+MAX_NAME_BYTES = 200
 
 
-def check_files(
-    source: Images, paths: Sequence[str], *, max_pixels: int, workers: int
-) -> tuple[list[Checked], dict[int, str]]:
+def validate_images(
+    source: ImageSource, paths: Sequence[str], *, max_pixels: int, workers: int
+) -> tuple[list[ImageCheck], dict[int, str]]:
     """Read every image to its last byte.
 
     Parameters
@@ -24,33 +24,34 @@ def check_files(
     source : FolderImages or ArrayImages
         The images.
     paths : sequence of str
-        Their names in it, one a row; an empty one is left out.
+        Name of each row's image in ``source``; empty names are skipped.
     max_pixels : int
-        Most pixels of one.
+        Most pixels per image.
     workers : int
-        Processes.
+        Number of processes.
 
     Returns
     -------
-    checked : list of Checked
-        What is known of each; nothing where there is no image.
-    bad : dict of int to str
-        What is wrong with an image, by its row, from 0.
+    checks : list of ImageCheck
+        Result per row, without a checksum if the name is empty.
+    problems : dict of int to str
+        Problem of each unreadable image, by row from 0.
     """
-    checked = for_each(_Check(source, max_pixels), paths, workers=workers, what="images")
-    return checked, {i: each.problem for i, each in enumerate(checked) if each.problem}
+    checks = parallel_map(_Check(source, max_pixels), paths, workers=workers, what="images")
+    return checks, {i: check.problem for i, check in enumerate(checks) if check.problem}
 
 
 @dataclass(frozen=True)
 class _Check:
-    source: Images
+    source: ImageSource
     max_pixels: int
 
-    def __call__(self, path: str) -> Checked:
-        """What is known of an image."""
+    def __call__(self, path: str) -> ImageCheck:
+        """Check one image."""
+        if not path:
+            return ImageCheck("", None, None)
         length = len(PurePosixPath(path).name.encode())
-        if length > LONGEST_NAME:
-            return Checked(
-                "", None, f"{path} has a name of {length} bytes, and its copies need room beyond {LONGEST_NAME}"
-            )
-        return self.source.check(path, self.max_pixels) if path else Checked("", None, None)
+        if length > MAX_NAME_BYTES:
+            limit = f"more than the {MAX_NAME_BYTES} that leave room for the names of its copies"
+            return ImageCheck("", None, f"{path} has a name of {length} bytes, {limit}")
+        return self.source.check(path, self.max_pixels)

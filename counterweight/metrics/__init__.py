@@ -1,1 +1,1 @@
-"""Measures of imbalance and of classifiers, thresholds, and charts of them."""
+"""Measures of imbalance, classification metrics, decision thresholds, and charts."""

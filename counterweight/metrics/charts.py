@@ -1,8 +1,9 @@
-"""Charts as SVG, the same to the byte for the same values."""
+"""Reproducible SVG charts: the same values give the same bytes. `report.figures` shares their style."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -11,64 +12,75 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from counterweight.base.outputs import file_aside
+from counterweight.base.outputs import atomic_file
 
-COLOURS = ("#7a869a", "#d1662f", "#2f7dd1", "#3c9a5f")
-# Of a chart of counts, in inches: a cell of classes, a label's four cells, a line of text, a letter, a margin.
+# In order of use; readable on white and on near black (after Okabe and Ito, Color Universal Design, 2008).
+COLORS = ("#8a94a3", "#d55e00", "#0086c9", "#009e73", "#cc79a7", "#b08a00", "#56b4e9", "#7d5bd0")
+# Sizes in a confusion chart, in inches: a cell between classes, the four cells of a label, a line of text, a letter.
 _CELL, _PANEL, _LINE, _LETTER, _MARGIN = 0.42, (1.2, 0.6), 0.28, 0.09, 0.2
 
 
-def _style() -> AbstractContextManager[None]:
-    """Text stays text, a dollar sign begins no formula, and the same chart has the same bytes."""
-    return mpl.rc_context(
-        {"svg.hashsalt": "counterweight", "svg.fonttype": "none", "text.parse_math": False, "font.size": 10}
-    )
+def chart_style(text_color: str = "black") -> AbstractContextManager[None]:
+    """Apply the project's chart style within a ``with`` block.
+
+    Text stays text, dollar signs do not start a formula, and the same chart has the same bytes.
+
+    Parameters
+    ----------
+    text_color : str
+        Color of text, axes and ticks.
+    """
+    style: Any = {
+        "svg.hashsalt": "counterweight", "svg.fonttype": "none", "text.parse_math": False, "font.size": 10,
+        "font.family": "sans-serif",
+        **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), text_color),
+    }  # fmt: skip
+    return mpl.rc_context(style)
 
 
 def bar_chart(names: Sequence[str], bars: Mapping[str, Sequence[float]], title: str, path: Path) -> None:
-    """Draw numbers from 0 to 1 as horizontal bars, in groups one below the other.
+    """Draw numbers from 0 to 1 as grouped horizontal bars.
 
     Parameters
     ----------
     names : sequence of str
-        What each group is of, from above.
+        Names of the groups, from top to bottom.
     bars : mapping of str to sequence of float
-        For each entry of the legend a number a group; one that is not a number has no bar.
+        One number per group for each entry of the legend; NaN has no bar.
     title : str
-        What the chart shows.
+        Title of the chart.
     path : Path
         The .svg to write.
     """
     height = 0.8 / len(bars)
-    with _style():
+    with chart_style():
         figure = Figure(figsize=(8, 1.2 + (0.1 + 0.18 * len(bars)) * len(names)), layout="constrained")
         axes = figure.subplots()
         for i, (name, values) in enumerate(bars.items()):
-            at = np.arange(len(names)) + (i - (len(bars) - 1) / 2) * height
-            drawn = axes.barh(at, values, height, color=COLOURS[i % len(COLOURS)], label=name)
-            said = ["" if np.isnan(value) else f"{value:.3f}" for value in values]
-            axes.bar_label(drawn, said, padding=3, fontsize=8)
+            positions = np.arange(len(names)) + (i - (len(bars) - 1) / 2) * height
+            container = axes.barh(positions, values, height, color=COLORS[i % len(COLORS)], label=name)
+            texts = ["" if np.isnan(value) else f"{value:.3f}" for value in values]
+            axes.bar_label(container, texts, padding=3, fontsize=8)
         axes.set_yticks(np.arange(len(names)), names)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlim(0, 1.1)
         axes.set_title(title, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-        with file_aside(path) as aside:
-            figure.savefig(aside, format="svg", metadata={"Date": None})
+        _save(figure, path)
 
 
-def comparison_chart(tables: Mapping[str, pd.DataFrame], measure: str, title: str, path: Path) -> None:
-    """Draw a measure of each label as bars, the arms side by side, the commonest label first.
+def comparison_chart(tables: Mapping[str, pd.DataFrame], metric: str, title: str, path: Path) -> None:
+    """Draw a metric of each label for each arm, the commonest label first.
 
     Parameters
     ----------
     tables : mapping of str to pandas.DataFrame
-        For each arm what `classification.label_measures` returned.
-    measure : str
+        The result of `classification.label_metrics` for each arm.
+    metric : str
         The column to draw.
     title : str
-        What the chart shows; the train images of each label are named after it.
+        Title of the chart.
     path : Path
         The .svg to write.
     """
@@ -76,75 +88,82 @@ def comparison_chart(tables: Mapping[str, pd.DataFrame], measure: str, title: st
     rows = {arm: table.set_index("label").loc[order] for arm, table in tables.items()}
     counts = zip(*(table["train"] for table in rows.values()), strict=True)
     names = [f"{label}\n{' → '.join(map(str, count))}" for label, count in zip(order, counts, strict=True)]
-    bars = {f"{arm}, mean {table[measure].mean():.3f}": table[measure].tolist() for arm, table in rows.items()}
+    bars = {f"{arm}, mean {table[metric].mean():.3f}": table[metric].tolist() for arm, table in rows.items()}
     bar_chart(names, bars, f"{title}\nbelow each label its train images: {' → '.join(tables)}", path)
 
 
 def confusion_chart(labels: Sequence[str], matrices: Mapping[str, NDArray[np.integer]], title: str, path: Path) -> None:
-    """Draw what was taken for what.
+    """Draw confusion matrices, each cell shaded by its share of its row.
 
-    The shade of a cell is its share of its row, the images that have, or lack, the same label.
+    Matrices between classes are stacked. Below them, decisions about single labels have one column each, and labels one
+    row each.
 
     Parameters
     ----------
     labels : sequence of str
-        Their names.
+        Names of the labels.
     matrices : mapping of str to array of int
-        What `counterweight.metrics.confusion.confusions` returned. Matrices of classes stand one below the other; of
-        the decisions about single labels a column each, and a row a label.
+        The result of `counterweight.metrics.confusion.confusion_matrices`.
     title : str
-        What the chart shows.
+        Title of the chart.
     path : Path
         The .svg to write.
     """
-    of_classes = {name: matrix for name, matrix in matrices.items() if matrix.ndim == 2}
-    of_labels = {name: matrix for name, matrix in matrices.items() if matrix.ndim == 3}
+    between_classes = {name: matrix for name, matrix in matrices.items() if matrix.ndim == 2}
+    per_label = {name: matrix for name, matrix in matrices.items() if matrix.ndim == 3}
     margin = _MARGIN + _LETTER * max(map(len, labels))
     side, (panel_width, panel_height) = _CELL * len(labels), _PANEL
-    headings = {name: f"{name}: rows actual, columns predicted" for name in of_classes}
-    below = "of each label: without and with it, not given and given it"
-    texts = [_LETTER * len(text) for text in (title, *headings.values(), below)]
-    width = margin + max(side if of_classes else 0, panel_width * len(of_labels), *texts) + _MARGIN
+    headings = {name: f"{name}: rows actual, columns predicted" for name in between_classes}
+    label_heading = "per label: rows actual no and yes, columns predicted no and yes"
+    text_widths = [_LETTER * len(text) for text in (title, *headings.values(), label_heading)]
+    width = margin + max(side if between_classes else 0, panel_width * len(per_label), *text_widths) + _MARGIN
     block = side + margin + 2 * _LINE
-    height = 2 * _LINE + block * len(of_classes) + (panel_height * len(labels) + 3 * _LINE if of_labels else 0)
-    with _style():
+    height = 2 * _LINE + block * len(between_classes) + (panel_height * len(labels) + 3 * _LINE if per_label else 0)
+    with chart_style():
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
         axes.text(_MARGIN, _LINE, title, fontsize=12, va="center")
         top = 2 * _LINE
-        for name, matrix in of_classes.items():
+        for name, matrix in between_classes.items():
             axes.text(margin, top + _LINE / 2, headings[name], va="center")
             for i, label in enumerate(labels):
-                beside, under = margin - _MARGIN / 2, top + _LINE + side + _MARGIN / 2
-                axes.text(beside, top + _LINE + _CELL * (i + 0.5), label, ha="right", va="center")
-                axes.text(margin + _CELL * (i + 0.5), under, label, ha="center", va="top", rotation=90)
-            _cells(axes, matrix, margin, top + _LINE, _CELL, _CELL)
+                left, below = margin - _MARGIN / 2, top + _LINE + side + _MARGIN / 2
+                axes.text(left, top + _LINE + _CELL * (i + 0.5), label, ha="right", va="center")
+                axes.text(margin + _CELL * (i + 0.5), below, label, ha="center", va="top", rotation=90)
+            _draw_cells(axes, matrix, (margin, top + _LINE), (_CELL, _CELL))
             top += block
-        if of_labels:
-            axes.text(margin, top + _LINE / 2, below, va="center")
-        for j, (name, of_label) in enumerate(of_labels.items()):
+        if per_label:
+            axes.text(margin, top + _LINE / 2, label_heading, va="center")
+        cell = (panel_width - _MARGIN / 2) / 2, (panel_height - _MARGIN / 2) / 2
+        for j, (name, label_matrices) in enumerate(per_label.items()):
             left = margin + panel_width * j
             axes.text(left, top + 1.5 * _LINE, name, va="center")
-            for i, (label, matrix) in enumerate(zip(labels, of_label, strict=True)):
+            for i, (label, matrix) in enumerate(zip(labels, label_matrices, strict=True)):
                 upper = top + 2 * _LINE + panel_height * i
                 if j == 0:
                     axes.text(margin - _MARGIN / 2, upper + panel_height / 2, label, ha="right", va="center")
-                gap = _MARGIN / 2
-                _cells(axes, matrix, left, upper, (panel_width - gap) / 2, (panel_height - gap) / 2)
-        with file_aside(path) as aside:
-            figure.savefig(aside, format="svg", metadata={"Date": None})
+                _draw_cells(axes, matrix, (left, upper), cell)
+        _save(figure, path)
 
 
-def _cells(axes: Axes, matrix: NDArray[np.integer], left: float, top: float, width: float, height: float) -> None:
-    """Draw counts as shaded cells, each row's shades adding up to one."""
+def _draw_cells(
+    axes: Axes, matrix: NDArray[np.integer], corner: tuple[float, float], cell: tuple[float, float]
+) -> None:
+    """Draw counts as shaded cells of size (width, height), from the upper left corner (left, top)."""
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    (left, top), (width, height) = corner, cell
     n_rows, n_columns = matrix.shape
     axes.pcolormesh(
         left + width * np.arange(n_columns + 1), top + height * np.arange(n_rows + 1), shares,
         cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=0.5,
     )  # fmt: skip
     for (i, j), count in np.ndenumerate(matrix):
-        colour = "white" if shares[i, j] > 0.5 else "black"
-        at = (left + width * (j + 0.5), top + height * (i + 0.5))
-        axes.text(*at, str(count), ha="center", va="center", fontsize=8, color=colour)
+        color = "white" if shares[i, j] > 0.5 else "black"
+        center = (left + width * (j + 0.5), top + height * (i + 0.5))
+        axes.text(*center, str(count), ha="center", va="center", fontsize=8, color=color)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None})

@@ -1,7 +1,6 @@
-"""How well scores agree with labels, by scikit-learn's measures.
+"""Classification metrics, computed with scikit-learn.
 
-Arrays are as in `counterweight.metrics.per_label`; a cell that is not known takes no part. A measure of nothing is
-None, or not a number in an array or a table.
+Arrays are those of `counterweight.metrics.per_label`. An undefined metric is None, or NaN in arrays and tables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,31 +19,31 @@ from sklearn.metrics import (
 
 from counterweight.metrics.decisions import commonest, rarest
 from counterweight.metrics.per_label import (
-    BY_LABEL,
-    Given,
+    RATES_AND_COUNTS,
+    Predictions,
     Scores,
     Targets,
+    as_indicator,
     aucs,
     average_precisions,
-    comparable,
-    rates,
+    label_rates,
 )
 
-Measures = dict[str, float | None]
+Metrics = dict[str, float | None]
 
 AVERAGES = ("micro", "macro", "weighted", "samples")
-OVERALL = (
+AGGREGATES = (
     *(f"{average}_{rate}" for average in AVERAGES for rate in ("f1", "precision", "recall")),
     *("macro_jaccard", "samples_jaccard", "hamming_loss", "accuracy", "exact_match", "balanced_accuracy", "g_mean"),
     *("sensitivity", "specificity", "minority_recall", "majority_recall"),
 )
-# Of the validation rows, so that a choice between recipes needs no look at the test rows.
-ON_VALIDATION = ("micro_f1", "macro_f1", "balanced_accuracy", "minority_recall", "majority_recall")
+# Reported on the validation rows, so that nobody compares recipes on the test rows.
+VALIDATION_METRICS = ("micro_f1", "macro_f1", "balanced_accuracy", "minority_recall", "majority_recall")
 
 
 @dataclass(frozen=True)
-class Roles:
-    """What the labels are to each other.
+class LabelRoles:
+    """The positive, rarest and most common labels.
 
     Attributes
     ----------
@@ -53,9 +52,9 @@ class Roles:
     labels : list of str
         In the order of the columns.
     positive : str or None
-        The positive one of two classes.
+        The positive class of a binary task.
     rarest, commonest : str
-        Among the user's own train images.
+        By the original train images.
     """
 
     task: str
@@ -65,136 +64,135 @@ class Roles:
     commonest: str
 
     @classmethod
-    def of(cls, task: str, labels: Sequence[str], positive: str | None, train: Targets) -> Self:
-        """The roles by the targets of the user's own train images."""
+    def from_train_targets(cls, task: str, labels: Sequence[str], positive: str | None, train: Targets) -> Self:
+        """Derive the roles from the targets of the original train images."""
         counts = (train == 1).sum(axis=0)
         return cls(task, list(labels), positive, rarest(labels, counts), commonest(labels, counts))
 
 
-def overall(targets: Targets, given: Given, roles: Roles) -> Measures:
-    """Measures of one decision over all labels.
+def aggregate(y_true: Targets, y_pred: Predictions, roles: LabelRoles) -> Metrics:
+    """Return the metrics of one decision over all labels.
 
     Returns
     -------
     dict
-        The names of `OVERALL`: F1, precision and recall over all cells (micro), as means over labels (macro; weighted
-        by their images) and over images (samples); Jaccard index, macro and samples; Hamming loss; exact match, of the
-        images of which all is known. Sensitivity and specificity are those of the positive class, or means over labels.
-        Accuracy is the mean over labels, or the fraction of images in the right class; balanced accuracy and G-mean are
-        means over labels, or the arithmetic and the geometric mean of the classes' recalls.
+        A value for each name in `AGGREGATES`, all None if no cell is known. F1, precision and recall are averaged as in
+        scikit-learn; so is the Jaccard index. Exact match is over the images whose labels are all known.
+        Accuracy, balanced accuracy and G-mean are means over labels in a multilabel task; otherwise they are the
+        fraction of images in the right class, and the arithmetic and geometric means of the recalls of the classes.
+        Sensitivity and specificity are those of the positive class, or means over labels.
     """
-    known = targets >= 0
-    some = known.any(axis=1)
-    measures: Measures = dict.fromkeys(OVERALL)
-    if not some.any():
-        return measures
-    there, said, labels = comparable(targets[some], given[some])
+    known = y_true >= 0
+    some_known = known.any(axis=1)
+    if not some_known.any():
+        return dict.fromkeys(AGGREGATES)
+    metrics: Metrics = dict.fromkeys(AGGREGATES)
+    positive, predicted, columns = as_indicator(y_true[some_known], y_pred[some_known])
     for average in AVERAGES:
-        how = {"labels": labels, "average": average, "zero_division": 0}
-        found = precision_recall_fscore_support(there, said, **how)
-        measures |= dict(zip((f"{average}_precision", f"{average}_recall", f"{average}_f1"), found[:3], strict=True))
-        if f"{average}_jaccard" in OVERALL:
-            measures[f"{average}_jaccard"] = jaccard_score(there, said, **how)
-    measures["hamming_loss"] = hamming_loss(targets[known] == 1, given[known])
-    whole = known[some].all(axis=1)
-    measures["exact_match"] = accuracy_score(there[whole], said[whole]) if whole.any() else None
+        options = {"labels": columns, "average": average, "zero_division": 0}
+        precision, recall, f1, _ = precision_recall_fscore_support(positive, predicted, **options)
+        metrics |= {f"{average}_precision": precision, f"{average}_recall": recall, f"{average}_f1": f1}
+        if f"{average}_jaccard" in AGGREGATES:
+            metrics[f"{average}_jaccard"] = jaccard_score(positive, predicted, **options)
+    metrics["hamming_loss"] = hamming_loss(y_true[known] == 1, y_pred[known])
+    complete = known[some_known].all(axis=1)
+    if complete.any():
+        metrics["exact_match"] = accuracy_score(positive[complete], predicted[complete])
 
-    of = rates(targets, given)
+    rates = label_rates(y_true, y_pred)
     if roles.task == "multilabel":
-        by_label = {name: _mean(getattr(of, name)) for name in ("accuracy", "balanced_accuracy", "g_mean")}
+        metrics |= {name: _mean(getattr(rates, name)) for name in ("accuracy", "balanced_accuracy", "g_mean")}
     else:
-        recalls = of.sensitivity[~np.isnan(of.sensitivity)]
+        recalls = rates.sensitivity[~np.isnan(rates.sensitivity)]
         g_mean = float(np.prod(recalls)) ** (1 / len(recalls)) if len(recalls) else None
-        by_label = {"accuracy": measures["exact_match"], "balanced_accuracy": _mean(recalls), "g_mean": g_mean}
-    of_interest = [roles.positive] if roles.positive is not None else roles.labels
-    for name, rate, whose in (
-        ("sensitivity", of.sensitivity, of_interest),
-        ("specificity", of.specificity, of_interest),
-        ("minority_recall", of.sensitivity, [roles.rarest]),
-        ("majority_recall", of.sensitivity, [roles.commonest]),
+        metrics |= {"accuracy": metrics["exact_match"], "balanced_accuracy": _mean(recalls), "g_mean": g_mean}
+    of_interest = roles.labels if roles.positive is None else [roles.positive]
+    for name, rate, labels in (
+        ("sensitivity", rates.sensitivity, of_interest),
+        ("specificity", rates.specificity, of_interest),
+        ("minority_recall", rates.sensitivity, [roles.rarest]),
+        ("majority_recall", rates.sensitivity, [roles.commonest]),
     ):
-        by_label[name] = _mean(rate[[roles.labels.index(label) for label in whose]])
-    measures |= by_label
-    return {name: None if value is None else float(value) for name, value in measures.items()}
+        metrics[name] = _mean(rate[[roles.labels.index(label) for label in labels]])
+    return {name: None if value is None else float(value) for name, value in metrics.items()}
 
 
-def measures(
-    targets: Targets, scores: Scores, given: Mapping[str, Given], roles: Roles
-) -> dict[str, float | Measures | None]:
-    """Measures over all labels, for a metrics file.
+def classification_metrics(
+    y_true: Targets, scores: Scores, predictions: Mapping[str, Predictions], roles: LabelRoles
+) -> dict[str, float | Metrics | None]:
+    """Return the metrics over all labels, for a metrics file.
 
     Parameters
     ----------
-    targets, scores : arrays
-        As in `counterweight.metrics.per_label`.
-    given : mapping of str to array
-        Of each decision, by its name.
-    roles : Roles
-        What the labels are to each other.
+    y_true, scores : arrays, shape (n_images, n_labels)
+        Targets and scores.
+    predictions : mapping of str to array of bool, shape (n_images, n_labels)
+        Predictions by the name of the decision.
+    roles : LabelRoles
+        The labels and their roles.
 
     Returns
     -------
     dict
-        ``map``, the mean average precision, ``macro_auc``, and for each decision as ``threshold_NAME`` what `overall`
-        returns.
+        ``map``, the mean average precision; ``macro_auc``; and as ``threshold_NAME`` the `aggregate` of each decision.
     """
     return {
-        "map": _mean(average_precisions(targets, scores)),
-        "macro_auc": _mean(aucs(targets, scores)),
-        **{f"threshold_{name}": overall(targets, of, roles) for name, of in given.items()},
+        "map": _mean(average_precisions(y_true, scores)),
+        "macro_auc": _mean(aucs(y_true, scores)),
+        **{f"threshold_{name}": aggregate(y_true, y_pred, roles) for name, y_pred in predictions.items()},
     }
 
 
-def on_validation(
-    targets: Targets, scores: Scores, given: Mapping[str, Given], roles: Roles
-) -> dict[str, float | Measures | None]:
-    """Of `measures` those that a choice between recipes needs: of the decisions, `ON_VALIDATION` alone."""
+def validation_metrics(
+    y_true: Targets, scores: Scores, predictions: Mapping[str, Predictions], roles: LabelRoles
+) -> dict[str, float | Metrics | None]:
+    """Return `classification_metrics` reduced to `VALIDATION_METRICS` for each decision."""
     return {
-        name: {key: found[key] for key in ON_VALIDATION} if isinstance(found, dict) else found
-        for name, found in measures(targets, scores, given, roles).items()
+        name: {key: value[key] for key in VALIDATION_METRICS} if isinstance(value, dict) else value
+        for name, value in classification_metrics(y_true, scores, predictions, roles).items()
     }
 
 
-def label_measures(
+def label_metrics(
     labels: Sequence[str],
     train_counts: NDArray[np.integer],
-    targets: Targets,
+    y_true: Targets,
     scores: Scores,
-    given: Mapping[str, Given],
+    predictions: Mapping[str, Predictions],
 ) -> pd.DataFrame:
-    """Measures of each label.
+    """Tabulate the metrics of each label.
 
     Parameters
     ----------
     labels : sequence of str
-        Their names.
+        Names of the columns.
     train_counts : array of int, shape (n_labels,)
-        Train images with the label, copies among them.
-    targets, scores, given
-        As in `measures`.
+        Train images with the label, copies included.
+    y_true, scores, predictions
+        As in `classification_metrics`.
 
     Returns
     -------
     pandas.DataFrame
-        A row a label: ``label``, ``train``, ``test`` (images), ``average_precision``, ``auc``, and for each decision
-        ``precision_NAME``, ``recall_NAME`` and so on: every rate and count of `Rates`.
+        One row per label: ``label``, ``train`` and ``test`` (images), ``average_precision``, ``auc``, and for each
+        decision every rate and count in `RATES_AND_COUNTS`, as ``precision_NAME`` and so on.
     """
     table = pd.DataFrame(
         {
             "label": list(labels),
             "train": train_counts,
-            "test": (targets == 1).sum(axis=0),
-            "average_precision": average_precisions(targets, scores),
-            "auc": aucs(targets, scores),
+            "test": (y_true == 1).sum(axis=0),
+            "average_precision": average_precisions(y_true, scores),
+            "auc": aucs(y_true, scores),
         }
     )
-    for name, decided in given.items():
-        of = rates(targets, decided)
-        table = table.assign(**{f"{rate}_{name}": getattr(of, rate) for rate in BY_LABEL})
+    for name, y_pred in predictions.items():
+        rates = label_rates(y_true, y_pred)
+        table = table.assign(**{f"{rate}_{name}": getattr(rates, rate) for rate in RATES_AND_COUNTS})
     return table
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:
-    """The mean of those that are numbers; None if none is."""
+    """Return the mean without NaNs; None if nothing remains."""
     numbers = values[~np.isnan(values)]
     return float(numbers.mean()) if len(numbers) else None

@@ -1,6 +1,6 @@
-"""What was taken for what: tables of counts, and scikit-learn's classification report.
+"""Confusion matrices, and scikit-learn's classification report.
 
-Arrays are as in `counterweight.metrics.per_label`; a cell that is not known takes no part.
+Arrays are those of `counterweight.metrics.per_label`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -11,55 +11,56 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import classification_report, confusion_matrix
 
-from counterweight.metrics.per_label import Given, Targets, comparable, rates
+from counterweight.metrics.per_label import Predictions, Targets, as_indicator, label_rates
 
 COLUMNS = ("decision", "label", "actual", "predicted", "count")
 
 
-def confusions(
-    labels: Sequence[str], targets: Targets, given: Mapping[str, Given], one_each: Collection[str]
+def confusion_matrices(
+    labels: Sequence[str], y_true: Targets, predictions: Mapping[str, Predictions], single_label: Collection[str]
 ) -> dict[str, NDArray[np.int64]]:
-    """Counts of each decision.
+    """Count the confusions of each decision.
 
     Parameters
     ----------
     labels : sequence of str
         Names of the columns.
-    targets : array
-        What is there.
-    given : mapping of str to array
-        What each decision gives, by its name.
-    one_each : collection of str
-        Names of the decisions that give exactly one label to every image, of a task where an image has exactly one.
+    y_true : array of int, shape (n_images, n_labels)
+        Targets.
+    predictions : mapping of str to array of bool, shape (n_images, n_labels)
+        Predictions by the name of the decision.
+    single_label : collection of str
+        Names of the decisions that predict exactly one label per image, in a task with exactly one label per image.
 
     Returns
     -------
     dict of str to array of int
-        Of those a matrix (n_labels, n_labels), a row an actual class and a column a predicted one. Of the others a
-        matrix a label, (n_labels, 2, 2): images without and with it, not given and given it.
+        For a single-label decision one matrix (n_labels, n_labels), rows actual and columns predicted classes, over the
+        images whose labels are all known. For any other decision one matrix per label, (n_labels, 2, 2): rows without
+        and with the label, columns not predicted and predicted.
     """
-    found = {}
-    known = (targets >= 0).all(axis=1)
-    for name, decided in given.items():
-        of = rates(targets, decided)
-        matrices = np.stack([of.tn, of.fp, of.fn, of.tp], axis=1).reshape(-1, 2, 2)
-        if name in one_each:
-            matrices = np.zeros((len(labels), len(labels)), np.int64)
-            if known.any():  # Of no rows scikit-learn makes no matrix.
-                classes = (cells[known].argmax(axis=1) for cells in (targets, decided))
-                matrices = confusion_matrix(*classes, labels=np.arange(len(labels)))
-        found[name] = matrices
-    return found
+    matrices = {}
+    known = (y_true >= 0).all(axis=1)
+    for name, y_pred in predictions.items():
+        if name not in single_label:
+            rates = label_rates(y_true, y_pred)
+            matrices[name] = np.stack([rates.tn, rates.fp, rates.fn, rates.tp], axis=1).reshape(-1, 2, 2)
+        elif known.any():
+            classes = (cells[known].argmax(axis=1) for cells in (y_true, y_pred))
+            matrices[name] = confusion_matrix(*classes, labels=np.arange(len(labels)))
+        else:  # scikit-learn refuses zero rows.
+            matrices[name] = np.zeros((len(labels), len(labels)), np.int64)
+    return matrices
 
 
 def confusion_table(labels: Sequence[str], matrices: Mapping[str, NDArray[np.int64]]) -> pd.DataFrame:
-    """The counts of `confusions` as a table.
+    """Flatten the result of `confusion_matrices` into a table.
 
     Returns
     -------
     pandas.DataFrame
-        A row a count: ``decision``, ``label``, ``actual``, ``predicted``, ``count``. Of a matrix of classes, actual and
-        predicted are their names, and label is empty; of a label, they are 0 and 1.
+        One row per count: ``decision``, ``label``, ``actual``, ``predicted``, ``count``. In a matrix of classes, actual
+        and predicted are class names and label is empty; in a matrix of one label, they are 0 and 1.
     """
     rows: list[tuple[str, str, str, str, int]] = []
     for name, matrix in matrices.items():
@@ -76,24 +77,26 @@ def confusion_table(labels: Sequence[str], matrices: Mapping[str, NDArray[np.int
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def report(labels: Sequence[str], targets: Targets, given: Mapping[str, Given], titles: Mapping[str, str]) -> str:
-    """scikit-learn's classification report of each decision, under its title.
+def classification_reports(
+    labels: Sequence[str], y_true: Targets, predictions: Mapping[str, Predictions], titles: Mapping[str, str]
+) -> str:
+    """Return scikit-learn's classification report of each decision, under its title.
 
     Parameters
     ----------
-    labels, targets, given
-        As in `confusions`.
+    labels, y_true, predictions
+        As in `confusion_matrices`.
     titles : mapping of str to str
-        What to write above the report of each decision.
+        Titles by the name of the decision.
     """
-    some = (targets >= 0).any(axis=1)
+    some_known = (y_true >= 0).any(axis=1)
     parts = []
-    for name, decided in given.items():
-        there, said, columns = comparable(targets[some], decided[some])
-        text = (
-            classification_report(there, said, labels=columns, target_names=list(labels), digits=3, zero_division=0)
-            if some.any()
-            else "nothing is known of these images\n"
-        )
+    for name, y_pred in predictions.items():
+        text = "no label of any image is known\n"
+        if some_known.any():
+            positive, predicted, columns = as_indicator(y_true[some_known], y_pred[some_known])
+            text = classification_report(
+                positive, predicted, labels=columns, target_names=list(labels), digits=3, zero_division=0
+            )
         parts.append(f"{titles[name]}\n\n{text}")
     return "\n\n".join(parts)

@@ -1,6 +1,6 @@
 """ROC and precision-recall curves of each label, as tables for plots.
 
-Arrays are as in `counterweight.metrics.per_label`; a cell that is not known takes no part.
+Arrays are those of `counterweight.metrics.per_label`.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,74 +12,74 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from counterweight.metrics.per_label import Scores, Targets
 
-POINTS = 200
+MAX_POINTS = 200
+_Points = tuple[NDArray[np.float64], ...]
 
 
-def roc(labels: Sequence[str], targets: Targets, scores: Scores) -> pd.DataFrame:
-    """The ROC curve of each label.
+def roc_table(labels: Sequence[str], y_true: Targets, scores: Scores) -> pd.DataFrame:
+    """Tabulate the ROC curve of each label.
 
     Parameters
     ----------
     labels : sequence of str
         Names of the columns.
-    targets, scores : arrays
-        As in `counterweight.metrics.per_label`.
+    y_true, scores : arrays, shape (n_images, n_labels)
+        Targets and scores.
 
     Returns
     -------
     pandas.DataFrame
-        A row a point, at most `POINTS` a label: ``label``, ``threshold`` (not a number at the start, where no image is
-        given the label), ``false_positive_rate``, ``true_positive_rate``. A label that all images have, or none, has
-        no points.
+        One row per point, at most `MAX_POINTS` per label: ``label``, ``threshold`` (NaN at the start, where the label
+        is never predicted), ``false_positive_rate``, ``true_positive_rate``. A label has no points unless images with
+        and without it are known.
     """
     columns = ("label", "threshold", "false_positive_rate", "true_positive_rate")
-    return _points(_roc, columns, labels, targets, scores, needs={0, 1})
+    return _curve_table(_roc, columns, labels, y_true, scores, required={0, 1})
 
 
-def precision_recall(labels: Sequence[str], targets: Targets, scores: Scores) -> pd.DataFrame:
-    """The precision-recall curve of each label.
+def precision_recall_table(labels: Sequence[str], y_true: Targets, scores: Scores) -> pd.DataFrame:
+    """Tabulate the precision-recall curve of each label.
 
     Parameters
     ----------
-    labels, targets, scores
-        As in `roc`.
+    labels, y_true, scores
+        As in `roc_table`.
 
     Returns
     -------
     pandas.DataFrame
-        A row a point, at most `POINTS` a label: ``label``, ``threshold`` (not a number at the start, where no image
-        is given the label), ``recall``, ``precision``. A label that no image has has no points.
+        As in `roc_table`, with the columns ``label``, ``threshold``, ``recall``, ``precision``. A label has no points
+        if no image has it.
     """
     columns = ("label", "threshold", "recall", "precision")
-    return _points(_precision_recall, columns, labels, targets, scores, needs={1})
+    return _curve_table(_precision_recall, columns, labels, y_true, scores, required={1})
 
 
-def _roc(targets: Targets, scores: Scores) -> tuple[NDArray[np.float64], ...]:
-    false_positives, true_positives, thresholds = roc_curve(targets, scores)
-    return np.where(np.isinf(thresholds), np.nan, thresholds), false_positives, true_positives
+def _roc(y_true: Targets, scores: Scores) -> _Points:
+    false_positive_rate, true_positive_rate, thresholds = roc_curve(y_true, scores)
+    return np.where(np.isinf(thresholds), np.nan, thresholds), false_positive_rate, true_positive_rate
 
 
-def _precision_recall(targets: Targets, scores: Scores) -> tuple[NDArray[np.float64], ...]:
-    precision, recall, thresholds = precision_recall_curve(targets, scores, drop_intermediate=True)
-    # From the highest threshold down, as in the ROC curve: so a line through the points goes from left to right.
+def _precision_recall(y_true: Targets, scores: Scores) -> _Points:
+    precision, recall, thresholds = precision_recall_curve(y_true, scores, drop_intermediate=True)
+    # Descending thresholds, as in the ROC curve, so that a line through the points goes from left to right.
     return np.append(thresholds, np.nan)[::-1], recall[::-1], precision[::-1]
 
 
-def _points(
-    curve: Callable[[Targets, Scores], tuple[NDArray[np.float64], ...]],
+def _curve_table(
+    curve: Callable[[Targets, Scores], _Points],
     columns: Sequence[str],
     labels: Sequence[str],
-    targets: Targets,
+    y_true: Targets,
     scores: Scores,
-    needs: set[int],
+    required: set[int],
 ) -> pd.DataFrame:
     parts = [pd.DataFrame({name: pd.Series(dtype="str" if name == "label" else "float64") for name in columns})]
-    for label, there, said in zip(labels, targets.T, scores.T, strict=True):
-        known = there >= 0
-        if not needs <= set(there[known].tolist()):
+    for label, target, score in zip(labels, y_true.T, scores.T, strict=True):
+        known = target >= 0
+        if not required <= set(target[known].tolist()):
             continue
-        values = curve(there[known], said[known])
-        # Evenly over the points, both ends among them.
-        kept = np.unique(np.linspace(0, len(values[0]) - 1, POINTS).round().astype(int))
-        parts.append(pd.DataFrame(dict(zip(columns, (label, *(value[kept] for value in values)), strict=True))))
+        points = curve(target[known], score[known])
+        kept = np.unique(np.linspace(0, len(points[0]) - 1, MAX_POINTS).round().astype(int))  # Both ends included.
+        parts.append(pd.DataFrame(dict(zip(columns, (label, *(values[kept] for values in points)), strict=True))))
     return pd.concat(parts[1:] or parts, ignore_index=True)

@@ -1,7 +1,4 @@
-"""How scores become labels: thresholds that are tuned on validation and kept with the model.
-
-What each task's names mean is said by `names_of_decisions` and `Decisions.given`.
-"""
+"""Decision rules: how scores become labels, with thresholds that are tuned on validation and stored with the model."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,39 +10,40 @@ from numpy.typing import NDArray
 
 from counterweight.base.errors import InputError
 from counterweight.base.outputs import write_json
-from counterweight.metrics.platt import even_threshold, even_thresholds
+from counterweight.metrics.platt import platt_threshold, platt_thresholds
 from counterweight.metrics.thresholds import (
+    argmax_mask,
     binary_threshold,
     class_thresholds,
-    highest,
     label_thresholds,
     tuned_threshold,
 )
 
 TUNED, PER_LABEL, ARGMAX = "tuned", "per_label", "argmax"
-# The decision that stands for a model where one number must: that of a user who has no threshold in mind.
+# The decision that represents a model by a single number: that of a user who has no threshold in mind.
 HEADLINE = {"multilabel": TUNED, "binary": TUNED, "multiclass": ARGMAX}
-# The one by which new images get their labels.
-IN_USE = {"multilabel": PER_LABEL, "binary": TUNED, "multiclass": ARGMAX}
+# The decision that labels new images.
+DEPLOYED = {"multilabel": PER_LABEL, "binary": TUNED, "multiclass": ARGMAX}
+PLATT = "platt"
 FILE = "decisions.json"
 
 
 @dataclass(frozen=True)
-class Decisions:
+class DecisionRule:
     """The thresholds of a model, and how they are applied.
 
     Attributes
     ----------
     task : str
-        ``multilabel``: any number of labels an image. ``multiclass``: one of several. ``binary``: one of two.
+        ``multilabel``: any number of labels per image. ``multiclass``: one of several. ``binary``: one of two.
     labels : list of str
         In the order of the columns of scores.
     positive : str or None
-        Of two classes the one that thresholds are about; None for the other tasks.
+        The class that thresholds apply to in a binary task; None in other tasks.
     tuned : float
         One threshold for all labels.
     per_label : dict of str to float
-        One for each label; for two classes the positive one's, which is ``tuned`` then.
+        One threshold per label; in a binary task only that of the positive class, equal to ``tuned``.
     """
 
     task: str
@@ -54,178 +52,172 @@ class Decisions:
     tuned: float
     per_label: dict[str, float]
 
-    def given(self, scores: NDArray[np.floating], how: float | str) -> NDArray[np.bool_]:
-        """Which labels the scores give.
+    def apply(self, scores: NDArray[np.floating], decision: float | str) -> NDArray[np.bool_]:
+        """Predict labels from scores.
 
         Parameters
         ----------
         scores : array of float in [0, 1], shape (n_images, n_labels)
-            What the network says.
-        how : float or str
-            A threshold, from which score on a label is given; or ``tuned``, ``per_label`` or ``argmax``, see
-            `names_of_decisions`. Of two classes always exactly one is given, of several classes by ``argmax`` and
-            ``per_label``, the highest score over its threshold. At one threshold a class is given or not whatever
-            the others, as in one-versus-rest.
+            Outputs of the model.
+        decision : float or str
+            A threshold, which predicted labels reach or exceed; or ``tuned``, ``per_label`` or ``argmax``, see
+            `decision_names`. A binary task always predicts exactly one class. A multiclass task does so by ``argmax``,
+            the highest score, and ``per_label``, the highest ratio of score to threshold; at a single threshold, each
+            class is predicted independently (one-versus-rest).
 
         Returns
         -------
         array of bool, shape (n_images, n_labels)
         """
-        if how == ARGMAX and self.task != "multilabel":
-            return highest(scores)
-        if how == PER_LABEL and self.task == "multiclass":
-            return highest(scores / self._thresholds())
-        if how == PER_LABEL and self.task == "multilabel":
+        if decision == ARGMAX and self.task != "multilabel":
+            return argmax_mask(scores)
+        if decision == PER_LABEL and self.task == "multiclass":
+            return argmax_mask(scores / self._thresholds())
+        if decision == PER_LABEL and self.task == "multilabel":
             return scores >= self._thresholds()
-        threshold = self.tuned if how == TUNED else how
+        threshold = self.tuned if decision == TUNED else decision
         if isinstance(threshold, str):
-            raise ValueError(f"{threshold} is no way to decide of {self.task}")
+            raise ValueError(f"the task {self.task} has no decision {threshold!r}")
         if self.positive is None:
             return scores >= threshold
-        positive = self.labels.index(self.positive)
-        return np.where(
-            np.arange(2) == positive, *(scores[:, [positive]] >= threshold, scores[:, [positive]] < threshold)
-        )
+        column = self.labels.index(self.positive)
+        is_positive = scores[:, [column]] >= threshold
+        return np.where(np.arange(2) == column, is_positive, scores[:, [column]] < threshold)
 
-    def described(self, how: float | str) -> str:
-        """What `given` does, in words and with its thresholds."""
-        if how == ARGMAX:
+    def describe(self, decision: float | str) -> str:
+        """Describe in words, with its thresholds, what `apply` does."""
+        if decision == ARGMAX:
             return "the class with the highest score"
         each = ", ".join(f"{label} {threshold:g}" for label, threshold in self.per_label.items())
-        if how == PER_LABEL and self.task == "multiclass":
-            return f"the class with the highest score over its threshold, tuned on validation: {each}"
-        if how == PER_LABEL:
-            return f"a label from its threshold on, tuned on validation: {each}"
-        threshold = f"{self.tuned:g} on, tuned on validation" if how == TUNED else f"{how:g} on"
-        return f"{self.positive or 'a label'} from {threshold}" + ("; else the other class" if self.positive else "")
+        if decision == PER_LABEL and self.task == "multiclass":
+            return f"the class with the highest ratio of score to threshold, tuned on validation: {each}"
+        if decision == PER_LABEL:
+            return f"each label that scores at least its threshold, tuned on validation: {each}"
+        threshold = f"{self.tuned:g}, tuned on validation" if decision == TUNED else f"{decision:g}"
+        if self.positive is None:
+            return f"each label that scores at least {threshold}"
+        return f"{self.positive} if it scores at least {threshold}; otherwise the other class"
 
     def _thresholds(self) -> NDArray[np.float64]:
         return np.array([self.per_label[label] for label in self.labels])
 
 
-def names_of_decisions(task: str, thresholds: Sequence[float]) -> dict[str, float | str]:
-    """Every way in which a model's scores become labels, by the name under which its measures stand.
+def decision_names(task: str, thresholds: Sequence[float]) -> dict[str, float | str]:
+    """Return every decision of a task by the name under which its metrics are reported.
 
     Parameters
     ----------
     task : str
-        As in `Decisions`.
+        As in `DecisionRule`.
     thresholds : sequence of float
-        Fixed ones.
+        Fixed thresholds.
 
     Examples
     --------
-    >>> names_of_decisions("multilabel", [0.2, 0.5])
+    >>> decision_names("multilabel", [0.2, 0.5])
     {'0.2': 0.2, '0.5': 0.5, 'tuned': 'tuned', 'per_label': 'per_label'}
-    >>> list(names_of_decisions("multiclass", [0.5])), list(names_of_decisions("binary", [0.5]))
+    >>> list(decision_names("multiclass", [0.5])), list(decision_names("binary", [0.5]))
     (['0.5', 'tuned', 'per_label', 'argmax'], ['0.5', 'tuned', 'argmax'])
     """
-    also = {"multilabel": (TUNED, PER_LABEL), "multiclass": (TUNED, PER_LABEL, ARGMAX), "binary": (TUNED, ARGMAX)}
-    return {f"{threshold:g}": threshold for threshold in thresholds} | {name: name for name in also[task]}
+    named = {"multilabel": (TUNED, PER_LABEL), "multiclass": (TUNED, PER_LABEL, ARGMAX), "binary": (TUNED, ARGMAX)}
+    return {f"{threshold:g}": threshold for threshold in thresholds} | {name: name for name in named[task]}
 
 
-def gives_one(task: str, name: str) -> bool:
-    """Whether the decision of that name gives exactly one label to every image."""
+def is_single_label(task: str, name: str) -> bool:
+    """Return whether the named decision predicts exactly one label per image."""
     return task == "binary" or (task == "multiclass" and name in (PER_LABEL, ARGMAX))
 
 
 def rarest(labels: Sequence[str], counts: Sequence[int] | NDArray[np.integer]) -> str:
-    """The label with the fewest images, among equals the last: of two classes the positive one.
+    """Return the label with the fewest images, the last of equal ones.
 
     Parameters
     ----------
     labels : sequence of str
-        Their names.
+        Names of the labels.
     counts : sequence of int
-        Original train images of each.
+        Original train images with each.
     """
     return min(zip(counts, range(0, -len(labels), -1), labels, strict=True))[2]
 
 
-def positive_class(task: str, labels: Sequence[str], counts: NDArray[np.integer]) -> str | None:
-    """Of two classes the one that thresholds are about, the rarer; None for the other tasks; see `rarest`."""
-    return rarest(labels, counts) if task == "binary" else None
-
-
 def commonest(labels: Sequence[str], counts: Sequence[int] | NDArray[np.integer]) -> str:
-    """The label with the most images, among equals the first; see `rarest`."""
+    """Return the label with the most images, the first of equal ones; see `rarest`."""
     return max(zip(counts, range(0, -len(labels), -1), labels, strict=True))[2]
 
 
-def summary(decisions: Decisions) -> dict[str, float | str | dict[str, float]]:
-    """What a metrics file says of the decisions: the one that stands for the model, and the thresholds."""
-    positive = {} if decisions.positive is None else {"positive": decisions.positive}
-    return {
-        "headline": HEADLINE[decisions.task],
-        **positive,
-        "tuned_threshold": decisions.tuned,
-        "thresholds": decisions.per_label,
-    }
+def positive_class(task: str, labels: Sequence[str], counts: NDArray[np.integer]) -> str | None:
+    """Return the `rarest` class of a binary task, which thresholds apply to; None for other tasks."""
+    return rarest(labels, counts) if task == "binary" else None
 
 
-def write(decisions: Decisions, folder: Path) -> None:
-    """Write the decisions of a model into its folder, as ``decisions.json``."""
-    write_json(asdict(decisions), folder / FILE)
+def summary(rule: DecisionRule) -> dict[str, float | str | dict[str, float]]:
+    """Return the headline decision and the thresholds, for a metrics file."""
+    positive = {} if rule.positive is None else {"positive": rule.positive}
+    headline = {"headline": HEADLINE[rule.task], **positive}
+    return {**headline, "tuned_threshold": rule.tuned, "thresholds": rule.per_label}
 
 
-def read(folder: Path) -> Decisions:
-    """Read the decisions that `write` wrote into a model's folder.
+def write(rule: DecisionRule, folder: Path) -> None:
+    """Write the rule into a model's folder, as ``decisions.json``."""
+    write_json(asdict(rule), folder / FILE)
+
+
+def read(folder: Path) -> DecisionRule:
+    """Read the rule that `write` stored in a model's folder.
 
     Raises
     ------
     InputError
-        If they are not there.
+        If the file is missing or invalid.
     """
     try:
         content: Mapping[str, object] = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return Decisions(**content)  # type: ignore[arg-type]
+        return DecisionRule(**content)  # type: ignore[arg-type]
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{folder}: no model: {FILE} is not there. Give the folder that train wrote.") from None
+        raise InputError(f"{folder}: not a model: {FILE} is missing. Name the folder that train wrote.") from None
     except (ValueError, TypeError) as error:
-        raise InputError(f"{folder / FILE}: no decisions of a model: {error}. Run dvc repro.") from None
-
-
-PLATT = "platt"
+        raise InputError(f"{folder / FILE}: not a valid decision rule: {error}. Run dvc repro.") from None
 
 
 def tune(
-    targets: NDArray[np.integer],
+    y_true: NDArray[np.integer],
     scores: NDArray[np.floating],
     labels: Sequence[str],
     task: str,
     positive: str | None = None,
     *,
-    measure: str = "f1",
-) -> Decisions:
-    """Choose the thresholds of a model on its validation rows.
+    metric: str = "f1",
+) -> DecisionRule:
+    """Tune the thresholds of a model on its validation rows.
 
     Parameters
     ----------
-    targets : array of int, shape (n_images, n_labels)
-        1 where the image has the label, 0 where not, -1 where that is not known.
+    y_true : array of int, shape (n_images, n_labels)
+        1 if the image has the label, 0 if not, -1 if unknown.
     scores : array of float in [0, 1], shape (n_images, n_labels)
-        What the network says of these images.
+        Outputs of the model.
     labels : sequence of str
         Names of the columns.
     task : str
-        As in `Decisions`.
+        As in `DecisionRule`.
     positive : str, optional
-        Of two classes, the one that the threshold is about.
-    measure : str
-        What they make best, ``f1`` or ``balanced_accuracy``; or ``platt``, by `counterweight.metrics.platt`.
+        The class that the threshold applies to in a binary task.
+    metric : str
+        The metric to maximize, ``f1`` or ``balanced_accuracy``; or ``platt``, see `counterweight.metrics.platt`.
     """
     if task == "binary":
         if positive is None or positive not in labels or len(labels) != 2:
-            raise ValueError(f"of two classes one is positive, not {positive} of {len(labels)}")
+            raise ValueError(f"a binary task needs two labels, one of them positive, not {positive} of {len(labels)}")
         column = list(labels).index(positive)
-        if measure == PLATT:
-            threshold = even_threshold(targets[:, [column]], scores[:, [column]])
+        if metric == PLATT:
+            threshold = platt_threshold(y_true[:, [column]], scores[:, [column]])
         else:
-            threshold = binary_threshold(targets, scores, column, measure)
-        return Decisions(task, list(labels), positive, threshold, {positive: threshold})
-    if measure == PLATT:
-        each, tuned = even_thresholds(targets, scores), even_threshold(targets, scores)
+            threshold = binary_threshold(y_true, scores, column, metric)
+        return DecisionRule(task, list(labels), positive, threshold, {positive: threshold})
+    if metric == PLATT:
+        each, tuned = platt_thresholds(y_true, scores), platt_threshold(y_true, scores)
     else:
-        each = (class_thresholds if task == "multiclass" else label_thresholds)(targets, scores, measure)
-        tuned = tuned_threshold(targets, scores, measure)
-    return Decisions(task, list(labels), None, tuned, dict(zip(labels, each.tolist(), strict=True)))
+        each = (class_thresholds if task == "multiclass" else label_thresholds)(y_true, scores, metric)
+        tuned = tuned_threshold(y_true, scores, metric)
+    return DecisionRule(task, list(labels), None, tuned, dict(zip(labels, each.tolist(), strict=True)))

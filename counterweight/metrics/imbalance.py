@@ -1,11 +1,12 @@
-"""Measures of imbalance in multi-label data.
+"""Imbalance measures of multi-label data.
 
 IRLbl, MeanIR, CVIR: F. Charte, A. J. Rivera, M. J. del Jesus, F. Herrera, "Addressing imbalance in multilabel
 classification: Measures and random resampling algorithms", Neurocomputing 163 (2015), 3-16, equations 1 to 4.
 SCUMBLE: the same authors, "Concurrence among imbalanced labels and its influence on multilabel resampling
 algorithms", HAIS 2014, LNCS 8480, 110-121, equation 3.
 
-A label that is missing on an image (-1) is not counted: only what is known to be there makes a label common or rare.
+``targets`` is an array of int, shape (n_images, n_labels), 1 if the image has the label. A missing label (-1) counts as
+absent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +20,6 @@ from counterweight.base.manifest import MISSING
 
 def irlbl(targets: NDArray[np.integer]) -> NDArray[np.float64]:
     """Imbalance ratio of each label: the count of the commonest label over the label's own.
-
-    Parameters
-    ----------
-    targets : array of int, shape (n_images, n_labels)
-        1 where the image has the label.
 
     Returns
     -------
@@ -42,7 +38,7 @@ def irlbl(targets: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 def mean_ir(targets: NDArray[np.integer]) -> float:
-    """Mean of IRLbl over the labels that occur; 0 where none does."""
+    """Mean of IRLbl over the labels that occur; 0 if none does."""
     ratios = _finite_irlbl(targets)
     return float(ratios.mean()) if len(ratios) else 0.0
 
@@ -54,16 +50,11 @@ def cvir(targets: NDArray[np.integer]) -> float:
 
 
 def scumble(targets: NDArray[np.integer]) -> float:
-    """How much rare and common labels stand on the same images: 0 not at all, towards 1 everywhere.
+    """Degree to which rare and common labels share images, from 0, never, towards 1, always.
 
-    Over the labels of one image, it is 1 minus the ratio of the geometric to the arithmetic mean of their IRLbl;
-    SCUMBLE is its mean over all images. As in the authors' reference code (the R package mldr), the means are taken
-    over the labels that the image has: over all labels the product would be 0 on any image that lacks one.
-
-    Parameters
-    ----------
-    targets : array of int, shape (n_images, n_labels)
-        1 where the image has the label.
+    For one image it is 1 minus the ratio of the geometric to the arithmetic mean of its labels' IRLbl; SCUMBLE is the
+    mean over all images. As in the authors' reference code (the R package mldr), the means are over the labels that
+    the image has: over all labels the product would be 0 for any image that lacks one.
     """
     return float(_concurrence(targets).sum() / len(targets))
 
@@ -71,14 +62,13 @@ def scumble(targets: NDArray[np.integer]) -> float:
 def label_scumble(targets: NDArray[np.integer]) -> NDArray[np.float64]:
     """SCUMBLE of each label: the mean over the images that have it; 0 for a label that no image has."""
     present = targets == 1
-    means: NDArray[np.float64] = (present * _concurrence(targets)[:, None]).sum(axis=0) / np.maximum(
-        present.sum(axis=0), 1
-    )
+    counts = np.maximum(present.sum(axis=0), 1)
+    means: NDArray[np.float64] = (present * _concurrence(targets)[:, None]).sum(axis=0) / counts
     return means
 
 
-def rarer(before: NDArray[np.integer], after: NDArray[np.integer], labels: Sequence[str]) -> list[str]:
-    """A warning for each label that is rarer beside the commonest one than it was.
+def rarer_label_warnings(before: NDArray[np.integer], after: NDArray[np.integer], labels: Sequence[str]) -> list[str]:
+    """Return a warning for each label whose IRLbl rose.
 
     Parameters
     ----------
@@ -89,7 +79,7 @@ def rarer(before: NDArray[np.integer], after: NDArray[np.integer], labels: Seque
 
     Examples
     --------
-    >>> rarer(np.array([[1, 0], [1, 1]]), np.array([[1, 0], [1, 1], [1, 0]]), ["sea", "ice"])
+    >>> rarer_label_warnings(np.array([[1, 0], [1, 1]]), np.array([[1, 0], [1, 1], [1, 0]]), ["sea", "ice"])
     ["label 'ice' got relatively rarer: IRLbl 2.00 before, 3.00 after. Consider augment.strategy clusters_labels or \
 labels"]
     """
@@ -101,29 +91,24 @@ labels"]
     ]
 
 
-def image_weights(targets: NDArray[np.integer]) -> NDArray[np.float64]:
-    """How often each image is drawn, relative to others: the mean IRLbl of its labels, 1 for an image without any.
+def irlbl_weights(targets: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Sampling weight of each image, shape (n_images,): the mean IRLbl of its labels, 1 for an image without labels.
 
-    With one label an image that makes all classes equally frequent.
-
-    Parameters
-    ----------
-    targets : array of int, shape (n_images, n_labels)
-        1 where the image has the label.
+    With one label per image, all classes become equally frequent.
 
     Examples
     --------
-    >>> image_weights(np.array([[1, 0], [1, 0], [1, 1], [0, 0]]))
+    >>> irlbl_weights(np.array([[1, 0], [1, 0], [1, 1], [0, 0]]))
     array([1., 1., 2., 1.])
     """
     present = targets == 1
     ratios = np.where(np.isfinite(ratio := irlbl(targets)), ratio, 0.0)
-    count = present.sum(axis=1)
-    return np.where(count > 0, (present * ratios).sum(axis=1) / np.maximum(count, 1), 1.0)
+    counts = present.sum(axis=1)
+    return np.where(counts > 0, (present * ratios).sum(axis=1) / np.maximum(counts, 1), 1.0)
 
 
 def summary(targets: NDArray[np.integer]) -> dict[str, float]:
-    """Number of images and all measures of one set of images, for a metrics file."""
+    """Return the number of images and all their measures, for a metrics file."""
     return {
         "images": len(targets),
         "mean_ir": mean_ir(targets),
@@ -133,20 +118,20 @@ def summary(targets: NDArray[np.integer]) -> dict[str, float]:
 
 
 def label_table(parts: Mapping[str, NDArray[np.integer]], labels: Sequence[str]) -> pd.DataFrame:
-    """Count, IRLbl and SCUMBLE of each label in several sets of images.
+    """Tabulate count, IRLbl and SCUMBLE of each label in several sets of images.
 
     Parameters
     ----------
     parts : mapping of str to array of int, shape (n_images, n_labels)
-        Targets of each set, by the name that its columns begin with.
+        Targets of each set, by the prefix of its columns.
     labels : sequence of str
         Names of the labels.
 
     Returns
     -------
     pandas.DataFrame
-        A row a label: ``label``, then ``NAME_count``, ``NAME_irlbl`` and ``NAME_scumble`` for each set, and
-        ``NAME_missing`` (images on which it is missing) if any label is on any.
+        One row per label: ``label``, then ``NAME_count``, ``NAME_irlbl`` and ``NAME_scumble`` for each set, and
+        ``NAME_missing`` (images on which the label is missing) if any label is missing anywhere.
     """
     some_missing = any((targets == MISSING).any() for targets in parts.values())
     table = pd.DataFrame({"label": list(labels)})
@@ -160,15 +145,15 @@ def label_table(parts: Mapping[str, NDArray[np.integer]], labels: Sequence[str])
 
 
 def _concurrence(targets: NDArray[np.integer]) -> NDArray[np.float64]:
-    """SCUMBLE of each image; 0 for one without labels."""
+    """SCUMBLE of each image; 0 for an image without labels."""
     ratios = irlbl(targets)
     present = targets == 1
-    count = np.maximum(present.sum(axis=1), 1)
+    counts = np.maximum(present.sum(axis=1), 1)
     usable = np.where(np.isfinite(ratios), ratios, 1.0)
-    arithmetic = np.maximum((present * usable).sum(axis=1) / count, 1e-300)
-    # The ratio of the two means is the geometric mean of the parts by the arithmetic mean: exactly 1 for one label.
+    arithmetic = np.maximum((present * usable).sum(axis=1) / counts, 1e-300)
+    # Dividing by the arithmetic mean before taking the geometric one gives exactly 0 for an image with one label.
     relative = np.where(present, usable / arithmetic[:, None], 1.0)
-    concurrence: NDArray[np.float64] = 1.0 - np.exp(np.log(relative).sum(axis=1) / count)
+    concurrence: NDArray[np.float64] = 1.0 - np.exp(np.log(relative).sum(axis=1) / counts)
     return concurrence
 
 
@@ -182,26 +167,26 @@ def _finite_irlbl(targets: NDArray[np.integer]) -> NDArray[np.float64]:
     return ratios[np.isfinite(ratios)]
 
 
-# What it means that no image of a part has a label.
-_WITHOUT = {
-    "train": "nothing can be learnt of it",
-    "val": "no threshold can be tuned for it",
-    "test": "nothing can be said of how well it is found",
+# What a split cannot do for labels that none of its images has.
+_CONSEQUENCE = {
+    "train": "nothing to learn from",
+    "val": "no threshold can be tuned",
+    "test": "recall cannot be measured",
 }
 
 
-def about_parts(labels: Sequence[str], parts: Mapping[str, NDArray[np.integer]]) -> list[str]:
-    """Labels that a part has no image of.
+def absent_label_warnings(labels: Sequence[str], parts: Mapping[str, NDArray[np.integer]]) -> list[str]:
+    """Return a warning for each split with labels that none of its images has.
 
     Parameters
     ----------
     labels : sequence of str
-        Their names.
+        Names of the labels.
     parts : mapping of str to array of int, shape (n_images, n_labels)
-        Labels of the images of train, val and test.
+        Targets of the splits ``train``, ``val`` and ``test``.
     """
     return [
-        f"no image of {split} has {', '.join(map(repr, absent))}: {_WITHOUT[split]}"
+        f"no {split} image has {', '.join(map(repr, absent))}: {_CONSEQUENCE[split]}"
         for split, targets in parts.items()
-        if (absent := [name for name, count in zip(labels, (targets == 1).sum(axis=0), strict=True) if not count])
+        if (absent := [name for name, count in zip(labels, _counts(targets), strict=True) if not count])
     ]

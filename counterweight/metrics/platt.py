@@ -1,47 +1,48 @@
-"""Thresholds by a sigmoid that is fitted to all scores of validation.
+"""Thresholds from a sigmoid that is fitted to all validation scores.
 
-The threshold that is best on validation hangs on the few scores nearest to it: with nine images of a rare label, on one
-or two. A sigmoid of the scores' log-odds (J. Platt, "Probabilistic outputs for support vector machines", Advances in
-Large Margin Classifiers, 1999) depends on all. Where the images that have a label weigh as much as those that have not,
-it says one half at the threshold of the best balanced accuracy (A. Menon et al., "On the statistical consistency of
+The threshold that is best on validation depends on the few scores nearest to it: with nine images of a rare label, on
+one or two. A sigmoid of the scores' log-odds (J. Platt, "Probabilistic outputs for support vector machines", Advances
+in Large Margin Classifiers, 1999) depends on all of them. When the images with a label weigh as much as those without,
+it crosses one half at the threshold of the best balanced accuracy (A. Menon et al., "On the statistical consistency of
 algorithms for binary classification under class imbalance", ICML 2013).
 
-``targets`` and ``scores`` are as in `counterweight.metrics.thresholds`.
+``y_true`` and ``scores`` are those of `counterweight.metrics.per_label`.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-# Next to none: it keeps the sigmoid from becoming a step where no scores overlap.
-_REGULARISATION = 1e-6
-# Log-odds beyond those of a millionth say no more than these; softmax in float32 gives exact zeros and ones.
-_LEAST = 1e-6
+# Nearly none: it only keeps the sigmoid from becoming a step where no scores overlap.
+_REGULARIZATION = 1e-6
+# Scores are clipped, since softmax in float32 returns exact zeros and ones.
+_EPSILON = 1e-6
 
 
-def even_threshold(targets: NDArray[np.integer], scores: NDArray[np.floating]) -> float:
-    """One threshold for all labels, of which each weighs the same.
+def platt_threshold(y_true: NDArray[np.integer], scores: NDArray[np.floating]) -> float:
+    """Return one threshold for all labels, each of which has the same weight.
 
     Returns
     -------
     float
-        0.5 where no label has images on both sides, or where higher scores do not go with the labels.
+        0.5 if no label has known images on both sides, or if higher scores do not go with the labels.
     """
-    weights = np.zeros(targets.shape)
+    weights = np.zeros(y_true.shape)
     for side in (0, 1):
-        count = (targets == side).sum(axis=0)
-        weights += (targets == side) / np.maximum(count, 1) / 2
-    both = (targets == 1).any(axis=0) & (targets == 0).any(axis=0)
-    used = (targets >= 0) & both
+        count = (y_true == side).sum(axis=0)
+        weights += (y_true == side) / np.maximum(count, 1) / 2
+    has_both = (y_true == 1).any(axis=0) & (y_true == 0).any(axis=0)
+    used = (y_true >= 0) & has_both
     if not used.any():
         return 0.5
-    bounded = np.clip(scores[used].astype(np.float64), _LEAST, 1 - _LEAST)
-    odds = np.log(bounded / (1 - bounded))
-    fitted = LogisticRegression(C=1 / _REGULARISATION).fit(odds[:, None], targets[used], weights[used] / both.sum())
-    slope, shift = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-    return 0.5 if slope <= 0 else float(1 / (1 + np.exp(shift / slope)))
+    clipped = np.clip(scores[used].astype(np.float64), _EPSILON, 1 - _EPSILON)
+    log_odds = np.log(clipped / (1 - clipped))
+    model = LogisticRegression(C=1 / _REGULARIZATION)
+    model.fit(log_odds[:, None], y_true[used], weights[used] / has_both.sum())
+    slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
+    return 0.5 if slope <= 0 else float(1 / (1 + np.exp(intercept / slope)))
 
 
-def even_thresholds(targets: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.float64]:
-    """For each label a threshold of its own, shape (n_labels,)."""
-    return np.array([even_threshold(targets[:, [j]], scores[:, [j]]) for j in range(targets.shape[1])])
+def platt_thresholds(y_true: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return one threshold per label, shape (n_labels,)."""
+    return np.array([platt_threshold(y_true[:, [j]], scores[:, [j]]) for j in range(y_true.shape[1])])

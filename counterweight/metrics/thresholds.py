@@ -1,179 +1,170 @@
-"""Thresholds that are best on validation, in steps of 0.01, by F1 or by balanced accuracy.
+"""Thresholds that are best on validation, in steps of 0.01, by F1 or balanced accuracy.
 
-F1 counts wrong labels against right ones, so its best threshold depends on how common a label is on validation. The
-mean of sensitivity and specificity, the balanced accuracy, does not.
+The best threshold by F1 depends on how common a label is on validation; the one by balanced accuracy, the mean of
+sensitivity and specificity, does not.
 
-Everywhere ``targets`` are an array of int, shape (n_images, n_labels), 1 where the image has the label, 0 where it has
-not, -1 where that is not known; ``scores`` are of the same shape, from 0 to 1. A cell that is not known takes no part.
-Where an image has exactly one label, a row that is not known in full takes none.
+``y_true`` and ``scores`` are those of `counterweight.metrics.per_label`; ``metric`` is ``f1`` or ``balanced_accuracy``.
+If each image has exactly one label, rows with unknown cells are ignored. Ties go to the threshold nearest to 0.5.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 THRESHOLDS = np.arange(1, 100) / 100
-_ROUNDS = 20  # Of the coordinate ascent; it ends by itself after a few.
+_MAX_ROUNDS = 20  # A bound on the coordinate ascent, which converges in a few rounds.
 
 
-def tuned_threshold(targets: NDArray[np.integer], scores: NDArray[np.floating], measure: str = "f1") -> float:
-    """The threshold that is best on the mean over labels; among equals the one nearest to 0.5.
-
-    ``measure`` is ``f1`` or ``balanced_accuracy``, here and below.
-    """
-    return float(_nearest_best(_at_thresholds(targets, scores, measure).mean(axis=1, keepdims=True))[0])
+def tuned_threshold(y_true: NDArray[np.integer], scores: NDArray[np.floating], metric: str = "f1") -> float:
+    """Return the threshold with the best mean over labels."""
+    return float(_best_nearest_half(_metric_by_threshold(y_true, scores, metric).mean(axis=1, keepdims=True))[0])
 
 
 def label_thresholds(
-    targets: NDArray[np.integer], scores: NDArray[np.floating], measure: str = "f1"
+    y_true: NDArray[np.integer], scores: NDArray[np.floating], metric: str = "f1"
 ) -> NDArray[np.float64]:
-    """For each label the threshold that is best for it; among equals the one nearest to 0.5.
-
-    Returns
-    -------
-    array of float, shape (n_labels,)
-        0.5 for a label that no image is known to have.
-    """
-    return _nearest_best(_at_thresholds(targets, scores, measure))
+    """Return the best threshold of each label, shape (n_labels,); 0.5 for a label that no image is known to have."""
+    return _best_nearest_half(_metric_by_threshold(y_true, scores, metric))
 
 
 def class_thresholds(
-    targets: NDArray[np.integer], scores: NDArray[np.floating], measure: str = "f1"
+    y_true: NDArray[np.integer], scores: NDArray[np.floating], metric: str = "f1"
 ) -> NDArray[np.float64]:
-    """For each class the threshold by which its scores are divided before the highest is taken.
+    """Return the thresholds that divide the scores of the classes before the highest is taken.
 
-    They are chosen for the macro F1 or the mean recall of the classes, one class at a time with the others as they
-    are, until none gets better: a coordinate ascent from 0.5 for all, which is the plain highest score.
+    They maximize macro F1, or the mean recall of the classes, by coordinate ascent from 0.5 for all, which is the plain
+    highest score: one class at a time with the others fixed, until none improves.
 
     Returns
     -------
     array of float, shape (n_classes,)
         0.5 for a class that no image has.
     """
-    targets, scores = _whole_rows(targets, scores)
-    thresholds = np.full(targets.shape[1], 0.5)
-    for _ in range(_ROUNDS):
+    y_true, scores = _fully_known_rows(y_true, scores)
+    thresholds = np.full(y_true.shape[1], 0.5)
+    for _ in range(_MAX_ROUNDS):
         before = thresholds.copy()
-        for j in np.flatnonzero(targets.any(axis=0)):
-            macro = _macro_by_threshold(int(j), targets, scores, thresholds, measure)
-            now = macro[np.searchsorted(THRESHOLDS, thresholds[j])]
-            if macro.max() > now + 1e-12:
-                thresholds[j] = _nearest_best(macro[:, None])[0]
+        for j in np.flatnonzero(y_true.any(axis=0)):
+            macro = _macro_by_threshold(int(j), y_true, scores, thresholds, metric)
+            current = macro[np.searchsorted(THRESHOLDS, thresholds[j])]
+            if macro.max() > current + 1e-12:
+                thresholds[j] = _best_nearest_half(macro[:, None])[0]
         if np.array_equal(thresholds, before):
             break
     return thresholds
 
 
 def binary_threshold(
-    targets: NDArray[np.integer], scores: NDArray[np.floating], positive: int, measure: str = "f1"
+    y_true: NDArray[np.integer], scores: NDArray[np.floating], positive: int, metric: str = "f1"
 ) -> float:
-    """Of two classes, the threshold on the positive one's scores that is best on the mean over both.
+    """Return the threshold on the positive class's scores with the best mean over both classes.
 
-    The other class is given where the positive one is not. Among equals the threshold nearest to 0.5 is taken.
+    Images below the threshold are predicted to be in the other class.
 
     Parameters
     ----------
-    targets, scores : arrays, shape (n_images, 2)
-        With exactly one 1 in a row.
+    y_true, scores : arrays, shape (n_images, 2)
+        One-hot targets, and scores.
     positive : int
         Column of the positive class.
     """
-    targets, scores = _whole_rows(targets, scores)
-    right, given = _counts(targets[:, [positive]], scores[:, [positive]])
-    there, rows = targets[:, positive].sum(), len(targets)
-    other_right, other_given, other_there = rows - there - (given - right), rows - given, rows - there
+    y_true, scores = _fully_known_rows(y_true, scores)
+    n_images, n_positive = len(y_true), y_true[:, positive].sum()
+    n_hits, n_predicted = _counts(y_true[:, [positive]], scores[:, [positive]])
+    n_other, n_other_predicted = n_images - n_positive, n_images - n_predicted
+    n_other_hits = n_other - (n_predicted - n_hits)
     macro = (
-        _quality(measure, right, given, there, rows) + _quality(measure, other_right, other_given, other_there, rows)
+        _metric(metric, n_hits, n_predicted, n_positive, n_images)
+        + _metric(metric, n_other_hits, n_other_predicted, n_other, n_images)
     ) / 2
-    return float(_nearest_best(macro)[0])
+    return float(_best_nearest_half(macro)[0])
 
 
-def highest(scores: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Where a row has its highest score: one cell a row, among equals the first."""
-    found: NDArray[np.bool_] = np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None]
-    return found
+def argmax_mask(scores: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Mark the highest score of each row, the first of equal ones."""
+    mask: NDArray[np.bool_] = np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None]
+    return mask
 
 
-def _whole_rows(
-    targets: NDArray[np.integer], scores: NDArray[np.floating]
+def _fully_known_rows(
+    y_true: NDArray[np.integer], scores: NDArray[np.floating]
 ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
-    whole = (targets >= 0).all(axis=1)
-    return targets[whole], scores[whole]
+    known = (y_true >= 0).all(axis=1)
+    return y_true[known], scores[known]
 
 
-def _nearest_best(f1: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each column of (n_thresholds, n_labels) the threshold of its highest value, among equals nearest to 0.5."""
+def _best_nearest_half(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the best threshold of each column of (n_thresholds, n_columns); of two equally near 0.5, the higher."""
     nearest_first = np.lexsort([-THRESHOLDS, np.abs(THRESHOLDS - 0.5).round(2)])
-    best: NDArray[np.float64] = THRESHOLDS[nearest_first[f1[nearest_first].argmax(axis=0)]]
+    best: NDArray[np.float64] = THRESHOLDS[nearest_first[values[nearest_first].argmax(axis=0)]]
     return best
 
 
-def _f1(right: NDArray[np.integer], given: NDArray[np.integer], there: NDArray[np.integer]) -> NDArray[np.float64]:
-    """F1 from true positives, images given the label, and images that have it; 0 where there is neither."""
-    return 2 * right / np.maximum(given + there, 1)
-
-
-def _quality(
-    measure: str,
-    right: NDArray[np.integer],
-    given: NDArray[np.integer],
-    there: NDArray[np.integer],
-    known: NDArray[np.integer] | int,
+def _f1(
+    n_hits: NDArray[np.integer], n_predicted: NDArray[np.integer], n_positive: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """F1 as `_f1`, or balanced accuracy, 0 where no image has the label or none lacks it."""
-    if measure == "f1":
-        return _f1(right, given, there)
-    lacking = known - there
-    sensitivity, specificity = right / np.maximum(there, 1), (lacking - (given - right)) / np.maximum(lacking, 1)
-    return np.where((there > 0) & (lacking > 0), (sensitivity + specificity) / 2, 0.0)
+    """Return F1 from the numbers of true positives, predictions and positive images; 0 if there are none."""
+    return 2 * n_hits / np.maximum(n_predicted + n_positive, 1)
 
 
-def _counts(targets: NDArray[np.integer], scores: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """True positives, and images given the label, at each threshold: two arrays (n_thresholds, n_labels)."""
-    passed = np.searchsorted(THRESHOLDS, scores, side="right")  # How many thresholds the score reaches.
-    n_labels = targets.shape[1]
-    of_label = passed * n_labels + np.arange(n_labels)
-    reaching = [
-        np.bincount(of_label[cells], minlength=(len(THRESHOLDS) + 1) * n_labels).reshape(-1, n_labels)
-        for cells in (targets == 1, targets >= 0)
+def _metric(
+    metric: str,
+    n_hits: NDArray[np.integer],
+    n_predicted: NDArray[np.integer],
+    n_positive: NDArray[np.integer],
+    n_known: NDArray[np.integer] | int,
+) -> NDArray[np.float64]:
+    """Return `_f1`, or balanced accuracy, which is 0 unless images with and without the label are known."""
+    if metric == "f1":
+        return _f1(n_hits, n_predicted, n_positive)
+    n_negative = n_known - n_positive
+    sensitivity = n_hits / np.maximum(n_positive, 1)
+    specificity = (n_negative - (n_predicted - n_hits)) / np.maximum(n_negative, 1)
+    return np.where((n_positive > 0) & (n_negative > 0), (sensitivity + specificity) / 2, 0.0)
+
+
+def _counts(y_true: NDArray[np.integer], scores: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count true positives and predictions at each threshold, two arrays of shape (n_thresholds, n_labels)."""
+    n_reached = np.searchsorted(THRESHOLDS, scores, side="right")  # How many thresholds each score reaches.
+    n_labels = y_true.shape[1]
+    bins = n_reached * n_labels + np.arange(n_labels)
+    histograms = [
+        np.bincount(bins[cells], minlength=(len(THRESHOLDS) + 1) * n_labels).reshape(-1, n_labels)
+        for cells in (y_true == 1, y_true >= 0)
     ]
-    right, given = (np.cumsum(counts[::-1], axis=0)[::-1][1:] for counts in reaching)
-    return right, given
+    n_hits, n_predicted = (np.cumsum(counts[::-1], axis=0)[::-1][1:] for counts in histograms)
+    return n_hits, n_predicted
 
 
-def _at_thresholds(targets: NDArray[np.integer], scores: NDArray[np.floating], measure: str) -> NDArray[np.float64]:
-    """The measure of each label at each threshold, shape (n_thresholds, n_labels)."""
-    there, known = (targets == 1).sum(axis=0), (targets >= 0).sum(axis=0)
-    return _quality(measure, *_counts(targets, scores), there, known)
+def _metric_by_threshold(y_true: NDArray[np.integer], scores: NDArray[np.floating], metric: str) -> NDArray[np.float64]:
+    """Evaluate each label at each threshold, shape (n_thresholds, n_labels)."""
+    n_positive, n_known = (y_true == 1).sum(axis=0), (y_true >= 0).sum(axis=0)
+    return _metric(metric, *_counts(y_true, scores), n_positive, n_known)
 
 
 def _macro_by_threshold(
-    j: int,
-    targets: NDArray[np.integer],
-    scores: NDArray[np.floating],
-    thresholds: NDArray[np.float64],
-    measure: str,
+    j: int, y_true: NDArray[np.integer], scores: NDArray[np.floating], thresholds: NDArray[np.float64], metric: str
 ) -> NDArray[np.float64]:
-    """Macro F1, or mean recall, at each threshold of one class, with those of the others as they are."""
-    classes, rows = targets.shape[1], np.arange(len(targets))
+    """Return macro F1, or mean recall, at each threshold of class j, with those of the other classes fixed."""
+    n_classes, rows = y_true.shape[1], np.arange(len(y_true))
     ratios = scores / thresholds
     ratios[:, j] = -1
     rival = ratios.argmax(axis=1)
-    actual = targets.argmax(axis=1)
-    # The class wins at the thresholds up to this ratio; at a tie the first class does, as in `highest`.
+    actual = y_true.argmax(axis=1)
+    # Class j wins at all thresholds up to this ratio; ties go to the first class, as in `argmax_mask`.
     limit = scores[:, j] / np.maximum(ratios[rows, rival], np.finfo(np.float64).tiny)
-    wins = np.where(
+    n_wins = np.where(
         j < rival, np.searchsorted(THRESHOLDS, limit, side="right"), np.searchsorted(THRESHOLDS, limit, side="left")
     )
-    # A rival has the row at all thresholds from there on.
-    shape = (len(THRESHOLDS) + 1, classes)
-    given, right = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    np.add.at(given, (wins, rival), 1)
-    np.add.at(right, (wins, rival), rival == actual)
-    given, right = given.cumsum(axis=0)[:-1], right.cumsum(axis=0)[:-1]
-    given[:, j] = len(rows) - given.sum(axis=1)
-    own = np.bincount(wins[actual == j], minlength=shape[0])
-    right[:, j] = own.sum() - own.cumsum()[:-1]
-    there = targets.sum(axis=0)
-    by_class = _f1(right, given, there) if measure == "f1" else right / np.maximum(there, 1)
+    # From the first threshold at which class j loses, the rival has the row.
+    shape = (len(THRESHOLDS) + 1, n_classes)
+    n_predicted, n_hits = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    np.add.at(n_predicted, (n_wins, rival), 1)
+    np.add.at(n_hits, (n_wins, rival), rival == actual)
+    n_predicted, n_hits = n_predicted.cumsum(axis=0)[:-1], n_hits.cumsum(axis=0)[:-1]
+    n_predicted[:, j] = len(rows) - n_predicted.sum(axis=1)
+    own = np.bincount(n_wins[actual == j], minlength=shape[0])
+    n_hits[:, j] = own.sum() - own.cumsum()[:-1]
+    n_positive = y_true.sum(axis=0)
+    by_class = _f1(n_hits, n_predicted, n_positive) if metric == "f1" else n_hits / np.maximum(n_positive, 1)
     macro: NDArray[np.float64] = by_class.mean(axis=1)
     return macro

@@ -1,4 +1,4 @@
-"""The classifiers that are trained, as they are described, built, saved and loaded."""
+"""Build, save and load the classifiers that are trained."""
 
 import json
 from collections.abc import Mapping
@@ -14,87 +14,92 @@ from torch import Tensor, nn
 from counterweight.base.errors import InputError
 from counterweight.base.outputs import write_json
 from counterweight.networks.backbones import Backbone
-from counterweight.networks.convnets import BUILDERS, Form
+from counterweight.networks.convnets import BUILDERS, InputSpec
+from counterweight.networks.loader import Preprocessing
 
 
 @dataclass(frozen=True)
-class Design:
-    """What must be known to build a classifier again, and to show it images as in its training.
+class ModelConfig:
+    """Configuration of a classifier: its architecture, its labels, and how its images are preprocessed.
 
     Attributes
     ----------
     model : str
-        A name of `counterweight.networks.convnets.BUILDERS`, or a torchvision classifier.
-    layer : str or None
-        The node at which a torchvision network is cut; None leaves out its last layer alone.
+        A key of `counterweight.networks.convnets.BUILDERS`, or the name of a torchvision classifier.
+    layer, flip_tta : str or None, bool
+        As in `counterweight.networks.backbones.Backbone`; only for torchvision classifiers.
     activation, pooling, channels : str, str, int
-        As in `counterweight.networks.convnets.Form`; of a torchvision network, pooling and ``mirror`` as in
-        `counterweight.networks.backbones.Backbone`.
-    mirror : bool
-        Whether it looks at mirror images, too.
+        As in `counterweight.networks.convnets.InputSpec`; for torchvision classifiers, pooling as in `Backbone`.
     labels : list of str
-        One logit each, in this order.
+        Names of the logits, in order.
     task : str
         ``multilabel``, ``multiclass`` or ``binary``.
     scores : str
-        How logits become scores: ``sigmoid``, each label on its own, or ``softmax`` over the classes.
-    view, size : str, (int, int)
-        As in `counterweight.images.geometry.view`.
+        How logits become scores: ``sigmoid`` per label, or ``softmax`` over the classes.
+    crop, input_size : str, (int, int)
+        As in `counterweight.networks.loader.Preprocessing`.
     resize : mapping
-        Width, height, mode and format to which every image was brought before.
+        Width, height, mode and format of the resized images that the classifier is trained on.
     """
 
     model: str
     layer: str | None
     activation: str
     pooling: str
-    mirror: bool
+    flip_tta: bool
     channels: int
     labels: list[str]
     task: str
     scores: str
-    view: str
-    size: tuple[int, int]
+    crop: str
+    input_size: tuple[int, int]
     resize: Mapping[str, Any]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How a resized image becomes the network's input."""
+        return Preprocessing(self.crop, self.input_size)
 
 
 class Classifier(nn.Module):
-    """A body, which turns images into features, and a head, which turns these into logits.
+    """A body, which maps images to features, and a head, which maps features to logits.
 
     Parameters
     ----------
-    design : Design
-        The network's shape. It begins with random weights, drawn from torch's generator.
+    config : ModelConfig
+        The configuration. Weights are random, drawn from torch's global generator.
     """
 
-    def __init__(self, design: Design) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.design = design
+        self.config = config
         self.body: nn.Module
         self.head: nn.Module
-        if design.model in BUILDERS:
-            form = Form(len(design.labels), design.channels, *design.size, design.activation, design.pooling)
-            self.body, self.head = BUILDERS[design.model](form)
+        if config.model in BUILDERS:
+            spec = InputSpec(len(config.labels), config.channels, *config.input_size, config.activation, config.pooling)
+            self.body, self.head = BUILDERS[config.model](spec)
         else:
-            backbone = Backbone(design.model, design.layer, design.size, pooling=design.pooling, mirror=design.mirror)
-            linear = nn.Linear(backbone.n_features, len(design.labels))
-            self.body, self.head = backbone, linear
-            if design.pooling in ("pyramid", "bilinear"):
-                # Means, maxima and products, of one cell and of the whole picture, have other scales.
-                self.head = nn.Sequential(nn.BatchNorm1d(backbone.n_features, affine=False), linear)
+            backbone = Backbone(
+                config.model, config.layer, config.input_size, pooling=config.pooling, flip_tta=config.flip_tta
+            )
+            self.body, self.head = backbone, nn.Linear(backbone.n_features, len(config.labels))
+            if config.pooling in ("pyramid", "bilinear"):
+                # Means, maxima and products, per cell and over the whole image, differ in scale.
+                self.head = nn.Sequential(nn.BatchNorm1d(backbone.n_features, affine=False), self.head)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of RGB images: uint8 (n, height, width, 3) to float (n, n_labels)."""
+        """Map uint8 RGB images (n, height, width, 3) to float logits (n, n_labels)."""
         logits: Tensor = self.head(self.body(images))
         return logits
 
 
 def pretrained_parameters(network: nn.Module) -> list[nn.Parameter]:
-    """The parameters of a classifier's body but those that begin with random weights behind it; of others, none."""
+    """Return the parameters of a classifier's body without those that are reinitialized; [] for other networks."""
     if not isinstance(network, Classifier):
         return []
-    fresh = network.body.fresh if isinstance(network.body, Backbone) else frozenset()
-    return [parameter for name, parameter in network.body.named_parameters() if name.removeprefix("cut.") not in fresh]
+    fresh = network.body.reinitialized if isinstance(network.body, Backbone) else frozenset()
+    named = network.body.named_parameters()
+    return [parameter for name, parameter in named if name.removeprefix("trunk.") not in fresh]
 
 
 def save(classifier: Classifier, folder: Path) -> None:
@@ -102,7 +107,7 @@ def save(classifier: Classifier, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.contiguous().cpu() for key, value in classifier.state_dict().items()}
     save_file(state, folder / "model.safetensors")
-    write_json(asdict(classifier.design), folder / "model.json")
+    write_json(asdict(classifier.config), folder / "model.json")
 
 
 def load(folder: Path) -> Classifier:
@@ -111,16 +116,16 @@ def load(folder: Path) -> Classifier:
     Raises
     ------
     InputError
-        If the folder holds none.
+        If the folder does not hold one.
     """
     try:
-        found = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        design = Design(**found | {"size": tuple(found["size"])})
+        settings = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        config = ModelConfig(**settings | {"input_size": tuple(settings["input_size"])})
         state = load_file(folder / "model.safetensors")
         with torch.random.fork_rng(devices=[]):
-            classifier = Classifier(design)
+            classifier = Classifier(config)
         classifier.load_state_dict(state)
-    # A RuntimeError is torch's for weights that do not fit the design.
+    # torch raises a RuntimeError for weights that do not fit the configuration.
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder}: holds no model: {error}. Name a folder such as results/balanced/model.") from None
     return classifier

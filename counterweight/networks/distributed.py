@@ -1,4 +1,4 @@
-"""Several processes at one piece of work, a GPU each, on one host or on several: by Lightning."""
+"""Several processes, with one GPU each, that share work on one host or more; Lightning starts them."""
 
 import logging
 import math
@@ -19,33 +19,33 @@ from torch.utils.data import Sampler
 
 from counterweight.base.errors import InputError
 
-# Rows of each process that are put together at a time: those of all must find room on a GPU.
-_PART = 4_096
+# Rows per process that are gathered at a time: those of all processes must fit on a GPU.
+_GATHER_ROWS = 4_096
 
-# Seconds that the first process has to end by itself, once another has failed.
-_GRACE = 20
+# Seconds that the first process has to end by itself after another has failed.
+_GRACE_SECONDS = 20
 
-_ENDED = (
-    "another process of this stage ended before its work was done. Why stands above or in the log of its host; if it "
-    "says nothing, the system has killed it, perhaps for want of memory. Mend that, then start the stage again: what "
-    "is done is kept."
+_PEER_ENDED = (
+    "another process of this stage ended before its work was done. The reason is above or in the log of its host; if "
+    "there is none, the system killed it, perhaps for lack of memory. Mend that, then start the stage again: finished "
+    "work is kept."
 )
 
 
 @dataclass(frozen=True)
-class Group:
-    """The processes that do one piece of work together, as one of them sees them.
+class ProcessGroup:
+    """A group of processes that share work, from the view of one of them.
 
     Attributes
     ----------
     device : torch.device
-        Where this one computes.
+        The device of this process.
     rank : int
-        Its number, from 0; the first writes what comes of the work.
+        Number of this process, from 0; process 0 writes the results.
     size : int
-        How many there are.
+        Number of processes.
     nodes : int
-        On how many hosts.
+        Number of hosts.
     """
 
     device: torch.device
@@ -54,30 +54,30 @@ class Group:
     nodes: int = 1
 
     def __str__(self) -> str:
-        """What they compute on, for a log."""
+        """Describe the devices, for a log."""
         if self.size == 1:
             return str(self.device)
         return f"{self.size} x {self.device.type}" + (f" on {self.nodes} hosts" if self.nodes > 1 else "")
 
-    def share(self, count: int) -> list[int]:
-        """Which of ``count`` items are this one's; as many for each process, for which the last item may be repeated.
+    def shard(self, count: int) -> list[int]:
+        """Indices of this process's items out of ``count``; repeats of the last item make all shards equally long.
 
         Examples
         --------
-        >>> [Group(torch.device("cpu"), rank, 3).share(7) for rank in range(3)]
+        >>> [ProcessGroup(torch.device("cpu"), rank, 3).shard(7) for rank in range(3)]
         [[0, 3, 6], [1, 4, 6], [2, 5, 6]]
         """
         return [min(i, count - 1) for i in range(self.rank, math.ceil(count / self.size) * self.size, self.size)]
 
-    def whole(self, part: Tensor, count: int) -> Tensor:
-        """Put what all processes have of their shares together, in the order of the items.
+    def all_gather(self, part: Tensor, count: int) -> Tensor:
+        """Gather the results of all shards, in the order of the items.
 
         Parameters
         ----------
-        part : Tensor, shape (n_share, ...)
-            Of this process. Its gradient, and no other's, is followed.
+        part : Tensor, shape (n_shard, ...)
+            Results of this process. Gradients flow to it, and not to those of other processes.
         count : int
-            How many items there are.
+            Number of items.
 
         Returns
         -------
@@ -87,95 +87,95 @@ class Group:
         if self.size == 1:
             return part
         parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(self.size)]
-        with errors_of_others():
+        with peer_errors():
             distributed.all_gather(parts, part.detach().contiguous())
         parts[self.rank] = part
         return torch.stack(parts, dim=1).flatten(0, 1)[:count]
 
-    def whole_array(self, part: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        """Put arrays together as `whole` does tensors, some thousand rows at a time."""
+    def all_gather_array(self, part: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        """Gather arrays as `all_gather` gathers tensors, some thousand rows at a time."""
         if self.size == 1:
             return part
         whole = np.empty((count, *part.shape[1:]), dtype=np.float32)
-        for start in range(0, len(part), _PART):
-            some = torch.from_numpy(part[start : start + _PART]).to(self.device)
-            at = start * self.size
-            rows = self.whole(some, min(len(some) * self.size, count - at)).cpu().numpy()
-            whole[at : at + len(rows)] = rows
+        for start in range(0, len(part), _GATHER_ROWS):
+            chunk = torch.from_numpy(part[start : start + _GATHER_ROWS]).to(self.device)
+            offset = start * self.size
+            rows = self.all_gather(chunk, min(len(chunk) * self.size, count - offset)).cpu().numpy()
+            whole[offset : offset + len(rows)] = rows
         return whole
 
 
-class Shares(Sampler[list[Any]]):
-    """What one process sees of each batch.
+class ShardedBatchSampler(Sampler[list[Any]]):
+    """Yield the shard of each batch that belongs to one process.
 
     Parameters
     ----------
     batches : Sampler of lists
-        All of each batch, the same in all processes.
-    group : Group
+        Whole batches, the same in all processes.
+    group : ProcessGroup
         The processes.
     """
 
-    def __init__(self, batches: Sampler[list[Any]], group: Group) -> None:
+    def __init__(self, batches: Sampler[list[Any]], group: ProcessGroup) -> None:
         self.batches = batches
         self.group = group
 
     def __iter__(self) -> Iterator[list[Any]]:
-        """Shares of one epoch's batches."""
+        """Iterate over the batches of one epoch."""
         for batch in self.batches:
-            yield [batch[i] for i in self.group.share(len(batch))]
+            yield [batch[i] for i in self.group.shard(len(batch))]
 
     def __len__(self) -> int:
-        """Count the batches."""
+        """Return the number of batches."""
         return len(self.batches)  # type: ignore[arg-type]
 
 
 @contextmanager
-def errors_of_others() -> Iterator[None]:
-    """Say it in our words if another process has ended before what is done together in here was done.
+def peer_errors() -> Iterator[None]:
+    """Raise an `InputError` if another process ends during the collective operations inside.
 
     Raises
     ------
     InputError
-        If one has.
+        If torch.distributed reports that a peer is gone.
     """
     try:
         yield
     except RuntimeError as error:
         if not isinstance(error, distributed.DistError) and "gloo" not in str(error):
             raise
-        raise InputError(_ENDED) from None
+        raise InputError(_PEER_ENDED) from None
 
 
-def group_of(environment: Mapping[str, str], device: torch.device) -> Group:
-    """Start the processes that the environment asks for, or join those that torchrun or Slurm has started.
+def init_process_group(environment: Mapping[str, str], device: torch.device) -> ProcessGroup:
+    """Start the processes that the environment asks for, or join those that torchrun or Slurm started.
 
-    The others run the same command from its beginning, and come to this place too.
+    New processes run the same command from its start, and call this function, too.
 
     Parameters
     ----------
     environment : mapping of str to str
-        ``COUNTERWEIGHT_DEVICES``, processes a host, and ``COUNTERWEIGHT_NODES``, hosts; 1 where they are not set.
+        ``COUNTERWEIGHT_DEVICES``, processes per host, and ``COUNTERWEIGHT_NODES``, hosts; both default to 1.
     device : torch.device
-        What each computes on: the CPU, or a GPU of its own.
+        The CPU, or ``cuda`` for one GPU per process.
 
     Raises
     ------
     InputError
-        If one is not a whole number of at least 1, or there are fewer GPUs.
+        If one of them is not a positive whole number, or the device or the launcher does not allow as many processes.
     """
     devices, nodes = (_count(environment, name) for name in ("COUNTERWEIGHT_DEVICES", "COUNTERWEIGHT_NODES"))
     if devices * nodes == 1:
-        return Group(device)
+        return ProcessGroup(device)
     if nodes > 1 and not {"LOCAL_RANK", "SLURM_PROCID"} & environment.keys():
         raise InputError(
-            f"environment: COUNTERWEIGHT_NODES is {nodes}, and neither torchrun nor Slurm has started this process, so "
-            "the other hosts would be waited for in vain. Start the stage by one of them, or unset it."
+            f"environment: COUNTERWEIGHT_NODES is {nodes}, and neither torchrun nor Slurm started this process, so the "
+            "other hosts would never join. Start the stage by one of them, or unset it."
         )
     if device.type not in ("cpu", "cuda"):
         raise InputError(
-            f"environment: {devices * nodes} processes are asked for, and on {device.type} there is one. Unset "
-            "COUNTERWEIGHT_DEVICES, or set COUNTERWEIGHT_DEVICE to cpu or cuda."
+            f"environment: COUNTERWEIGHT_DEVICES and COUNTERWEIGHT_NODES ask for {devices * nodes} processes, and "
+            f"{device.type} allows one. Unset them, or set COUNTERWEIGHT_DEVICE to cpu or cuda."
         )
     if device.type == "cuda" and device.index is not None:
         raise InputError(
@@ -193,32 +193,32 @@ def group_of(environment: Mapping[str, str], device: torch.device) -> Group:
         logging.getLogger(name).setLevel(logging.WARNING)
     fabric = Fabric(accelerator=device.type, devices=devices, num_nodes=nodes, strategy="ddp")
     fabric.launch()
-    _watch_instead(getattr(fabric.strategy.launcher, "procs", []))
+    _supervise(getattr(fabric.strategy.launcher, "procs", []))
     if fabric.global_rank:
-        # What all of them have to say, the first says.
+        # Process 0 logs what all processes have in common.
         logging.getLogger().setLevel(logging.ERROR)
-    return Group(fabric.device, fabric.global_rank, fabric.world_size, nodes)
+    return ProcessGroup(fabric.device, fabric.global_rank, fabric.world_size, nodes)
 
 
-def _watch_instead(children: list[Popen[bytes]]) -> None:
-    """Look after the processes that Lightning has started in its place, and take them off the list that it looks at.
+def _supervise(children: list[Popen[bytes]]) -> None:
+    """Watch the processes that Lightning started, instead of Lightning, by emptying its list.
 
-    As soon as one fails, it would kill this one, which is mostly about to say what has happened.
+    When one fails, Lightning kills this process at once, usually just before it can report the reason.
     """
-    Thread(target=_watch, args=(tuple(children),), name="watch of processes", daemon=True).start()
+    Thread(target=_watch, args=(tuple(children),), name="process watcher", daemon=True).start()
     children.clear()
 
 
 def _watch(children: Sequence[Popen[bytes]]) -> None:
-    """Once a process has failed, end this one and all others, unless it ends by itself: NCCL waits for half an hour."""
+    """End all processes some seconds after one has failed: NCCL would wait for half an hour."""
     while not any(child.poll() for child in children):
         if all(child.returncode == 0 for child in children):
             return
         time.sleep(1)
-    time.sleep(_GRACE)
+    time.sleep(_GRACE_SECONDS)
     for child in children:
         child.kill()
-    logging.getLogger(__name__).error(_ENDED)
+    logging.getLogger(__name__).error(_PEER_ENDED)
     os._exit(1)
 
 

@@ -1,8 +1,9 @@
-"""Image files as batches of what a network sees, decoded by worker processes."""
+"""Load image files as batches of network inputs, decoded by worker processes."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any
@@ -13,136 +14,164 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, Sequent
 
 from counterweight.base.errors import InputError
 from counterweight.images import codec
-from counterweight.images.geometry import view
-from counterweight.networks.distributed import Group, Shares
+from counterweight.images.geometry import network_view
+from counterweight.networks.distributed import ProcessGroup, ShardedBatchSampler
 
-# Batches that a worker has ready before they are asked for.
-AHEAD = 2
+# Batches that each worker loads in advance.
+PREFETCH = 2
 
 
-class Views(Dataset[tuple[Tensor, ...]]):
-    """What a network sees of images, with their targets, read when asked for.
+@dataclass(frozen=True)
+class ImageFiles:
+    """Image files with the checksums that they must have.
+
+    Attributes
+    ----------
+    paths : sequence of Path
+    checksums : sequence of str
+        One per file, from the manifest.
+    """
+
+    paths: Sequence[Path]
+    checksums: Sequence[str]
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return len(self.paths)
+
+    def take(self, indices: Iterable[int]) -> "ImageFiles":
+        """Return the files at these positions, in this order."""
+        chosen = list(indices)
+        return ImageFiles([self.paths[i] for i in chosen], [self.checksums[i] for i in chosen])
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes a network's input; see `counterweight.images.geometry.network_view`.
+
+    Attributes
+    ----------
+    crop : str
+        ``none`` or ``center``.
+    size : (int, int)
+        Width and height in pixels.
+    """
+
+    crop: str
+    size: tuple[int, int]
+
+
+class ImageDataset(Dataset[tuple[Tensor, ...]]):
+    """Network inputs of image files, each with its targets; files are read on access.
 
     Parameters
     ----------
-    files : sequence of Path
-        The images.
-    checksums : sequence of str
-        What the manifest says of each file; a file that differs is an error.
-    how, size : str, (int, int)
-        As in `counterweight.images.geometry.view`.
+    files : ImageFiles
+        The images. A file whose checksum differs is an `InputError` when it is read.
+    preprocessing : Preprocessing
+        How an image becomes the network's input.
     targets : Tensor of float, shape (n_images, n_labels), optional
-        Of each image; without them the second element of an item is empty.
+        Without them, the second element of an item is empty.
     """
 
-    def __init__(
-        self,
-        files: Sequence[Path],
-        checksums: Sequence[str],
-        how: str,
-        size: tuple[int, int],
-        targets: Tensor | None = None,
-    ) -> None:
-        self.files = list(files)
-        self.checksums = list(checksums)
-        self.how = how
-        self.size = size
+    def __init__(self, files: ImageFiles, preprocessing: Preprocessing, targets: Tensor | None = None) -> None:
+        self.files = files
+        self.preprocessing = preprocessing
         self.targets = torch.empty(len(self.files), 0) if targets is None else targets
 
     def __len__(self) -> int:
-        """Count the images."""
+        """Return the number of images."""
         return len(self.files)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """One image, uint8 of shape (height, width, 3), and its targets."""
-        pixels = codec.read(self.files[index], self.checksums[index])
-        square = view(pixels, self.how, self.size)
-        return torch.from_numpy(square.copy()), self.targets[index]
+        """Return one image, uint8 of shape (height, width, 3), and its targets."""
+        pixels = codec.read(self.files.paths[index], self.files.checksums[index])
+        view = network_view(pixels, self.preprocessing.crop, self.preprocessing.size)
+        return torch.from_numpy(view.copy()), self.targets[index]
 
 
-def batches(
-    items: Dataset[tuple[Tensor, ...]],
-    group: Group,
+def build_loader(
+    dataset: Dataset[tuple[Tensor, ...]],
+    group: ProcessGroup,
     *,
     batch_size: int,
     workers: int,
-    order: Sampler[Any] | None = None,
+    sampler: Sampler[Any] | None = None,
     drop_single: bool = False,
     pin_memory: bool = False,
 ) -> DataLoader[tuple[Tensor, ...]]:
-    """Batches of a dataset, in its order or another.
+    """Build the loader of one process of a group.
 
     Parameters
     ----------
-    items : Dataset
+    dataset : Dataset
         Items of tensors.
-    group : Group
-        The processes that see the batches; this one sees its share of each.
+    group : ProcessGroup
+        The processes that share each batch.
     batch_size : int
-        Items a batch of all processes together; the last batch may be smaller.
+        Items per batch, of all processes together; the last batch may be smaller.
     workers : int
-        Processes that read and decode; 0 does it in this one.
-    order : Sampler, optional
-        Of the items; see `counterweight.training.sampler`.
+        Processes that decode; 0 decodes in this process.
+    sampler : Sampler, optional
+        Yields the order of the items, such as `counterweight.training.sampler.build_sampler`; by default as they are.
     drop_single : bool
-        Whether to leave out a last batch of less than two items a process, where there is another batch.
+        Whether to drop a last batch with fewer than two items per process, unless it is the only one.
     pin_memory : bool
-        Whether batches wait in page-locked memory, from which a GPU copies faster.
+        Whether batches are put into page-locked memory, from which a GPU copies faster.
     """
-    count = len(items)  # type: ignore[arg-type]
+    count = len(dataset)  # type: ignore[arg-type]
     # Batch norm needs two items in each process.
-    dropped = drop_single and count > batch_size and 0 < count % batch_size < 2 * group.size
-    of_all = BatchSampler(SequentialSampler(range(count)) if order is None else order, batch_size, drop_last=dropped)
+    drop_last = drop_single and count > batch_size and 0 < count % batch_size < 2 * group.size
+    items = SequentialSampler(range(count)) if sampler is None else sampler
     if workers:
-        # Workers hand batches over through sockets in a folder, which they share if it is there before them. One that
-        # a worker made itself stays behind when it is killed, and fails to go while the worker still writes in it.
+        # Workers pass batches through sockets in a temporary folder, which they share if it exists before they start.
+        # A folder that a worker creates itself would be left behind when the worker is killed.
         get_temp_dir()
     return DataLoader(
-        items,
-        batch_sampler=Shares(of_all, group),
+        dataset,
+        batch_sampler=ShardedBatchSampler(BatchSampler(items, batch_size, drop_last=drop_last), group),
         generator=torch.Generator().manual_seed(0),
         num_workers=workers,
         pin_memory=pin_memory,
-        prefetch_factor=AHEAD if workers else None,
+        prefetch_factor=PREFETCH if workers else None,
         persistent_workers=workers > 0,
-        worker_init_fn=_give_way if group.device.type == "cpu" else None,
+        worker_init_fn=_lower_priority if group.device.type == "cpu" else None,
     )
 
 
-def _give_way(worker: int) -> None:
-    """Decode while the network's threads wait: in training, where one of them loses its core, all wait for that one.
+def _lower_priority(worker: int) -> None:
+    """Give the network's threads precedence: in training, all of them wait for one that loses its core.
 
-    Not at the lowest priority: beside other work on the machine, the network would wait for images most of the time.
+    This is not the lowest priority, at which the network would starve for images when the machine has other work.
     """
     if hasattr(os, "nice"):
         os.nice(10)
 
 
 class DeadWorkerError(InputError):
-    """A worker process ended without a word."""
+    """A worker process was killed."""
 
 
 @contextmanager
-def errors_of_workers() -> Iterator[None]:
-    """Give an `InputError` that was raised in a worker process its own message back, and say it if one died.
+def worker_errors() -> Iterator[None]:
+    """Restore the message of an `InputError` from a worker process, and report a worker that died.
 
-    A DataLoader passes a worker's exception on with the worker's traceback for a message; a user is to read what is
-    wrong with which file.
+    A DataLoader replaces the message of a worker's exception by the worker's traceback.
 
     Raises
     ------
     DeadWorkerError
-        If a worker was killed, by the system for want of memory or by a decoder that broke.
+        If a worker was killed, by the system for lack of memory or by a crash of a decoder.
     """
     try:
         yield
     except InputError as error:
         raise InputError(str(error).rpartition(f"{InputError.__name__}: ")[2].rstrip()) from None
     except (RuntimeError, EOFError, ConnectionError) as error:
-        # While a batch is being handed over, a death is a pipe that is closed.
+        # A worker that dies while it passes a batch on is a closed pipe, an EOFError or a ConnectionError.
         if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker"):
             raise
         raise DeadWorkerError(
-            "a process that reads images ended, perhaps for want of memory. Set COUNTERWEIGHT_WORKERS to fewer, then "
-            "run dvc repro: what is done is kept."
+            "a process that reads images was killed, perhaps for lack of memory. Set COUNTERWEIGHT_WORKERS to fewer, "
+            "then run dvc repro: finished work is kept."
         ) from None

@@ -1,4 +1,4 @@
-"""Labels for new images, each treated as the images of the dataset were."""
+"""Label new images, each resized as the images of the dataset were."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,96 +7,78 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from counterweight.base.errors import InputError
 from counterweight.base.limits import EXCEL_ROWS
-from counterweight.base.schema import MOST_PIXELS
-from counterweight.dataset.spreadsheet import Cell
+from counterweight.base.schema import MAX_PIXELS
 from counterweight.images import codec
-from counterweight.images.geometry import Wanted, resize
-from counterweight.images.sources import Images
-from counterweight.metrics.decisions import IN_USE, Decisions
-from counterweight.networks.classifier import Classifier, Design
-from counterweight.networks.inference import scores_of
-from counterweight.runtime.parallel import for_each
+from counterweight.images.geometry import TargetSize, resize
+from counterweight.images.sources import ImageSource
+from counterweight.metrics.decisions import DEPLOYED, DecisionRule
+from counterweight.networks.classifier import Classifier, ModelConfig
+from counterweight.networks.inference import Compute, predict_scores
+from counterweight.networks.loader import ImageFiles
+from counterweight.runtime.parallel import parallel_map
 
 
 def predict(
     classifier: Classifier,
-    source: Images,
+    source: ImageSource,
     names: Sequence[str],
+    compute: Compute,
     *,
-    device: torch.device,
-    workers: int,
     chunk: int = 4096,
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """Scores of images, the same to the last bit as those of the dataset's own images.
+    """Compute scores that are bit-identical to those of the same images in the dataset.
 
-    They are resized, written and read again in the format of the dataset before the network sees them, since a JPEG is
-    not quite what it was made from.
+    Images are resized, encoded in the dataset's format and decoded again, because JPEG is lossy.
 
     Parameters
     ----------
     classifier : Classifier
-        Its design says how the dataset's images were resized.
-    source : Images
+        Its config says how to resize.
+    source : ImageSource
         Where the images are.
     names : sequence of str
-        Which of them.
-    device : torch.device
-        Where to compute.
-    workers : int
-        Processes that read and decode.
+        Names of the images in ``source``.
+    compute : Compute
+        Device and worker processes.
     chunk : int
-        Images whose resized files lie on the disk at one time.
+        Images whose resized files are on disk at one time.
 
     Returns
     -------
     scores : array of float, shape (n_images, n_labels)
-        From 0 to 1; not a number for an image that cannot be read.
+        From 0 to 1; NaN for images that cannot be read.
     problems : list of str
-        Why an image cannot be read; empty for all others.
+        Per image, why it cannot be read, or an empty string.
     """
-    scores = np.full((len(names), len(classifier.design.labels)), np.nan)
+    scores = np.full((len(names), len(classifier.config.labels)), np.nan)
     problems: list[str] = []
     for start in range(0, len(names), chunk):
+        jobs = list(enumerate(names[start : start + chunk]))
         with TemporaryDirectory(prefix="counterweight-") as folder:
-            treat = _Treat(source, Path(folder), classifier.design)
-            treated = for_each(
-                treat, list(enumerate(names[start : start + chunk])), workers=workers, what="images", name=itemgetter(1)
-            )
-            good = [i for i, (_, problem) in enumerate(treated) if not problem]
+            resize_image = _ResizeForModel(source, Path(folder), classifier.config)
+            resized = parallel_map(resize_image, jobs, workers=compute.workers, what="images", name=itemgetter(1))
+            good = [i for i, (_, problem) in enumerate(resized) if not problem]
             if good:
-                scores[[start + i for i in good]] = scores_of(
-                    classifier,
-                    [treat.file(i) for i in good],
-                    [treated[i][0] for i in good],
-                    view=classifier.design.view,
-                    size=classifier.design.size,
-                    device=device,
-                    workers=workers,
-                )
-        problems += [problem for _, problem in treated]
+                files = ImageFiles([resize_image.file(i) for i in good], [resized[i][0] for i in good])
+                scores[[start + i for i in good]] = predict_scores(classifier, files, compute)
+        problems += [problem for _, problem in resized]
     return scores, problems
 
 
-def columns(labels: Sequence[str]) -> list[str]:
-    """Names of the columns of `rows`."""
-    return [
-        "image",
-        "labels",
-        *(f"probability:{name}" for name in labels),
-        *(f"label:{name}" for name in labels),
-        "problem",
-    ]
+def table_columns(labels: Sequence[str]) -> list[str]:
+    """Names of the columns of `table_rows`."""
+    numbers = [f"{column}:{name}" for column in ("probability", "label") for name in labels]
+    return ["image", "labels", *numbers, "problem"]
 
 
-def rows(
-    names: Sequence[str], scores: NDArray[np.float64], problems: Sequence[str], decisions: Decisions
-) -> Iterator[list[Cell]]:
-    """A row an image: its name, its labels, each label's probability, each label as 0 or 1, and what is wrong with it.
+def table_rows(
+    names: Sequence[str], scores: NDArray[np.float64], problems: Sequence[str], decisions: DecisionRule
+) -> Iterator[list[str | float]]:
+    """Yield one row per image: name, predicted labels, probability of each label, each label as 0 or 1, problem.
 
     Parameters
     ----------
@@ -104,25 +86,27 @@ def rows(
         The images.
     scores, problems
         What `predict` returned.
-    decisions : Decisions
-        Of the model. Labels are given as `counterweight.metrics.decisions.IN_USE` says.
+    decisions : DecisionRule
+        The rule of the model; it is applied as `counterweight.metrics.decisions.DEPLOYED` says.
     """
-    known = [not problem for problem in problems]
-    given = np.zeros(scores.shape, np.bool_)
-    given[known] = decisions.given(scores[known], IN_USE[decisions.task])
+    readable = [not problem for problem in problems]
+    y_pred = np.zeros(scores.shape, np.bool_)
+    y_pred[readable] = decisions.apply(scores[readable], DEPLOYED[decisions.task])
     empty = [""] * (2 * len(decisions.labels))
-    for name, of_image, its, problem in zip(names, scores.tolist(), given.tolist(), problems, strict=True):
-        labels = ",".join(label for label, has in zip(decisions.labels, its, strict=True) if has)
-        yield [name, labels, *(empty if problem else [*of_image, *map(int, its)]), problem]
+    for name, image_scores, predicted, problem in zip(names, scores.tolist(), y_pred.tolist(), problems, strict=True):
+        labels = ",".join(
+            label for label, is_predicted in zip(decisions.labels, predicted, strict=True) if is_predicted
+        )
+        yield [name, labels, *(empty if problem else [*image_scores, *map(int, predicted)]), problem]
 
 
 def table_files(out: Path, n_rows: int) -> list[Path]:
-    """Files to write the table to: beside an .xlsx the same as .csv, alone if Excel does not hold so many rows.
+    """Files to write the table to: a .csv, and an .xlsx if that is asked for and Excel can hold the rows.
 
     Raises
     ------
     InputError
-        If the name ends otherwise.
+        If the name ends neither in .xlsx nor in .csv.
 
     Examples
     --------
@@ -132,33 +116,33 @@ def table_files(out: Path, n_rows: int) -> list[Path]:
     ['labels.csv']
     """
     if out.suffix not in {".xlsx", ".csv"}:
-        raise InputError(f"--out {out}: a table is an .xlsx or a .csv. Give a name that ends so.")
+        raise InputError(f"--out {out}: a table is an .xlsx or a .csv. Give a name that ends in one of them.")
     fits = out.suffix == ".xlsx" and n_rows + 1 <= EXCEL_ROWS
     return [out.with_suffix(".csv"), *([out] if fits else [])]
 
 
 @dataclass(frozen=True)
-class _Treat:
-    """Write an image as the resize stage would."""
+class _ResizeForModel:
+    """Resize an image and write it as the resize stage does."""
 
-    source: Images
+    source: ImageSource
     folder: Path
-    design: Design
+    config: ModelConfig
 
     def __call__(self, job: tuple[int, str]) -> tuple[str, str]:
-        """Checksum of the file written, or a problem."""
+        """Return the checksum of the written file, or an empty string, and why the image cannot be read."""
         number, name = job
-        how = self.design.resize
-        wanted = Wanted(how["width"], how["height"], how["mode"])
+        settings = self.config.resize
+        target = TargetSize(settings["width"], settings["height"], settings["mode"])
         try:
-            problem = self.source.check(name, MOST_PIXELS).problem
+            problem = self.source.check(name, MAX_PIXELS).problem
             if problem:
                 return "", problem
-            pixels = resize(self.source.read(name, wanted=wanted), wanted)
+            pixels = resize(self.source.read(name, target=target), target)
         except InputError as error:
             return "", str(error)
-        return codec.write(pixels, self.file(number), how["format"]), ""
+        return codec.write(pixels, self.file(number), settings["format"]), ""
 
     def file(self, number: int) -> Path:
-        """The file of an image."""
-        return self.folder / f"{number}.{self.design.resize['format']}"
+        """Path of the resized image."""
+        return self.folder / f"{number}.{self.config.resize['format']}"

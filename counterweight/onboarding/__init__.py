@@ -1,1 +1,1 @@
-"""First contact with a new dataset: what its sheet means, which params suit it, and what the work will take."""
+"""Inspection of a new dataset: the columns of its sheet, params that suit it, and a forecast of the work."""

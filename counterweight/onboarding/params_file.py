@@ -1,54 +1,43 @@
-"""Values by dotted names, laid over params.yaml so that its comments and its layout stay."""
+"""Set params by dotted names, and keep the comments and the layout of params.yaml."""
 
 import io
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import CommentMark, YAMLError
-from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import CollectionNode, MappingNode, Node
+from ruamel.yaml.scalarstring import ScalarString
 
 from counterweight.base.errors import InputError, raise_problems
-from counterweight.base.outputs import file_aside
-from counterweight.base.params import load_params
+from counterweight.base.outputs import atomic_file
+from counterweight.base.params import RENAMED, load_params
 
-# Where a user adds names of their own.
-OPEN = ("augment.pipelines",)
-
+# Sections to which users add names of their own.
+EXTENSIBLE = ("augment.pipelines",)
 
 Changes = dict[str, tuple[Any, Any]]
 
 
-class _Representer(RoundTripRepresenter):
-    """Writes null where ruamel would leave the place empty."""
-
-
-_Representer.add_representer(
-    type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
-)
-
-
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
-    """Read settings as the command line has them.
+    """Parse settings from the command line.
 
     Parameters
     ----------
     settings : sequence of str
-        A name, ``=`` and a value in YAML 1.2.
+        Each ``NAME=VALUE``, with the value in YAML 1.2.
 
     Examples
     --------
-    >>> parse_settings(["cluster.clusters=4", "evaluate.thresholds=[0.2, 0.5]", "augment.copies_per_image=null"])
-    {'cluster.clusters': 4, 'evaluate.thresholds': [0.2, 0.5], 'augment.copies_per_image': None}
-    >>> parse_settings(["cluster.clusters"])
+    >>> parse_settings(["cluster.n_clusters=4", "evaluate.thresholds=[0.2, 0.5]", "augment.copies_per_image=null"])
+    {'cluster.n_clusters': 4, 'evaluate.thresholds': [0.2, 0.5], 'augment.copies_per_image': None}
+    >>> parse_settings(["cluster.n_clusters"])
     Traceback (most recent call last):
         ...
     counterweight.base.errors.InputError: -S: 1 problem
-      'cluster.clusters' has no value. Write cluster.clusters=VALUE.
+      'cluster.n_clusters' has no value. Write cluster.n_clusters=VALUE.
     """
     values, problems = {}, []
     for setting in settings:
@@ -64,24 +53,24 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def laid_over(text: str, values: Mapping[str, Any], where: str) -> tuple[str, Changes]:
-    r"""Lay values over the text of a params file.
+def overlay(text: str, values: Mapping[str, Any], where: str) -> tuple[str, Changes]:
+    r"""Set params in the text of a params file.
 
     Parameters
     ----------
     text : str
-        The file, YAML 1.2.
+        Content of the file, YAML 1.2.
     values : mapping of str to value
         New values by dotted names.
     where : str
-        What the text is called in messages.
+        Name of the file, for messages.
 
     Returns
     -------
     text : str
-        With the new values; comments and the layout of the rest stay.
+        The new content. Only the values change; comments inside a replaced list are lost.
     changes : dict of str to (old, new)
-        The values that were not so before.
+        The values that differ from before.
 
     Raises
     ------
@@ -90,43 +79,44 @@ def laid_over(text: str, values: Mapping[str, Any], where: str) -> tuple[str, Ch
 
     Examples
     --------
-    >>> params = "cluster: # k-means\n  clusters: 5 # of all\n"
-    >>> text, changes = laid_over(params, {"cluster.clusters": 12}, "params.yaml")
+    >>> params = "cluster: # k-means\n  n_clusters: 5 # of all\n"
+    >>> text, changes = overlay(params, {"cluster.n_clusters": 12}, "params.yaml")
     >>> print(text, end="")
     cluster: # k-means
-      clusters: 12 # of all
+      n_clusters: 12 # of all
     >>> changes
-    {'cluster.clusters': (5, 12)}
+    {'cluster.n_clusters': (5, 12)}
     """
-    yaml = _yaml()
     try:
-        tree = yaml.load(text)
+        tree, root = _yaml().load(text), _yaml().compose(text)
     except YAMLError as error:
         raise InputError(f"{where}: not YAML: {error}. Correct the file.") from None
-    known = list(_names(tree))
-    unknown = [name for name in values if name not in known and name.rpartition(".")[0] not in OPEN]
+    names = list(_names(tree))
+    unknown = [name for name in values if name not in names and name.rpartition(".")[0] not in EXTENSIBLE]
     if unknown:
-        near = [match for name in unknown for match in get_close_matches(name, known, 1)]
-        hint = f", but {', '.join(near)}" if near else ""
+        near = [RENAMED[name] if name in RENAMED else "".join(get_close_matches(name, names, 1)) for name in unknown]
+        hint = f", but {', '.join(filter(None, near))}" if any(near) else ""
         raise InputError(f"{where} has no {', '.join(unknown)}{hint}. Correct the name, or add it to the file.")
     changes: Changes = {}
+    edits = []
     for name, new in values.items():
         *sections, key = name.split(".")
-        section = tree
+        section, node = tree, root
         for part in sections:
             section = section[part]
+            node = next(value for child, value in node.value if child.value == part)
         old = section.get(key)
         if key not in section or old != new:
             changes[name] = (old, new)
-            _replace(section, key, new)
-    stream = io.StringIO()
-    yaml.dump(tree, stream)
-    # ruamel puts two spaces and more before the comment of a list that begins on the next line.
-    return re.sub(r"^( *\w+:) {2,}#", r"\1 #", stream.getvalue(), flags=re.MULTILINE), changes
+            quoted = isinstance(old, ScalarString) and isinstance(new, str)
+            edits.append(_edit(text, node, key, type(old)(new) if quoted else new))
+    for start, end, replacement in sorted(edits, reverse=True):
+        text = text[:start] + replacement + text[end:]
+    return text, changes
 
 
-def apply_to(path: Path, values: Mapping[str, Any]) -> Changes:
-    """Lay values over a params file, and replace it only if the whole file is valid then.
+def apply_overlay(path: Path, values: Mapping[str, Any]) -> Changes:
+    """Set params in a params file if the whole file is valid with them.
 
     Parameters
     ----------
@@ -143,12 +133,12 @@ def apply_to(path: Path, values: Mapping[str, Any]) -> Changes:
     Raises
     ------
     InputError
-        If the file is missing, a name is not in it, or a value is refused; the file stays as it was.
+        If the file is missing, a name is not in it, or a value is invalid; the file is then unchanged.
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such file. Run from the project's root, or give --params.")
-    text, changes = laid_over(path.read_text(encoding="utf-8"), values, str(path))
-    with file_aside(path) as aside:
+    text, changes = overlay(path.read_text(encoding="utf-8"), values, str(path))
+    with atomic_file(path) as aside:
         aside.write_text(text, encoding="utf-8", newline="\n")
         try:
             load_params(aside)
@@ -158,70 +148,77 @@ def apply_to(path: Path, values: Mapping[str, Any]) -> Changes:
     return changes
 
 
-def shown(value: Any) -> str:
-    """A value as YAML on one line.
+def as_yaml(value: Any) -> str:
+    """Format a value as YAML on one line.
 
     Examples
     --------
-    >>> shown(None), shown(True), shown(["a", 1.5]), shown([{"RandomRotation": {"degrees": 15}}])
-    ('null', 'true', '[a, 1.5]', '[{RandomRotation: {degrees: 15}}]')
+    >>> as_yaml(None), as_yaml("null"), as_yaml(["a", 1.5]), as_yaml([{"RandomRotation": {"degrees": 15}}])
+    ('null', "'null'", '[a, 1.5]', '[{RandomRotation: {degrees: 15}}]')
     """
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(shown, value))}]"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        return "{" + ", ".join(f"{as_yaml(key)}: {as_yaml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(as_yaml, value))}]"
+    if value is None:
+        return "null"
+    stream = io.StringIO()
+    _yaml().dump([value], stream)  # in a list, so that what would end a list is quoted
+    return stream.getvalue().strip()[1:-1]
 
 
 def _yaml() -> YAML:
     yaml = YAML(typ="rt", pure=True)
-    yaml.Representer = _Representer
     yaml.preserve_quotes = True
+    yaml.default_flow_style = True
     yaml.width = 4096
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.brace_single_entry_mapping_in_flow_sequence = True
     return yaml
 
 
-def _names(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names of all values that are no section."""
-    return [
-        name
-        for key, value in tree.items()
-        for name in (_names(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [f"{prefix}{key}"])
-    ]
-
-
-def _replace(section: CommentedMap, key: str, value: Any) -> None:
-    """Set a value, and keep the comment on its line."""
-    beside = section.ca.items.get(key, [None] * 4)[2]
-    old = section.get(key)
-    if beside is None and isinstance(old, CommentedSeq) and old.ca.comment:
-        beside = old.ca.comment[0]
-    section[key] = _styled(value)
-    if beside is None:
-        return
-    # The comment moves with the end of its line; what follows it, an empty line, belongs to the same token.
-    beside.start_mark = CommentMark(0)
-    if isinstance(section[key], CommentedSeq):
-        section[key].ca.comment = [beside, None]
-        section.ca.items.pop(key, None)
-    else:
-        section.ca.items[key] = [None, None, beside, None]
-
-
-def _styled(value: Any) -> Any:
-    """Steps stand below each other, all other lists and mappings on one line."""
-    if isinstance(value, Mapping):
-        mapping = CommentedMap({key: _styled(item) for key, item in value.items()})
-        mapping.fa.set_flow_style()
-        return mapping
-    if isinstance(value, list):
-        items = CommentedSeq([_styled(item) for item in value])
-        if items and all(isinstance(item, CommentedMap) for item in items):
-            for item in items:
-                item.fa.set_block_style()
+def _names(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted names of all values that are not sections."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{prefix}{key}.")
         else:
-            items.fa.set_flow_style()
-        return items
-    return value
+            yield f"{prefix}{key}"
+
+
+def _edit(text: str, section: MappingNode, key: str, new: Any) -> tuple[int, int, str]:
+    """Return where the text of a value starts and ends, and its replacement."""
+    entry = next((entry for entry in section.value if entry[0].value == key), None)
+    if section.flow_style:
+        last = section.end_mark.index - 1
+        return (*_span(entry[1]), as_yaml(new)) if entry else (last, last, f", {key}: {as_yaml(new)}")
+    indent = section.value[0][0].start_mark.column
+    if entry is None:
+        last = _line_end(text, _span(section)[1])
+        return last, last, f"\n{' ' * indent}{key}:" + _format(new, "", indent)
+    name, value = entry
+    start = name.end_mark.index + 1
+    end = max(len(text[: _span(value)[1]].rstrip()), start)
+    # The comment on a block list is beside its key, any other comment behind the value.
+    beside = start if isinstance(value, CollectionNode) and not value.flow_style else end
+    comment = "".join(text[beside : _line_end(text, beside)].partition("#")[1:])
+    return start, _line_end(text, end), _format(new, comment, indent)
+
+
+def _span(node: Node) -> tuple[int, int]:
+    """Return where a node starts and ends, without the comments and empty lines that follow it."""
+    last = node
+    while isinstance(last, CollectionNode) and not last.flow_style:
+        last = last.value[-1][1] if isinstance(last, MappingNode) else last.value[-1]
+    return node.start_mark.index, last.end_mark.index
+
+
+def _line_end(text: str, index: int) -> int:
+    return f"{text}\n".index("\n", index)
+
+
+def _format(value: Any, comment: str, indent: int) -> str:
+    """Format a value and the comment beside it: steps one per line, all other values on the key's line."""
+    beside = f" {comment}" if comment else ""
+    if not (isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value)):
+        return f" {as_yaml(value)}{beside}"
+    steps = [as_yaml(item)[1:-1] if len(item) == 1 else as_yaml(item) for item in value]
+    return beside + "".join(f"\n{' ' * (indent + 2)}- {step}" for step in steps)

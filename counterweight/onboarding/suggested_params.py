@@ -1,4 +1,4 @@
-"""Params for data that were looked at: the article's values for photographs, and nothing larger for small images."""
+"""Suggested params for a dataset: the article's values for photographs, and no enlargement of small images."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,28 +10,28 @@ import numpy as np
 from safetensors import safe_open
 
 from counterweight.base.errors import InputError
-from counterweight.images.sources import Images
-from counterweight.onboarding.column_inference import Understood
+from counterweight.images.sources import ImageSource
+from counterweight.onboarding.column_inference import SheetSchema
 
-# Images whose sizes are looked up; the median of so many is the median of all but for chance.
+# Images that are decoded for their sizes; enough for a stable median.
 _SAMPLE = 100
-# From this many pixels along the shorter side on, an image is a photograph to be made smaller.
-_PHOTOGRAPH = 200
-_ARTICLE = 400
-# The article's; and there must be more train images than components.
-_COMPONENTS, _IMAGES_A_COMPONENT = 50, 4
+# Images with a shorter side from this many pixels on are photographs, which are resized to the article's size.
+_MIN_PHOTOGRAPH_SIDE = 200
+_PHOTOGRAPH_SIZE = 400
+# The article's number of components; fewer for few images, since PCA needs more train images than components.
+_COMPONENTS, _IMAGES_PER_COMPONENT = 50, 4
 
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Widths and heights of images, each side on its own.
+    """Minimum, median and maximum of the images' widths and heights, computed for each side separately.
 
     Attributes
     ----------
     least, median, most : (int, int)
-        In pixels.
+        Width and height in pixels.
     """
 
     least: Size
@@ -39,40 +39,42 @@ class Sizes:
     most: Size
 
     def __str__(self) -> str:
-        """All three, for a person."""
+        """Format the sizes for the log."""
         least, median, most = (f"{width} x {height}" for width, height in (self.least, self.median, self.most))
         return least if least == most else f"{least} to {most}, median {median}"
 
 
-def sizes_of(source: Images, names: Sequence[str]) -> Sizes:
-    """Sizes of some images at even distances in their order.
+def sample_sizes(source: ImageSource, names: Sequence[str]) -> Sizes:
+    """Measure the sizes of an evenly spaced sample of the images.
 
     Parameters
     ----------
     source : FolderImages or ArrayImages
-        Where they are; each is decoded.
+        The images.
     names : sequence of str
-        All of them.
+        Names of all images.
 
     Raises
     ------
     InputError
-        If none of those that are looked at can be read.
+        If no image of the sample can be read.
     """
     chosen = np.unique(np.linspace(0, len(names) - 1, min(len(names), _SAMPLE)).astype(int))
     shapes = []
     for i in chosen:
-        # ingest reads every one, and says which it cannot read.
+        # ingest reads every image and reports the unreadable ones.
         with suppress(InputError):
             shapes.append(source.read(names[i]).shape[1::-1])
     if not shapes:
-        raise InputError(f"{source.place}: no image in it that can be read. Give --images your folder of images.")
-    sides = [[int(side) for side in of(shapes, axis=0)] for of in (np.min, np.median, np.max)]
-    return Sizes(*((width, height) for width, height in sides))
+        raise InputError(f"{source.location}: it has no readable image. Give --images your folder of images.")
+    least, median, most = (
+        (int(w), int(h)) for w, h in (reduce(shapes, axis=0) for reduce in (np.min, np.median, np.max))
+    )
+    return Sizes(least, median, most)
 
 
 def deepest_layer(weights: str) -> str:
-    """The last of a ResNet's four layers that a .safetensors file has; the fourth of any other weights."""
+    """Return the last of a ResNet's four layers in a .safetensors file; ``layer4`` for any other weights."""
     if not weights.endswith(".safetensors") or not Path(weights).is_file():
         return "layer4"
     with safe_open(weights, framework="np") as file:
@@ -80,39 +82,46 @@ def deepest_layer(weights: str) -> str:
     return max((layer for layer in layers if layer.startswith("layer")), default="layer4")
 
 
-def proposed(found: Understood, sizes: Sizes, *, images: str, sheet: str, weights: str, count: int) -> dict[str, Any]:
-    """New values by dotted names.
+def suggest_params(
+    schema: SheetSchema, sizes: Sizes, *, images: str, sheet: str, weights: str, count: int
+) -> dict[str, Any]:
+    """Suggest values for params.yaml.
 
     Parameters
     ----------
-    found : Understood
-        What the sheet was taken for.
+    schema : SheetSchema
+        Columns and task of the sheet.
     sizes : Sizes
-        Of the images.
+        Sizes of the images.
     images, sheet : str
-        Where they are.
+        Paths of the images and of the sheet.
     weights : str
-        Of the features' network, as in `counterweight.networks.backbones.load_weights`.
+        Weights of the feature network, see `counterweight.networks.backbones.load_weights`.
     count : int
-        Images.
+        Number of images.
+
+    Returns
+    -------
+    dict of str to value
+        By dotted names, such as ``data.images``.
     """
-    photographs = min(sizes.median) >= _PHOTOGRAPH
-    width, height = (_ARTICLE, _ARTICLE) if photographs else (max(side, 8) for side in sizes.median)
+    photographs = min(sizes.median) >= _MIN_PHOTOGRAPH_SIDE
+    width, height = (_PHOTOGRAPH_SIZE, _PHOTOGRAPH_SIZE) if photographs else (max(side, 8) for side in sizes.median)
     return {
         "data.images": images,
         "data.sheet": sheet,
-        "data.task": found.task,
-        "data.columns.image": found.image,
-        "data.columns.split": found.split,
-        "data.columns.labels": found.labels,
-        "data.separator": found.separator,
+        "data.task": schema.task,
+        "data.columns.image": schema.image,
+        "data.columns.split": schema.split,
+        "data.columns.labels": schema.labels,
+        "data.separator": schema.separator,
         "data.labels": None,
         "resize.width": width,
         "resize.height": height,
         "resize.format": "jpg" if photographs else "png",
         "features.weights": weights,
         "features.layer": deepest_layer(weights),
-        "features.view": "centre" if photographs else "whole",
-        "cluster.components": max(min(_COMPONENTS, count // _IMAGES_A_COMPONENT), 1),
-        "train.loss": "weighted_bce" if found.task == "multilabel" else "weighted_cross_entropy",
+        "features.crop": "center" if photographs else "none",
+        "cluster.n_components": max(min(_COMPONENTS, count // _IMAGES_PER_COMPONENT), 1),
+        "train.loss": "weighted_bce" if schema.task == "multilabel" else "weighted_cross_entropy",
     }

@@ -1,4 +1,4 @@
-"""What the report's page says of the data: its labels, its clusters and its copies."""
+"""The page's sections about the data: labels, clusters and copies."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,29 +10,25 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, triu
 
 from counterweight.base import manifest
-from counterweight.evidence.bootstrap import FEW
+from counterweight.evidence.bootstrap import MIN_TEST_IMAGES
 from counterweight.images import codec
-from counterweight.metrics.imbalance import irlbl, rarer
+from counterweight.metrics.imbalance import irlbl, rarer_label_warnings
 from counterweight.report import figures
-from counterweight.report.figures import BARS, ROWS, ends
-from counterweight.report.thumbnails import change, thumbnail, thumbnails
+from counterweight.report.figures import MAX_BARS, MAX_ROWS, head_and_tail
+from counterweight.report.thumbnails import mean_difference, thumbnail, thumbnails
 
-# Clusters whose images are shown; the sizes of all are.
-_CLUSTERS = 12
-# Labels that a warning names.
-_NAMED = 10
-# Pairs of labels that are listed.
-_PAIRS = 8
-# Copies among which the strongest and weakest changes are looked for.
-_LOOKED_AT = 300
-# What was wrong with draws that were refused.
-_FAULTS = {"uniform": "came out nearly uniform", "contrast": "lost the contrast"}
-# Of a cluster's images, so many more than of the others have a label that is named.
-_MORE = 0.05
+# Clusters whose images are shown, labels that a warning names, and pairs of labels that are listed.
+_MAX_SHOWN_CLUSTERS, _MAX_NAMED_LABELS, _MAX_PAIRS = 12, 10, 8
+# Copies that are searched for the strongest and weakest changes.
+_MAX_COMPARED_COPIES = 300
+# Why a draw was rejected.
+_REJECTIONS = {"uniform": "came out nearly uniform", "contrast": "lost the contrast"}
+# By how much a label's share must exceed its share elsewhere to characterize a cluster.
+_MIN_EXCESS = 0.05
 
 
-def labels_chapter(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
-    """Counts and imbalance of each label, before and after.
+def labels_section(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
+    """Show the counts and the imbalance of each label.
 
     Parameters
     ----------
@@ -40,89 +36,98 @@ def labels_chapter(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
         Manifests without and with the copies.
     """
     names = manifest.label_names(before)
-    parts = {split: manifest.targets(manifest.of_split(before, split)) for split in ("train", "val", "test")}
-    filled = manifest.targets(manifest.of_split(after, "train"))
-    counts = {split: (targets == 1).sum(axis=0) for split, targets in parts.items()}
-    then = (filled == 1).sum(axis=0)
-    ratios = [irlbl(parts["train"]), irlbl(filled)]
+    targets = {split: manifest.targets(manifest.rows_of_split(before, split)) for split in ("train", "val", "test")}
+    targets_after = manifest.targets(manifest.rows_of_split(after, "train"))
+    counts = {split: (cells == 1).sum(axis=0) for split, cells in targets.items()}
+    counts_after = (targets_after == 1).sum(axis=0)
+    ratios = [irlbl(targets["train"]), irlbl(targets_after)]
     order = sorted(range(len(names)), key=lambda i: (-counts["train"][i], names[i]))
-    drawn, listed = ends(order, BARS), ends(order, ROWS)
+    drawn, listed = head_and_tail(order, MAX_BARS), head_and_tail(order, MAX_ROWS)
+    note = f"The {MAX_BARS // 2} commonest and the {MAX_BARS // 2} rarest labels are drawn."
+    if len(order) > MAX_ROWS:
+        note = (
+            f"The table lists the {MAX_ROWS // 2} commonest and the {MAX_ROWS // 2} rarest of {len(order):,} labels, "
+        )
+        note += f"the chart {MAX_BARS // 2} of either; all are in augmented/labels.csv."
     return {
-        "warnings": [*_rarer(parts["train"], filled, names), *_few(names, counts["test"], order)],
+        "warnings": [
+            *_rarer_label_warnings(targets["train"], targets_after, names),
+            *_few_test_images_warning(names, counts["test"], order),
+        ],
         "chart": figures.bars(
             [names[i] for i in drawn],
-            {"before": counts["train"][drawn].tolist(), "after": then[drawn].tolist()},
+            {"before": counts["train"][drawn].tolist(), "after": counts_after[drawn].tolist()},
             unit="train images",
         ),
-        "more": f"Of {len(order):,} labels, the {ROWS // 2} commonest and the {ROWS // 2} rarest are listed, and the "
-        f"{BARS // 2} at either end are drawn; all are in augmented/labels.csv."
-        if len(order) > ROWS
-        else f"The {BARS // 2} commonest and the {BARS // 2} rarest labels are drawn."
-        if len(order) > BARS
-        else "",
+        "note": note if len(order) > MAX_BARS else "",
         "head": ["label", "train", "train after", "validation", "test", "IRLbl", "IRLbl after"],
         "rows": [
             [
-                names[i], counts["train"][i], then[i], counts["val"][i], counts["test"][i],
+                names[i], counts["train"][i], counts_after[i], counts["val"][i], counts["test"][i],
                 *(f"{ratio[i]:.2f}" if np.isfinite(ratio[i]) else "none" for ratio in ratios),
             ]
             for i in listed
         ],
-        "pairs": _pairs(names, parts["train"]),
+        "pairs": _pairs(names, targets["train"]),
     }  # fmt: skip
 
 
-def _rarer(before: NDArray[np.integer], after: NDArray[np.integer], names: Sequence[str]) -> list[str]:
-    found = [f"{said[0].upper()}{said[1:]}." for said in rarer(before, after, names)]
-    more = len(found) - _NAMED
-    return found[:_NAMED] + ([f"So did {more:,} more labels, see augmented/labels.csv."] if more > 0 else [])
+def _rarer_label_warnings(before: NDArray[np.integer], after: NDArray[np.integer], names: Sequence[str]) -> list[str]:
+    warnings = [f"{text[0].upper()}{text[1:]}." for text in rarer_label_warnings(before, after, names)]
+    more = len(warnings) - _MAX_NAMED_LABELS
+    rest = [f"{more:,} more labels got rarer, see augmented/labels.csv."] if more > 0 else []
+    return warnings[:_MAX_NAMED_LABELS] + rest
 
 
-def _few(names: Sequence[str], test: NDArray[np.integer], order: Sequence[int]) -> list[str]:
-    few = [f"'{names[i]}' ({test[i]})" for i in order if test[i] < FEW]
-    named = ", ".join(few[:_NAMED]) + (f" and {len(few) - _NAMED:,} more" if len(few) > _NAMED else "")
-    return [f"With fewer than {FEW} test images a label can hardly be judged: {named}."] if few else []
+def _few_test_images_warning(names: Sequence[str], test: NDArray[np.integer], order: Sequence[int]) -> list[str]:
+    few = [f"'{names[i]}' ({test[i]})" for i in order if test[i] < MIN_TEST_IMAGES]
+    more = len(few) - _MAX_NAMED_LABELS
+    listed = ", ".join(few[:_MAX_NAMED_LABELS]) + (f" and {more:,} more" if more > 0 else "")
+    return [f"Labels with fewer than {MIN_TEST_IMAGES} test images can hardly be judged: {listed}."] if few else []
 
 
 def _pairs(names: Sequence[str], targets: NDArray[np.integer]) -> list[list[Any]]:
-    there = csr_array((targets == 1).astype(np.int64))
-    alone, both = there.sum(axis=0), triu(there.T @ there, k=1).tocoo()
-    found = sorted(zip((-both.data).tolist(), both.row.tolist(), both.col.tolist(), strict=True))[:_PAIRS]
-    return [[f"{names[i]}, {names[j]}", -less, f"{-less / min(alone[i], alone[j]):.0%}"] for less, i, j in found]
+    """Return the most frequent pairs of labels, with counts and shares of the rarer label's images."""
+    positive = csr_array((targets == 1).astype(np.int64))
+    counts, both = positive.sum(axis=0), triu(positive.T @ positive, k=1).tocoo()
+    pairs = sorted(zip((-both.data).tolist(), both.row.tolist(), both.col.tolist(), strict=True))[:_MAX_PAIRS]
+    return [[f"{names[i]}, {names[j]}", -n, f"{-n / min(counts[i], counts[j]):.0%}"] for n, i, j in pairs]
 
 
-def clusters_chapter(
+def clusters_section(
     table: pd.DataFrame,
     plane: pd.DataFrame,
     sweep: pd.DataFrame,
     after: Mapping[str, int],
     *,
     folder: Path,
-    shown: int,
+    images_per_group: int,
 ) -> dict[str, Any]:
-    """What is in each cluster, and how clusters lie.
+    """Show the sizes, the positions and the images of the clusters.
 
     Parameters
     ----------
     table : pandas.DataFrame
         The manifest with clusters.
     plane : pandas.DataFrame
-        Of each train image its ``image_id``, ``first`` and ``second`` principal component, and ``distance`` from its
-        cluster's centre.
+        ``image_id``, ``first`` and ``second`` principal component, and ``distance`` from the cluster's center, one row
+        per train image.
     sweep : pandas.DataFrame
         ``inertia`` and ``silhouette`` of other numbers of ``clusters``.
     after : mapping of str to int
-        Images of each cluster with the copies.
+        Size of each cluster with the copies.
     folder : Path
         The resized images.
-    shown : int
-        Images of each kind to show.
+    images_per_group : int
+        Number of typical and of unusual images to show.
     """
-    train = manifest.of_split(table, "train").merge(plane, on="image_id", validate="one_to_one")
+    train = manifest.rows_of_split(table, "train").merge(plane, on="image_id", validate="one_to_one")
     sizes = train["cluster"].value_counts()
     numbers = sorted(int(number) for number in sizes.index)
     counts = {"before": [int(sizes[number]) for number in numbers], "after": [after[str(number)] for number in numbers]}
-    drawn = ends(range(len(numbers)), BARS)
+    drawn = head_and_tail(range(len(numbers)), MAX_BARS)
+    hidden = len(numbers) - _MAX_SHOWN_CLUSTERS
+    counted, inertia, silhouette = (sweep[column].tolist() for column in ("clusters", "inertia", "silhouette"))
     return {
         "sizes": counts,
         "chart": figures.bars(
@@ -130,110 +135,105 @@ def clusters_chapter(
             {name: [count[i] for i in drawn] for name, count in counts.items()},
             unit="train images",
         ),
-        "plane": figures.plane(train[["first", "second"]].to_numpy(), train["cluster"].astype(int).tolist()),
-        "sweep": figures.sweep(
-            sweep["clusters"].tolist(), sweep["inertia"].tolist(), sweep["silhouette"].tolist(), len(numbers)
-        )
-        if len(sweep)
-        else "",
-        "each": [
+        "plane": figures.scatter(train[["first", "second"]].to_numpy(), train["cluster"].astype(int).tolist()),
+        "sweep": figures.sweep_chart(counted, inertia, silhouette, len(numbers)) if len(sweep) else "",
+        "details": [
             {
                 "name": number,
                 "before": int(sizes[number]),
                 "after": after[str(number)],
-                "said": _of_cluster(train, number),
-                "typical": _shown(train, number, folder, shown, typical=True),
-                "unusual": _shown(train, number, folder, shown, typical=False),
+                "text": _describe_cluster(train, number),
+                "typical": _cluster_thumbnails(train, number, folder, images_per_group, typical=True),
+                "unusual": _cluster_thumbnails(train, number, folder, images_per_group, typical=False),
             }
-            for number in numbers[:_CLUSTERS]
+            for number in numbers[:_MAX_SHOWN_CLUSTERS]
         ],
-        "more": f"The images of {len(numbers) - _CLUSTERS} smaller clusters are not shown."
-        if len(numbers) > _CLUSTERS
-        else "",
+        "note": f"The images of {hidden} smaller clusters are not shown." if hidden > 0 else "",
     }
 
 
-def _of_cluster(train: pd.DataFrame, number: int) -> str:
-    """Which labels its images have clearly more often than the others."""
+def _describe_cluster(train: pd.DataFrame, number: int) -> str:
+    """Name up to three labels that are clearly more frequent in the cluster than elsewhere."""
     inside = (train["cluster"] == number).to_numpy(dtype=bool)
     targets = manifest.targets(train)
     labels = manifest.label_names(train)
     if inside.all():
-        return "All images are in it."
+        return "It contains all images."
     share, rest = (
         (targets[rows] == 1).sum(axis=0) / np.maximum((targets[rows] >= 0).sum(axis=0), 1) for rows in (inside, ~inside)
     )
     order = np.argsort(rest - share, kind="stable")[:3]
-    said = [f"{labels[i]} {share[i]:.0%} ({rest[i]:.0%})" for i in order if share[i] > rest[i] + _MORE]
-    return (
-        f"More often than in the rest: {', '.join(said)}."
-        if said
-        else "No label is clearly more frequent than in the rest."
-    )
+    listed = [f"{labels[i]} {share[i]:.0%} ({rest[i]:.0%})" for i in order if share[i] > rest[i] + _MIN_EXCESS]
+    if not listed:
+        return "No label is clearly more frequent than elsewhere."
+    return f"More frequent than elsewhere: {', '.join(listed)}."
 
 
-def _shown(train: pd.DataFrame, number: int, folder: Path, count: int, *, typical: bool) -> list[tuple[str, str]]:
+def _cluster_thumbnails(
+    train: pd.DataFrame, number: int, folder: Path, count: int, *, typical: bool
+) -> list[tuple[str, str]]:
     rows = train[train["cluster"] == number].sort_values(["distance", "image_id"], ascending=typical).head(count)
     pictures = thumbnails([folder / path for path in rows["path"]], rows["checksum"].tolist())
     return list(zip(pictures, rows["image_id"], strict=True))
 
 
-def copies_chapter(
-    table: pd.DataFrame, redrawn: pd.DataFrame, *, folder: Path, sources: Path, shown: int, seed: int
+def copies_section(
+    table: pd.DataFrame, redrawn: pd.DataFrame, *, folder: Path, sources: Path, images_per_group: int, seed: int
 ) -> dict[str, Any]:
-    """Copies beside their sources.
+    """Show copies beside their sources.
 
     Parameters
     ----------
     table : pandas.DataFrame
         The manifest with the copies.
     redrawn : pandas.DataFrame
-        What `counterweight.augmentation.provenance.redrawn` returned.
+        The result of `counterweight.augmentation.provenance.retry_table`.
     folder, sources : Path
-        The copies' images, and those of their sources.
-    shown : int
-        Pairs of each kind to show.
+        The images of the copies, and of their sources.
+    images_per_group : int
+        Pairs per group to show.
     seed : int
-        Of the copies that are looked at.
+        Seed for the sample of copies that are compared with their sources.
     """
     copies = table[table["source_id"] != ""].reset_index(drop=True)
-    refused = redrawn.drop(columns="image_id")
-    said = f"{len(copies):,} copies; {len(redrawn):,} of them were drawn again" + (
-        f", since {_refused(refused.sum())}." if len(redrawn) else "."
-    )
+    rejected = redrawn.drop(columns="image_id")
+    reasons = f", since {_describe_rejections(rejected.sum())}" if len(redrawn) else ""
+    text = f"{len(copies):,} copies; {len(redrawn):,} of them were drawn again{reasons}."
     if not len(copies):
-        return {"said": said, "some": [], "strongest": [], "weakest": [], "looked_at": 0, "redrawn": []}
+        return {"text": text, "sample": [], "strongest": [], "weakest": [], "compared": 0, "retried": []}
     by_id = table.set_index("image_id")
     random = np.random.default_rng(seed)
-    looked_at = copies["image_id"].iloc[np.sort(random.permutation(len(copies))[:_LOOKED_AT])]
-    pairs = [_pair(name, by_id, folder, sources) for name in looked_at]
+    compared = copies["image_id"].iloc[np.sort(random.permutation(len(copies))[:_MAX_COMPARED_COPIES])]
+    pairs = [_pair(name, by_id, folder, sources) for name in compared]
     ordered = sorted(pairs, key=lambda pair: (pair["change"], pair["name"]))
-    most = refused.sum(axis=1).sort_values(ascending=False, kind="stable").index[:shown]
-    again = [_pair(redrawn["image_id"][i], by_id, folder, sources) for i in most]
+    most_rejected = rejected.sum(axis=1).sort_values(ascending=False, kind="stable").index[:images_per_group]
     return {
-        "said": said,
-        "some": [pair | {"said": ""} for pair in pairs[:: max(len(pairs) // shown, 1)][:shown]],
-        "strongest": ordered[::-1][:shown],
-        "weakest": ordered[:shown],
-        "looked_at": len(pairs),
-        "redrawn": [pair | {"said": _refused(refused.loc[i])} for pair, i in zip(again, most, strict=True)],
+        "text": text,
+        "sample": [pair | {"note": ""} for pair in pairs[:: max(len(pairs) // images_per_group, 1)][:images_per_group]],
+        "strongest": ordered[::-1][:images_per_group],
+        "weakest": ordered[:images_per_group],
+        "compared": len(pairs),
+        "retried": [
+            _pair(redrawn["image_id"][i], by_id, folder, sources) | {"note": _describe_rejections(rejected.loc[i])}
+            for i in most_rejected
+        ],
     }
 
 
 def _pair(name: str, by_id: pd.DataFrame, folder: Path, sources: Path) -> dict[str, Any]:
-    """A copy and its source, and how much they differ."""
-    copy = by_id.loc[name]
-    source = by_id.loc[copy["source_id"]]
-    pixels = codec.read(sources / str(source["path"]), str(source["checksum"]))
-    made = codec.read(folder / str(copy["path"]), str(copy["checksum"]))
-    changed = change(made, pixels)
-    pair = {"name": name, "source": thumbnail(pixels), "made": thumbnail(made)}
-    return pair | {"change": changed, "said": f"changed by {changed:.0f}"}
+    """Return the thumbnails of a copy and its source, and their difference."""
+    row = by_id.loc[name]
+    source_row = by_id.loc[row["source_id"]]
+    source = codec.read(sources / str(source_row["path"]), str(source_row["checksum"]))
+    copy = codec.read(folder / str(row["path"]), str(row["checksum"]))
+    change = mean_difference(copy, source)
+    thumbs = {"source": thumbnail(source), "copy": thumbnail(copy)}
+    return {"name": name, **thumbs, "change": change, "note": f"changed by {change:.0f}"}
 
 
-def _refused(counts: "pd.Series[int]") -> str:
-    """Which draws were refused, and why."""
-    said = [
-        f"{count} draw{'s' if count > 1 else ''} {_FAULTS[str(reason)]}" for reason, count in counts.items() if count
-    ]
-    return " and ".join(said)
+def _describe_rejections(counts: "pd.Series[int]") -> str:
+    return " and ".join(
+        f"{count} draw{'s' if count > 1 else ''} {_REJECTIONS[str(reason)]}"
+        for reason, count in counts.items()
+        if count
+    )

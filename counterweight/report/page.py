@@ -1,4 +1,4 @@
-"""The report as one HTML page, which needs nothing from elsewhere."""
+"""The report as one self-contained HTML page."""
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -7,47 +7,46 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-TEMPLATE = Path(__file__).with_name("report.html")
-# What the numbers depend on.
-PACKAGES = ("numpy", "opencv-python-headless", "imaug", "scikit-learn", "torch", "torchvision", "lightning", "dvc")
+_TEMPLATE = Path(__file__).with_name("report.html")
+# Packages whose versions affect the numbers.
+_PACKAGES = ("numpy", "opencv-python-headless", "imaug", "scikit-learn", "torch", "torchvision", "lightning", "dvc")
 
 
-def page(chapters: Mapping[str, Mapping[str, Any]]) -> str:
+def render_page(sections: Mapping[str, Mapping[str, Any]]) -> str:
     """Fill the template.
 
-    All text is escaped, names of files and labels too; only charts of `counterweight.report.figures` are taken as they
-    are.
+    All text is escaped, including names of files and labels; only charts of `counterweight.report.figures` are inserted
+    as they are.
 
     Parameters
     ----------
-    chapters : mapping of str to mapping
-        ``look``, ``labels``, ``clusters``, ``copies``, ``results`` and ``run``.
+    sections : mapping of str to mapping
+        ``summary``, ``labels``, ``clusters``, ``copies``, ``results`` and ``run``.
     """
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    return environment.get_template(TEMPLATE.name).render(chapters)
+    loader = FileSystemLoader(_TEMPLATE.parent)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
+    return environment.get_template(_TEMPLATE.name).render(sections)
 
 
-def run_chapter(params: str, ingest: Mapping[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
-    """What was run.
+def run_section(params: str, ingest: Mapping[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
+    """Describe the run.
 
     Parameters
     ----------
     params : str
-        The text of params.yaml, with all seeds.
+        The text of params.yaml.
     ingest : mapping
-        The metrics of ingest: rows dropped, bad images, duplicates and leaks.
+        The metrics of ingest: dropped rows, bad images, duplicates and leaks.
     warnings : sequence of str
-        What `counterweight.report.run_warnings.cautions` returned.
+        The result of `counterweight.report.run_warnings.run_warnings`.
     """
     duplicates = ingest["duplicates"]
     facts = [
         ["rows dropped", ingest["dropped_rows"]],
         ["images without a row", ingest["unlisted_files"]],
         ["groups of duplicates", duplicates["groups"]],
-        ["images that stand in a part that is judged later too", duplicates["leaks"]],
+        ["images that also appear in a later split (leaks)", duplicates["leaks"]],
         ["duplicates with other labels", duplicates["other_labels"]],
-        ["versions", ", ".join(f"{package} {version(package)}" for package in PACKAGES)],
+        ["versions", ", ".join(f"{package} {version(package)}" for package in _PACKAGES)],
     ]
     return {"warnings": warnings, "facts": facts, "params": params}

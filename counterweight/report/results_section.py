@@ -1,4 +1,4 @@
-"""What the report's page says of the two arms: whether the copies helped, and where."""
+"""The page's sections about the two arms: whether the copies helped, and for which labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,73 +10,73 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from counterweight.base import manifest
-from counterweight.evidence.bootstrap import FEW, Interval, macro_f1_intervals, verdict
-from counterweight.metrics.decisions import HEADLINE, TUNED, Decisions
-from counterweight.metrics.per_label import rates
+from counterweight.evidence.bootstrap import MIN_TEST_IMAGES, Interval, macro_f1_intervals, verdict
+from counterweight.metrics.decisions import HEADLINE, TUNED, DecisionRule
+from counterweight.metrics.per_label import label_rates
 from counterweight.report import figures
 from counterweight.report.thumbnails import thumbnails
 
-# Labels whose curves are shown, the rarest first; the table has all.
-_CURVES = 6
-# Thresholds at which F1 is shown.
-_GRID = np.linspace(0.02, 0.98, 49)
-# Of more labels than this, counts of what was taken for what fill pages.
-_CLASSES = 20
-# Points of a curve that are enough for the eye.
-_POINTS = 120
+# Labels whose precision-recall curves are shown, the rarest first.
+_MAX_CURVES = 6
+# Points of a drawn curve.
+_MAX_POINTS = 120
+# Thresholds at which F1 is drawn.
+_THRESHOLDS = np.linspace(0.02, 0.98, 49)
+# The confusion matrices of more labels would fill pages.
+_MAX_CONFUSION_LABELS = 20
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What came of one arm.
+    """Results of one arm.
 
     Attributes
     ----------
-    decisions : Decisions
+    decisions : DecisionRule
         Its thresholds.
     scores : pandas.DataFrame
-        ``image_id``, ``split`` and a column a label, of validation and test images.
+        ``image_id``, ``split`` and one column per label, for validation and test images.
     labels : pandas.DataFrame
-        What `counterweight.metrics.classification.label_measures` returned.
+        The result of `counterweight.metrics.classification.label_metrics`.
     history : pandas.DataFrame
-        A row an epoch.
+        One row per epoch.
     curve : pandas.DataFrame
-        What `counterweight.metrics.curves.precision_recall` returned.
+        The result of `counterweight.metrics.curves.precision_recall_table`.
     confusion : str
-        The SVG of its counts.
+        SVG of its confusion matrices.
     """
 
-    decisions: Decisions
+    decisions: DecisionRule
     scores: pd.DataFrame
     labels: pd.DataFrame
     history: pd.DataFrame
     curve: pd.DataFrame
     confusion: str
 
-    def of(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        """Scores of these images, shape (n_images, n_labels)."""
-        # By their places: a label may be called image_id, or split.
+    def scores_of(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the scores of images, shape (n_images, n_labels)."""
+        # By position, since a label may be named image_id or split.
         by_image = self.scores.set_index(self.scores.columns[0])
         scores: NDArray[np.float64] = by_image.loc[rows["image_id"]].iloc[:, 1:].to_numpy(dtype=np.float64)
         return scores
 
-    def given(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
-        """What it gives these images by the decision that stands for it."""
-        return self.decisions.given(self.of(rows), HEADLINE[self.decisions.task])
+    def predictions(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
+        """Return the labels that images get by the task's headline decision, shape (n_images, n_labels)."""
+        return self.decisions.apply(self.scores_of(rows), HEADLINE[self.decisions.task])
 
 
 @dataclass(frozen=True)
-class Found:
-    """Macro F1 of both arms on the test images, over the labels that can be judged there.
+class ArmComparison:
+    """Macro F1 of both arms on the test images, over the labels that have enough of them.
 
     Attributes
     ----------
     original, balanced, difference : Interval
         See `macro_f1_intervals`.
     images : int
-        Test images.
+        Number of test images.
     judged, labels : int
-        Labels that have `FEW` test images or more, or all where none has; and how many there are.
+        Number of labels with at least `MIN_TEST_IMAGES` test images (all labels if none has), and of all labels.
     """
 
     original: Interval
@@ -87,36 +87,36 @@ class Found:
     labels: int
 
 
-def compared(table: pd.DataFrame, arms: Mapping[str, Arm], *, repeats: int, seed: int) -> Found:
-    """Judge both arms on the test images.
+def compare_arms(table: pd.DataFrame, arms: Mapping[str, Arm], *, n_samples: int, seed: int) -> ArmComparison:
+    """Compare the arms on the test images.
 
     Parameters
     ----------
     table : pandas.DataFrame
         The manifest.
     arms : mapping of str to Arm
-        The original, then the balanced one.
-    repeats, seed : int
-        As in `macro_f1_intervals`.
+        The arms ``original`` and ``balanced``.
+    n_samples, seed : int
+        Number and seed of the bootstrap samples.
     """
-    test = manifest.of_split(table, "test")
+    test = manifest.rows_of_split(table, "test")
     targets = manifest.targets(test)
-    enough = (targets == 1).sum(axis=0) >= FEW
-    judged = enough if enough.any() else np.ones_like(enough)
-    original, balanced = (arm.given(test)[:, judged] for arm in arms.values())
-    intervals = macro_f1_intervals(targets[:, judged], original, balanced, repeats=repeats, seed=seed)
-    return Found(*intervals, len(test), int(judged.sum()), len(judged))
+    frequent = (targets == 1).sum(axis=0) >= MIN_TEST_IMAGES
+    judged = frequent if frequent.any() else np.ones_like(frequent)
+    original, balanced = (arms[name].predictions(test)[:, judged] for name in ("original", "balanced"))
+    intervals = macro_f1_intervals(targets[:, judged], original, balanced, n_samples=n_samples, seed=seed)
+    return ArmComparison(*intervals, len(test), int(judged.sum()), len(judged))
 
 
-def look_chapter(
-    found: Found, images: Sequence[int], mean_ir: Sequence[float], sizes: Sequence[Sequence[int]]
+def summary_section(
+    comparison: ArmComparison, images: Sequence[int], mean_ir: Sequence[float], sizes: Sequence[Sequence[int]]
 ) -> dict[str, Any]:
-    """The page's first lines.
+    """Show the verdict and the main numbers.
 
     Parameters
     ----------
-    found : Found
-        What `compared` returned.
+    comparison : ArmComparison
+        The result of `compare_arms`.
     images : (int, int)
         Train images before and after.
     mean_ir : (float, float)
@@ -125,122 +125,124 @@ def look_chapter(
         Sizes of the clusters before and after.
     """
     clusters = [f"{min(each)} to {max(each)}" if min(each) < max(each) else f"{max(each)} each" for each in sizes]
-    few = found.labels - found.judged
+    few = comparison.labels - comparison.judged
+    omitted = f" {few} labels with fewer than {MIN_TEST_IMAGES} test images are left out." if few else ""
     return {
-        "verdict": verdict(found.difference, found.images)
+        "verdict": verdict(comparison.difference, comparison.images)
         if images[1] > images[0]
         else "No copies were made, so both arms were trained on the same images.",
-        "but": "Both arms were trained once: before you believe a small difference, try another train.seed."
-        + (f" Left out are {few} labels with fewer than {FEW} test images." if few else ""),
+        "caveat": f"Each arm was trained once: before you trust a small difference, try another train.seed.{omitted}",
         "facts": [
-            {"name": "Train images", "value": f"{images[0]:,} → {images[1]:,}", "more": "with the copies"},
-            {"name": "Images of a cluster", "value": " → ".join(clusters), "more": f"{len(sizes[0])} clusters"},
-            {"name": "MeanIR", "value": f"{mean_ir[0]:.2f} → {mean_ir[1]:.2f}", "more": "1 is balanced"},
-            _f1("original", found.original, found),
-            _f1("balanced", found.balanced, found),
+            {"name": "Train images", "value": f"{images[0]:,} → {images[1]:,}", "note": "with the copies"},
+            {"name": "Images per cluster", "value": " → ".join(clusters), "note": f"{len(sizes[0])} clusters"},
+            {"name": "MeanIR", "value": f"{mean_ir[0]:.2f} → {mean_ir[1]:.2f}", "note": "1 is balanced"},
+            *(
+                {
+                    "name": f"Test macro F1, {arm}",
+                    "value": f"{f1.value:.3f}",
+                    "note": f"95 % CI {f1.low:.3f} to {f1.high:.3f}, {comparison.judged} of {comparison.labels} labels",
+                }
+                for arm, f1 in (("original", comparison.original), ("balanced", comparison.balanced))
+            ),
         ],
     }
 
 
-def _f1(arm: str, interval: Interval, found: Found) -> dict[str, str]:
-    return {
-        "name": f"Test macro F1, {arm}",
-        "value": f"{interval.value:.3f}",
-        "more": f"95 % interval {interval.low:.3f} to {interval.high:.3f}, {found.judged} of {found.labels} labels",
-    }
-
-
-def results_chapter(table: pd.DataFrame, arms: Mapping[str, Arm], *, folder: Path, shown: int) -> dict[str, Any]:
-    """Each label's measures, curves, and the images that one arm alone gets right.
+def results_section(
+    table: pd.DataFrame, arms: Mapping[str, Arm], *, folder: Path, images_per_group: int
+) -> dict[str, Any]:
+    """Show metrics and curves of both arms, and the images that only one arm gets right.
 
     Parameters
     ----------
     table : pandas.DataFrame
         The manifest.
     arms : mapping of str to Arm
-        The original, then the balanced one.
+        The arms ``original`` and ``balanced``, in this order.
     folder : Path
         The resized images.
-    shown : int
-        Images of each kind to show.
+    images_per_group : int
+        Images per arm to show.
     """
     names = manifest.label_names(table)
-    how = HEADLINE[next(iter(arms.values())).decisions.task]
-    measures = {
-        f"precision_{how}": "precision", f"recall_{how}": "recall", f"f1_{how}": "F1",
+    decision = HEADLINE[next(iter(arms.values())).decisions.task]
+    metrics = {
+        f"precision_{decision}": "precision", f"recall_{decision}": "recall", f"f1_{decision}": "F1",
         "average_precision": "average precision",
     }  # fmt: skip
     by_label = [arm.labels.set_index("label") for arm in arms.values()]
     order = by_label[0].sort_values(["train", "label"], ascending=[False, True]).index.tolist()
-    listed = [order[i] for i in figures.ends(range(len(order)), figures.ROWS)]
-    columns = [rows.loc[listed, measure].tolist() for measure in measures for rows in by_label]
+    listed = [order[i] for i in figures.head_and_tail(range(len(order)), figures.MAX_ROWS)]
+    columns = [rows.loc[listed, metric].tolist() for metric in metrics for rows in by_label]
     tests = by_label[0].loc[listed, "test"].tolist()
-    said = "; ".join(f"{name}: {arm.decisions.described(how)}" for name, arm in arms.items())
+    rules = "; ".join(f"{name}: {arm.decisions.describe(decision)}" for name, arm in arms.items())
+    note = f" The commonest and the rarest of {len(order):,} labels are listed." if len(listed) < len(order) else ""
     return {
-        "said": f"Labels are given by {said}."
-        + (f" Of {len(order):,}, the commonest and the rarest are listed." if len(listed) < len(order) else ""),
-        "head": ["label", "test images"] + [f"{measure}, {name}" for measure in measures.values() for name in arms],
+        "text": f"An image gets these labels: {rules}.{note}",
+        "head": ["label", "test images"] + [f"{metric}, {name}" for metric in metrics.values() for name in arms],
         "rows": [
-            [label, int(count), *map(_said, values)]
+            [label, int(count), *map(_decimal, values)]
             for label, count, *values in zip(listed, tests, *columns, strict=True)
         ],
-        "threshold": _thresholds(table, arms),
-        "training": [_losses(arms, part) for part in ("train", "validation")],
-        "curves": [(label, _curve(label, arms)) for label in order[::-1][:_CURVES]],
+        "threshold": _threshold_chart(table, arms),
+        "training": [_loss_chart(arms, part) for part in ("train", "validation")],
+        "curves": [(label, _precision_recall_chart(label, arms)) for label in order[::-1][:_MAX_CURVES]],
         "confusion": [
-            (name, figures.inlined(arm.confusion) if len(names) <= _CLASSES else "") for name, arm in arms.items()
+            (name, figures.inline_svg(arm.confusion) if len(names) <= _MAX_CONFUSION_LABELS else "")
+            for name, arm in arms.items()
         ],
-        "only": _only(table, arms, folder, shown),
+        "only_correct": _correct_in_one_arm(table, arms, folder, images_per_group),
     }
 
 
-def _losses(arms: Mapping[str, Arm], part: str) -> str:
+def _decimal(value: float) -> str:
+    return "unknown" if np.isnan(value) else f"{value:.3f}"
+
+
+def _loss_chart(arms: Mapping[str, Arm], part: str) -> str:
     epochs = {name: (arm.history["epoch"].tolist(), arm.history[f"{part}_loss"].tolist()) for name, arm in arms.items()}
     return figures.lines(epochs, x="epoch", y=f"{part} loss")
 
 
-def _said(value: float) -> str:
-    return "unknown" if np.isnan(value) else f"{value:.3f}"
-
-
-def _thresholds(table: pd.DataFrame, arms: Mapping[str, Arm]) -> str:
-    rows = manifest.of_split(table, "val")
+def _threshold_chart(table: pd.DataFrame, arms: Mapping[str, Arm]) -> str:
+    rows = manifest.rows_of_split(table, "val")
     targets = manifest.targets(rows)
-    scores = {name: arm.of(rows) for name, arm in arms.items()}
-    curves = {
-        name: (_GRID.tolist(), [float(rates(targets, arm.decisions.given(scores[name], at)).f1.mean()) for at in _GRID])
-        for name, arm in arms.items()
-    }
+    curves = {}
+    for name, arm in arms.items():
+        scores = arm.scores_of(rows)
+        rates = [label_rates(targets, arm.decisions.apply(scores, threshold)) for threshold in _THRESHOLDS]
+        curves[name] = (_THRESHOLDS.tolist(), [float(rate.f1.mean()) for rate in rates])
     tuned = [arm.decisions.tuned for arm in arms.values() if HEADLINE[arm.decisions.task] == TUNED]
     return figures.lines(curves, x="threshold", y="macro F1", marked=tuned)
 
 
-def _curve(label: str, arms: Mapping[str, Arm]) -> str:
+def _precision_recall_chart(label: str, arms: Mapping[str, Arm]) -> str:
     curves = {}
     for name, arm in arms.items():
         points = arm.curve[arm.curve["label"] == label]
-        some = points.iloc[np.unique(np.linspace(0, len(points) - 1, min(len(points), _POINTS)).astype(int))]
-        curves[name] = (some["recall"].tolist(), some["precision"].tolist())
+        drawn = points.iloc[np.unique(np.linspace(0, len(points) - 1, min(len(points), _MAX_POINTS)).astype(int))]
+        curves[name] = (drawn["recall"].tolist(), drawn["precision"].tolist())
     return figures.lines(curves, x="recall", y="precision")
 
 
-def _only(
-    table: pd.DataFrame, arms: Mapping[str, Arm], folder: Path, shown: int
+def _correct_in_one_arm(
+    table: pd.DataFrame, arms: Mapping[str, Arm], folder: Path, max_shown: int
 ) -> list[tuple[str, int, list[tuple[str, str]]]]:
-    """Images of which one arm alone gives the labels that they have, as far as these are known."""
-    test = manifest.of_split(table, "test")
+    """Return for each arm how many test images only it labels correctly in all known cells, and some thumbnails."""
+    test = manifest.rows_of_split(table, "test")
     targets = manifest.targets(test)
-    right = {name: ((targets < 0) | (arm.given(test) == (targets == 1))).all(axis=1) for name, arm in arms.items()}
+    correct = {
+        name: ((targets < 0) | (arm.predictions(test) == (targets == 1))).all(axis=1) for name, arm in arms.items()
+    }
     labels = np.array(manifest.label_names(table))
-    found = []
+    result = []
     for name, other in zip(arms, list(arms)[::-1], strict=True):
-        rows = test[right[name] & ~right[other]]
-        some = rows.head(shown)
-        pictures = thumbnails([folder / path for path in some["path"]], some["checksum"].tolist())
-        of = [
-            ", ".join(labels[cells == 1]) or ("unknown" if (cells < 0).any() else "no label")
-            for cells in manifest.targets(some)
+        rows = test[correct[name] & ~correct[other]]
+        shown = rows.head(max_shown)
+        pictures = thumbnails([folder / path for path in shown["path"]], shown["checksum"].tolist())
+        captions = [
+            f"{image}: {', '.join(labels[cells == 1]) or ('unknown' if (cells < 0).any() else 'no label')}"
+            for image, cells in zip(shown["image_id"], manifest.targets(shown), strict=True)
         ]
-        captions = [f"{image}: {has}" for image, has in zip(some["image_id"], of, strict=True)]
-        found.append((name, len(rows), list(zip(pictures, captions, strict=True))))
-    return found
+        result.append((name, len(rows), list(zip(pictures, captions, strict=True))))
+    return result

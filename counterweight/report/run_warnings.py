@@ -1,4 +1,4 @@
-"""What a reader of the report should know of a run, though nothing failed."""
+"""Warnings about a run that succeeded."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import pandas as pd
 
 from counterweight.base import manifest
-from counterweight.metrics.imbalance import about_parts
+from counterweight.metrics.imbalance import absent_label_warnings
 
 
-def cautions(table: pd.DataFrame, ingest: Mapping[str, Any], augment: Mapping[str, Any], weights: str) -> list[str]:
-    """Sentences, the gravest first.
+def run_warnings(table: pd.DataFrame, ingest: Mapping[str, Any], augment: Mapping[str, Any], weights: str) -> list[str]:
+    """Return sentences, the most serious first.
 
     Parameters
     ----------
@@ -22,21 +22,17 @@ def cautions(table: pd.DataFrame, ingest: Mapping[str, Any], augment: Mapping[st
         ``features.weights``.
     """
     duplicates = ingest["duplicates"]
-    parts = {split: manifest.targets(manifest.of_split(table, split)) for split in manifest.SPLITS}
-    said = [
-        (
-            duplicates["leaks"],
-            "images stand in a part that is judged later too: results there look better than they are",
-        ),
-        (duplicates["other_labels"], "images have other labels than a duplicate of theirs"),
+    targets = {split: manifest.targets(manifest.rows_of_split(table, split)) for split in manifest.SPLITS}
+    counted = [
+        (duplicates["leaks"], "images also appear in a later split (leak): results there look better than they are"),
+        (duplicates["other_labels"], "images have other labels than a duplicate"),
         (ingest["dropped_rows"], "rows were dropped"),
-        (ingest["unlisted_files"], "images have no row, and took no part"),
-        (augment["unfit_images"], "images gave no good copy, and others took their turns"),
+        (ingest["unlisted_files"], "images have no row and were left out"),
+        (augment["unfit_images"], "images gave no usable copy, so others were copied instead"),
     ]
-    sentences = [f"{count} {what}." for count, what in said if count]
-    sentences += [f"{remark[0].upper()}{remark[1:]}." for remark in about_parts(manifest.label_names(table), parts)]
+    sentences = [f"{count} {text}." for count, text in counted if count]
+    absent = absent_label_warnings(manifest.label_names(table), targets)
+    sentences += [f"{warning[0].upper()}{warning[1:]}." for warning in absent]
     if weights == "random":
-        sentences.append(
-            "The features are of random weights: they see colour and texture, and not what an image shows."
-        )
+        sentences.append("The features come from random weights: they capture color and texture, not content.")
     return sentences

@@ -1,4 +1,4 @@
-"""Small pictures for a page: images as text that HTML can hold."""
+"""Thumbnails as text for an HTML page."""
 
 import base64
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from counterweight.images import codec
 
-# Pixels along the longer side: enough to see a change, and a page of some hundred stays small.
+# Pixels along the longer side: enough to see a change, and hundreds of thumbnails stay small.
 SIDE = 112
 _QUALITY = 80
 
 
 def thumbnail(pixels: NDArray[np.uint8]) -> str:
-    """An image as a ``data:`` address of a small JPEG.
+    """Return a small JPEG as a ``data:`` URL.
 
     Parameters
     ----------
@@ -32,17 +32,11 @@ def thumbnail(pixels: NDArray[np.uint8]) -> str:
 
 
 def thumbnails(files: Sequence[Path], checksums: Sequence[str]) -> list[str]:
-    """Thumbnails of image files.
-
-    Parameters
-    ----------
-    files, checksums : sequences of Path and str
-        The images, and what the manifest says of them.
-    """
-    return [thumbnail(codec.read(file, known)) for file, known in zip(files, checksums, strict=True)]
+    """Return the thumbnails of image files, which must have these ``checksums``."""
+    return [thumbnail(codec.read(file, checksum)) for file, checksum in zip(files, checksums, strict=True)]
 
 
-def change(copy: NDArray[np.uint8], source: NDArray[np.uint8]) -> float:
-    """How much a copy differs from its source: the mean difference of their pixels, in grey levels of 255."""
+def mean_difference(copy: NDArray[np.uint8], source: NDArray[np.uint8]) -> float:
+    """Return the mean absolute difference between the pixels of a copy and its source, in gray levels of 255."""
     height, width = source.shape[:2]
     return float(np.abs(cv2.resize(copy, (width, height)).astype(np.int16) - source.astype(np.int16)).mean())

@@ -1,1 +1,1 @@
-"""How work is run: processes, the cache of finished work, progress, and files that take no second place."""
+"""Execution: worker processes, the cache of finished work, progress, and files that share disk space."""

@@ -1,12 +1,12 @@
-"""Finished work, kept outside DVC's outputs: what was done before a kill, or before images were added, is not redone.
+"""Cache of finished work outside DVC's outputs, so that a stage resumes after a kill or after images were added.
 
-An entry is one file, whose name holds the key of the work, the SHA-256 of the content and a short note. It appears
-complete, by one rename, and is checked against its name each time it is used; a damaged one is deleted, and the work
-done again. The folder may be deleted at any time, also while a stage runs.
+An entry is one file, named by the key of the work, the SHA-256 of the content and a short note. It is renamed into
+place when complete, and verified against its name at each use; a damaged entry is deleted and the work done again. The
+folder may be deleted at any time, also while a stage runs.
 
-The folder carries a mark, ``CACHEDIR.TAG``, by which backup programs pass it over too (Cache Directory Tagging
-Specification, https://bford.info/cachedir/). Only below a marked folder is anything ever deleted, and there only
-regular files whose names, and whose folder's name, are of the kind that this module gives. No link is followed.
+The folder is marked by ``CACHEDIR.TAG``, which also makes backup programs skip it (Cache Directory Tagging
+Specification, https://bford.info/cachedir/). Files are deleted only below a marked folder, and only regular files
+whose names and folder's name match the patterns of this module. Links are not followed.
 """
 
 import contextlib
@@ -24,84 +24,72 @@ from typing import Any
 from counterweight.base.errors import InputError
 from counterweight.runtime.file_links import link_or_copy
 
-# Where the cache is full it is emptied down to this part of its limit, so that not every run has to.
-_KEPT = 0.9
+# `prune` goes down to this fraction of the limit, so that not every run has to delete.
+_FILL_AFTER_PRUNE = 0.9
 _NAME = re.compile(r"(?P<key>[0-9a-f]{64})-(?P<checksum>[0-9a-f]{64})-(?P<note>[a-z0-9]*)")
 _SHARD = re.compile(r"[0-9a-f]{2}")
-# Files that are being written: of this module, and of the owner of unfinished work.
+# Temporary files of this module, and unfinished work with its temporary files.
 _PARTIAL = re.compile(r"\.[0-9a-f]{16}\.partial")
 _UNFINISHED = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\.partial")
-# Kinds of unfinished work, each with a folder of its own.
-KINDS = ("training",)
+KINDS = ("training",)  # Folders of unfinished work.
 
 TAG = "CACHEDIR.TAG"
-_SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"  # The standard's, in every such file.
-_MARK = f"""{_SIGNATURE}
+_MARK = """Signature: 8a477f597d28d172789f06886806bc55
 # This file is a cache directory tag created by Counterweight. The folder holds finished work, and may be deleted.
 """
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of the cache.
-
-    Attributes
-    ----------
-    path : Path
-        Where it is.
-    checksum : str
-        SHA-256 that its content had.
-    note : str
-        What the work has to say beside its content.
-    """
+    """A file of the cache, with the SHA-256 of its content and a note, a result of the work beside the content."""
 
     path: Path
     checksum: str
     note: str
 
 
-def cache_of(environment: Mapping[str, str]) -> "Cache":
-    """The cache that the environment names.
+def open_cache(environment: Mapping[str, str]) -> "Cache":
+    """Open the cache that the environment variables configure.
 
     Parameters
     ----------
     environment : mapping of str to str
-        ``COUNTERWEIGHT_CACHE`` is the folder, by default ``.counterweight`` in the working folder;
-        ``COUNTERWEIGHT_CACHE_GB`` is the limit, by default 20, and 0 keeps nothing. An empty folder counts as not set.
+        ``COUNTERWEIGHT_CACHE`` is the folder, by default (and if empty) ``.counterweight`` in the working folder;
+        ``COUNTERWEIGHT_CACHE_GB`` is the limit in gigabytes, by default 20; 0 disables the cache.
 
     Raises
     ------
     InputError
-        If the limit is no number of at least 0, or the folder holds files of others: it is not empty, and does not
-        carry the cache's mark.
+        If the limit is not a number of at least 0, or the folder is neither empty nor marked, so that its files may
+        be the user's.
     """
     value = environment.get("COUNTERWEIGHT_CACHE_GB", "20")
     if not re.fullmatch(r"\d+(\.\d+)?", value):
         raise InputError(
             f"environment: COUNTERWEIGHT_CACHE_GB must be a number of at least 0, not '{value}'. Set it to the "
-            "gigabytes that finished work may take, or unset it for 20."
+            "gigabytes that the cache may take, or unset it for 20."
         )
     folder = Path(environment.get("COUNTERWEIGHT_CACHE") or ".counterweight").absolute()
-    if _holds_others(folder):
+    if _holds_foreign_files(folder):
         raise InputError(
             f"environment: COUNTERWEIGHT_CACHE is {folder}, which is not empty and has no {TAG} of Counterweight, so "
-            "its files may be yours. Set it to a new or an empty folder; or delete this one, if it is a cache of an "
+            "its files may be yours. Set it to a new or empty folder, or delete this one if it is the cache of an "
             "earlier version."
         )
     return Cache(folder, int(float(value) * 1e9))
 
 
-def key_of(code: str, content: str, params: Mapping[str, Any]) -> str:
-    """The key of a piece of work.
+def cache_key(code: str, content: str, params: Mapping[str, Any]) -> str:
+    """Return the key of a piece of work.
 
     Parameters
     ----------
     code : str
-        What `counterweight.runtime.fingerprint.fingerprint` returned.
+        Result of `counterweight.runtime.fingerprint.fingerprint`.
     content : str
-        Checksum of what comes in.
+        Checksum of the input.
     params : mapping of str to value
-        Every other value that the outcome depends on.
+        All other values that the result depends on.
     """
     return hashlib.sha256(json.dumps([code, content, params], sort_keys=True).encode()).hexdigest()
 
@@ -113,27 +101,27 @@ class Cache:
     Attributes
     ----------
     folder : Path
-        It is made when the first entry is kept.
+        Created with the first entry.
     limit : int
-        Bytes; 0 keeps nothing. `prune` sees to it, so that a running stage may go beyond.
+        Maximum size in bytes, enforced by `prune`, so a running stage may exceed it; 0 disables the cache.
     """
 
     folder: Path
     limit: int
 
     def find(self, keys: Iterable[str]) -> dict[str, Entry]:
-        """Entries of those keys that have one, as their names say; nothing is read yet."""
+        """Return the entries of those keys that have one, without reading them."""
         wanted = set(keys)
-        found = {}
+        entries = {}
         for shard in {key[:2] for key in wanted}:
             for file in _files(self.folder / shard, _NAME):
                 name = _NAME.fullmatch(file.name)
                 if name is not None and name["key"] in wanted:
-                    found[name["key"]] = Entry(Path(file.path), name["checksum"], name["note"])
-        return found
+                    entries[name["key"]] = Entry(Path(file.path), name["checksum"], name["note"])
+        return entries
 
     def read(self, entry: Entry) -> bytes | None:
-        """Content of an entry; None, and no entry any more, if it is not what it was."""
+        """Return the content of an entry; None if it is gone, or damaged and so deleted."""
         try:
             content = entry.path.read_bytes()
         except OSError:
@@ -142,13 +130,13 @@ class Cache:
             with contextlib.suppress(OSError):
                 entry.path.unlink()
             return None
-        # The time of its last use; its time of change stays, for DVC goes by that in files that are linked to it.
+        # Record the use, but keep the modification time, by which DVC recognizes outputs linked to the entry.
         with contextlib.suppress(OSError):
             os.utime(entry.path, ns=(time.time_ns(), entry.path.stat().st_mtime_ns))
         return content
 
-    def take(self, entry: Entry, target: Path) -> bool:
-        """Put an entry's file at ``target``; False, and nothing there, if the entry is damaged or gone."""
+    def restore(self, entry: Entry, target: Path) -> bool:
+        """Link or copy an entry to ``target``; return False, without a file there, if it is damaged or gone."""
         if self.read(entry) is None:
             return False
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -158,19 +146,19 @@ class Cache:
             return False
         return True
 
-    def keep(self, key: str, file: Path, checksum: str, note: str = "") -> None:
-        """Make a finished file an entry."""
+    def put(self, key: str, file: Path, checksum: str, note: str = "") -> None:
+        """Add a finished file."""
         if self.limit:
-            self._place(key, checksum, note, lambda aside: link_or_copy(file, aside))
+            self._write_entry(key, checksum, note, lambda aside: link_or_copy(file, aside))
 
-    def keep_bytes(self, key: str, content: bytes, note: str = "") -> None:
-        """Make bytes an entry."""
+    def put_bytes(self, key: str, content: bytes, note: str = "") -> None:
+        """Add bytes."""
         if self.limit:
             checksum = hashlib.sha256(content).hexdigest()
-            self._place(key, checksum, note, lambda aside: aside.write_bytes(content))
+            self._write_entry(key, checksum, note, lambda aside: aside.write_bytes(content))
 
-    def place(self, kind: str, key: str) -> Path | None:
-        """A file for work that is not finished, for its owner to write and to delete; None if nothing can be kept."""
+    def scratch_path(self, kind: str, key: str) -> Path | None:
+        """Return a path for unfinished work, which the caller writes and deletes; None if the cache cannot keep it."""
         with contextlib.suppress(OSError):
             if self.limit:
                 self._mark()
@@ -178,27 +166,27 @@ class Cache:
         return None
 
     def prune(self) -> None:
-        """Delete what was used longest ago, until the cache is below its limit; nothing but what the cache made."""
-        entries = []
+        """Delete the least recently used files of the cache until it is below its limit."""
+        files = []
         for folder in _entries(self.folder) if _is_marked(self.folder) else ():
             for file in _own_files(folder):
                 with contextlib.suppress(OSError):
                     status = file.stat(follow_symlinks=False)
-                    entries.append((status.st_atime_ns, status.st_size, Path(file.path)))
-        total = sum(size for _, size, _ in entries)
+                    files.append((status.st_atime_ns, status.st_size, Path(file.path)))
+        total = sum(size for _, size, _ in files)
         if total <= self.limit:
             return
-        for _, size, path in sorted(entries):
-            if total <= self.limit * _KEPT:
+        for _, size, path in sorted(files):
+            if total <= self.limit * _FILL_AFTER_PRUNE:
                 return
             with contextlib.suppress(OSError):
                 path.unlink()
             total -= size
 
-    def _place(self, key: str, checksum: str, note: str, write: Any) -> None:
+    def _write_entry(self, key: str, checksum: str, note: str, write: Any) -> None:
         final = self.folder / key[:2] / f"{key}-{checksum}-{note}"
         aside = final.with_name(f".{secrets.token_hex(8)}.partial")
-        # A cache that cannot be written, because the disk is full or the folder was deleted, costs time and no results.
+        # Without the entry, because the disk is full or the folder was deleted, a later run only takes longer.
         try:
             self._mark()
             final.parent.mkdir(exist_ok=True)
@@ -209,7 +197,7 @@ class Cache:
                 aside.unlink(missing_ok=True)
 
     def _mark(self) -> None:
-        """Make the folder, with its mark before all else."""
+        """Create the folder, and mark it before anything else."""
         if _is_marked(self.folder):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -228,9 +216,9 @@ def _is_marked(folder: Path) -> bool:
         return False
 
 
-def _holds_others(folder: Path) -> bool:
-    """Whether a folder without the mark holds other files than a mark that is being written."""
-    # Where a mark is there and the disk fails to give it, the cache does without: nothing is deleted below it.
+def _holds_foreign_files(folder: Path) -> bool:
+    """Whether a folder has no mark but files, other than a mark that is being written."""
+    # A mark that the disk fails to read is no error here: below it nothing is deleted either.
     with contextlib.suppress(OSError):
         if (folder / TAG).exists() and (folder / TAG).read_bytes() == _MARK.encode():
             return False
@@ -247,19 +235,15 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
 
 
 def _own_files(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
-    """Files of a folder of the cache that the cache made; none of a folder that it did not make."""
+    """Return the files that the cache wrote to one of its folders; none if the folder is not its own."""
     if _SHARD.fullmatch(folder.name):
-        return [
-            file
-            for pattern in (_NAME, _PARTIAL)
-            for file in _files(folder.path, pattern)
-            if pattern is _PARTIAL or file.name.startswith(folder.name)
-        ]
+        entries = [file for file in _files(folder.path, _NAME) if file.name.startswith(folder.name)]
+        return entries + _files(folder.path, _PARTIAL)
     return _files(folder.path, _UNFINISHED) if folder.name in KINDS else []
 
 
 def _files(folder: str | Path, pattern: re.Pattern[str]) -> list[os.DirEntry[str]]:
-    """Regular files of a real folder, neither of them a link, whose names are of a kind."""
+    """Return the regular files of a folder whose names match a pattern; links count as neither."""
     if Path(folder).is_symlink():
         return []
     return [file for file in _entries(folder) if pattern.fullmatch(file.name) and file.is_file(follow_symlinks=False)]

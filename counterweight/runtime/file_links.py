@@ -1,4 +1,4 @@
-"""Files that take no second place on disk, where the file system has a way."""
+"""Copies of files that share disk space with the source, if the file system supports it."""
 
 import errno
 import os
@@ -9,30 +9,30 @@ from pathlib import Path
 if sys.platform == "linux":
     import fcntl
 
-# ioctl(2) of Linux: btrfs, XFS and others share the blocks of two files until one is written to.
+# See ioctl_ficlone(2): on btrfs, XFS and others two files share blocks until one is written to.
 FICLONE = 0x40049409
-# What file systems answer that cannot: another device, no such call, no links, too many of them.
-_CANNOT = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EPERM, errno.EMLINK, errno.ENOSYS}
+# Errors of file systems without clones or links: another device, no such call, not permitted, too many links.
+_UNSUPPORTED = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EPERM, errno.EMLINK, errno.ENOSYS}
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Make ``target`` the same content as ``source``: a clone, or else a hard link, or else a copy.
+    """Clone ``source`` to ``target``, or else hard-link it, or else copy it.
 
-    A hard link is one file under two names, so neither may be written to afterwards; replacing or deleting is fine.
+    A hard link is one file under two names, so do not write to either afterwards; replacing or deleting is fine.
 
     Parameters
     ----------
     source : Path
-        A file.
+        Existing file.
     target : Path
-        In a folder that exists; what stands there is replaced.
+        Path in an existing folder; an existing file is replaced.
     """
     target.unlink(missing_ok=True)
-    for share in (_clone, os.link):
+    for link in (_clone, os.link):
         try:
-            share(source, target)
+            link(source, target)
         except OSError as error:
-            if error.errno not in _CANNOT:
+            if error.errno not in _UNSUPPORTED:
                 raise
         else:
             return
@@ -41,10 +41,10 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 def _clone(source: Path, target: Path) -> None:
     if sys.platform != "linux":
-        raise OSError(errno.ENOSYS, "no clones here")
-    with source.open("rb") as given, target.open("xb") as made:
+        raise OSError(errno.ENOSYS, "clones need Linux")
+    with source.open("rb") as original, target.open("xb") as clone:
         try:
-            fcntl.ioctl(made.fileno(), FICLONE, given.fileno())
+            fcntl.ioctl(clone.fileno(), FICLONE, original.fileno())
         except OSError:
             target.unlink()
             raise

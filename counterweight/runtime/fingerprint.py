@@ -1,4 +1,4 @@
-"""Hash the code that a result depends on, so that a result of other code is never reused."""
+"""Hash the code that a result depends on, so that cached results of other code are not reused."""
 
 import ast
 import hashlib
@@ -15,39 +15,39 @@ ROOT = Path(counterweight.__file__).parent.parent
 
 
 def fingerprint(modules: Iterable[str], packages: Iterable[str]) -> str:
-    """Hash the code of some modules, of all modules of the library that they import, and the versions of packages.
+    """Hash modules, all modules of the library that they import, and the versions of packages.
 
-    Comments, docstrings and layout do not count.
+    Comments, docstrings and formatting do not matter.
 
     Parameters
     ----------
     modules : iterable of str
-        Dotted names, such as ``counterweight.images.resizing``; none is imported for it.
+        Dotted names, such as ``counterweight.images.resizing``. They are not imported.
     packages : iterable of str
         Names of distributions.
 
     Returns
     -------
     str
-        SHA-256, in hexadecimal.
+        SHA-256 in hexadecimal.
     """
     files = sorted(set().union(*(import_closure(ROOT / f"{name.replace('.', '/')}.py") for name in modules)))
     code = {str(file.relative_to(ROOT)): _code_hash(file) for file in files}
-    # How a syntax tree is written down depends on the version of Python.
+    # The dump of a syntax tree depends on the version of Python.
     versions = {"python": sys.version_info[:2], **{name: version(name) for name in packages}}
     return hashlib.sha256(json.dumps([code, versions], sort_keys=True).encode()).hexdigest()
 
 
 def import_closure(file: Path) -> set[Path]:
-    """A module of the library and all those that it imports, directly or not, also inside functions."""
-    found: set[Path] = set()
-    waiting = [file]
-    while waiting:
-        module = waiting.pop()
-        if module not in found:
-            found.add(module)
-            waiting += _imported(module)
-    return found
+    """Return a module of the library and all those it imports, directly or not, also inside functions."""
+    closure: set[Path] = set()
+    queue = [file]
+    while queue:
+        module = queue.pop()
+        if module not in closure:
+            closure.add(module)
+            queue += _imported(module)
+    return closure
 
 
 @cache
@@ -62,7 +62,7 @@ def _imported(file: Path) -> list[Path]:
 
 
 def _imported_names(tree: ast.Module) -> Iterator[str]:
-    """Dotted names of the library that may be modules."""
+    """Yield the imported names of the library that may be modules."""
     prefix = f"{counterweight.__name__}."
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

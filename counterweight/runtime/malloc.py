@@ -1,14 +1,14 @@
-"""What the C library holds of memory that nobody uses any more."""
+"""Return freed heap memory to the operating system."""
 
 import ctypes
 import sys
 
 
-def give_back() -> None:
-    """Return free memory to the system, wherever in the heap it lies.
+def trim_heap() -> None:
+    """Return freed memory to the system, also from the middle of the heap.
 
-    Small blocks that stay between large ones keep these from growing together again, and the heap of a process that
-    takes batches from others grows to gigabytes. Only glibc holds memory like that; elsewhere nothing is done.
+    Small live blocks fragment the heap of a process that receives batches from others, so that it grows to gigabytes.
+    Only glibc keeps such memory; with other C libraries this does nothing.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:

@@ -1,4 +1,4 @@
-"""Work on many images in batches, on several processes, with results in the order of the items."""
+"""Parallel map over images: batches on several processes, results in the order of the items."""
 
 import math
 import sys
@@ -15,22 +15,22 @@ from joblib.externals.loky import ProcessPoolExecutor
 
 from counterweight.base import timing
 from counterweight.base.errors import InputError
-from counterweight.runtime.progress import progress
+from counterweight.runtime.progress import track_progress
 
-# Items of a batch: not so few that handing them over costs, and so many batches that all processes end together.
-FEWEST, BATCH = 16, 128
+# Items per batch: enough to amortize the transfer, few enough to keep all processes busy to the end.
+MIN_BATCH, MAX_BATCH = 16, 128
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_elsewhere: ContextVar[Executor | None] = ContextVar("_elsewhere", default=None)
+_executor: ContextVar[Executor | None] = ContextVar("_executor", default=None)
 
 
-def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> tuple[list[Result], timing.Taken]:
-    return [function(item) for item in items], timing.take()
+def _map_batch(function: Callable[[Item], Result], items: Sequence[Item]) -> tuple[list[Result], timing.Timings]:
+    return [function(item) for item in items], timing.drain()
 
 
-def for_each(
+def parallel_map(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     *,
@@ -43,55 +43,59 @@ def for_each(
     Parameters
     ----------
     function : callable
-        Takes one item; it must be importable in another process, as must be what it closes over.
+        Takes one item; it is pickled, with what it closes over, for the worker processes.
     items : sequence
-        The items; they travel to the workers in batches of at most ``BATCH``.
+        The items, sent to the workers in batches of at most `MAX_BATCH`.
     workers : int
-        Processes; with 1, or with items for one batch only, the work is done in this process.
+        Number of processes; with 1, or for a single batch, the work is done in this process.
     what : str
-        What is counted, in the log and by `counterweight.runtime.progress.progress`.
+        Name of the items in the log and progress, in the plural.
     name : callable
-        What to call an item in an error.
+        Returns the name of an item for an error message.
 
     Returns
     -------
     list
-        One result an item, in the order of the items whatever the number of workers.
+        One result per item, in the order of the items.
 
     Raises
     ------
     InputError
-        If an item kills the process that works on it twice; it is named.
+        If an item kills its worker process twice; the message names it.
     """
-    size = BATCH if len(items) <= BATCH else min(max(math.ceil(len(items) / (4 * workers)), FEWEST), BATCH)
+    size = (
+        MAX_BATCH if len(items) <= MAX_BATCH else min(max(math.ceil(len(items) / (4 * workers)), MIN_BATCH), MAX_BATCH)
+    )
     batches = [items[start : start + size] for start in range(0, len(items), size)]
     results: list[Result] = []
     deaths = 0
-    with progress(len(items), what) as more_done:
+    with track_progress(len(items), what) as more_done:
         while batches:
             try:
-                for batch, taken in _in_order(function, batches, workers):
+                for batch, timings in _map_batches(function, batches, workers):
                     results += batch
-                    timing.add(taken)
+                    timing.merge(timings)
                     more_done(len(batch))
                     del batches[0]
-            except _deaths():
-                # A worker was killed, perhaps by the system for want of memory: once, that says nothing of an image.
+            except _worker_death_errors():
+                # One death may be by chance, such as the system running out of memory, so try again first.
                 deaths += 1
                 if deaths > 1:
-                    results += one_by_one(function, batches[0], name)
+                    results += map_isolated(function, batches[0], name)
                     more_done(len(batches.pop(0)))
     timing.count(what, len(items))
     return results
 
 
-def one_by_one(function: Callable[[Item], Result], items: Sequence[Item], name: Callable[[Item], str]) -> list[Result]:
-    """Apply a function to each item in a process that works on nothing else, and name the item that kills it.
+def map_isolated(
+    function: Callable[[Item], Result], items: Sequence[Item], name: Callable[[Item], str]
+) -> list[Result]:
+    """Apply a function to one item after another in a separate process, and name the item that kills it.
 
     Parameters
     ----------
     function, items, name
-        As in `for_each`.
+        As in `parallel_map`.
 
     Raises
     ------
@@ -99,43 +103,43 @@ def one_by_one(function: Callable[[Item], Result], items: Sequence[Item], name: 
         If the process dies.
     """
     results: list[Result] = []
-    with ProcessPoolExecutor(max_workers=1) as alone:
+    with ProcessPoolExecutor(max_workers=1) as executor:
         for item in items:
             try:
-                results.append(alone.submit(function, item).result())
+                results.append(executor.submit(function, item).result())
             except BrokenProcessPool:
                 raise InputError(
-                    f"image '{name(item)}' ends the process that works on it: it needs more memory than there is, or "
-                    "breaks its decoder. Replace the file or delete its row."
+                    f"image '{name(item)}' kills its worker process: it needs more memory than is available, or "
+                    "crashes its decoder. Replace the file or delete its row."
                 ) from None
     return results
 
 
 @contextmanager
-def done_by(executor: Executor) -> Iterator[None]:
-    """Let an executor's workers, on other machines perhaps, do the batches of `for_each` in here."""
-    before = _elsewhere.set(executor)
+def use_executor(executor: Executor) -> Iterator[None]:
+    """Run the batches of `parallel_map` on an executor, perhaps on other machines, within the block."""
+    token = _executor.set(executor)
     try:
         yield
     finally:
-        _elsewhere.reset(before)
+        _executor.reset(token)
 
 
-def _deaths() -> tuple[type[Exception], ...]:
-    """How it is said that a worker died: of a process here, and of several one after another on a scheduler."""
-    scheduler = sys.modules.get("distributed")
-    return (BrokenProcessPool,) if scheduler is None else (BrokenProcessPool, scheduler.KilledWorker)
+def _worker_death_errors() -> tuple[type[Exception], ...]:
+    """Exceptions that signal a dead worker, here or, after several attempts, on a Dask scheduler."""
+    dask = sys.modules.get("distributed")
+    return (BrokenProcessPool,) if dask is None else (BrokenProcessPool, dask.KilledWorker)
 
 
-def _in_order(
+def _map_batches(
     function: Callable[[Item], Result], batches: Sequence[Sequence[Item]], workers: int
-) -> Iterator[tuple[list[Result], timing.Taken]]:
-    """Results of batches; what is to be done is listed first, since the caller shortens its list as they come."""
-    executor = _elsewhere.get()
+) -> Iterator[tuple[list[Result], timing.Timings]]:
+    """Yield the results of batches. Tasks are listed up front, since the caller shortens its list meanwhile."""
+    executor = _executor.get()
     if executor is not None:
-        return executor.map(partial(_each, function), list(batches))
-    tasks = [delayed(_each)(function, batch) for batch in batches]
-    done: Iterator[tuple[list[Result], timing.Taken]] = Parallel(
+        return executor.map(partial(_map_batch, function), list(batches))
+    tasks = [delayed(_map_batch)(function, batch) for batch in batches]
+    done: Iterator[tuple[list[Result], timing.Timings]] = Parallel(
         n_jobs=min(workers, len(tasks)), return_as="generator"
     )(tasks)
     return done

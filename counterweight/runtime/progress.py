@@ -1,4 +1,4 @@
-"""How far a long loop is: a bar on a terminal, else a line in the log now and then."""
+"""Progress of long loops: a bar on a terminal, log lines otherwise."""
 
 import logging
 import sys
@@ -8,44 +8,44 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-# Seconds between two lines of a log.
-EVERY = 30.0
+# Seconds between log lines.
+LOG_INTERVAL = 30.0
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def progress(total: int, what: str) -> Iterator[Callable[[int], object]]:
+def track_progress(total: int, what: str) -> Iterator[Callable[[int], object]]:
     """Show the progress of a loop.
 
     Parameters
     ----------
     total : int
-        Items in all.
+        Number of items.
     what : str
-        What they are, in the plural.
+        Name of the items, in the plural.
 
     Yields
     ------
     callable
-        Takes how many more are done.
+        Call it with the number of items finished since the last call.
     """
     if sys.stderr.isatty():
         with tqdm(total=total, desc=what, unit=what.rstrip("s"), leave=False) as bar:
             yield bar.update
     else:
-        yield Lines(total, what).update
+        yield LogProgress(total, what).update
 
 
-class Lines:
-    """Progress as lines of a log, at most one in `EVERY` seconds, with the rate and the time that is left.
+class LogProgress:
+    """Log progress with the rate and the remaining time, at most once in `LOG_INTERVAL` seconds.
 
     Parameters
     ----------
     total, what
-        As in `progress`.
+        As in `track_progress`.
     clock : callable
-        Seconds since some moment.
+        Returns the time in seconds.
     """
 
     def __init__(self, total: int, what: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -53,28 +53,28 @@ class Lines:
         self.what = what
         self.clock = clock
         self.done = 0
-        self.started = self.said = clock()
+        self.started = self.last_logged = clock()
 
     def update(self, count: int) -> None:
-        """Count more items as done, and say so if it is time."""
+        """Add finished items, and log the progress if it is due."""
         self.done += count
         now = self.clock()
-        if now - self.said < EVERY or not self.done:
+        if now - self.last_logged < LOG_INTERVAL or not self.done:
             return
-        self.said = now
+        self.last_logged = now
         rate = self.done / (now - self.started)
         log.info(
-            "%s of %s %s, %.3g a second, %s left",
-            f"{self.done:,}", f"{self.total:,}", self.what, rate, in_words((self.total - self.done) / rate),
+            "%s of %s %s, %.3g per second, %s left",
+            f"{self.done:,}", f"{self.total:,}", self.what, rate, human_duration((self.total - self.done) / rate),
         )  # fmt: skip
 
 
-def in_words(seconds: float) -> str:
-    """Roughly how long.
+def human_duration(seconds: float) -> str:
+    """Format a duration roughly.
 
     Examples
     --------
-    >>> in_words(8), in_words(95), in_words(7_000)
+    >>> human_duration(8), human_duration(95), human_duration(7_000)
     ('8 s', '2 min', '1.9 h')
     """
     if seconds < 60:

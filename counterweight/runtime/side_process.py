@@ -1,4 +1,4 @@
-"""A command that loads what it needs while a stage is at work, and answers when the stage asks it."""
+"""A command that runs beside a stage, loads its modules meanwhile, and answers one question."""
 
 import json
 import os
@@ -13,16 +13,16 @@ _PROJECT = Path(__file__).parents[2]
 
 
 class SideProcess:
-    """A module that runs as ``python -m``, reads a question from its input and prints the answer.
+    """A process of ``python -m`` that reads a question as JSON from its input and prints the answer.
 
-    It ends by itself when the stage does: its input is then closed without a question.
+    It exits with the stage, whose end closes its input without a question.
 
     Parameters
     ----------
     module : str
-        Its dotted name. It is not imported, so no output of the stage may depend on the answer.
+        Dotted name of the module. The stage does not import it, so no output may depend on the answer.
     *options : str
-        Its command line.
+        Command-line options of the module.
     """
 
     def __init__(self, module: str, *options: str) -> None:
@@ -39,7 +39,7 @@ class SideProcess:
             )
 
     def ask(self, question: Mapping[str, Any], timeout: float) -> list[str]:
-        """Lines of the answer; none if the process fails or takes longer than ``timeout`` seconds."""
+        """Return the lines of the answer, none if the process fails or takes over ``timeout`` seconds."""
         if self.process is None:
             return []
         with self.process as process:

@@ -1,4 +1,4 @@
-"""What is remembered of a training by the epoch: its history, its best weights, and how to go on after a kill."""
+"""Lightning callbacks: the history, the best weights, and a checkpoint to resume from after a kill."""
 
 import contextlib
 import math
@@ -12,13 +12,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
-from counterweight.runtime.progress import Lines
-from counterweight.training.epoch_metrics import epoch_measures
-from counterweight.training.module import Task
+from counterweight.runtime.progress import LogProgress
+from counterweight.training.epoch_metrics import epoch_metrics
+from counterweight.training.module import LitClassifier
 
 
 class History(Callback):
-    """One row an epoch: its losses and measures on train, as the images went by, and on validation."""
+    """One row per epoch: losses and metrics on the train batches as they were seen, and on validation."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
@@ -26,21 +26,21 @@ class History(Callback):
         self.validation: dict[str, float] = {}
 
     def on_validation_batch_end(self, _trainer: Trainer, _module: LightningModule, outputs: Any, *_: Any) -> None:
-        """Put a batch by."""
+        """Collect a batch."""
         self.validated.append((outputs["logits"], outputs["targets"]))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure the epoch on validation."""
-        assert isinstance(pl_module, Task)
-        self.validation = epoch_measures(self.validated, pl_module.scores, ranked=True)
+        """Compute the epoch's validation metrics."""
+        assert isinstance(pl_module, LitClassifier)
+        self.validation = epoch_metrics(self.validated, pl_module.scores, ranked=True)
         self.validated = []
         pl_module.log_dict({f"validation_{name}": value for name, value in self.validation.items()})
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row."""
-        assert isinstance(pl_module, Task)
+        assert isinstance(pl_module, LitClassifier)
         losses: Mapping[str, Any] = trainer.callback_metrics
-        train = epoch_measures(pl_module.seen, pl_module.scores)
+        train = epoch_metrics(pl_module.seen, pl_module.scores)
         pl_module.seen = []
         self.rows.append(
             {
@@ -53,15 +53,15 @@ class History(Callback):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What the file to go on from is to hold."""
+        """Return what the checkpoint stores."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore what the checkpoint stores."""
         self.rows = state_dict["rows"]
 
 
-class Best(Callback):
+class BestWeights(Callback):
     """The weights of the best epoch, the first among equals."""
 
     def __init__(self, history: History, monitor: str) -> None:
@@ -70,23 +70,23 @@ class Best(Callback):
         self.weights: dict[str, Tensor] = {}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the weights if the epoch is the best so far."""
+        """Copy the weights if the epoch is the best so far."""
         if best_epoch(self.history.rows, self.monitor) is self.history.rows[-1]:
             self.weights = {name: value.detach().cpu().clone() for name, value in pl_module.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """What the file to go on from is to hold."""
+        """Return what the checkpoint stores."""
         return {"weights": self.weights}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore what the checkpoint stores."""
         self.weights = state_dict["weights"]
 
 
-class Said(Callback):
-    """How far the training is, in a log."""
+class EpochLog(Callback):
+    """Progress of the training in the log."""
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: LogProgress) -> None:
         self.lines = lines
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -94,29 +94,29 @@ class Said(Callback):
         self.lines.update(1)
 
 
-class GoingOn(Checkpoint):
-    """After each epoch, a file with all that the next one needs: weights, optimizer, schedule, and random states.
+class ResumeCheckpoint(Checkpoint):
+    """Write after each epoch what the next one needs: weights, optimizer, schedule, and random states.
 
-    As one of Lightning's checkpoints it is called last, when it is known whether training stops.
+    Lightning calls checkpoints last, when it is known whether training stops.
     """
 
     def __init__(self, file: Path, generators: Sequence[torch.Generator]) -> None:
         self.file = file
         self.generators = generators
-        self.drawn: Tensor | None = None
+        self.rng_state: Tensor | None = None
         self.stopped = False
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Bring back the random state, once."""
-        if self.drawn is not None:
-            torch.set_rng_state(self.drawn)
-            self.drawn = None
+        """Restore the random state, once."""
+        if self.rng_state is not None:
+            torch.set_rng_state(self.rng_state)
+            self.rng_state = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file."""
         self.stopped = trainer.should_stop
-        # As with all that is kept: where it cannot be written, a kill costs time, and nothing else is lost. Of several
-        # processes, the others wait for the one that writes.
+        # If the file cannot be written, a kill costs time and nothing else. With several processes, the others wait for
+        # the one that writes.
         aside = self.file.with_name(f".{self.file.name}.partial")
         alone = trainer.world_size == 1
         with contextlib.suppress(OSError) if alone else contextlib.nullcontext():
@@ -127,7 +127,7 @@ class GoingOn(Checkpoint):
             aside.unlink(missing_ok=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """What the file to go on from is to hold."""
+        """Return what the checkpoint stores."""
         return {
             "drawn": torch.get_rng_state(),
             "generators": [generator.get_state() for generator in self.generators],
@@ -135,14 +135,14 @@ class GoingOn(Checkpoint):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.drawn = state_dict["drawn"]
+        """Restore what the checkpoint stores."""
+        self.rng_state = state_dict["drawn"]
         self.stopped = state_dict["stopped"]
         for generator, state in zip(self.generators, state_dict["generators"], strict=True):
             generator.set_state(state)
 
-    def known(self) -> dict[str, Any] | None:
-        """What the file holds; None, and no file any more, if there is none or it is damaged."""
+    def load(self) -> dict[str, Any] | None:
+        """Read the file; return None if it does not exist, and delete it if it is damaged."""
         try:
             with zipfile.ZipFile(self.file) as parts:
                 damaged = parts.testzip() is not None
@@ -153,12 +153,12 @@ class GoingOn(Checkpoint):
         if damaged:
             self.file.unlink(missing_ok=True)
             return None
-        found: dict[str, Any] = torch.load(self.file, map_location="cpu", weights_only=True)
-        return found
+        state: dict[str, Any] = torch.load(self.file, map_location="cpu", weights_only=True)
+        return state
 
 
 def best_epoch(history: list[dict[str, float]], monitor: str) -> dict[str, float]:
-    """The row of the epoch whose weights `fit` left in the network; the first among equals."""
+    """Return the row of the epoch whose weights `fit` leaves in the network; the first among equals."""
     sign = -1 if monitor == "loss" else 1
 
     def gain(row: dict[str, float]) -> float:
@@ -168,7 +168,7 @@ def best_epoch(history: list[dict[str, float]], monitor: str) -> dict[str, float
     return max(history, key=gain)
 
 
-def state_of(checkpoint: dict[str, Any], callback: type[Callback]) -> dict[str, Any]:
-    """What one of these callbacks had to say when a file to go on from was written."""
+def callback_state(checkpoint: dict[str, Any], callback: type[Callback]) -> dict[str, Any]:
+    """Return the state of one of these callbacks in a checkpoint."""
     state: dict[str, Any] = checkpoint["callbacks"][callback.__qualname__]
     return state

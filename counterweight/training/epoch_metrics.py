@@ -1,4 +1,4 @@
-"""How well a network does in one epoch, in the few numbers that a training curve shows."""
+"""Metrics of one epoch, for training curves."""
 
 from collections.abc import Sequence
 
@@ -6,20 +6,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from counterweight.metrics.per_label import aucs, average_precisions, rates
+from counterweight.metrics.per_label import aucs, average_precisions, label_rates
 
 
-def epoch_measures(seen: Sequence[tuple[Tensor, Tensor]], scores: str, *, ranked: bool = False) -> dict[str, float]:
-    """Measures of the batches of an epoch, means over the labels.
+def epoch_metrics(seen: Sequence[tuple[Tensor, Tensor]], scores: str, *, ranked: bool = False) -> dict[str, float]:
+    """Compute metrics over the batches of an epoch, as means over labels.
 
     Parameters
     ----------
     seen : sequence of (Tensor, Tensor)
-        Logits and targets (1, 0, or -1 where missing) of each batch, both of shape (n, n_labels).
+        Logits and targets (1, 0, or -1 if missing) of each batch, both of shape (n, n_labels).
     scores : str
-        ``sigmoid``: a label is given from the score 0.5 on. ``softmax``: the class with the highest score.
+        ``sigmoid`` predicts labels with a score of at least 0.5, ``softmax`` the class with the highest score.
     ranked : bool
-        Whether to add what needs no threshold.
+        Whether to add metrics that need no threshold.
 
     Returns
     -------
@@ -31,25 +31,25 @@ def epoch_measures(seen: Sequence[tuple[Tensor, Tensor]], scores: str, *, ranked
     targets = torch.cat([batch[1] for batch in seen]).numpy().astype(np.int8)
     if scores == "softmax":
         values = logits.softmax(dim=1).numpy().astype(np.float64)
-        given = np.eye(values.shape[1], dtype=bool)[values.argmax(axis=1)]
+        y_pred = np.eye(values.shape[1], dtype=bool)[values.argmax(axis=1)]
         known = (targets >= 0).all(axis=1)
-        right = (targets[known] == given[known]).all(axis=1)
+        right = (targets[known] == y_pred[known]).all(axis=1)
     else:
         values = logits.sigmoid().numpy().astype(np.float64)
-        given = values >= 0.5
+        y_pred = values >= 0.5
         known = targets >= 0
-        right = targets[known] == given[known]
-    of = rates(targets, given)
-    measures = {
+        right = targets[known] == y_pred[known]
+    rates = label_rates(targets, y_pred)
+    metrics = {
         "accuracy": float(right.mean()) if right.size else 0.0,
-        "precision": float(of.precision.mean()),
-        "recall": float(of.recall.mean()),
-        "f1": float(of.f1.mean()),
+        "precision": float(rates.precision.mean()),
+        "recall": float(rates.recall.mean()),
+        "f1": float(rates.f1.mean()),
     }
     if ranked:
-        measures["auc"] = _mean(aucs(targets, values))
-        measures["average_precision"] = _mean(average_precisions(targets, values))
-    return measures
+        metrics["auc"] = _mean(aucs(targets, values))
+        metrics["average_precision"] = _mean(average_precisions(targets, values))
+    return metrics
 
 
 def _mean(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:

@@ -1,4 +1,4 @@
-"""Loss functions for labels that are rare. In all of them a missing cell, whose target is -1, takes no part."""
+"""Loss functions for rare labels. All ignore missing cells, whose target is -1."""
 
 import numpy as np
 import torch
@@ -9,12 +9,12 @@ from torchvision.ops import sigmoid_focal_loss
 
 
 def label_weights(targets: NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weights that give the two values of a label the same total: N / (2 x count), as in scikit-learn's "balanced".
+    """Weights that balance the two values of each label: N / (2 x count), as scikit-learn's "balanced".
 
     Parameters
     ----------
     targets : array of int, shape (n_images, n_labels)
-        1 where the image has the label, 0 where it has not, -1 where that is unknown.
+        1 for an image with the label, 0 without, -1 unknown.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def label_weights(targets: NDArray[np.integer]) -> tuple[NDArray[np.float64], ND
 
 
 def class_weights(targets: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Weights that give the classes the same total: N / (classes x count); 0 for a class that does not occur.
+    """Weights that balance classes: N / (classes x count); 0 for a class that does not occur.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def class_weights(targets: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 class CellLoss(nn.Module):
-    """Mean over the known cells of a loss that each cell, an image and a label, has on its own."""
+    """Mean over known cells of a loss that is defined per cell, an image and a label."""
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits against targets of 1, 0 and -1 (missing), both of shape (n, n_labels)."""
@@ -102,7 +102,7 @@ class Asymmetric(CellLoss):
     MARGIN = 0.05
 
     def cells(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy of a 1; of a 0, that of the score less the margin, focused on high scores."""
+        """Cross-entropy of a 1; for a 0, that of the score minus the margin, focused on high scores."""
         shifted = (torch.sigmoid(logits) - self.MARGIN).clamp(min=0)
         negative = -(shifted**self.GAMMA) * torch.log1p(-shifted)
         return torch.where(targets > 0, -logsigmoid(logits), negative)
@@ -111,13 +111,13 @@ class Asymmetric(CellLoss):
 class DistributionBalanced(CellLoss):
     """Distribution-balanced loss: T. Wu et al., "Distribution-balanced loss for multi-label classification", ECCV 2020.
 
-    Rebalanced weights (equations 1 to 5) and negative-tolerant regularisation (equations 6 to 8), with the values for
+    Rebalanced weights (equations 1 to 5) and negative-tolerant regularization (equations 6 to 8), with the values for
     COCO-MLT: alpha 0.1, beta 10, mu 0.2, lambda 2, kappa 0.05.
 
     Parameters
     ----------
     targets : array of int, shape (n_images, n_labels)
-        Of the train rows.
+        Targets of the train rows.
     """
 
     ALPHA, BETA, MU, LAMBDA, KAPPA = 0.1, 10.0, 0.2, 2.0, 0.05
@@ -133,9 +133,9 @@ class DistributionBalanced(CellLoss):
         self.register_buffer("bias", torch.tensor(self.KAPPA * np.log(1 / share - 1), dtype=torch.float32))
 
     def cells(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Negative-tolerant cross-entropy, weighted by how often label-wise sampling would repeat the image."""
+        """Negative-tolerant cross-entropy, weighted by how often label-wise sampling repeats the image."""
         repeats = (targets * self.rarity).sum(dim=1, keepdim=True)
-        # An image without labels is drawn for none: its ratio is taken as large, its weight is the highest.
+        # Label-wise sampling never draws an image without labels: its ratio counts as large, its weight is the highest.
         ratio = torch.where(repeats > 0, self.rarity / repeats.clamp(min=1e-12), torch.full_like(repeats, 1e3))
         weights = self.ALPHA + torch.sigmoid(self.BETA * (ratio - self.MU))
         shifted = logits - self.bias
@@ -144,7 +144,7 @@ class DistributionBalanced(CellLoss):
 
 
 class CrossEntropy(nn.Module):
-    """Mean over the known rows of the cross-entropy of one class an image, weighted by the class.
+    """Class-weighted cross-entropy for one class per image: the mean over known rows.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def build_loss(name: str, targets: NDArray[np.integer]) -> nn.Module:
         ``bce``, ``weighted_bce`` (by `label_weights`), ``focal``, ``asymmetric``, ``distribution_balanced``,
         ``cross_entropy`` or ``weighted_cross_entropy`` (by `class_weights`).
     targets : array of int, shape (n_images, n_labels)
-        Of the arm's train rows, copies among them.
+        Targets of the arm's train rows, copies included.
     """
     ones = torch.ones(targets.shape[1])
     match name:
@@ -196,12 +196,12 @@ def build_loss(name: str, targets: NDArray[np.integer]) -> nn.Module:
             return CrossEntropy(ones)
 
 
-def scores_by(loss: str) -> str:
-    """How the logits that a loss trains become scores: ``softmax`` for the cross-entropies, else ``sigmoid``."""
+def score_function(loss: str) -> str:
+    """Return how logits become scores: ``softmax`` for the cross-entropies, else ``sigmoid``."""
     return "softmax" if loss.endswith("cross_entropy") else "sigmoid"
 
 
-def plain_loss(scores: str, n_labels: int) -> nn.Module:
-    """The loss without weights, in which runs with different losses can be compared."""
+def unweighted_loss(scores: str, n_labels: int) -> nn.Module:
+    """Build the loss without weights, by which runs with different losses can be compared."""
     ones = torch.ones(n_labels)
     return CrossEntropy(ones) if scores == "softmax" else BinaryCrossEntropy(ones, ones.clone())

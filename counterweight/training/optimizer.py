@@ -1,4 +1,4 @@
-"""Optimizers and schedules of the learning rate, all PyTorch's, by name."""
+"""PyTorch's optimizers and learning-rate schedules by name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,26 +9,26 @@ from torch.optim import lr_scheduler
 
 
 @dataclass(frozen=True)
-class Optimisation:
-    """How weights follow gradients.
+class OptimizerConfig:
+    """Optimizer and learning-rate schedule.
 
     Attributes
     ----------
     optimizer : str
         ``adam``, ``adamw``, ``adadelta`` or ``sgd`` (Nesterov momentum 0.9).
     learning_rate : float
-        At the start; of ``one_cycle``, the highest.
+        Initial rate; for ``one_cycle``, the highest.
     weight_decay : float
-        As the optimizer understands it; not of biases and of batch norm, which would drift towards 0 and with them how
-        often a rare label is given (T. He et al., "Bag of tricks for image classification", CVPR 2019).
+        The optimizer's own. Biases and batch norm have none: they would drift toward 0, and with them how often a rare
+        label is predicted (T. He et al., "Bag of tricks for image classification", CVPR 2019).
     schedule : str
         ``none``; ``step``, a tenth after each third of the epochs; ``cosine``, to 0; ``one_cycle``, up for 0.3 of the
-        steps, then down to next to 0; ``plateau``, half after 3 epochs without a better validation loss.
+        steps, then down to nearly 0; ``plateau``, half after 3 epochs without a better validation loss.
     epochs : int
-        Most epochs.
-    body_rate : float
-        Part of the learning rate for what of a network is pretrained; J. Howard and S. Ruder, "Universal language
-        model fine-tuning for text classification", ACL 2018, call such rates discriminative.
+        Maximum number of epochs.
+    backbone_lr_scale : float
+        Learning-rate multiplier for pretrained layers ("discriminative" rates: J. Howard and S. Ruder, "Universal
+        language model fine-tuning for text classification", ACL 2018).
     """
 
     optimizer: str
@@ -36,30 +36,30 @@ class Optimisation:
     weight_decay: float
     schedule: str
     epochs: int
-    body_rate: float = 1.0
+    backbone_lr_scale: float = 1.0
 
     def build(
-        self, parameters: Sequence[nn.Parameter], *, body: Sequence[nn.Parameter] = (), steps: int
+        self, parameters: Sequence[nn.Parameter], *, backbone: Sequence[nn.Parameter] = (), steps: int
     ) -> dict[str, Any]:
-        """Make optimizer and schedule, in Lightning's form.
+        """Build optimizer and schedule as Lightning expects them.
 
         Parameters
         ----------
         parameters : sequence of Parameter
-            What is trained.
-        body : sequence of Parameter
-            What of it is trained by ``body_rate`` of the learning rate.
+            All parameters to train.
+        backbone : sequence of Parameter
+            Those trained at `backbone_lr_scale` times the learning rate.
         steps : int
-            Steps of all epochs together.
+            Total steps over all epochs.
         """
-        slow = {id(parameter) for parameter in body}
-        alike: dict[tuple[float, float], list[nn.Parameter]] = {}
+        slow = {id(parameter) for parameter in backbone}
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for parameter in parameters:
-            rate = self.learning_rate * (self.body_rate if id(parameter) in slow else 1)
+            rate = self.learning_rate * (self.backbone_lr_scale if id(parameter) in slow else 1)
             decay = self.weight_decay if parameter.dim() > 1 else 0.0
-            alike.setdefault((rate, decay), []).append(parameter)
+            groups.setdefault((rate, decay), []).append(parameter)
         optimizer = self._optimizer(
-            [{"params": chosen, "lr": rate, "weight_decay": decay} for (rate, decay), chosen in alike.items()]
+            [{"params": chosen, "lr": rate, "weight_decay": decay} for (rate, decay), chosen in groups.items()]
         )
         match self.schedule:
             case "step":

@@ -1,38 +1,84 @@
-"""Batch norm that does the same in training as in evaluation, where training begins from weights made elsewhere.
+"""Prepare a pretrained body for training on the user's images.
 
-In training, batch norm takes the mean and the variance of the batch; in evaluation, those that came with the weights.
-Where the two are far apart, training begins from another network than the one that was loaded: so it is with weights
+In training, batch norm normalizes by the statistics of the batch; in evaluation, by those that came with the weights.
+If the two are far apart, training starts from another network than the one that was loaded. That happens with weights
 whose batch norm was folded into the convolutions, and with images unlike those that the weights were made with.
+
+`torch.optim.swa_utils.update_bn` does not help: it replaces the statistics and leaves scale and shift, so that the
+network computes something else afterwards. Here scale and shift compensate, so that in evaluation nothing changes.
 """
 
-import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from math import ceil
-from pathlib import Path
-from typing import Self
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from counterweight.networks.backbones import Backbone
 from counterweight.networks.classifier import Classifier
-from counterweight.networks.distributed import Group
-from counterweight.training.datasets import table_features
+from counterweight.networks.distributed import ProcessGroup
+from counterweight.networks.loader import ImageDataset
+from counterweight.training.datasets import ArmImages, table_features
+
+# Images that the body is fitted to: a hundred points and more for each of the 64 directions of bilinear pooling.
+MAX_FIT_IMAGES = 256
+_BATCH = 16
 
 
-def norms_of(network: nn.Module, *, but: Collection[str] = ()) -> list[_BatchNorm]:
-    """The batch norms of a network that keep a mean and a variance, and scale and shift what they have normalised.
+def fit_pretrained_body(
+    classifier: Classifier,
+    table: pd.DataFrame,
+    *,
+    recalibrate: bool,
+    images: ArmImages,
+    group: ProcessGroup,
+    workers: int,
+) -> None:
+    """Fit bilinear pooling and batch norm of a torchvision body to train images; other bodies stay as they are.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        It is changed.
+    table : pandas.DataFrame
+        Train rows of a manifest. `MAX_FIT_IMAGES` originals are used, evenly spread.
+    recalibrate : bool
+        Whether to recalibrate batch norm: if the body is trained and did not start from random weights. Layers that
+        were reinitialized are left alone.
+    images, group, workers
+        As in `counterweight.training.datasets.build_dataset`.
+    """
+    body = classifier.body
+    if not isinstance(body, Backbone):
+        return
+    originals = table[table["source_id"] == ""]
+    sample = originals.iloc[:: ceil(len(originals) / MAX_FIT_IMAGES)]
+    config = classifier.config
+    if body.bilinear is not None:
+        body.bilinear.fit(torch.tensor(table_features(_Unpooled(body), sample, config, images, group, workers)))
+    norms = batch_norms(body.trunk, exclude=body.reinitialized)
+    if recalibrate and norms:
+        dataset = ImageDataset(images.files(sample), config.preprocessing)
+        with activation_stats(norms) as stats, torch.inference_mode():
+            body.eval()
+            for start in range(0, len(dataset), _BATCH):
+                body.feature_maps(torch.stack([dataset[i][0] for i in range(start, min(start + _BATCH, len(dataset)))]))
+        for norm, seen in zip(norms, stats, strict=True):
+            recalibrate_batch_norm(norm, seen)
+
+
+def batch_norms(network: nn.Module, *, exclude: Collection[str] = ()) -> list[_BatchNorm]:
+    """Batch norms of a network that keep running statistics and have a scale and a shift.
 
     Parameters
     ----------
     network : Module
         The network.
-    but : collection of str
-        Names of parameters; norms whose weight is among them are left out.
+    exclude : collection of str
+        Names of parameters; a batch norm whose weight is among them is left out.
     """
     return [
         module
@@ -40,119 +86,60 @@ def norms_of(network: nn.Module, *, but: Collection[str] = ()) -> list[_BatchNor
         if isinstance(module, _BatchNorm)
         and module.affine
         and module.running_mean is not None
-        and f"{name}.weight" not in but
+        and f"{name}.weight" not in exclude
     ]
 
 
-class Moments(nn.Module):
-    """What comes to the batch norms of a network: in a ``with``, at whose end nothing listens to them any more.
+@contextmanager
+def activation_stats(norms: Sequence[_BatchNorm]) -> Iterator[list[list[Tensor]]]:
+    """Record what enters batch norms while their network runs.
 
-    Several threads may use it at once.
-
-    Parameters
-    ----------
-    network : Module
-        Of a batch norm that it uses more than once, the last time counts.
-    norms : sequence of batch norm
-        Those of it that are looked at.
+    Yields
+    ------
+    list of list of Tensor
+        For each batch norm, the values of each batch, float64 of shape (channels, 2): per channel the mean and the mean
+        square, one tensor per image.
     """
+    stats: list[list[Tensor]] = [[] for _ in norms]
 
-    def __init__(self, network: nn.Module, norms: Sequence[_BatchNorm]) -> None:
-        super().__init__()
-        self.network = network
-        self.norms = list(norms)  # A list, not a ModuleList: they are the network's own.
-        self._of_thread = threading.local()
-        self._hooks = [norm.register_forward_pre_hook(self._keep) for norm in self.norms]
+    def record(into: list[Tensor], inputs: Tensor) -> None:
+        values = inputs.detach().double().flatten(2) if inputs.dim() > 2 else inputs.detach().double()[..., None]
+        into.extend(torch.stack([values.mean(dim=2), values.square().mean(dim=2)], dim=2))
 
-    def __enter__(self) -> Self:
-        """Listen already."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Listen no more."""
-        for hook in self._hooks:
+    hooks = [
+        norm.register_forward_pre_hook(lambda _, inputs, into=into: record(into, inputs[0]))
+        for norm, into in zip(norms, stats, strict=True)
+    ]
+    try:
+        yield stats
+    finally:
+        for hook in hooks:
             hook.remove()
 
-    def _keep(self, norm: nn.Module, given: tuple[Tensor, ...]) -> None:
-        values = given[0].float().flatten(2) if given[0].dim() > 2 else given[0].float()[..., None]
-        self._of_thread.found[norm] = torch.stack([values.mean(dim=2), values.square().mean(dim=2)], dim=1)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(n, ...) to (n, 2, channels): of each input, mean and mean square of each channel, one norm after another."""
-        self._of_thread.found = {}
-        self.network(inputs)
-        return torch.cat([self._of_thread.found[norm] for norm in self.norms], dim=2)
-
-
-def fit_norms(norms: Sequence[_BatchNorm], moments: NDArray[np.float32]) -> None:
-    """Give batch norms the mean and the variance of images, and change scale and shift so that nothing else changes.
+def recalibrate_batch_norm(norm: _BatchNorm, stats: Sequence[Tensor]) -> None:
+    """Give a batch norm the statistics of images, and change scale and shift so that it computes the same as before.
 
     Parameters
     ----------
-    norms : sequence of batch norm
-        They are changed; in evaluation mode their network computes what it did before.
-    moments : array of float, shape (n_images, 2, channels)
-        What `Moments` says of the images and of these norms.
-    """
-    mean, square = torch.from_numpy(moments.astype(np.float64).mean(axis=0))
-    variance = (square - mean.square()).clamp_min(0)
-    widths = [norm.num_features for norm in norms]
-    for norm, centre, spread in zip(norms, mean.split(widths), variance.split(widths), strict=True):
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-        with torch.no_grad():
-            norm.bias.add_(scale * (centre - norm.running_mean.double()))
-            norm.weight.copy_(scale * (spread + norm.eps).sqrt())
-            norm.running_mean.copy_(centre)
-            norm.running_var.copy_(spread)
-
-
-# To which a body is fitted: a hundred points or more of each, for 64 directions of bilinear pooling.
-FITTED_IMAGES = 256
-
-
-def fit_body(
-    classifier: Classifier,
-    table: pd.DataFrame,
-    *,
-    norms: bool,
-    resized: Path,
-    copies: Path,
-    group: Group,
-    workers: int,
-) -> None:
-    """Fit what a torchvision network needs to know of train images before training begins.
-
-    That is bilinear pooling, where the network has it, and batch norm, see `counterweight.training.pretrained_body`.
-
-    Parameters
-    ----------
-    classifier : Classifier
+    norm : batch norm
         It is changed.
-    table : pandas.DataFrame
-        Train rows of a manifest; of those that are no copies, `FITTED_IMAGES` are looked at, evenly drawn.
-    norms : bool
-        Whether batch norm is to be fitted: where the body is trained, and did not begin with random weights. What of
-        it did is left alone.
-    resized, copies, group, workers
-        As in `examples`.
+    stats : sequence of Tensor of float64, shape (channels, 2)
+        Mean and mean square of each channel, one per image; see `activation_stats`.
     """
-    body = classifier.body
-    if not isinstance(body, Backbone):
-        return
-    own = table[table["source_id"] == ""]
-    looked_at = own.iloc[:: ceil(len(own) / FITTED_IMAGES)]
-    how = (looked_at, classifier.design, resized, copies, group, workers)
-    if body.bilinear is not None:
-        body.bilinear.fit(torch.tensor(table_features(_Maps(body), *how)))
-    came = norms_of(body.cut, but=body.fresh)
-    if norms and came:
-        with Moments(_Maps(body), came) as moments:
-            fit_norms(came, table_features(moments, *how))
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    mean, square = torch.stack(list(stats)).mean(dim=0).unbind(dim=1)
+    variance = (square - mean.square()).clamp_min(0)
+    with torch.no_grad():
+        scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+        norm.bias.add_(scale * (mean - norm.running_mean.double()))
+        norm.weight.copy_(scale * (variance + norm.eps).sqrt())
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
 
 
-class _Maps(nn.Module):
+class _Unpooled(nn.Module):
     """A backbone without its pooling."""
 
     def __init__(self, body: Backbone) -> None:
@@ -160,4 +147,4 @@ class _Maps(nn.Module):
         self.body = body
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.body.maps(images)
+        return self.body.feature_maps(images)

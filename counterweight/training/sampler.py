@@ -1,4 +1,4 @@
-"""The order in which a network sees its train images, and how often it sees each."""
+"""Samplers: in which order, and how often, a network sees its train images."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,42 +9,42 @@ from numpy.typing import NDArray
 from torch.utils.data import RandomSampler, Sampler, WeightedRandomSampler
 
 
-def order_of(items: int, seed: int, weights: NDArray[np.float64] | None = None) -> Sampler[int]:
-    """An order that depends on the seed and the epoch alone: each item once, or drawn by weights with replacement."""
-    # A generator of its own: the loader draws from its own too, once an epoch or once in all, as it has workers or not.
+def build_sampler(items: int, seed: int, weights: NDArray[np.float64] | None = None) -> Sampler[int]:
+    """Build an order that depends only on seed and epoch: each item once, or drawn by weights with replacement."""
+    # With its own generator: a loader draws from its generator once per epoch or once in all, depending on its workers.
     generator = torch.Generator().manual_seed(seed)
     if weights is None:
         return RandomSampler(range(items), generator=generator)
     return WeightedRandomSampler(weights.tolist(), items, generator=generator)
 
 
-class Seeded(Sampler[tuple[int, int]]):
-    """An order in which each item comes with a seed of its own, so that any worker changes it in the same way.
+class SeededSampler(Sampler[tuple[int, int]]):
+    """Pair each item with a seed of its own, so that any worker transforms it in the same way.
 
     Parameters
     ----------
-    order : Sampler of int
-        The items.
+    sampler : Sampler of int
+        Order of the items.
     seed : int
-        Of the seeds.
+        Seed of the generator of seeds.
     """
 
-    def __init__(self, order: Sampler[int], seed: int) -> None:
-        self.order = order
+    def __init__(self, sampler: Sampler[int], seed: int) -> None:
+        self.sampler = sampler
         self.generator = torch.Generator().manual_seed(seed)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Items of one epoch, each with its seed."""
-        items = list(self.order)
+        """Yield the items of an epoch, each with its seed."""
+        items = list(self.sampler)
         yield from zip(items, torch.randint(2**62, (len(items),), generator=self.generator).tolist(), strict=True)
 
     def __len__(self) -> int:
-        """Count the items of an epoch."""
-        return len(self.order)  # type: ignore[arg-type]
+        """Return the number of items per epoch."""
+        return len(self.sampler)  # type: ignore[arg-type]
 
 
-def generators_of(order: Sampler[Any]) -> list[torch.Generator]:
-    """The generators that an order draws from: with their states it goes on where it was."""
-    inner = generators_of(order.order) if isinstance(order, Seeded) else []
-    own = getattr(order, "generator", None)
+def generators_of(sampler: Sampler[Any]) -> list[torch.Generator]:
+    """Return the generators that a sampler draws from; their states are what resuming it takes."""
+    inner = generators_of(sampler.sampler) if isinstance(sampler, SeededSampler) else []
+    own = getattr(sampler, "generator", None)
     return inner if own is None else [*inner, own]

@@ -1,9 +1,9 @@
-"""Training, by Lightning: early stopping, the weights of the best epoch, and going on after a kill."""
+"""Fit a network with Lightning: early stopping, the weights of the best epoch, and resuming after a kill."""
 
 import logging
 import sys
 import warnings
-from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,87 +14,97 @@ from torch import Tensor, nn, tensor
 from torch.utils.data import Dataset, Sampler
 
 from counterweight.base.errors import InputError
-from counterweight.images import codec
-from counterweight.networks.distributed import Group, errors_of_others
-from counterweight.networks.loader import batches, errors_of_workers
-from counterweight.runtime.cache import key_of
-from counterweight.runtime.fingerprint import fingerprint
-from counterweight.runtime.progress import Lines
-from counterweight.training.callbacks import Best, GoingOn, History, Said, state_of
-from counterweight.training.module import Objective, Task
-from counterweight.training.optimizer import Optimisation
+from counterweight.networks.distributed import ProcessGroup, peer_errors
+from counterweight.networks.loader import build_loader, worker_errors
+from counterweight.runtime.progress import LogProgress
+from counterweight.training.callbacks import BestWeights, EpochLog, History, ResumeCheckpoint, callback_state
+from counterweight.training.module import LitClassifier, Objective
+from counterweight.training.optimizer import OptimizerConfig
 from counterweight.training.sampler import generators_of
 
-# What the course of a training depends on, beside the packages of `codec` and the code of this package.
-PACKAGES = ("lightning", "torch", "torchvision")
+Examples = Dataset[tuple[Tensor, ...]]
 
-Rows = Dataset[tuple[Tensor, ...]]
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How weights are fitted.
+
+    Attributes
+    ----------
+    optimizer : OptimizerConfig
+        Optimizer and schedule, with the most epochs.
+    patience : int
+        Epochs that may follow the best one.
+    batch_size : int
+        Examples per step. A last batch of one example is left out, since batch norm cannot use it.
+    workers : int
+        Processes that read images; 0 reads in this one. They change only the speed.
+    """
+
+    optimizer: OptimizerConfig
+    patience: int
+    batch_size: int
+    workers: int = 0
+
+    def without_workers(self) -> "FitConfig":
+        """Return the same for examples that lie in memory."""
+        return replace(self, workers=0)
 
 
 def fit(
     network: nn.Module,
     objective: Objective,
-    train: Rows,
-    validation: Rows,
+    train: Examples,
+    validation: Examples,
     *,
-    order: Sampler[Any],
-    optimisation: Optimisation,
-    epochs: int,
-    patience: int,
-    batch_size: int,
-    group: Group,
-    workers: int,
-    going_on: Path | None = None,
+    sampler: Sampler[Any],
+    config: FitConfig,
+    group: ProcessGroup,
+    checkpoint: Path | None = None,
 ) -> list[dict[str, float]]:
     """Train a network in place, and leave it with the weights of its best epoch.
 
-    On the CPU the outcome is the same to the bit for the same seeds and number of threads, whatever the number of
-    workers; with several processes it is the same but for rounding, since the loss is always of the whole batch. On a
-    GPU, training runs in bfloat16 mixed precision and with deterministic algorithms where there are.
+    On a CPU the result is the same to the bit for the same seeds and number of threads, whatever the number of workers.
+    With several processes it differs by rounding only, since the loss is always that of the whole batch. On a GPU,
+    training runs in bfloat16 mixed precision, with deterministic algorithms wherever PyTorch has them.
 
     Parameters
     ----------
     network : Module
-        From a batch of inputs to logits.
+        Maps a batch of inputs to logits.
     objective : Objective
-        Loss, criterion and what chooses the best epoch.
+        The losses, and the metric that chooses the best epoch.
     train, validation : Dataset
         Pairs of input and targets.
-    order : Sampler
-        In which ``train`` is seen; see `counterweight.training.sampler`.
-    optimisation : Optimisation
-        Optimizer and schedule.
-    epochs, patience : int
-        Most passes over ``train``, and how many may follow the best one.
-    batch_size : int
-        Items a step; a last batch of one item is left out, for batch norm cannot use it.
-    group : Group
-        The processes that train, and where each computes.
-    workers : int
-        Processes of each that read images; 0 reads in this one.
-    going_on : Path, optional
-        A file to write after each epoch; where it is there already, training goes on from its epoch. It must have been
-        written with the same arguments, and may be deleted when what came of the training is safe.
+    sampler : Sampler
+        Order in which ``train`` is seen; see `counterweight.training.sampler`.
+    config : FitConfig
+        Optimizer, patience and batch size.
+    group : ProcessGroup
+        The processes that train.
+    checkpoint : Path, optional
+        File to write after each epoch. If it exists, training resumes from its epoch; it must have been written with
+        the same arguments. It may be deleted once the result is safe.
 
     Returns
     -------
     list of dict
-        For each epoch run: ``epoch`` (from 1), ``train_loss``, ``validation_loss`` (of the criterion), and for both
-        ``train`` and ``validation`` the measures of `counterweight.training.epoch_metrics.epoch_measures`.
+        One entry per epoch: ``epoch`` (from 1), ``train_loss``, ``validation_loss`` (unweighted), and for ``train`` and
+        ``validation`` the values of `counterweight.training.epoch_metrics.epoch_metrics`.
     """
-    _hush()
+    _silence_lightning()
     device, on_gpu = group.device, group.device.type == "cuda"
     history = History()
-    best = Best(history, objective.monitor)
+    best = BestWeights(history, objective.monitor)
     # The history comes first: the others look at its measures.
     monitor, mode = f"validation_{objective.monitor}", "min" if objective.monitor == "loss" else "max"
-    watchers: list[Callback] = [history, EarlyStopping(monitor, patience=patience, mode=mode), best]
+    watchers: list[Callback] = [history, EarlyStopping(monitor, patience=config.patience, mode=mode), best]
     if not sys.stderr.isatty() and group.rank == 0:
-        watchers.append(Said(Lines(epochs, "epochs")))
-    written = None if going_on is None else GoingOn(going_on, generators_of(order))
-    known = None if written is None else written.known()
-    _same_everywhere(group, -1 if known is None else int(known["epoch"]))
-    trained = Task(network, objective, optimisation, group, batch_size)
+        watchers.append(EpochLog(LogProgress(config.optimizer.epochs, "epochs")))
+    written = None if checkpoint is None else ResumeCheckpoint(checkpoint, generators_of(sampler))
+    known = None if written is None else written.load()
+    _check_same_epoch(group, -1 if known is None else int(known["epoch"]))
+    trained = LitClassifier(network, objective, config.optimizer, group, config.batch_size)
     trained.train()  # Lightning leaves it as it is; what has looked at images before has put it into evaluation mode.
     trainer = Trainer(
         accelerator="gpu" if on_gpu else device.type,
@@ -106,9 +116,9 @@ def fit(
         precision="bf16-mixed" if on_gpu else "32-true",
         deterministic="warn",
         # One that had stopped early is not to begin another epoch.
-        max_epochs=epochs
-        if known is None or not state_of(known, GoingOn)["stopped"]
-        else len(state_of(known, History)["rows"]),
+        max_epochs=config.optimizer.epochs
+        if known is None or not callback_state(known, ResumeCheckpoint)["stopped"]
+        else len(callback_state(known, History)["rows"]),
         callbacks=watchers if written is None else [*watchers, written],
         logger=False,
         enable_checkpointing=written is not None,
@@ -116,19 +126,19 @@ def fit(
         enable_progress_bar=sys.stderr.isatty(),
         num_sanity_val_steps=0,
     )
-    read = partial(batches, group=group, batch_size=batch_size, workers=workers, pin_memory=on_gpu)
-    with errors_of_workers(), errors_of_others():
+    read = partial(build_loader, group=group, batch_size=config.batch_size, workers=config.workers, pin_memory=on_gpu)
+    with worker_errors(), peer_errors():
         trainer.fit(
-            trained, read(train, order=order, drop_single=True), read(validation),
-            ckpt_path=None if known is None else going_on, weights_only=True,
+            trained, read(train, sampler=sampler, drop_single=True), read(validation),
+            ckpt_path=None if known is None else checkpoint, weights_only=True,
         )  # fmt: skip
     trained.cpu().load_state_dict(best.weights)
     return history.rows
 
 
-def _same_everywhere(group: Group, epoch: int) -> None:
+def _check_same_epoch(group: ProcessGroup, epoch: int) -> None:
     """Raise unless all processes go on from the same epoch."""
-    epochs = group.whole(tensor([epoch], device=group.device), group.size).tolist()
+    epochs = group.all_gather(tensor([epoch], device=group.device), group.size).tolist()
     if len(set(epochs)) > 1:
         raise InputError(
             f"the processes would go on from different epochs ({', '.join(map(str, epochs))}): the cache is not one "
@@ -136,21 +146,7 @@ def _same_everywhere(group: Group, epoch: int) -> None:
         )
 
 
-def training_key(table: bytes, depends: Mapping[str, Any]) -> str:
-    """By what a training is known again.
-
-    Parameters
-    ----------
-    table : bytes
-        Of the manifest, which has the checksums of all images.
-    depends : mapping of str to value
-        Every param and choice that the weights depend on.
-    """
-    code = fingerprint([__name__], (*codec.PACKAGES, *PACKAGES))
-    return key_of(code, codec.checksum(table), depends)
-
-
-def _hush() -> None:
+def _silence_lightning() -> None:
     """Lightning greets, advertises, and advises on workers; a stage's log says what the stage did."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")

@@ -1,4 +1,4 @@
-"""Train images that look different each time they are seen, by torchvision's v2 transforms."""
+"""Random changes to train images on the fly, by torchvision's v2 transforms."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,17 +13,17 @@ from counterweight.base.errors import InputError
 Steps = Sequence[Mapping[str, Mapping[str, Any]]]
 
 
-class Transformed(Dataset[tuple[Tensor, ...]]):
-    """Items of a dataset, each changed as the seed that comes with its index says.
+class TransformedDataset(Dataset[tuple[Tensor, ...]]):
+    """A dataset whose images are transformed by the seed that comes with each index.
 
     Parameters
     ----------
     items : Dataset
         Pairs of an image, uint8 of shape (height, width, 3), and its targets.
     steps : sequence of mapping of str to mapping
-        Transforms in order, each one name with its arguments.
+        Transforms in order, each a name with its arguments.
     size : (int, int)
-        Width and height of the images; those that change it bring it back.
+        Width and height of the images. Transforms that change it restore it.
 
     Raises
     ------
@@ -36,11 +36,11 @@ class Transformed(Dataset[tuple[Tensor, ...]]):
         self.change = v2.Compose([_transform(name, values, size) for step in steps for name, values in step.items()])
 
     def __len__(self) -> int:
-        """Count the items."""
+        """Return the number of items."""
         return len(self.items)  # type: ignore[arg-type]
 
     def __getitem__(self, drawn: tuple[int, int]) -> tuple[Tensor, ...]:
-        """The item of an index and a seed."""
+        """Return the item of an index, transformed by a seed."""
         index, seed = drawn
         image, targets = self.items[index]
         with torch.random.fork_rng(devices=[]):

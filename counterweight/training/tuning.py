@@ -1,44 +1,40 @@
-"""Thresholds tuned on validation."""
-
-from pathlib import Path
+"""Tune the decision rule of a classifier on validation images."""
 
 import pandas as pd
 import torch
 
 from counterweight.base import manifest
-from counterweight.metrics.decisions import Decisions, positive_class, tune
+from counterweight.metrics.decisions import DecisionRule, positive_class, tune
 from counterweight.networks.classifier import Classifier
-from counterweight.networks.inference import scores_of
+from counterweight.networks.inference import Compute, predict_scores
+from counterweight.training.datasets import ArmImages
 
 
-def decided(
+def tune_on_validation(
     classifier: Classifier,
     train: pd.DataFrame,
     validation: pd.DataFrame,
     *,
-    measure: str,
-    resized: Path,
+    metric: str,
+    images: ArmImages,
     device: torch.device,
     workers: int,
-) -> Decisions:
-    """Tune what turns a classifier's scores into labels on validation images, whose scores are as those of evaluation.
+) -> DecisionRule:
+    """Choose the thresholds that are best on validation images, scored exactly as evaluation scores them.
 
     Parameters
     ----------
     classifier : Classifier
-        As it is to be saved.
+        As it is saved.
     train, validation : pandas.DataFrame
-        Rows of a manifest. Of two classes, the one that is rarer among those of train that are no copies is positive.
-    measure : str
+        Rows of a manifest. In a binary task, the class that is rarer among the train originals is positive.
+    metric : str
         As in `counterweight.metrics.decisions.tune`.
-    resized, device, workers
-        As in `examples`; validation has no copies.
+    images, device, workers
+        As in `counterweight.training.datasets.build_dataset`.
     """
-    design = classifier.design
-    scores = scores_of(
-        classifier, [resized / path for path in validation["path"]], validation["checksum"].tolist(),
-        view=design.view, size=design.size, device=device, workers=workers,
-    )  # fmt: skip
+    config = classifier.config
+    scores = predict_scores(classifier, images.files(validation), Compute(device, workers))
     counts = (manifest.targets(train[train["source_id"] == ""]) == 1).sum(axis=0)
-    positive = positive_class(design.task, design.labels, counts)
-    return tune(manifest.targets(validation), scores, design.labels, design.task, positive, measure=measure)
+    positive = positive_class(config.task, config.labels, counts)
+    return tune(manifest.targets(validation), scores, config.labels, config.task, positive, metric=metric)

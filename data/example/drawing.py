@@ -1,8 +1,8 @@
-"""Draw the example's images.
+"""Draw the images of the example.
 
-What makes it a case for balancing: five looks of unequal size, from plain paper (half of all images) to chalk on a
-board (one in twenty), and ten digits whose frequency falls off steeply, each look with digits of its own liking. Train
-and test draw from different handwritten samples.
+The dataset is imbalanced in two ways: it has five looks, from plain paper (half of all images) to chalk on a board (one
+in twenty), and ten digits whose frequency falls steeply. Each look prefers certain digits. Train and test images use
+different handwritten samples.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 LABELS = tuple(range(10))
-# Height and width in pixels; the third and fourth are thumb-nails.
+# Height and width in pixels; the third and fourth are thumbnails.
 SHAPES = ((96, 96), (72, 128), (40, 40), (36, 56), (128, 96), (160, 120))
 SHAPE_SHARES = (0.3, 0.2, 0.1, 0.1, 0.2, 0.1)
 
@@ -25,18 +25,18 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class Look:
-    """A kind of ground and ink.
+    """Ground and ink of an image.
 
     Attributes
     ----------
     share : float
-        Of all images.
+        Fraction of all images.
     ground, ink : tuple of int
-        RGB.
+        RGB colors.
     texture : callable
-        From height, width and a generator to values in about -1 to 1, which are added to the ground.
+        Returns values from about -1 to 1 for a height, a width and a generator; they are added to the ground.
     likes : tuple of int
-        Digits that are five times as likely here as elsewhere.
+        Digits that are five times as likely as on other grounds.
     """
 
     share: float
@@ -48,7 +48,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Drawn:
-    """An image that was made: its file, its split and the digits on it."""
+    """File, split and digits of an image."""
 
     file: str
     split: str
@@ -90,30 +90,30 @@ LOOKS = (
     Look(0.09, (150, 190, 140), (20, 30, 20), _stripes, (6, 7)),
     Look(0.05, (40, 62, 52), (235, 235, 225), _smear, (8, 9)),
 )
-# Each digit is 0.78 times as likely as the one before, apart from what the looks like.
+# Each digit is 0.78 times as likely as the one before, apart from the preferences of looks.
 FREQUENCIES = 0.78 ** np.arange(len(LABELS))
 
 
 def make_images(folder: Path, *, train: int, test: int, seed: int) -> list[Drawn]:
-    """Draw a dataset, the same to the byte for the same arguments.
+    """Draw a dataset. The same arguments give the same bytes.
 
     Parameters
     ----------
     folder : Path
-        Where the images go.
+        Output folder.
     train, test : int
-        Images of each split.
+        Number of images per split.
     seed : int
-        Of everything.
+        Seed of all random choices.
 
     Returns
     -------
     list of Drawn
-        In the order of their files' names.
+        Images in the order of their file names.
     """
     rng = np.random.default_rng(seed)
     handwriting = load_digits()
-    # Every fifth sample belongs to test, so that no network is judged on handwriting it was trained on.
+    # Every fifth sample belongs to test, so that networks are not evaluated on handwriting that they were trained on.
     is_test = np.arange(len(handwriting.target)) % 5 == 0
     drawn = []
     for i, split in enumerate(["train"] * train + ["test"] * test):
@@ -130,22 +130,23 @@ def make_images(folder: Path, *, train: int, test: int, seed: int) -> list[Drawn
 
 
 def draw(samples: list[Pixels], look: Look, height: int, width: int, rng: Rng) -> NDArray[np.uint8]:
-    """Set digits side by side on a ground.
+    """Draw digits side by side on a ground.
 
     Parameters
     ----------
     samples : list of array of float, shape (8, 8)
-        Digits as scikit-learn has them, ink from 0 to 16.
+        Digits in scikit-learn's format, ink from 0 to 16.
     look : Look
-        The ground and the ink.
+        Ground and ink.
     height, width : int
-        Of the image, in pixels.
+        Size of the image in pixels.
     rng : Generator
-        For the ground's shade, and the digits' places and sizes.
+        Source of the ground's shade and of the digits' positions, sizes and angles.
 
     Returns
     -------
     array of uint8, shape (height, width, 3)
+        The image in RGB.
     """
     ground = np.array(look.ground) + rng.normal(0, 8, 3) + 14 * look.texture(height, width, rng)[..., None]
     cell = width / len(samples)

@@ -1,4 +1,4 @@
-"""Make the bundled dataset: real handwritten digits, one to three an image, on coloured and textured grounds.
+"""Make the bundled dataset: real handwritten digits, one to three per image, on colored and textured grounds.
 
 Reads   scikit-learn's bundled digits (E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI 1998)
 Writes  data/example/images/, data/example/labels.xlsx
@@ -10,18 +10,18 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from counterweight.base.command import arguments, run
-from counterweight.base.outputs import folder_aside
+from counterweight.base.command import parse_options, run
+from counterweight.base.outputs import atomic_folder
 from counterweight.dataset.spreadsheet import Cell, write_sheet
 from data.example.drawing import LABELS, make_images
 
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(__doc__, argv, "images", "sheet")
+    args = parse_options(__doc__, argv, "images", "sheet")
     params = YAML(typ="safe", pure=True).load(args.params)["example"]
 
-    with folder_aside(args.images) as aside:
+    with atomic_folder(args.images) as aside:
         drawn = make_images(aside, train=params["train"], test=params["test"], seed=params["seed"])
     rows: list[list[Cell]] = [
         [

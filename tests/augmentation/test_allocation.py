@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterweight.augmentation.allocation import Copy, choose_sources, copies_needed
+from counterweight.augmentation.allocation import Copy, allocate_copies, copies_needed
 
 ARTICLE = {0: 19118, 1: 16265, 2: 14019, 3: 8651, 4: 6621}
 
 
-def test_articles_64674_images_need_22964_copies_and_become_87638() -> None:
-    copies = copies_needed(ARTICLE, minority=2)
+def test_the_articles_64674_images_need_22964_copies_and_become_87638() -> None:
+    copies = copies_needed(ARTICLE, fill_smallest=2)
     assert sum(ARTICLE.values()) == 64_674
     assert sum(copies.values()) == 22_964
     assert sum(ARTICLE.values()) + sum(copies.values()) == 87_638
@@ -20,7 +20,7 @@ def test_every_cluster_below_the_majority_is_filled_by_default() -> None:
     assert copies_needed(ARTICLE) == {1: 2853, 2: 5099, 3: 10467, 4: 12497}
 
 
-def test_target_of_a_half_fills_to_half_the_largest_cluster() -> None:
+def test_target_of_one_half_fills_to_half_the_largest_cluster() -> None:
     assert copies_needed(ARTICLE, target=0.5) == {3: 908, 4: 2938}
 
 
@@ -30,18 +30,18 @@ def test_target_is_rounded_to_whole_images() -> None:
 
 
 @pytest.mark.parametrize(
-    ("minority", "filled"), [(1, [4]), (2, [3, 4]), (3, [2, 3, 4]), (4, [1, 2, 3, 4]), (9, [1, 2, 3, 4])]
+    ("fill_smallest", "filled"), [(1, [4]), (2, [3, 4]), (3, [2, 3, 4]), (4, [1, 2, 3, 4]), (9, [1, 2, 3, 4])]
 )
-def test_minority_counts_the_smallest_clusters(minority: int, filled: list[int]) -> None:
-    assert list(copies_needed(ARTICLE, minority=minority)) == filled
+def test_the_smallest_clusters_are_filled(fill_smallest: int, filled: list[int]) -> None:
+    assert list(copies_needed(ARTICLE, fill_smallest=fill_smallest)) == filled
 
 
-def test_one_of_the_smallest_clusters_that_has_reached_the_target_needs_nothing() -> None:
-    assert copies_needed(ARTICLE, target=0.4, minority=2) == {4: 1026}
+def test_small_cluster_that_has_reached_the_target_needs_nothing() -> None:
+    assert copies_needed(ARTICLE, target=0.4, fill_smallest=2) == {4: 1026}
 
 
-def test_of_equally_small_clusters_the_one_with_the_higher_number_is_filled_first() -> None:
-    assert copies_needed({0: 10, 1: 4, 2: 4}, minority=1) == {2: 6}
+def test_among_equally_small_clusters_the_highest_number_is_filled_first() -> None:
+    assert copies_needed({0: 10, 1: 4, 2: 4}, fill_smallest=1) == {2: 6}
 
 
 def test_cluster_as_large_as_the_majority_needs_nothing() -> None:
@@ -56,68 +56,68 @@ def test_a_single_cluster_needs_nothing() -> None:
     assert copies_needed({0: 7}) == {}
 
 
-def test_needs_come_in_the_order_of_the_clusters_numbers() -> None:
+def test_copies_needed_are_sorted_by_cluster() -> None:
     assert list(copies_needed({2: 5, 0: 10, 1: 3})) == [1, 2]
 
 
 def test_no_image_gets_a_second_copy_before_each_has_its_first() -> None:
-    chosen = choose_sources(["a", "b", "c"], 5, seed=0)
-    assert [copy.number for copy in chosen] == [1, 1, 1, 2, 2]
-    assert {copy.source_id for copy in chosen[:3]} == {"a", "b", "c"}
+    allocated = allocate_copies(["a", "b", "c"], 5, seed=0)
+    assert [copy.number for copy in allocated] == [1, 1, 1, 2, 2]
+    assert {copy.source_id for copy in allocated[:3]} == {"a", "b", "c"}
 
 
-def test_turns_of_seed_0_stay_what_they_were() -> None:
-    chosen = choose_sources(["a", "b", "c", "d"], 4, seed=0)
-    assert [copy.source_id for copy in chosen] == ["c", "a", "b", "d"]
+def test_order_for_seed_0_is_stable() -> None:
+    allocated = allocate_copies(["a", "b", "c", "d"], 4, seed=0)
+    assert [copy.source_id for copy in allocated] == ["c", "a", "b", "d"]
 
 
-def test_turns_do_not_depend_on_the_order_of_the_members() -> None:
+def test_order_does_not_depend_on_the_order_of_the_members() -> None:
     members = [f"{i}.jpg" for i in range(20)]
-    assert choose_sources(members[::-1], 30, seed=5) == choose_sources(members, 30, seed=5)
+    assert allocate_copies(members[::-1], 30, seed=5) == allocate_copies(members, 30, seed=5)
 
 
-def test_another_seed_gives_other_turns() -> None:
+def test_another_seed_gives_another_order() -> None:
     members = [f"{i}.jpg" for i in range(20)]
-    assert choose_sources(members, 20, seed=1) != choose_sources(members, 20, seed=2)
+    assert allocate_copies(members, 20, seed=1) != allocate_copies(members, 20, seed=2)
 
 
-def test_cap_is_the_most_copies_of_one_image() -> None:
-    chosen = choose_sources(["a", "b"], 10, seed=0, cap=2)
-    assert sorted((copy.source_id, copy.number) for copy in chosen) == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+def test_no_image_gets_more_than_max_per_image_copies() -> None:
+    allocated = allocate_copies(["a", "b"], 10, seed=0, max_per_image=2)
+    assert sorted((copy.source_id, copy.number) for copy in allocated) == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
 
 
-def test_images_with_copies_already_wait_for_the_others() -> None:
-    assert choose_sources(["a", "b"], 2, seed=0, made={"a": 2}) == [Copy("b", 1), Copy("b", 2)]
+def test_image_with_existing_copies_waits_for_the_others() -> None:
+    assert allocate_copies(["a", "b"], 2, seed=0, existing={"a": 2}) == [Copy("b", 1), Copy("b", 2)]
 
 
-def test_numbers_go_on_from_the_copies_already_made() -> None:
-    assert choose_sources(["a"], 2, seed=0, made={"a": 3}) == [Copy("a", 4), Copy("a", 5)]
+def test_numbers_continue_after_existing_copies() -> None:
+    assert allocate_copies(["a"], 2, seed=0, existing={"a": 3}) == [Copy("a", 4), Copy("a", 5)]
 
 
-def test_copies_already_made_count_towards_the_cap() -> None:
-    assert choose_sources(["a", "b"], 9, seed=0, cap=2, made={"a": 2, "b": 1}) == [Copy("b", 2)]
+def test_existing_copies_count_towards_max_per_image() -> None:
+    assert allocate_copies(["a", "b"], 9, seed=0, max_per_image=2, existing={"a": 2, "b": 1}) == [Copy("b", 2)]
 
 
-def test_unfit_images_get_no_turn() -> None:
-    assert choose_sources(["a", "b"], 2, seed=0, unfit={"a"}) == [Copy("b", 1), Copy("b", 2)]
+def test_unusable_images_get_no_copy() -> None:
+    assert allocate_copies(["a", "b"], 2, seed=0, unusable={"a"}) == [Copy("b", 1), Copy("b", 2)]
 
 
-@pytest.mark.parametrize(("members", "unfit"), [([], set()), (["a", "b"], {"a", "b"})])
-def test_without_a_fit_image_nothing_is_chosen(members: list[str], unfit: set[str]) -> None:
-    assert choose_sources(members, 3, seed=0, unfit=unfit) == []
+@pytest.mark.parametrize(("members", "unusable"), [([], set()), (["a", "b"], {"a", "b"})])
+def test_nothing_is_allocated_without_a_usable_image(members: list[str], unusable: set[str]) -> None:
+    assert allocate_copies(members, 3, seed=0, unusable=unusable) == []
 
 
-def test_no_copies_wanted_are_none_chosen() -> None:
-    assert choose_sources(["a", "b"], 0, seed=0) == []
+def test_zero_copies_allocate_nothing() -> None:
+    assert allocate_copies(["a", "b"], 0, seed=0) == []
 
 
 @settings(deadline=None, derandomize=True)
 @given(images=st.integers(1, 30), copies=st.integers(0, 200), seed=st.integers(0, 2**32 - 1))
 def test_counts_of_copies_differ_by_at_most_one(images: int, copies: int, seed: int) -> None:
     members = [str(i) for i in range(images)]
-    chosen = choose_sources(members, copies, seed=seed)
+    allocated = allocate_copies(members, copies, seed=seed)
     counts = Counter(dict.fromkeys(members, 0))
-    counts.update(copy.source_id for copy in chosen)
+    counts.update(copy.source_id for copy in allocated)
     assert counts.total() == copies
     assert max(counts.values()) - min(counts.values()) <= 1
 
@@ -125,49 +125,53 @@ def test_counts_of_copies_differ_by_at_most_one(images: int, copies: int, seed: 
 @settings(deadline=None, derandomize=True)
 @given(
     copies=st.integers(0, 60),
-    made=st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 5)),
-    unfit=st.sets(st.sampled_from("abcdef")),
-    cap=st.none() | st.integers(1, 6),
+    existing=st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 5)),
+    unusable=st.sets(st.sampled_from("abcdef")),
+    max_per_image=st.none() | st.integers(1, 6),
 )
-def test_no_copy_is_chosen_twice(copies: int, made: dict[str, int], unfit: set[str], cap: int | None) -> None:
-    chosen = choose_sources("abcdef", copies, seed=0, cap=cap, made=made, unfit=unfit)
-    assert len(set(chosen)) == len(chosen)
-    assert all(copy.number > made.get(copy.source_id, 0) for copy in chosen)
+def test_no_copy_is_allocated_twice(
+    copies: int, existing: dict[str, int], unusable: set[str], max_per_image: int | None
+) -> None:
+    allocated = allocate_copies(
+        "abcdef", copies, seed=0, max_per_image=max_per_image, existing=existing, unusable=unusable
+    )
+    assert len(set(allocated)) == len(allocated)
+    assert all(copy.number > existing.get(copy.source_id, 0) for copy in allocated)
 
 
 def test_groups_may_have_names() -> None:
     assert copies_needed({"cat": 4800, "dog": 1200, "fox": 300}) == {"dog": 3600, "fox": 4500}
-    assert copies_needed({"b": 10, "c": 4, "a": 4}, minority=1) == {"c": 6}
+    assert copies_needed({"b": 10, "c": 4, "a": 4}, fill_smallest=1) == {"c": 6}
 
 
-def test_weights_share_copies_out_in_proportion() -> None:
-    chosen = choose_sources(["a", "b", "c"], 12, seed=0, weights={"a": 3.0, "b": 2.0, "c": 1.0})
-    assert Counter(copy.source_id for copy in chosen) == {"a": 6, "b": 4, "c": 2}
-    assert [copy.number for copy in chosen if copy.source_id == "b"] == [1, 2, 3, 4]
+def test_copies_are_allocated_in_proportion_to_weights() -> None:
+    allocated = allocate_copies(["a", "b", "c"], 12, seed=0, weights={"a": 3.0, "b": 2.0, "c": 1.0})
+    assert Counter(copy.source_id for copy in allocated) == {"a": 6, "b": 4, "c": 2}
+    assert [copy.number for copy in allocated if copy.source_id == "b"] == [1, 2, 3, 4]
 
 
-def test_next_copy_is_due_to_the_highest_weight_by_its_number() -> None:
+def test_next_copy_goes_to_the_highest_weight_over_its_number() -> None:
     # D'Hondt's quotients: 5, 2.5, 1.67, 1.25 against 3.3, 1.65 and 1.4.
-    chosen = choose_sources(["a", "b", "c"], 6, seed=0, weights={"a": 5.0, "b": 3.3, "c": 1.4})
-    assert "".join(copy.source_id for copy in chosen) == "abaabc"
+    allocated = allocate_copies(["a", "b", "c"], 6, seed=0, weights={"a": 5.0, "b": 3.3, "c": 1.4})
+    assert "".join(copy.source_id for copy in allocated) == "abaabc"
 
 
-def test_equal_weights_choose_as_none_do() -> None:
+def test_equal_weights_allocate_like_no_weights() -> None:
     members = [f"{i}.jpg" for i in range(20)]
-    even = choose_sources(members, 50, seed=3)
-    assert choose_sources(members, 50, seed=3, weights=dict.fromkeys(members, 1.0)) == even
+    even = allocate_copies(members, 50, seed=3)
+    assert allocate_copies(members, 50, seed=3, weights=dict.fromkeys(members, 1.0)) == even
 
 
-def test_cap_holds_under_weights() -> None:
-    chosen = choose_sources(["a", "b"], 5, seed=0, cap=3, weights={"a": 100.0, "b": 1.0})
-    assert Counter(copy.source_id for copy in chosen) == {"a": 3, "b": 2}
+def test_max_per_image_holds_with_weights() -> None:
+    allocated = allocate_copies(["a", "b"], 5, seed=0, max_per_image=3, weights={"a": 100.0, "b": 1.0})
+    assert Counter(copy.source_id for copy in allocated) == {"a": 3, "b": 2}
 
 
-def test_copies_already_made_count_towards_the_share() -> None:
+def test_existing_copies_count_towards_an_images_proportion() -> None:
     weights = {"a": 3.0, "b": 1.0}
-    assert choose_sources(["a", "b"], 1, seed=0, made={"a": 3}, weights=weights) == [Copy("b", 1)]
+    assert allocate_copies(["a", "b"], 1, seed=0, existing={"a": 3}, weights=weights) == [Copy("b", 1)]
 
 
-def test_unfit_image_gets_no_share() -> None:
-    chosen = choose_sources(["a", "b"], 2, seed=0, unfit={"a"}, weights={"a": 9.0, "b": 1.0})
-    assert chosen == [Copy("b", 1), Copy("b", 2)]
+def test_unusable_image_gets_no_copy_whatever_its_weight() -> None:
+    allocated = allocate_copies(["a", "b"], 2, seed=0, unusable={"a"}, weights={"a": 9.0, "b": 1.0})
+    assert allocated == [Copy("b", 1), Copy("b", 2)]

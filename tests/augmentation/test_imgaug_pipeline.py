@@ -4,7 +4,7 @@ import imgaug.augmenters as iaa
 import numpy as np
 import pytest
 
-from counterweight.augmentation.imgaug_pipeline import Augmentation
+from counterweight.augmentation.imgaug_pipeline import AugmentationPipeline
 from counterweight.base.errors import InputError
 from counterweight.base.steps import AUGMENTERS
 from counterweight.images.codec import Pixels
@@ -29,7 +29,7 @@ STEPS: list[dict[str, dict[str, Any]]] = [
     {"Rotate": {"rotate": [-30, 30]}},
     {"SaltAndPepper": {"p": [0.01, 0.1]}},
 ]
-GREY_SQUARE = {"Cutout": {"position": "center", "size": 0.5, "squared": 0, "fill_mode": "constant", "cval": 128}}
+GRAY_SQUARE = {"Cutout": {"position": "center", "size": 0.5, "squared": 0, "fill_mode": "constant", "cval": 128}}
 
 
 def name_of(step: dict[str, dict[str, Any]]) -> str:
@@ -41,20 +41,20 @@ def noise() -> Pixels:
     return np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 
 
-def test_every_accepted_augmenter_is_tried_here() -> None:
+def test_every_accepted_augmenter_is_tested_here() -> None:
     assert [name_of(step) for step in STEPS] == sorted(AUGMENTERS)
 
 
 @pytest.mark.parametrize("step", STEPS, ids=name_of)
-def test_copy_keeps_the_shape_of_an_image_that_is_not_square(step: dict[str, Any], noise: Pixels) -> None:
-    copy = Augmentation([step])(noise, 0)
+def test_copy_of_an_image_that_is_not_square_has_its_shape(step: dict[str, Any], noise: Pixels) -> None:
+    copy = AugmentationPipeline([step])(noise, 0)
     assert copy.shape == (24, 40, 3)
     assert copy.dtype == np.uint8
 
 
 @pytest.mark.parametrize("step", STEPS, ids=name_of)
-def test_same_seed_gives_the_same_copy_whatever_was_made_before(step: dict[str, Any], noise: Pixels) -> None:
-    fresh, used = Augmentation([step]), Augmentation([step])
+def test_same_seed_gives_the_same_copy_whatever_came_before(step: dict[str, Any], noise: Pixels) -> None:
+    fresh, used = AugmentationPipeline([step]), AugmentationPipeline([step])
     for seed in range(5):
         used(noise[::-1], seed)
     assert np.array_equal(used(noise, 7), fresh(noise, 7))
@@ -62,56 +62,58 @@ def test_same_seed_gives_the_same_copy_whatever_was_made_before(step: dict[str, 
 
 @pytest.mark.parametrize("step", STEPS, ids=name_of)
 def test_other_seeds_give_other_copies(step: dict[str, Any], noise: Pixels) -> None:
-    augmentation = Augmentation([step])
+    augmentation = AugmentationPipeline([step])
     assert len({augmentation(noise, seed).tobytes() for seed in range(20)}) > 1
 
 
 def test_all_64_bits_of_the_seed_count(noise: Pixels) -> None:
-    augmentation = Augmentation(STEPS)
+    augmentation = AugmentationPipeline(STEPS)
     seeds = (1, 1 + 2**32, 1 + 2**63)
     assert len({augmentation(noise, seed).tobytes() for seed in seeds}) == 3
 
 
-def test_image_is_left_as_it_was(noise: Pixels) -> None:
+def test_input_is_not_changed(noise: Pixels) -> None:
     before = noise.copy()
-    Augmentation(STEPS)(noise, 0)
+    AugmentationPipeline(STEPS)(noise, 0)
     assert np.array_equal(noise, before)
 
 
-def test_fliplr_with_p_1_mirrors_exactly(noise: Pixels) -> None:
-    assert np.array_equal(Augmentation([{"Fliplr": {"p": 1}}])(noise, 0), noise[:, ::-1])
+def test_fliplr_with_p_1_mirrors_every_image(noise: Pixels) -> None:
+    assert np.array_equal(AugmentationPipeline([{"Fliplr": {"p": 1}}])(noise, 0), noise[:, ::-1])
 
 
-def test_blur_with_a_range_of_zeros_leaves_the_image(noise: Pixels) -> None:
-    assert np.array_equal(Augmentation([{"GaussianBlur": {"sigma": [0, 0]}}])(noise, 0), noise)
+def test_blur_with_a_range_of_zeros_changes_nothing(noise: Pixels) -> None:
+    assert np.array_equal(AugmentationPipeline([{"GaussianBlur": {"sigma": [0, 0]}}])(noise, 0), noise)
 
 
 def test_list_of_two_numbers_is_a_range(noise: Pixels) -> None:
-    augmentation = Augmentation([{"GaussianBlur": {"sigma": [0.5, 3.0]}}])
+    augmentation = AugmentationPipeline([{"GaussianBlur": {"sigma": [0.5, 3.0]}}])
     assert len({augmentation(noise, seed).tobytes() for seed in range(20)}) > 2
 
 
 def test_list_of_three_numbers_is_a_choice(noise: Pixels) -> None:
-    augmentation = Augmentation([{"GaussianBlur": {"sigma": [0.5, 1.0, 3.0]}}])
+    augmentation = AugmentationPipeline([{"GaussianBlur": {"sigma": [0.5, 1.0, 3.0]}}])
     assert len({augmentation(noise, seed).tobytes() for seed in range(50)}) == 3
 
 
 def test_list_of_two_words_is_a_choice(noise: Pixels) -> None:
-    augmentation = Augmentation([{"CropAndPad": {"px": 4, "pad_mode": ["edge", "wrap"]}}])
+    augmentation = AugmentationPipeline([{"CropAndPad": {"px": 4, "pad_mode": ["edge", "wrap"]}}])
     assert len({augmentation(noise, seed).tobytes() for seed in range(50)}) == 2
 
 
-def test_steps_are_done_in_their_order(noise: Pixels) -> None:
-    square_last = Augmentation([{"AverageBlur": {"k": 5}}, GREY_SQUARE])(noise, 0)
-    blur_last = Augmentation([GREY_SQUARE, {"AverageBlur": {"k": 5}}])(noise, 0)
-    # A square of half the height and half the width in which nothing is blurred, or whose rim of 2 pixels is.
+def test_steps_are_applied_in_order(noise: Pixels) -> None:
+    square_last = AugmentationPipeline([{"AverageBlur": {"k": 5}}, GRAY_SQUARE])(noise, 0)
+    blur_last = AugmentationPipeline([GRAY_SQUARE, {"AverageBlur": {"k": 5}}])(noise, 0)
+    # The square has half the height and half the width; the blur of 5 x 5 reaches 2 pixels into it.
     assert (square_last == 128).all(axis=2).sum() == 12 * 20
     assert (blur_last == 128).all(axis=2).sum() == 8 * 16
 
 
-def test_several_augmenters_in_one_step_are_done_in_their_order(noise: Pixels) -> None:
+def test_several_augmenters_in_one_step_are_applied_in_order(noise: Pixels) -> None:
     blur = {"AverageBlur": {"k": 5}}
-    assert np.array_equal(Augmentation([blur | GREY_SQUARE])(noise, 0), Augmentation([blur, GREY_SQUARE])(noise, 0))
+    assert np.array_equal(
+        AugmentationPipeline([blur | GRAY_SQUARE])(noise, 0), AugmentationPipeline([blur, GRAY_SQUARE])(noise, 0)
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,17 +130,17 @@ def test_several_augmenters_in_one_step_are_done_in_their_order(noise: Pixels) -
         ("ElasticTransformation", {"order": 2.5}),
     ],
 )
-def test_value_that_imgaug_refuses_is_named_with_its_augmenter(name: str, arguments: dict[str, Any]) -> None:
+def test_error_for_a_value_that_imgaug_rejects_names_it_and_its_augmenter(name: str, arguments: dict[str, Any]) -> None:
     with pytest.raises(InputError) as error:
-        Augmentation([{name: arguments}])
-    assert str(error.value).startswith(f"params.yaml: augment.pipelines: imgaug refuses {name} with {arguments}: ")
+        AugmentationPipeline([{name: arguments}])
+    assert str(error.value).startswith(f"params.yaml: augment.pipelines: imgaug rejects {name} with {arguments}: ")
 
 
 @pytest.mark.parametrize("k", [[3, 11], [1, 9], 7, [1, 9, 11]], ids=str)
-def test_median_blur_draws_the_windows_that_imgaug_draws_and_gives_its_bytes(k: Any) -> None:
+def test_median_blur_has_the_windows_and_bytes_of_imgaugs(k: Any) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (210, 220, 3), dtype=np.uint8)
-    imgaugs = iaa.Sequential([iaa.MedianBlur(k=tuple(k) if isinstance(k, list) and len(k) == 2 else k)])
-    ours = Augmentation([{"MedianBlur": {"k": k}}])
+    theirs = iaa.Sequential([iaa.MedianBlur(k=tuple(k) if isinstance(k, list) and len(k) == 2 else k)])
+    ours = AugmentationPipeline([{"MedianBlur": {"k": k}}])
     for seed in range(10):
-        imgaugs.seed_(seed)
-        assert np.array_equal(ours(pixels, seed), imgaugs(image=pixels))
+        theirs.seed_(seed)
+        assert np.array_equal(ours(pixels, seed), theirs(image=pixels))

@@ -4,10 +4,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from counterweight.augmentation.allocation import Copy
-from counterweight.augmentation.strategies import GroupPlan, LabelPlan, Plan, build_plan
+from counterweight.augmentation.allocation import AllocationConfig, Copy
+from counterweight.augmentation.strategies import GroupPlan, LabelPlan, Plan, TrainImages, build_plan
 
-# Sea is on six images, ice on two, fog on one of these: IRLbl 1, 3 and 6, MeanIR 10 / 3.
+# Six images show sea, two ice, and one of these fog: IRLbl 1, 3 and 6, MeanIR 10 / 3.
 IMAGES = ["a", "b", "c", "d", "e", "f", "g"]
 LABELS = ["sea", "ice", "fog"]
 TARGETS = np.array([[1, 0, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 1]])
@@ -15,190 +15,222 @@ CLUSTERS = [0, 0, 0, 0, 1, 1, 2]
 
 
 def plan(strategy: str, **changes: Any) -> Plan:
-    settings: dict[str, Any] = {"clusters": CLUSTERS, "targets": TARGETS, "target": 1.0, "minority": None}
-    settings |= {"cap": None, "seed": 0} | changes
-    clusters, targets = settings.pop("clusters"), settings.pop("targets")
-    return build_plan(strategy, IMAGES[: len(targets)], clusters, targets, LABELS, **settings)
+    clusters, targets = changes.pop("clusters", CLUSTERS), changes.pop("targets", TARGETS)
+    settings = {"target": 1.0, "fill_smallest": None, "max_per_image": None, "seed": 0} | changes
+    train = TrainImages(IMAGES[: len(targets)], clusters, targets, LABELS)
+    return build_plan(strategy, train, AllocationConfig(**settings))
+
+
+def label_plan(target_counts: dict[str, int], targets: Any = TARGETS, max_per_image: int | None = None) -> LabelPlan:
+    train = TrainImages(IMAGES[: len(targets)], [0] * len(targets), targets, LABELS)
+    return LabelPlan(train, target_counts, 0, max_per_image)
 
 
 def sources(plan: Plan) -> Counter[str]:
-    return Counter(copy.source_id for copy in plan.choose({}, set()))
+    return Counter(copy.source_id for copy in plan.next_copies({}, set()))
 
 
 def after(plan: Plan, targets: Any = TARGETS) -> list[int]:
-    """Images with each label once the plan is carried out."""
-    made = sources(plan)
-    return [sum(1 + made[image] for image, row in zip(IMAGES, targets, strict=False) if row[j] == 1) for j in range(3)]
+    """Images per label once the copies are made."""
+    copies = sources(plan)
+    times = np.array([1 + copies[image] for image in IMAGES[: len(targets)]])
+    return [int(times[targets[:, column] == 1].sum()) for column in range(3)]
 
 
 def test_groups_get_the_copies_they_need_from_their_own_images() -> None:
-    groups = GroupPlan({"0": ["a", "b"], "1": ["c"], "2": ["d"]}, {"1": 2, "0": 1}, seed=0, cap=None)
-    chosen = groups.choose({}, set())
-    assert chosen[:2] == [Copy("c", 1), Copy("c", 2)]
-    assert len(chosen) == 3
-    assert chosen[2].source_id in {"a", "b"}
+    groups = GroupPlan({"0": ["a", "b"], "1": ["c"], "2": ["d"]}, {"1": 2, "0": 1}, seed=0, max_per_image=None)
+    copies = groups.next_copies({}, set())
+    assert copies[:2] == [Copy("c", 1), Copy("c", 2)]
+    assert len(copies) == 3
+    assert copies[2].source_id in {"a", "b"}
 
 
-def test_group_lacks_what_is_not_made_yet() -> None:
-    groups = GroupPlan({"0": ["a", "b"], "1": ["c"]}, {"0": 3, "1": 2}, seed=0, cap=None)
-    assert groups.lacking({}) == {"0": 3, "1": 2}
-    assert groups.lacking({"a": 1, "b": 1, "c": 2}) == {"0": 1}
-    assert groups.lacking({"a": 2, "b": 1, "c": 2}) == {}
-    assert groups.choose({"a": 2, "b": 1, "c": 2}, set()) == []
+def test_group_lacks_the_copies_that_are_not_made_yet() -> None:
+    groups = GroupPlan({"0": ["a", "b"], "1": ["c"]}, {"0": 3, "1": 2}, seed=0, max_per_image=None)
+    assert groups.shortfall({}) == {"0": 3, "1": 2}
+    assert groups.shortfall({"a": 1, "b": 1, "c": 2}) == {"0": 1}
+    assert groups.shortfall({"a": 2, "b": 1, "c": 2}) == {}
+    assert groups.next_copies({"a": 2, "b": 1, "c": 2}, set()) == []
 
 
-def test_unfit_images_of_a_group_are_replaced_by_others() -> None:
-    groups = GroupPlan({"0": ["a", "b"]}, {"0": 2}, seed=0, cap=None)
-    assert groups.choose({}, {"a"}) == [Copy("b", 1), Copy("b", 2)]
-    assert groups.choose({"b": 1}, {"a"}) == [Copy("b", 2)]
-    assert groups.choose({}, {"a", "b"}) == []
+def test_other_images_of_a_group_replace_unusable_ones() -> None:
+    groups = GroupPlan({"0": ["a", "b"]}, {"0": 2}, seed=0, max_per_image=None)
+    assert groups.next_copies({}, {"a"}) == [Copy("b", 1), Copy("b", 2)]
+    assert groups.next_copies({"b": 1}, {"a"}) == [Copy("b", 2)]
+    assert groups.next_copies({}, {"a", "b"}) == []
 
 
-def test_group_weights_say_who_gives_more() -> None:
-    groups = GroupPlan({"0": ["a", "b"]}, {"0": 4}, seed=0, cap=None, weights={"a": 3.0, "b": 1.0})
+def test_copies_of_a_group_follow_the_weights() -> None:
+    groups = GroupPlan({"0": ["a", "b"]}, {"0": 4}, seed=0, max_per_image=None, weights={"a": 3.0, "b": 1.0})
     assert sources(groups) == {"a": 3, "b": 1}
 
 
-def test_cap_leaves_a_group_lacking() -> None:
-    groups = GroupPlan({"0": ["a", "b"]}, {"0": 5}, seed=0, cap=2)
-    chosen = groups.choose({}, set())
-    assert len(chosen) == 4
-    assert groups.lacking(Counter(copy.source_id for copy in chosen)) == {"0": 1}
+def test_max_per_image_leaves_a_group_short() -> None:
+    groups = GroupPlan({"0": ["a", "b"]}, {"0": 5}, seed=0, max_per_image=2)
+    copies = groups.next_copies({}, set())
+    assert len(copies) == 4
+    assert groups.shortfall(Counter(copy.source_id for copy in copies)) == {"0": 1}
 
 
 def test_copy_of_two_rare_labels_counts_for_both() -> None:
     targets = np.array([[1, 0, 0], [1, 0, 0], [1, 0, 0], [0, 1, 1]])
-    labels = LabelPlan(IMAGES[:4], targets, LABELS, {"ice": 3, "fog": 3}, seed=0, cap=None)
-    assert labels.choose({}, set()) == [Copy("d", 1), Copy("d", 2)]
-    assert labels.lacking({"d": 2}) == {}
+    labels = label_plan({"ice": 3, "fog": 3}, targets)
+    assert labels.next_copies({}, set()) == [Copy("d", 1), Copy("d", 2)]
+    assert labels.shortfall({"d": 2}) == {}
 
 
-def test_second_label_is_filled_up_by_what_the_first_leaves_open() -> None:
-    # Fog: four copies of g, which bring ice to six as well.
-    labels = LabelPlan(IMAGES, TARGETS, LABELS, {"fog": 5, "ice": 8}, seed=0, cap=None)
-    made = sources(labels)
-    assert made["g"] >= 4
-    assert made.total() == 4 + 2
-    assert set(made) <= {"f", "g"}
+def test_copies_for_the_first_label_count_for_the_second() -> None:
+    # The four copies of g for fog also bring ice to six images.
+    labels = label_plan({"fog": 5, "ice": 8})
+    assert sources(labels) == {"g": 4, "f": 2}
+    assert labels.next_copies({}, set())[:4] == [Copy("g", number) for number in (1, 2, 3, 4)]
 
 
-def test_image_with_common_labels_gives_less() -> None:
-    # f has a label that is not filled and weighs a half, g none: of six copies two are of f.
-    labels = LabelPlan(IMAGES, TARGETS, LABELS, {"ice": 8}, seed=0, cap=None)
-    # Fog is not filled here, so g has one label beside, as f has: three each.
-    assert sources(labels) == {"f": 3, "g": 3}
-    both = LabelPlan(IMAGES, TARGETS, LABELS, {"ice": 8, "fog": 1}, seed=0, cap=None)
-    assert sources(both) == {"f": 2, "g": 4}
+def test_image_with_labels_that_are_not_filled_gets_fewer_copies() -> None:
+    # Beside ice, f has sea and g has fog. If neither is filled, both images have weight 1 / 2.
+    assert sources(label_plan({"ice": 8})) == {"f": 3, "g": 3}
+    # If fog is filled too, g has weight 1.
+    assert sources(label_plan({"ice": 14, "fog": 1})) == {"f": 4, "g": 8}
 
 
-def test_label_lacks_what_is_not_made_yet() -> None:
-    labels = LabelPlan(IMAGES, TARGETS, LABELS, {"fog": 6, "ice": 6}, seed=0, cap=None)
-    assert labels.lacking({}) == {"fog": 5, "ice": 4}
-    assert labels.lacking({"g": 2}) == {"fog": 3, "ice": 2}
-    assert labels.lacking({"g": 5}) == {}
+def test_label_lacks_the_copies_that_are_not_made_yet() -> None:
+    labels = label_plan({"fog": 6, "ice": 6})
+    assert labels.shortfall({}) == {"fog": 5, "ice": 4}
+    assert labels.shortfall({"g": 2}) == {"fog": 3, "ice": 2}
+    assert labels.shortfall({"g": 5}) == {}
 
 
-def test_choice_goes_on_from_the_copies_made() -> None:
-    labels = LabelPlan(IMAGES, TARGETS, LABELS, {"fog": 4}, seed=0, cap=None)
-    assert labels.choose({"g": 2}, set()) == [Copy("g", 3)]
+def test_label_plan_continues_after_existing_copies() -> None:
+    labels = label_plan({"fog": 4})
+    assert labels.next_copies({"g": 2}, set()) == [Copy("g", 3)]
 
 
-def test_unfit_image_gives_no_copy_of_a_label() -> None:
-    labels = LabelPlan(IMAGES, TARGETS, LABELS, {"fog": 4, "ice": 4}, seed=0, cap=None)
-    assert labels.choose({}, {"g"}) == [Copy("f", 1), Copy("f", 2)]
-    assert labels.lacking({"f": 2}) == {"fog": 3}
+def test_unusable_image_gets_no_copy_for_a_label() -> None:
+    labels = label_plan({"fog": 4, "ice": 4})
+    assert labels.next_copies({}, {"g"}) == [Copy("f", 1), Copy("f", 2)]
+    assert labels.shortfall({"f": 2}) == {"fog": 3}
 
 
-def test_cap_leaves_a_label_lacking() -> None:
-    labels = LabelPlan(IMAGES, TARGETS, LABELS, {"fog": 6}, seed=0, cap=2)
-    assert labels.choose({}, set()) == [Copy("g", 1), Copy("g", 2)]
-    assert labels.lacking({"g": 2}) == {"fog": 3}
-    assert labels.choose({"g": 2}, set()) == []
+def test_max_per_image_leaves_a_label_short() -> None:
+    labels = label_plan({"fog": 6}, max_per_image=2)
+    assert labels.next_copies({}, set()) == [Copy("g", 1), Copy("g", 2)]
+    assert labels.shortfall({"g": 2}) == {"fog": 3}
+    assert labels.next_copies({"g": 2}, set()) == []
 
 
-def test_image_on_which_a_label_is_missing_gives_no_copy_of_it() -> None:
+def test_image_with_an_unknown_label_gets_no_copy_for_it() -> None:
     targets = np.array([[1, 1, 0], [1, -1, 0], [1, 0, 0]])
-    labels = LabelPlan(IMAGES[:3], targets, LABELS, {"ice": 3}, seed=0, cap=None)
+    labels = label_plan({"ice": 3}, targets)
     assert sources(labels) == {"a": 2}
 
 
-def test_none_fills_nothing() -> None:
-    assert plan("none").choose({}, set()) == []
-    assert plan("none").lacking({}) == {}
+def test_strategy_none_fills_nothing() -> None:
+    assert plan("none").next_copies({}, set()) == []
+    assert plan("none").shortfall({}) == {}
 
 
 def test_clusters_are_filled_to_the_largest_evenly() -> None:
-    found = plan("clusters")
-    assert found.lacking({}) == {"1": 2, "2": 3}
-    assert sources(found) == {"e": 1, "f": 1, "g": 3}
+    result = plan("clusters")
+    assert result.shortfall({}) == {"1": 2, "2": 3}
+    assert sources(result) == {"e": 1, "f": 1, "g": 3}
 
 
-def test_target_and_minority_of_clusters_are_those_of_copies_needed() -> None:
-    assert plan("clusters", target=0.5).lacking({}) == {"2": 1}
-    assert plan("clusters", minority=1).lacking({}) == {"2": 3}
+def test_target_and_fill_smallest_apply_to_clusters() -> None:
+    assert plan("clusters", target=0.5).shortfall({}) == {"2": 1}
+    assert plan("clusters", fill_smallest=1).shortfall({}) == {"2": 3}
 
 
-def test_clusters_with_numbers_of_two_digits_come_in_their_order() -> None:
-    assert list(plan("clusters", clusters=[0, 0, 0, 0, 10, 9, 2]).lacking({})) == ["2", "9", "10"]
+def test_clusters_are_sorted_by_number_beyond_nine() -> None:
+    assert list(plan("clusters", clusters=[0, 0, 0, 0, 10, 9, 2]).shortfall({})) == ["2", "9", "10"]
 
 
-def test_clusters_labels_take_more_from_images_with_rare_labels() -> None:
-    # Of cluster 1, e weighs 1 and f (1 + 3) / 2 = 2; of three copies two are of f.
-    found = plan("clusters_labels", clusters=[0, 0, 0, 0, 1, 1, 0])
-    assert found.lacking({}) == {"1": 3}
-    assert sources(found) == {"e": 1, "f": 2}
+def test_clusters_labels_copies_images_with_rare_labels_more_often() -> None:
+    # In cluster 1, e has weight 1 and f (1 + 3) / 2 = 2.
+    result = plan("clusters_labels", clusters=[0, 0, 0, 0, 1, 1, 0])
+    assert result.shortfall({}) == {"1": 3}
+    assert sources(result) == {"e": 1, "f": 2}
 
 
 def test_classes_are_filled_to_the_largest_evenly() -> None:
     classes = np.array([[1, 0, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1]])
-    found = plan("classes", targets=classes)
-    assert found.lacking({}) == {"fog": 3, "ice": 2}
-    assert sources(found) == {"e": 1, "f": 1, "g": 3}
-    assert after(found, classes) == [4, 4, 4]
+    result = plan("classes", targets=classes)
+    assert result.shortfall({}) == {"fog": 3, "ice": 2}
+    assert sources(result) == {"e": 1, "f": 1, "g": 3}
+    assert after(result, classes) == [4, 4, 4]
 
 
-def test_image_whose_class_is_missing_belongs_to_no_class() -> None:
+def test_image_of_unknown_class_belongs_to_no_class() -> None:
     classes = np.array([[1, 0, 0], [1, 0, 0], [1, 0, 0], [-1, -1, -1], [0, 1, 0]])
-    found = plan("classes", targets=classes, clusters=[0] * 5)
-    assert found.lacking({}) == {"ice": 2}
-    assert sources(found) == {"e": 2}
+    result = plan("classes", targets=classes, clusters=[0] * 5)
+    assert result.shortfall({}) == {"ice": 2}
+    assert sources(result) == {"e": 2}
 
 
-def test_labels_rarer_than_the_mean_are_filled_by_default() -> None:
-    # Only fog's 6 is above MeanIR 10 / 3.
-    found = plan("labels")
-    assert found.lacking({}) == {"fog": 5}
-    assert sources(found) == {"g": 5}
+def test_labels_with_irlbl_above_meanir_are_filled_by_default() -> None:
+    # Only fog's IRLbl of 6 is above MeanIR, 10 / 3.
+    result = plan("labels")
+    assert result.shortfall({}) == {"fog": 5}
+    assert sources(result) == {"g": 5}
 
 
-def test_so_many_of_the_rarest_labels_are_filled() -> None:
-    assert list(plan("labels", minority=1).lacking({})) == ["fog"]
-    found = plan("labels", minority=2)
-    assert found.lacking({}) == {"fog": 5, "ice": 4}
-    # Five copies of g bring ice to seven.
-    assert sources(found) == {"g": 5}
-    assert after(found) == [6, 7, 6]
+def test_fill_smallest_is_the_number_of_labels_to_fill() -> None:
+    assert list(plan("labels", fill_smallest=1).shortfall({})) == ["fog"]
+    result = plan("labels", fill_smallest=2)
+    assert result.shortfall({}) == {"fog": 5, "ice": 4}
+    # Five copies of g bring ice to seven images.
+    assert sources(result) == {"g": 5}
+    assert after(result) == [6, 7, 6]
 
 
-def test_target_of_labels_is_a_fraction_of_the_commonest() -> None:
-    assert plan("labels", target=0.5).lacking({}) == {"fog": 2}
-    assert plan("labels", target=0.2).lacking({}) == {}
+def test_target_of_labels_is_a_fraction_of_the_most_common() -> None:
+    assert plan("labels", target=0.5).shortfall({}) == {"fog": 2}
+    assert plan("labels", target=0.45).shortfall({}) == {"fog": 2}  # 2.7 images are rounded to 3.
+    assert plan("labels", target=0.2).shortfall({}) == {}
 
 
-def test_label_that_no_image_has_is_not_filled() -> None:
+def test_label_without_images_is_not_filled() -> None:
     targets = np.array([[1, 0, 0], [1, 0, 0], [1, 0, 1]])
-    assert plan("labels", targets=targets, clusters=[0] * 3, minority=3).lacking({}) == {"fog": 2}
+    assert plan("labels", targets=targets, clusters=[0] * 3, fill_smallest=3).shortfall({}) == {"fog": 2}
 
 
-@pytest.mark.parametrize("strategy", ["none", "clusters", "clusters_labels", "classes", "labels"])
-def test_same_seed_gives_the_same_choice(strategy: str) -> None:
-    one, two = plan(strategy, seed=4), plan(strategy, seed=4)
-    assert one.choose({}, set()) == two.choose({}, set())
+def test_label_whose_irlbl_is_meanir_is_not_filled() -> None:
+    # Six, three and two images: IRLbl 1, 2 and 3, MeanIR 2.
+    targets = np.array([[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0]])
+    assert plan("labels", targets=targets, clusters=[0] * 6).shortfall({}) == {"fog": 4}
+
+
+def test_among_equally_rare_labels_the_first_is_filled_first() -> None:
+    targets = np.array([[1, 1, 0], [1, 0, 1], [1, 0, 0]])
+    assert plan("labels", targets=targets, clusters=[0] * 3, fill_smallest=1).shortfall({}) == {"ice": 2}
+    assert list(plan("labels", targets=targets, clusters=[0] * 3, fill_smallest=2).shortfall({})) == ["ice", "fog"]
 
 
 @pytest.mark.parametrize("strategy", ["clusters", "clusters_labels", "classes", "labels"])
-def test_carried_out_plan_asks_for_nothing_more(strategy: str) -> None:
-    found = plan(strategy)
-    made = sources(found)
-    assert found.lacking(made) == {}
-    assert found.choose(made, set()) == []
+def test_max_per_image_applies_to_every_strategy(strategy: str) -> None:
+    classes = np.array([[1, 0, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    result = plan(strategy, targets=classes, clusters=[0, 0, 0, 0, 0, 1, 2], fill_smallest=2, max_per_image=3)
+    assert sources(result) == {"f": 3, "g": 3}
+    assert list(result.shortfall({"f": 3, "g": 3}).values()) == [1, 1]
+
+
+@pytest.mark.parametrize("strategy", ["clusters", "clusters_labels", "classes", "labels"])
+@pytest.mark.parametrize(("seed", "source"), [(0, "e"), (1, "f"), (4, "g")])
+def test_seed_orders_the_images_of_every_strategy(strategy: str, seed: int, source: str) -> None:
+    # Four images against three: one copy, of any of the three.
+    targets = np.array([[1, 0, 0]] * 4 + [[0, 1, 0]] * 3)
+    result = plan(strategy, targets=targets, clusters=[0, 0, 0, 0, 1, 1, 1], fill_smallest=1, seed=seed)
+    assert result.next_copies({}, set()) == [Copy(source, 1)]
+
+
+@pytest.mark.parametrize("strategy", ["none", "clusters", "clusters_labels", "classes", "labels"])
+def test_same_seed_gives_the_same_copies(strategy: str) -> None:
+    first, second = plan(strategy, seed=4), plan(strategy, seed=4)
+    assert first.next_copies({}, set()) == second.next_copies({}, set())
+
+
+@pytest.mark.parametrize("strategy", ["clusters", "clusters_labels", "classes", "labels"])
+def test_finished_plan_has_no_further_copies(strategy: str) -> None:
+    result = plan(strategy)
+    made = sources(result)
+    assert result.shortfall(made) == {}
+    assert result.next_copies(made, set()) == []

@@ -2,30 +2,30 @@ import pytest
 import torchvision
 from torchvision.models import list_models
 
-from counterweight.base.architectures import CONVNETS, TORCHVISION, VGG_CONVS, known_model
+from counterweight.base.architectures import CONVNETS, TORCHVISION, VGG_CONVS, validate_model
 from counterweight.networks.convnets import BUILDERS
 
 
-def test_torchvisions_classifiers_are_those_that_torchvision_lists() -> None:
+def test_torchvision_classifiers_match_torchvisions_list() -> None:
     assert list(TORCHVISION) == list_models(module=torchvision.models)
 
 
-def test_every_network_of_ours_has_a_builder() -> None:
+def test_every_own_network_has_a_builder() -> None:
     assert list(BUILDERS) == [*CONVNETS, VGG_CONVS]
 
 
 @pytest.mark.parametrize("name", ["cnn7", "vgg19_convs", "resnet18", "squeezenet1_0"])
-def test_a_name_that_there_is_comes_back(name: str) -> None:
-    assert known_model(name) == name
+def test_a_valid_name_is_returned(name: str) -> None:
+    assert validate_model(name) == name
 
 
-@pytest.mark.parametrize(("name", "near"), [("resnet-18", "resnet18"), ("mobilenetv2", "mobilenet_v2")])
-def test_an_unknown_name_is_answered_with_one_that_is_near(name: str, near: str) -> None:
+@pytest.mark.parametrize(("name", "close"), [("resnet-18", "resnet18"), ("mobilenetv2", "mobilenet_v2")])
+def test_an_unknown_name_is_answered_with_a_similar_one(name: str, close: str) -> None:
     with pytest.raises(ValueError, match=f"'{name}' is not a model") as error:
-        known_model(name)
-    assert str(error.value).endswith(f"or a torchvision classifier such as {near}")
+        validate_model(name)
+    assert str(error.value).endswith(f"or a torchvision classifier such as {close}")
 
 
-def test_a_name_that_is_near_to_none_is_answered_with_resnet50() -> None:
+def test_a_name_similar_to_none_is_answered_with_resnet50() -> None:
     with pytest.raises(ValueError, match=r"such as resnet50$"):
-        known_model("")
+        validate_model("")

@@ -5,13 +5,13 @@ import imgaug.augmenters
 import numpy as np
 import pytest
 
-from counterweight.augmentation.imgaug_pipeline import Augmentation
-from counterweight.base.steps import AUGMENTERS, Number, Word, problem_with
+from counterweight.augmentation.imgaug_pipeline import AugmentationPipeline
+from counterweight.base.steps import AUGMENTERS, Choice, Number, validate_step
 
 
-def extremes(accepted: Number | Word) -> list[Any]:
-    """The first and the last value that an argument takes, within what an image of 32 pixels allows."""
-    if isinstance(accepted, Word):
+def extremes(accepted: Number | Choice) -> list[Any]:
+    """Return the first and last value of an argument that an image of 32 pixels allows."""
+    if isinstance(accepted, Choice):
         single = accepted.single or False in accepted.words
         return [accepted.words[0], accepted.words[-1], *([] if single else [list(accepted.words)])]
     low, high = max(accepted.low, 0), min(accepted.high, 3)
@@ -28,7 +28,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("name", AUGMENTERS)
-def test_every_argument_is_one_of_imgaugs(name: str) -> None:
+def test_every_argument_exists_in_imgaug(name: str) -> None:
     parameters = inspect.signature(getattr(imgaug.augmenters, name)).parameters
     assert set(AUGMENTERS[name]) - set(parameters) == set()
 
@@ -39,18 +39,18 @@ def test_no_argument_changes_the_size_or_the_seed(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "argument", "value"), CASES)
-def test_values_that_are_accepted_make_a_copy_of_the_same_size(name: str, argument: str, value: Any) -> None:
+def test_accepted_values_make_a_copy_of_the_same_size(name: str, argument: str, value: Any) -> None:
     step = {name: {argument: value}}
-    assert problem_with(step, AUGMENTERS) is None
+    assert validate_step(step, AUGMENTERS) is None
     pixels = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
-    assert Augmentation([step])(pixels, 0).shape == (32, 48, 3)
+    assert AugmentationPipeline([step])(pixels, 0).shape == (32, 48, 3)
 
 
-def test_an_augmenter_without_arguments_is_as_imgaug_has_it() -> None:
-    assert [problem_with({name: {}}, AUGMENTERS) for name in AUGMENTERS] == [None] * len(AUGMENTERS)
+def test_every_augmenter_is_valid_without_arguments() -> None:
+    assert [validate_step({name: {}}, AUGMENTERS) for name in AUGMENTERS] == [None] * len(AUGMENTERS)
 
 
-def test_a_whole_pipeline_of_the_article_is_accepted() -> None:
+def test_the_pipeline_of_the_article_is_valid() -> None:
     steps: list[dict[str, Any]] = [
         {"Fliplr": {"p": 0.7}},
         {"AverageBlur": {"k": [2, 7]}},
@@ -61,4 +61,4 @@ def test_a_whole_pipeline_of_the_article_is_accepted() -> None:
         {"CropAndPad": {"percent": [-0.25, 0.25]}},
         {"Cutout": {"nb_iterations": [1, 3], "size": 0.2}},
     ]
-    assert [problem_with(step, AUGMENTERS) for step in steps] == [None] * 8
+    assert [validate_step(step, AUGMENTERS) for step in steps] == [None] * 8

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from counterweight.base.command import arguments, device_name, worker_count
+from counterweight.base.command import device_name, parse_options, worker_count
 from counterweight.base.errors import InputError
 
 PROJECT = Path(__file__).parents[2]
@@ -28,38 +28,38 @@ def run_script(path: Path, body: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_options_become_paths() -> None:
-    options = arguments(
+    options = parse_options(
         "Doc.", ["--sheet", "labels.xlsx", "--images", "data/raw", "--params", "p.yaml"], "sheet", "images"
     )
     assert vars(options) == {"sheet": Path("labels.xlsx"), "images": Path("data/raw"), "params": Path("p.yaml")}
 
 
-def test_params_are_params_yaml_unless_said_otherwise() -> None:
-    assert arguments("Doc.", ["--out", "a.csv"], "out").params == Path("params.yaml")
+def test_the_default_params_file_is_params_yaml() -> None:
+    assert parse_options("Doc.", ["--out", "a.csv"], "out").params == Path("params.yaml")
 
 
 def test_a_command_may_have_no_params_file() -> None:
-    assert vars(arguments("Doc.", ["--out", "a.csv"], "out", params=False)) == {"out": Path("a.csv")}
+    assert vars(parse_options("Doc.", ["--out", "a.csv"], "out", params=False)) == {"out": Path("a.csv")}
 
 
 def test_a_missing_option_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        arguments("Doc.", ["--sheet", "labels.xlsx"], "sheet", "out")
-    assert ended.value.code == 2
+    with pytest.raises(SystemExit) as result:
+        parse_options("Doc.", ["--sheet", "labels.xlsx"], "sheet", "out")
+    assert result.value.code == 2
     assert "the following arguments are required: --out" in capsys.readouterr().err
 
 
 def test_help_shows_the_stages_docstring_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        arguments("Resize.\n\nReads   data/manifest.csv\nWrites  data/resized/", ["--help"], "out")
-    assert ended.value.code == 0
+    with pytest.raises(SystemExit) as result:
+        parse_options("Resize.\n\nReads   data/manifest.csv\nWrites  data/resized/", ["--help"], "out")
+    assert result.value.code == 0
     assert "\nResize.\n\nReads   data/manifest.csv\nWrites  data/resized/\n" in capsys.readouterr().out
 
 
 def test_help_is_wrapped_to_the_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "32")
     with pytest.raises(SystemExit):
-        arguments("Resize.\n\nReads   data/manifest.csv and\n        the images", ["--help"], "out")
+        parse_options("Resize.\n\nReads   data/manifest.csv and\n        the images", ["--help"], "out")
     assert "\nReads   data/manifest.csv and\n        the images\n" in capsys.readouterr().out
 
 
@@ -76,12 +76,12 @@ def test_workers_are_a_whole_number_of_at_least_one(value: str, monkeypatch: pyt
         worker_count()
     assert str(error.value) == (
         f"environment: COUNTERWEIGHT_WORKERS must be a whole number of at least 1, not '{value}'. "
-        "Set it to the number of processes to use, or unset it to use every core."
+        "Set it to the number of processes, or unset it to use all cores."
     )
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot tie a process to a core")
-def test_without_the_variable_there_are_as_many_workers_as_cores_allowed(tmp_path: Path) -> None:
+def test_without_the_variable_there_is_one_worker_per_allowed_core(tmp_path: Path) -> None:
     body = (
         "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nrun(lambda: f'{worker_count()} worker')\n"
     )
@@ -98,45 +98,45 @@ def test_without_the_variable_the_device_is_chosen_later(monkeypatch: pytest.Mon
     assert device_name() == "auto"
 
 
-def test_what_others_registered_for_the_end_of_a_stage_is_still_called(tmp_path: Path) -> None:
-    ended = run_script(
+def test_exit_handlers_of_other_libraries_are_called(tmp_path: Path) -> None:
+    result = run_script(
         tmp_path / "ingest.py", "import atexit\natexit.register(print, 'over')\nrun(lambda: '3 images')\n"
     )
-    assert (ended.returncode, ended.stdout) == (0, "over\n")
+    assert (result.returncode, result.stdout) == (0, "over\n")
 
 
 def test_a_stage_logs_its_summary_and_its_seconds_to_stderr(tmp_path: Path) -> None:
-    ended = run_script(tmp_path / "ingest.py", "run(lambda: '3 images')\n")
-    first, second = ended.stderr.splitlines()
+    result = run_script(tmp_path / "ingest.py", "run(lambda: '3 images')\n")
+    first, second = result.stderr.splitlines()
     assert re.fullmatch(r"ingest: 3 images, in \d+\.\d s", first)
-    assert re.fullmatch(r"ingest: at most 0\.\d\d GB in a process", second)
-    assert (ended.returncode, ended.stdout) == (0, "")
+    assert re.fullmatch(r"ingest: at most 0\.\d\d GB per process", second)
+    assert (result.returncode, result.stdout) == (0, "")
 
 
-def test_what_a_library_warns_of_begins_with_the_stages_name(tmp_path: Path) -> None:
-    ended = run_script(tmp_path / "ingest.py", "import warnings\nrun(lambda: str(warnings.warn('old')))\n")
-    first = ended.stderr.splitlines()[0]
+def test_warnings_of_libraries_begin_with_the_stages_name(tmp_path: Path) -> None:
+    result = run_script(tmp_path / "ingest.py", "import warnings\nrun(lambda: str(warnings.warn('old')))\n")
+    first = result.stderr.splitlines()[0]
     assert first.startswith("ingest: ")
     assert first.endswith("UserWarning: old")
 
 
-def test_an_input_error_ends_a_stage_with_its_message_alone(tmp_path: Path) -> None:
+def test_an_input_error_is_logged_without_a_traceback(tmp_path: Path) -> None:
     body = "def main() -> str:\n    raise InputError('labels.xlsx row 2: no label.')\nrun(main)\n"
-    ended = run_script(tmp_path / "ingest.py", body)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "ingest: labels.xlsx row 2: no label.\n")
+    result = run_script(tmp_path / "ingest.py", body)
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", "ingest: labels.xlsx row 2: no label.\n")
 
 
-def test_an_error_of_the_disk_is_said_with_the_file(tmp_path: Path) -> None:
+def test_a_disk_error_is_logged_with_the_file(tmp_path: Path) -> None:
     body = "def main() -> str:\n    raise OSError(5, 'Input/output error', 'data/a.csv')\nrun(main)\n"
-    ended = run_script(tmp_path / "ingest.py", body)
-    assert (ended.returncode, ended.stderr) == (
+    result = run_script(tmp_path / "ingest.py", body)
+    assert (result.returncode, result.stderr) == (
         1,
-        "ingest: data/a.csv: Input/output error. Look after the file and its disk, then run dvc repro.\n",
+        "ingest: data/a.csv: Input/output error. Check the file and its disk, then run dvc repro.\n",
     )
 
 
 def test_a_programming_error_keeps_its_traceback(tmp_path: Path) -> None:
-    ended = run_script(tmp_path / "ingest.py", "run(lambda: str(1 / 0))\n")
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("Traceback (most recent call last):\n")
-    assert ended.stderr.endswith("\nZeroDivisionError: division by zero\n")
+    result = run_script(tmp_path / "ingest.py", "run(lambda: str(1 / 0))\n")
+    assert result.returncode == 1
+    assert result.stderr.startswith("Traceback (most recent call last):\n")
+    assert result.stderr.endswith("\nZeroDivisionError: division by zero\n")

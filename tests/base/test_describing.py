@@ -1,9 +1,9 @@
-from counterweight.base.describing import described, params_of
+from counterweight.base.describing import help_text, params_of
 
 
-def test_a_section_is_taken_apart_and_a_single_param_is_taken_as_it_is() -> None:
-    assert list(params_of("Split.\n\nParams  split, data.columns, augment.quality.min_std\n")) == [
-        "split.format",
+def test_a_section_is_expanded_and_a_single_param_is_kept() -> None:
+    assert list(params_of("Sheet.\n\nParams  sheet, data.columns, augment.quality.min_std\n")) == [
+        "sheet.format",
         "data.columns.image",
         "data.columns.split",
         "data.columns.labels",
@@ -11,26 +11,29 @@ def test_a_section_is_taken_apart_and_a_single_param_is_taken_as_it_is() -> None
     ]
 
 
-def test_words_that_are_no_section_name_no_param() -> None:
-    assert list(params_of("Params  fill, and all others, which the page lists\n")) == ["fill.validation", "fill.seed"]
-
-
-def test_lists_of_params_and_variables_follow_the_docstring() -> None:
-    doc = "Fill.\n\nReads   a.csv\nParams  fill.seed\nObeys   COUNTERWEIGHT_CACHE,\n        TORCH_HOME\n"
-    assert described(doc).splitlines() == [
-        "Fill.",
-        "",
-        "Reads   a.csv",
-        "Params  fill.seed",
-        "",
-        "Params, from params.yaml:",
-        "fill.seed  seed of that part",
-        "",
-        "Environment variables, which change the speed alone:",
-        "COUNTERWEIGHT_CACHE  folder of finished work; by default .counterweight",
-        "TORCH_HOME  where downloaded weights are kept; by default PyTorch's own folder",
+def test_other_words_on_the_line_are_ignored() -> None:
+    assert list(params_of("Params  impute, and all others, which the page lists\n")) == [
+        "impute.validation",
+        "impute.seed",
     ]
 
 
-def test_a_stage_without_params_and_variables_has_its_docstring_alone() -> None:
-    assert described("Compare.\n\nReads   a.csv\n") == "Compare.\n\nReads   a.csv"
+def test_lists_of_params_and_variables_follow_the_docstring() -> None:
+    doc = "Impute.\n\nReads   a.csv\nParams  impute.seed\nObeys   COUNTERWEIGHT_CACHE,\n        TORCH_HOME\n"
+    assert help_text(doc).splitlines() == [
+        "Impute.",
+        "",
+        "Reads   a.csv",
+        "Params  impute.seed",
+        "",
+        "Params, from params.yaml:",
+        "impute.seed  seed of the held-out cells",
+        "",
+        "Environment variables, which change speed only:",
+        "COUNTERWEIGHT_CACHE  folder that caches finished work; by default .counterweight",
+        "TORCH_HOME  folder for downloaded weights; by default PyTorch's own",
+    ]
+
+
+def test_without_params_and_variables_the_help_is_the_docstring() -> None:
+    assert help_text("Compare.\n\nReads   a.csv\n") == "Compare.\n\nReads   a.csv"

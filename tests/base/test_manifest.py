@@ -42,7 +42,7 @@ def train_rows(image_ids: Sequence[str], labels: Sequence[str] = ("sea",)) -> pd
         [f"{i}.jpg" for i in range(rows)],
         ["train"] * rows,
         labels,
-        np.ones((rows, len(labels))),
+        np.ones((rows, len(labels)), np.int8),
         ["01"] * rows,
     )
 
@@ -56,7 +56,7 @@ def problems_of(table: pd.DataFrame, path: Path) -> list[str]:
     return [problem.removesuffix(". Make the file again: dvc repro.").strip() for problem in problems]
 
 
-def test_rows_are_sorted_by_image_id_with_all_that_belongs_to_them() -> None:
+def test_rows_are_sorted_by_image_id() -> None:
     table = manifest.build(
         image_ids=["b", "B", "10", "9"],
         paths=["b.jpg", "B.jpg", "10.jpg", "9.jpg"],
@@ -77,7 +77,7 @@ def test_without_copies_and_clusters_their_columns_are_empty(two_train_and_one_t
     assert two_train_and_one_test["cluster"].isna().tolist() == [True, True, True]
 
 
-def test_a_file_has_a_line_an_image(two_train_and_a_copy: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_file_has_one_line_per_image(two_train_and_a_copy: pd.DataFrame, tmp_path: Path) -> None:
     manifest.write(two_train_and_a_copy, tmp_path / "manifest.csv")
     assert (tmp_path / "manifest.csv").read_text() == (
         "image_id,path,split,source_id,cluster,label:sea,checksum\n"
@@ -87,17 +87,21 @@ def test_a_file_has_a_line_an_image(two_train_and_a_copy: pd.DataFrame, tmp_path
     )
 
 
-def test_a_table_with_copies_and_clusters_comes_back(two_train_and_a_copy: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_table_with_copies_and_clusters_survives_a_round_trip(
+    two_train_and_a_copy: pd.DataFrame, tmp_path: Path
+) -> None:
     manifest.write(two_train_and_a_copy, tmp_path / "manifest.csv")
     pd.testing.assert_frame_equal(manifest.read(tmp_path / "manifest.csv"), two_train_and_a_copy)
 
 
-def test_a_table_without_copies_and_clusters_comes_back(two_train_and_one_test: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_table_without_copies_and_clusters_survives_a_round_trip(
+    two_train_and_one_test: pd.DataFrame, tmp_path: Path
+) -> None:
     manifest.write(two_train_and_one_test, tmp_path / "manifest.csv")
     pd.testing.assert_frame_equal(manifest.read(tmp_path / "manifest.csv"), two_train_and_one_test)
 
 
-def test_a_table_without_rows_comes_back(tmp_path: Path) -> None:
+def test_a_table_without_rows_survives_a_round_trip(tmp_path: Path) -> None:
     manifest.write(train_rows([]), tmp_path / "manifest.csv")
     pd.testing.assert_frame_equal(manifest.read(tmp_path / "manifest.csv"), train_rows([]))
 
@@ -105,12 +109,12 @@ def test_a_table_without_rows_comes_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "image_id", ["0012", "12", "1e5", "NA", "nan", "null", "None", "True", "a,b", 'a "b"', "a\nb", " a ", "Früh", "=A1"]
 )
-def test_an_id_is_text_whatever_it_looks_like(image_id: str, tmp_path: Path) -> None:
+def test_an_id_stays_text(image_id: str, tmp_path: Path) -> None:
     manifest.write(train_rows([image_id]), tmp_path / "manifest.csv")
     assert manifest.read(tmp_path / "manifest.csv")["image_id"].tolist() == [image_id]
 
 
-def test_a_label_may_be_called_as_a_column_is(tmp_path: Path) -> None:
+def test_a_label_may_have_the_name_of_a_column(tmp_path: Path) -> None:
     labels = ["path", "image_id", "NA", "label:sea", "a,b", "007"]
     manifest.write(train_rows(["a"], labels), tmp_path / "manifest.csv")
     table = manifest.read(tmp_path / "manifest.csv")
@@ -122,19 +126,20 @@ def test_labels_keep_their_order(two_train_and_one_test: pd.DataFrame) -> None:
     assert manifest.label_names(two_train_and_one_test) == ["sea", "sky"]
 
 
-def test_targets_are_whole_numbers_of_one_byte(two_train_and_one_test: pd.DataFrame) -> None:
+def test_targets_are_int8(two_train_and_one_test: pd.DataFrame) -> None:
     targets = manifest.targets(two_train_and_one_test)
-    assert (targets.tolist(), targets.dtype) == ([[1, 0], [0, 1], [1, 1]], np.int8)
+    assert targets.tolist() == [[1, 0], [0, 1], [1, 1]]
+    assert targets.dtype == np.int8
 
 
 def test_the_rows_of_a_split_are_numbered_from_zero(two_train_and_one_test: pd.DataFrame) -> None:
-    rows = manifest.of_split(two_train_and_one_test, "test")
+    rows = manifest.rows_of_split(two_train_and_one_test, "test")
     assert rows["image_id"].to_dict() == {0: "c"}
 
 
-def test_an_id_that_stands_there_twice_is_named(two_train_and_one_test: pd.DataFrame, tmp_path: Path) -> None:
+def test_an_id_that_occurs_twice_is_named(two_train_and_one_test: pd.DataFrame, tmp_path: Path) -> None:
     broken = two_train_and_one_test.assign(image_id=["a", "c", "c"])
-    assert problems_of(broken, tmp_path / "m.csv") == ["image_id 'c' stands there twice"]
+    assert problems_of(broken, tmp_path / "m.csv") == ["image_id 'c' occurs twice"]
 
 
 def test_rows_out_of_order_are_refused(two_train_and_one_test: pd.DataFrame, tmp_path: Path) -> None:
@@ -154,9 +159,9 @@ def test_a_table_without_labels_is_refused(two_train_and_one_test: pd.DataFrame,
     assert problems_of(broken, tmp_path / "m.csv") == ["there is no label column"]
 
 
-def test_a_label_is_zero_or_one_or_missing(two_train_and_one_test: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_label_is_zero_one_or_missing(two_train_and_one_test: pd.DataFrame, tmp_path: Path) -> None:
     broken = two_train_and_one_test.assign(**{"label:sky": np.array([0, 1, 2], np.int8)})
-    assert problems_of(broken, tmp_path / "m.csv") == ["a label cell is neither 0 nor 1 nor empty"]
+    assert problems_of(broken, tmp_path / "m.csv") == ["a label cell is not 0, 1 or empty"]
 
 
 def test_only_train_rows_have_clusters(two_train_and_one_test: pd.DataFrame, tmp_path: Path) -> None:
@@ -183,7 +188,7 @@ def test_a_copy_is_in_train_and_so_is_its_source(
     assert problems_of(broken, tmp_path / "m.csv") == ["a copy is not in train, or its source is not"]
 
 
-def test_all_broken_rules_are_reported_together(tmp_path: Path) -> None:
+def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     broken = pd.DataFrame(
         {
             "image_id": ["b", "a", "a"],
@@ -196,17 +201,17 @@ def test_all_broken_rules_are_reported_together(tmp_path: Path) -> None:
         }
     )
     assert problems_of(broken, tmp_path / "m.csv") == [
-        "image_id 'a' stands there twice",
+        "image_id 'a' occurs twice",
         "the rows are not sorted by image_id",
         "split 'dev' is none of train, val, test",
-        "a label cell is neither 0 nor 1 nor empty",
+        "a label cell is not 0, 1 or empty",
         "a row outside train has a cluster",
         "a copy is not in train, or its source is not",
     ]
 
 
-def test_a_table_is_checked_when_it_is_built() -> None:
-    with pytest.raises(InputError, match="image_id 'a' stands there twice"):
+def test_a_table_is_validated_when_it_is_built() -> None:
+    with pytest.raises(InputError, match="image_id 'a' occurs twice"):
         train_rows(["a", "a"])
 
 
@@ -223,10 +228,10 @@ def test_missing_columns_are_named_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cell", ["2", "-1", "yes", "0.5", "256", "257", "1e9"])
-def test_a_label_cell_of_a_file_is_zero_or_one_or_empty(cell: str, tmp_path: Path) -> None:
+def test_a_label_cell_of_a_file_is_zero_one_or_empty(cell: str, tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_text(f"image_id,path,split,source_id,cluster,label:sea,checksum\na,a.jpg,train,,0,{cell},01\n")
-    with pytest.raises(InputError, match="a label cell is neither 0 nor 1 nor empty"):
+    with pytest.raises(InputError, match="a label cell is not 0, 1 or empty"):
         manifest.read(path)
 
 
@@ -251,7 +256,7 @@ def test_a_missing_label_is_an_empty_cell_and_minus_one(tmp_path: Path) -> None:
     assert manifest.targets(again).tolist() == [[1, manifest.MISSING], [manifest.MISSING, 0]]
 
 
-def test_other_labels_are_put_on_the_rows_of_one_split(two_train_and_one_test: pd.DataFrame) -> None:
+def test_new_labels_replace_those_of_one_split(two_train_and_one_test: pd.DataFrame) -> None:
     before = two_train_and_one_test.copy()
     changed = manifest.with_targets(two_train_and_one_test, "train", np.array([[0, 0], [1, 1]], np.int8))
     assert manifest.targets(changed).tolist() == [[0, 0], [1, 1], [1, 1]]

@@ -10,10 +10,10 @@ import pytest
 
 from counterweight.base.errors import InputError
 from counterweight.base.outputs import (
-    file_aside,
-    folder_aside,
-    read_label_measures,
-    rows_aside,
+    atomic_file,
+    atomic_folder,
+    atomic_rows,
+    read_label_table,
     write_array,
     write_json,
     write_table,
@@ -21,7 +21,7 @@ from counterweight.base.outputs import (
 )
 from tests.workspace import PROJECT, run
 
-Aside = Callable[[Path], AbstractContextManager[Path]]
+Atomic = Callable[[Path], AbstractContextManager[Path]]
 
 
 def names_in(folder: Path) -> list[str]:
@@ -54,78 +54,78 @@ def old_folder(tmp_path: Path) -> Path:
 
 
 def test_a_written_file_replaces_the_old_one(old_file: Path) -> None:
-    with file_aside(old_file) as aside:
+    with atomic_file(old_file) as aside:
         aside.write_text("new")
     assert old_file.read_text() == "new"
     assert names_in(old_file.parent) == ["counts.csv"]
 
 
-def test_until_it_is_complete_a_file_has_its_old_content(old_file: Path) -> None:
-    with file_aside(old_file) as aside:
+def test_a_file_keeps_its_old_content_until_the_new_one_is_complete(old_file: Path) -> None:
+    with atomic_file(old_file) as aside:
         aside.write_text("new")
         assert old_file.read_text() == "old"
 
 
 def test_a_failure_leaves_the_old_file_and_no_part_of_the_new(old_file: Path) -> None:
-    with pytest.raises(OSError, match="disk full"), file_aside(old_file) as aside:
+    with pytest.raises(OSError, match="disk full"), atomic_file(old_file) as aside:
         write_half(aside)
     assert old_file.read_text() == "old"
     assert names_in(old_file.parent) == ["counts.csv"]
 
 
-def test_a_failure_before_the_first_byte_is_not_hidden(old_file: Path) -> None:
-    with pytest.raises(OSError, match="disk full"), file_aside(old_file):
+def test_a_failure_before_the_first_byte_is_raised(old_file: Path) -> None:
+    with pytest.raises(OSError, match="disk full"), atomic_file(old_file):
         raise OSError("disk full")
     assert old_file.read_text() == "old"
 
 
-def test_a_files_folder_is_made(tmp_path: Path) -> None:
-    with file_aside(tmp_path / "results" / "balanced" / "metrics.json") as aside:
+def test_a_files_folder_is_created(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "results" / "balanced" / "metrics.json") as aside:
         aside.write_text("{}")
     assert names_in(tmp_path) == ["results", "results/balanced", "results/balanced/metrics.json"]
 
 
 def test_a_filled_folder_replaces_all_of_the_old_one(old_folder: Path) -> None:
-    with folder_aside(old_folder) as aside:
+    with atomic_folder(old_folder) as aside:
         (aside / "new.txt").write_text("new")
     assert names_in(old_folder.parent) == ["images", "images/new.txt"]
 
 
 def test_a_failure_leaves_the_old_folder_and_no_part_of_the_new(old_folder: Path) -> None:
-    with pytest.raises(OSError, match="disk full"), folder_aside(old_folder) as aside:
+    with pytest.raises(OSError, match="disk full"), atomic_folder(old_folder) as aside:
         write_half(aside / "new.txt")
     assert names_in(old_folder.parent) == ["images", "images/old.txt"]
 
 
-def test_what_an_interrupted_run_left_is_not_in_the_new_folder(old_folder: Path) -> None:
-    with folder_aside(old_folder) as aside:
+def test_leftovers_of_an_interrupted_run_are_not_in_the_new_folder(old_folder: Path) -> None:
+    with atomic_folder(old_folder) as aside:
         left = aside
     left.mkdir()
     (left / "left.txt").write_text("half")
-    with folder_aside(old_folder) as aside:
+    with atomic_folder(old_folder) as aside:
         (aside / "new.txt").write_text("new")
     assert names_in(old_folder.parent) == ["images", "images/new.txt"]
 
 
-def test_a_new_folder_may_lie_in_folders_that_are_not_there_yet(tmp_path: Path) -> None:
-    with folder_aside(tmp_path / "augmented" / "images") as aside:
+def test_parents_of_a_new_folder_are_created(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "augmented" / "images") as aside:
         (aside / "a.txt").write_text("a")
     assert names_in(tmp_path) == ["augmented", "augmented/images", "augmented/images/a.txt"]
 
 
-def test_json_is_indented_in_its_own_order_and_in_plain_letters(tmp_path: Path) -> None:
+def test_json_is_indented_in_its_own_order_without_escapes(tmp_path: Path) -> None:
     write_json({"rows": 2, "label": "Früh"}, tmp_path / "a.json")
     assert (tmp_path / "a.json").read_bytes() == '{\n  "rows": 2,\n  "label": "Früh"\n}\n'.encode()
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_json_refuses_what_is_no_number(value: float, old_file: Path) -> None:
+def test_json_refuses_nan_and_infinity(value: float, old_file: Path) -> None:
     with pytest.raises(ValueError, match="Out of range float values are not JSON compliant"):
         write_json({"f1": value}, old_file)
     assert old_file.read_text() == "old"
 
 
-def test_an_array_comes_back_without_pickle(tmp_path: Path) -> None:
+def test_an_array_survives_a_round_trip_without_pickle(tmp_path: Path) -> None:
     write_array(np.array([[1.5, 2.5]], dtype=np.float32), tmp_path / "features.npy")
     array = np.load(tmp_path / "features.npy", allow_pickle=False)
     assert (array.tolist(), array.dtype) == ([[1.5, 2.5]], np.float32)
@@ -137,27 +137,27 @@ def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
 
 
-def test_rows_in_any_order_are_the_file_that_numpy_would_write(tmp_path: Path) -> None:
+def test_rows_in_any_order_make_the_file_that_numpy_writes(tmp_path: Path) -> None:
     array = np.array([[1.5, 2.5], [3.5, 4.5], [5.5, 6.5]], dtype=np.float32)
-    with rows_aside(tmp_path / "rows.npy", (3, 2)) as put:
+    with atomic_rows(tmp_path / "rows.npy", (3, 2)) as put:
         for number in (2, 0, 1):
             put(number, array[number])
     write_array(array, tmp_path / "whole.npy")
     assert (tmp_path / "rows.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
 
 
-def test_rows_for_which_there_is_no_room_are_an_error_before_the_first(tmp_path: Path) -> None:
+def test_too_little_space_for_rows_is_an_error_before_the_first(tmp_path: Path) -> None:
     with (
         pytest.raises(InputError, match=r"1000000000000000 rows of rows\.npy need about [\d,.]+ .B on this disk"),
-        rows_aside(tmp_path / "rows.npy", (10**15, 2)),
+        atomic_rows(tmp_path / "rows.npy", (10**15, 2)),
     ):
         pytest.fail("it began")
     assert names_in(tmp_path) == []
 
 
-def test_rows_of_which_one_could_not_be_made_are_no_file(tmp_path: Path) -> None:
+def test_a_failure_between_rows_leaves_no_file(tmp_path: Path) -> None:
     def write_one() -> None:
-        with rows_aside(tmp_path / "rows.npy", (2, 2)) as put:
+        with atomic_rows(tmp_path / "rows.npy", (2, 2)) as put:
             put(0, np.zeros(2, np.float32))
             raise InputError("damaged")
 
@@ -171,9 +171,9 @@ def test_a_table_is_written_without_its_index(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_bytes() == b'path,rows\na.jpg,1\n"b, c.jpg",2\n'
 
 
-def test_a_label_called_na_is_a_label_and_an_empty_measure_is_missing(tmp_path: Path) -> None:
+def test_a_label_called_na_is_a_label_and_an_empty_metric_is_missing(tmp_path: Path) -> None:
     (tmp_path / "f1.csv").write_text("label,f1,rows\nNA,0.5,3\nnan,,0\n007,1,12\n")
-    table = read_label_measures(tmp_path / "f1.csv")
+    table = read_label_table(tmp_path / "f1.csv")
     assert table["label"].tolist() == ["NA", "nan", "007"]
     assert table["f1"].tolist() == pytest.approx([0.5, math.nan, 1.0], nan_ok=True)
     assert table["rows"].tolist() == [3, 0, 12]
@@ -184,31 +184,31 @@ def test_text_is_written_in_utf_8_with_its_own_line_ends(tmp_path: Path) -> None
     assert (tmp_path / "report.txt").read_bytes() == "F₁ of Straße\n0.5\n".encode()
 
 
-@pytest.mark.parametrize("aside_of", [file_aside, folder_aside])
-def test_what_another_process_is_writing_is_left_to_it(aside_of: Aside, tmp_path: Path) -> None:
-    with aside_of(tmp_path / "out") as aside:
+@pytest.mark.parametrize("atomic", [atomic_file, atomic_folder])
+def test_an_output_that_another_process_is_writing_is_refused(atomic: Atomic, tmp_path: Path) -> None:
+    with atomic(tmp_path / "out") as aside:
         (aside / "part" if aside.is_dir() else aside).write_text("half")
-        with pytest.raises(InputError, match=r"out: another process is writing it\. Wait"), aside_of(tmp_path / "out"):
+        with pytest.raises(InputError, match=r"out: another process is writing it\. Wait"), atomic(tmp_path / "out"):
             pass
         assert names_in(tmp_path)[0] == ".out.partial"
     assert "out" in names_in(tmp_path)
 
 
-@pytest.mark.parametrize("aside_of", [file_aside, folder_aside])
-def test_what_a_killed_process_left_is_in_nobodys_way(aside_of: Aside, tmp_path: Path) -> None:
-    killed = "import os, sys, pathlib\nfrom counterweight.base.outputs import file_aside, folder_aside\n"
-    killed += f"with {aside_of.__name__}(pathlib.Path(sys.argv[1])) as aside:\n"
+@pytest.mark.parametrize("atomic", [atomic_file, atomic_folder])
+def test_leftovers_of_a_killed_process_are_replaced(atomic: Atomic, tmp_path: Path) -> None:
+    killed = "import os, sys, pathlib\nfrom counterweight.base.outputs import atomic_file, atomic_folder\n"
+    killed += f"with {atomic.__name__}(pathlib.Path(sys.argv[1])) as aside:\n"
     killed += "    (aside / 'part' if aside.is_dir() else aside).write_text('half')\n    os.kill(os.getpid(), 9)\n"
     result = run(tmp_path, "python", "-c", killed, "out", check=False, PYTHONPATH=str(PROJECT))
     assert result.returncode == -9
     assert names_in(tmp_path)[0] == ".out.partial"
-    with aside_of(tmp_path / "out") as aside:
+    with atomic(tmp_path / "out") as aside:
         (aside / "whole" if aside.is_dir() else aside).write_text("whole")
     assert names_in(tmp_path) in (["out"], ["out", "out/whole"])
 
 
-@pytest.mark.parametrize("aside_of", [file_aside, folder_aside])
-def test_full_disk_is_said_with_the_path_and_leaves_nothing(aside_of: Aside, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"out: the disk is full after 4 bytes"), aside_of(tmp_path / "out") as aside:
+@pytest.mark.parametrize("atomic", [atomic_file, atomic_folder])
+def test_a_full_disk_is_reported_with_the_path_and_leaves_nothing(atomic: Atomic, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"out: the disk is full after 4 bytes"), atomic(tmp_path / "out") as aside:
         write_until_full(aside)
     assert names_in(tmp_path) == []

@@ -4,12 +4,12 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from counterweight.base import schema
+from counterweight.base.describing import params_of
 from counterweight.base.errors import InputError
-from counterweight.base.params import Params, load_params
+from counterweight.base.params import RENAMED, Params, load_params
 
 PROJECT = Path(__file__).parents[2]
 
-# Line 1 is the first line of text.
 PARAMS = """\
 data:
   images: data/raw/images
@@ -25,7 +25,7 @@ data:
   missing_files: error
   bad_images: error
   duplicates: report
-  hash_distance: 4
+  max_hash_distance: 4
   max_pixels: 100000000
   test: 0.2
   validation: 0.15
@@ -39,26 +39,26 @@ features:
   model: resnet18
   weights: IMAGENET1K_V1
   layer: layer4
-  view: whole
+  crop: none
   engine: torch
   seed: 0
-fill:
+impute:
   validation: 0.25
   seed: 0
 cluster:
   algorithm: kmeans
-  components: 50
-  clusters: 5
+  n_components: 50
+  n_clusters: 5
   sweep: [3, 4]
   seed: 42
 augment:
   strategy: clusters
   target: majority
-  minority: all
-  copies: augmented
+  fill_smallest: all
+  copy_mode: augmented
   copies_per_image: null
   pipeline: article
-  mix: compose
+  composition: compose
   seed: 0
   quality:
     min_std: 4.0
@@ -68,40 +68,40 @@ augment:
     article:
       - Fliplr: {p: 0.7}
       - AverageBlur: {k: [2, 7]}
-split:
+sheet:
   format: xlsx
 train:
   model: resnet18
   weights: random
-  weights_to: null
+  pretrained_until: null
   layer: layer4
   freeze: false
   activation: relu
   pooling: average
-  mirror: false
+  flip_tta: false
   channels: 3
-  view: whole
-  size: 224
+  crop: none
+  input_size: 224
   transforms: []
   sampler: none
   loss: bce
   optimizer: adam
   learning_rate: 1e-3
-  body_rate: 1.0
+  backbone_lr_scale: 1.0
   weight_decay: 0.0
   schedule: none
   epochs: 40
   patience: 5
   monitor: loss
-  tune: f1
+  threshold_metric: f1
   batch_size: 32
   threads: 2
   seed: 0
 evaluate:
   thresholds: [0.2, 0.5]
 report:
-  images: 6
-  repeats: 2000
+  images_per_group: 6
+  bootstrap_samples: 2000
   seed: 0
 """
 
@@ -150,7 +150,7 @@ def test_values_are_those_of_the_file(tmp_path: Path) -> None:
         ("labels: null", "labels: [cat, dog]"),
         ("target: majority", "target: 0.5"),
         ("target: majority", "target: 1"),
-        ("minority: all", "minority: 2"),
+        ("fill_smallest: all", "fill_smallest: 2"),
         ("copies_per_image: null", "copies_per_image: 10"),
         ("freeze: false", "freeze: true"),
         ("  model: resnet18\n  weights: random", "  model: cnn7\n  weights: random"),
@@ -215,11 +215,15 @@ def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
         ("test: 0.2", "test: 1", "line 17: data.test: Input should be less than 1, found 1"),
         ("test: 0.2", "test: 0", "line 17: data.test: Input should be greater than 0, found 0"),
         (
-            "clusters: 5",
-            "clusters: 1",
-            "line 38: cluster.clusters: Input should be greater than or equal to 2, found 1",
+            "n_clusters: 5",
+            "n_clusters: 1",
+            "line 38: cluster.n_clusters: Input should be greater than or equal to 2, found 1",
         ),
-        ("clusters: 5", "clusters: true", "line 38: cluster.clusters: Input should be a valid integer, found True"),
+        (
+            "n_clusters: 5",
+            "n_clusters: true",
+            "line 38: cluster.n_clusters: Input should be a valid integer, found True",
+        ),
         (
             "max_draws: 10",
             "max_draws: 0",
@@ -236,11 +240,11 @@ def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
             "line 76: train.learning_rate: Input should be greater than 0, found -1",
         ),
         ("[0.2, 0.5]", "[0.2, 1.5]", "line 88: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
-        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 88: evaluate.thresholds: 0.5 stands there twice. Delete one"),
+        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 88: evaluate.thresholds: 0.5 occurs twice. Delete one"),
         (
-            "split:\n  format: xlsx",
-            "split: xlsx",
-            "line 58: split: Input should be a valid dictionary or instance of Split, found 'xlsx'",
+            "sheet:\n  format: xlsx",
+            "sheet: xlsx",
+            "line 58: sheet: Input should be a valid dictionary or instance of Sheet, found 'xlsx'",
         ),
     ],
 )
@@ -254,38 +258,38 @@ def test_a_mistake_is_reported_with_its_line(old: str, new: str, problem: str, t
         (
             "Fliplr: {p: 0.7}",
             "Flip: {p: 0.7}",
-            "step 1: 'Flip' is not known. Choose one of: Add, AdditiveGaussianNoise, AverageBlur, Crop, CropAndPad, "
-            "Cutout, ElasticTransformation, Fliplr, Flipud, GammaContrast, GaussianBlur, LinearContrast, MedianBlur, "
-            "Multiply, MultiplyBrightness, PerspectiveTransform, Rotate, SaltAndPepper",
+            "step 1: 'Flip' is not an operation. Choose one of: Add, AdditiveGaussianNoise, AverageBlur, Crop, "
+            "CropAndPad, Cutout, ElasticTransformation, Fliplr, Flipud, GammaContrast, GaussianBlur, LinearContrast, "
+            "MedianBlur, Multiply, MultiplyBrightness, PerspectiveTransform, Rotate, SaltAndPepper",
         ),
-        ("{k: [2, 7]}", "{kernel: 3}", "step 2: AverageBlur has no argument 'kernel'. Give some of: k"),
+        ("{k: [2, 7]}", "{kernel: 3}", "step 2: AverageBlur has no argument 'kernel'. Choose from: k"),
         (
             "{p: 0.7}",
             "{p: 7}",
             "step 1: Fliplr: p is 7. Give a number, at least 0 and at most 1",
         ),
-        ("Fliplr: {p: 0.7}", "Fliplr: 0.7", "step 1: Fliplr needs its arguments by name. Give some of: p"),
+        ("Fliplr: {p: 0.7}", "Fliplr: 0.7", "step 1: Fliplr needs its arguments by name. Choose from: p"),
     ],
 )
-def test_a_wrong_augmenter_is_answered_with_what_is_accepted(old: str, new: str, problem: str, tmp_path: Path) -> None:
+def test_an_invalid_augmenter_is_answered_with_the_valid_ones(old: str, new: str, problem: str, tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, (old, new))) == [f"line 55: augment.pipelines.article: {problem}"]
 
 
-def test_all_wrong_augmenters_are_reported(tmp_path: Path) -> None:
+def test_all_invalid_augmenters_are_reported(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("{p: 0.7}", "{q: 1}"), ("{k: [2, 7]}", "{kernel: 3}")))
     assert problem == (
-        "line 55: augment.pipelines.article: step 1: Fliplr has no argument 'q'. Give some of: p; "
-        "step 2: AverageBlur has no argument 'kernel'. Give some of: k"
+        "line 55: augment.pipelines.article: step 1: Fliplr has no argument 'q'. Choose from: p; "
+        "step 2: AverageBlur has no argument 'kernel'. Choose from: k"
     )
 
 
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("freeze: false", "freeze: true", "line 65: train.freeze: cnn7 is trained from scratch: set it to false"),
+        ("freeze: false", "freeze: true", "line 65: train.freeze: cnn7 is trained from scratch. Set it to false"),
         (
             "weights: random", "weights: IMAGENET1K_V1",
-            "line 62: train.weights: cnn7 is trained from scratch: set it to random",
+            "line 62: train.weights: cnn7 is trained from scratch. Set it to random",
         ),
     ],
 )  # fmt: skip
@@ -299,8 +303,8 @@ def test_cnn7_is_trained_from_scratch(old: str, new: str, problem: str, tmp_path
     [
         ("target: majority", "target: 1.5"),
         ("target: majority", "target: minority"),
-        ("minority: all", "minority: 0"),
-        ("minority: all", "minority: few"),
+        ("fill_smallest: all", "fill_smallest: 0"),
+        ("fill_smallest: all", "fill_smallest: few"),
         ("labels: target", "labels: []"),
         ("labels: target", "labels: 3"),
         ("labels: target", "labels: [cat, 3]"),
@@ -311,7 +315,7 @@ def test_one_mistake_is_one_problem(old: str, new: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("old", "line"), [("labels: target", 8), ("labels: null", 10)])
-def test_a_label_that_stands_there_twice_is_an_error(old: str, line: int, tmp_path: Path) -> None:
+def test_a_label_that_occurs_twice_is_an_error(old: str, line: int, tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, (old, "labels: [cat, dog, cat]")))
     assert problem.startswith(f"line {line}: ")
     assert "'cat'" in problem
@@ -323,7 +327,7 @@ def test_a_number_is_finite(old: str, line: int, tmp_path: Path) -> None:
     assert problem.startswith(f"line {line}: ")
 
 
-def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
+def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     path = saved(
         tmp_path,
         ("sheet: data/raw/labels.xlsx", "sheets: data/raw/labels.xlsx"),
@@ -342,6 +346,60 @@ def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
     ]
 
 
+def with_former_name(former: str, current: str) -> tuple[str, int]:
+    """Return params under a former name of a section or a param, and the line of that name."""
+    section, _, param = current.partition(".")
+    lines = PARAMS.splitlines()
+    number = lines.index(f"{section}:")
+    if param:
+        number = next(i for i in range(number, len(lines)) if lines[i].startswith(f"  {param}: "))
+    lines[number] = lines[number].replace(param or section, former.rpartition(".")[2], 1)
+    return "\n".join(lines), number + 1
+
+
+@pytest.mark.parametrize(("former", "current"), RENAMED.items())
+def test_a_former_name_is_answered_with_the_current_one(former: str, current: str, tmp_path: Path) -> None:
+    text, line = with_former_name(former, current)
+    (tmp_path / "params.yaml").write_text(text)
+    # The current name is not reported as missing.
+    assert problems_of(tmp_path / "params.yaml") == [f"line {line}: {former}: was renamed to {current}. Rename it"]
+
+
+def test_all_former_names_are_reported_together(tmp_path: Path) -> None:
+    changes = [("n_clusters: 5", "clusters: 5"), ("flip_tta: false", "mirror: false"), ("sheet:\n", "split:\n")]
+    assert problems_of(saved(tmp_path, *changes)) == [
+        "line 38: cluster.clusters: was renamed to cluster.n_clusters. Rename it",
+        "line 58: split: was renamed to sheet. Rename it",
+        "line 68: train.mirror: was renamed to train.flip_tta. Rename it",
+    ]
+
+
+def test_a_current_name_that_is_missing_is_still_reported_without_its_former_one(tmp_path: Path) -> None:
+    assert problems_of(saved(tmp_path, ("  n_clusters: 5\n", ""))) == [
+        "line 35: cluster.n_clusters: is missing. Add it"
+    ]
+
+
+def test_current_names_are_params_and_former_names_are_not() -> None:
+    names = set(params_of("Params  " + ", ".join(Params.model_fields))) | set(Params.model_fields)
+    assert set(RENAMED.values()) <= names
+    assert names.isdisjoint(RENAMED)
+
+
+@pytest.mark.parametrize(("former", "current"), [("whole", "none"), ("centre", "center")])
+@pytest.mark.parametrize(("before", "name", "line"), [("layer4\n", "features", 29), ("channels: 3\n", "train", 70)])
+def test_a_former_value_of_crop_is_answered_with_the_current_one(
+    former: str, current: str, before: str, name: str, line: int, tmp_path: Path
+) -> None:
+    path = saved(tmp_path, (f"{before}  crop: none", f"{before}  crop: {former}"))
+    assert problems_of(path) == [f"line {line}: {name}.crop: '{former}' was renamed to {current}. Rename it"]
+
+
+def test_a_former_value_means_nothing_elsewhere(tmp_path: Path) -> None:
+    path = saved(tmp_path, ("mode: fit", "mode: whole"))
+    assert problems_of(path) == ["line 23: resize.mode: Input should be 'stretch', 'fit' or 'crop', found 'whole'"]
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load_params(tmp_path / "params.yaml")
@@ -358,7 +416,7 @@ def test_broken_yaml_is_named_with_its_line(tmp_path: Path) -> None:
     assert "line 88" in str(error.value)
 
 
-def test_a_key_that_stands_there_twice_is_named(tmp_path: Path) -> None:
+def test_a_key_that_occurs_twice_is_named(tmp_path: Path) -> None:
     path = saved(tmp_path, ("  height: 400", "  height: 400\n  height: 500"))
     with pytest.raises(InputError, match='found duplicate key "height"'):
         load_params(path)
@@ -371,29 +429,29 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
         load_params(path)
 
 
-@pytest.mark.parametrize(("text", "found"), [("", "None"), ("- data", "['data']"), ("data", "'data'")])
-def test_a_file_without_sections_is_refused(text: str, found: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("text", "content"), [("", "None"), ("- data", "['data']"), ("data", "'data'")])
+def test_a_file_without_sections_is_refused(text: str, content: str, tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text)
-    assert problems_of(path) == [f"the file: Input should be a valid dictionary or instance of Params, found {found}"]
+    assert problems_of(path) == [f"the file: Input should be a valid dictionary or instance of Params, found {content}"]
 
 
 ONE_LABEL = ("task: multilabel", "task: multiclass")
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "weighted_cross_entropy"])
-def test_cross_entropy_is_for_one_label_an_image(loss: str, tmp_path: Path) -> None:
+def test_cross_entropy_needs_one_label_per_image(loss: str, tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, ("loss: bce", f"loss: {loss}"))) == [
-        f"line 74: train.loss: is {loss}, which is for one label an image, and data.task is multilabel. "
+        f"line 74: train.loss: {loss} needs one label per image, but data.task is multilabel. "
         "Choose another loss, or another task"
     ]
     assert load_params(saved(tmp_path, ("loss: bce", f"loss: {loss}"), ONE_LABEL)).train.loss == loss
 
 
-def test_classes_are_filled_where_an_image_has_one(tmp_path: Path) -> None:
+def test_filling_classes_needs_one_label_per_image(tmp_path: Path) -> None:
     classes = ("strategy: clusters", "strategy: classes")
     assert problems_of(saved(tmp_path, classes)) == [
-        "line 42: augment.strategy: is classes, which is for one label an image, and data.task is multilabel. "
+        "line 42: augment.strategy: classes needs one label per image, but data.task is multilabel. "
         "Choose labels, or another task"
     ]
     assert load_params(saved(tmp_path, classes, ONE_LABEL)).augment.strategy == "classes"
@@ -402,13 +460,13 @@ def test_classes_are_filled_where_an_image_has_one(tmp_path: Path) -> None:
 def test_images_without_a_column_are_an_array(tmp_path: Path) -> None:
     without = ("image: id", "image: null")
     assert problems_of(saved(tmp_path, without)) == [
-        "line 6: data.columns.image: is null, and data.images is no .npy array. Name the column"
+        "line 6: data.columns.image: is null, but data.images is not a .npy array. Name the column"
     ]
     array = ("images: data/raw/images", "images: data/raw/images.npy")
     assert load_params(saved(tmp_path, without, array)).data.columns.image is None
 
 
-def test_sections_that_do_not_fit_together_are_reported_together(tmp_path: Path) -> None:
+def test_all_conflicts_are_reported_together(tmp_path: Path) -> None:
     changes = [("loss: bce", "loss: cross_entropy"), ("strategy: clusters", "strategy: classes")]
     assert [problem.split(": ")[:2] for problem in problems_of(saved(tmp_path, *changes))] == [
         ["line 42", "augment.strategy"],
@@ -416,7 +474,7 @@ def test_sections_that_do_not_fit_together_are_reported_together(tmp_path: Path)
     ]
 
 
-def test_what_does_not_fit_together_is_reported_with_what_is_wrong_by_itself(tmp_path: Path) -> None:
+def test_conflicts_are_reported_together_with_invalid_values(tmp_path: Path) -> None:
     changes = [("loss: bce", "loss: cross_entropy"), ("epochs: 40", "epochs: 0"), ("width: 400", "widht: 400")]
     assert [problem.rpartition(": ")[0].split(": ")[:2] for problem in problems_of(saved(tmp_path, *changes))] == [
         ["line 20", "resize.width"],
@@ -428,23 +486,23 @@ def test_what_does_not_fit_together_is_reported_with_what_is_wrong_by_itself(tmp
 
 def test_pipeline_is_one_of_the_pipelines(tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, ("pipeline: article", "pipeline: gentle"))) == [
-        "line 47: augment.pipeline: is 'gentle', and pipelines has article. Choose one of them"
+        "line 47: augment.pipeline: 'gentle' is not in augment.pipelines. Choose one of: article"
     ]
 
 
-def test_size_is_one_number_or_width_and_height(tmp_path: Path) -> None:
+def test_input_size_is_one_number_or_width_and_height(tmp_path: Path) -> None:
     assert load_params(saved(tmp_path)).train.width_and_height == (224, 224)
-    assert load_params(saved(tmp_path, ("size: 224", "size: [48, 32]"))).train.width_and_height == (48, 32)
+    assert load_params(saved(tmp_path, ("input_size: 224", "input_size: [48, 32]"))).train.width_and_height == (48, 32)
 
 
 @pytest.mark.parametrize("size", ["[48]", "[48, 32, 3]", "7", "[48, 7]", "48x32"])
 def test_other_sizes_are_refused(size: str, tmp_path: Path) -> None:
-    (problem,) = problems_of(saved(tmp_path, ("size: 224", f"size: {size}")))
-    assert problem.startswith("line 71: train.size")
+    (problem,) = problems_of(saved(tmp_path, ("input_size: 224", f"input_size: {size}")))
+    assert problem.startswith("line 71: train.input_size")
 
 
 @pytest.mark.parametrize("model", ["cnn7", "cnn0", "convnet6", "squeezenet1_0", "mobilenet_v3_small", "vit_b_16"])
-def test_model_is_ours_or_torchvisions(model: str, tmp_path: Path) -> None:
+def test_model_is_an_own_or_a_torchvision_network(model: str, tmp_path: Path) -> None:
     changes = [
         ("train:\n  model: resnet18", f"train:\n  model: {model}"),
         ("layer: layer4\n  freeze", "layer: null\n  freeze"),
@@ -452,7 +510,7 @@ def test_model_is_ours_or_torchvisions(model: str, tmp_path: Path) -> None:
     assert load_params(saved(tmp_path, *changes)).train.model == model
 
 
-def test_unknown_model_is_answered_with_one_that_is_near(tmp_path: Path) -> None:
+def test_unknown_model_is_answered_with_a_similar_one(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("train:\n  model: resnet18", "train:\n  model: resnet-18")))
     assert problem == (
         "line 61: train.model: 'resnet-18' is not a model. Choose one of cnn7, cnn3, cnn2_dropout, cnn1, cnn0, "
@@ -460,10 +518,10 @@ def test_unknown_model_is_answered_with_one_that_is_near(tmp_path: Path) -> None
     )
 
 
-def test_vgg19_convs_stand_on_a_frozen_vgg19(tmp_path: Path) -> None:
+def test_vgg19_convs_need_a_frozen_vgg19(tmp_path: Path) -> None:
     model = ("train:\n  model: resnet18", "train:\n  model: vgg19_convs")
     assert problems_of(saved(tmp_path, model)) == [
-        "line 65: train.freeze: vgg19_convs is convolutions on a frozen VGG19: set it to true, or the model to vgg19"
+        "line 65: train.freeze: vgg19_convs needs a frozen VGG19. Set it to true, or train.model to vgg19"
     ]
     assert load_params(saved(tmp_path, model, ("freeze: false", "freeze: true"))).train.freeze
 
@@ -473,15 +531,15 @@ def test_vgg19_convs_stand_on_a_frozen_vgg19(tmp_path: Path) -> None:
     [
         (
             [("train:\n  model: resnet18", "train:\n  model: cnn7"), ("pooling: average", "pooling: pyramid")],
-            "is pyramid, and cnn7 has no layer to pool: set it to average or max",
+            "cnn7 does not support pyramid. Set it to average or max",
         ),
         (
             [("layer: layer4\n  freeze", "layer: null\n  freeze"), ("pooling: average", "pooling: max")],
-            "pools the maps of a layer, and layer is null: name one, or set it to average",
+            "max needs train.layer, which is null. Name a layer, or set average",
         ),
     ],
 )
-def test_only_maps_of_a_layer_are_pooled(changes: list[tuple[str, str]], problem: str, tmp_path: Path) -> None:
+def test_pooling_needs_a_layer(changes: list[tuple[str, str]], problem: str, tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, *changes)) == [f"line 67: train.pooling: {problem}"]
 
 
@@ -490,46 +548,52 @@ def test_only_maps_of_a_layer_are_pooled(changes: list[tuple[str, str]], problem
     [
         (
             [("train:\n  model: resnet18", "train:\n  model: cnn7")],
-            "cnn7 has no layers behind its weights: set it to null, or choose a torchvision classifier",
+            "cnn7 does not support it. Set it to null, or choose a torchvision classifier",
         ),
-        ([], "ends weights, and weights is random: set it to null, or name weights"),
+        ([], "train.weights is random. Set this to null, or name pretrained weights"),
         (
-            [("weights: random\n  weights_to", "weights: w.pth\n  weights_to"), ("freeze: false", "freeze: true")],
-            "leaves layers random, and freeze would keep them so: set it to null, or freeze to false",
+            [
+                ("weights: random\n  pretrained_until", "weights: w.pth\n  pretrained_until"),
+                ("freeze: false", "freeze: true"),
+            ],
+            "train.freeze would keep the layers after it random. Set this to null, or train.freeze to false",
         ),
     ],
 )
-def test_weights_end_where_layers_behind_them_are_trained(
+def test_pretrained_until_needs_weights_and_a_trained_torchvision_network(
     changes: list[tuple[str, str]], problem: str, tmp_path: Path
 ) -> None:
-    assert problems_of(saved(tmp_path, *changes, ("weights_to: null", "weights_to: layer3"))) == [
-        f"line 63: train.weights_to: {problem}"
+    assert problems_of(saved(tmp_path, *changes, ("pretrained_until: null", "pretrained_until: layer3"))) == [
+        f"line 63: train.pretrained_until: {problem}"
     ]
 
 
 @pytest.mark.parametrize("model", ["cnn7", "vgg19_convs"])
-def test_only_torchvisions_networks_look_at_mirror_images(model: str, tmp_path: Path) -> None:
-    changes = [("train:\n  model: resnet18", f"train:\n  model: {model}"), ("mirror: false", "mirror: true")]
+def test_flip_tta_needs_a_torchvision_network(model: str, tmp_path: Path) -> None:
+    changes = [("train:\n  model: resnet18", f"train:\n  model: {model}"), ("flip_tta: false", "flip_tta: true")]
     problem = (
-        f"line 68: train.mirror: {model} sees each image once: set it to false, or choose a torchvision classifier"
+        f"line 68: train.flip_tta: {model} does not support it. Set it to false, or choose a torchvision classifier"
     )
     assert problem in problems_of(saved(tmp_path, *changes))
 
 
-def test_torchvisions_networks_see_colour(tmp_path: Path) -> None:
+def test_torchvision_networks_need_color(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("channels: 3", "channels: 1")))
-    assert problem.startswith("line 69: train.channels: resnet18 sees colour: set it to 3, or choose one of cnn7, ")
+    assert problem.startswith(
+        "line 69: train.channels: resnet18 needs color images. Set it to 3, or choose one of cnn7, "
+    )
 
 
 def test_frozen_body_and_transforms_exclude_each_other(tmp_path: Path) -> None:
     flip = ("transforms: []", "transforms: [{RandomHorizontalFlip: {p: 0.5}}]")
     assert load_params(saved(tmp_path, flip)).train.transforms == [{"RandomHorizontalFlip": {"p": 0.5}}]
     assert problems_of(saved(tmp_path, flip, ("freeze: false", "freeze: true"))) == [
-        "line 72: train.transforms: change images anew each epoch, and freeze looks at each once: give up one of them"
+        "line 72: train.transforms: train.freeze computes features once, without transforms. "
+        "Set train.freeze to false, or train.transforms to []"
     ]
 
 
-def test_wrong_transform_is_answered_with_what_is_accepted(tmp_path: Path) -> None:
+def test_invalid_transform_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
     path = saved(tmp_path, ("transforms: []", "transforms: [{RandomGrayscale: {p: 2}}]"))
     assert problems_of(path) == [
         "line 72: train.transforms: step 1: RandomGrayscale: p is 2. Give a number, at least 0 and at most 1"

@@ -1,16 +1,16 @@
 import pytest
 
-from counterweight.base.steps import Known, Number, Word, problem_with
+from counterweight.base.steps import Choice, Number, Schema, validate_step
 
-KNOWN: Known = {
+SCHEMA: Schema = {
     "Fliplr": {"p": Number(0, 1, single=True)},
     "AverageBlur": {"k": Number(1, whole=True)},
     "CropAndPad": {
         "px": Number(whole=True),
         "percent": Number(-0.99),
-        "pad_mode": Word(("edge", "reflect")),
-        "sample_independently": Word((False, True)),
-        "position": Word(("center", "uniform"), single=True),
+        "pad_mode": Choice(("edge", "reflect")),
+        "sample_independently": Choice((False, True)),
+        "position": Choice(("center", "uniform"), single=True),
     },
     "TrivialAugmentWide": {},
 }
@@ -29,30 +29,30 @@ KNOWN: Known = {
         {"TrivialAugmentWide": {}},
     ],
 )
-def test_a_step_as_the_library_takes_it_has_no_problem(step: object) -> None:
-    assert problem_with(step, KNOWN) is None
+def test_a_valid_step_has_no_problem(step: object) -> None:
+    assert validate_step(step, SCHEMA) is None
 
 
 @pytest.mark.parametrize("step", ["Fliplr", {}, {"Fliplr": {"p": 1}, "AverageBlur": {"k": 1}}, ["Fliplr"], None, 3])
 def test_a_step_is_one_name_with_its_arguments(step: object) -> None:
-    assert problem_with(step, KNOWN) == "a step is one name with its arguments. Write it as 'Fliplr: {}'"
+    assert validate_step(step, SCHEMA) == "a step is one name with its arguments. Write it as 'Fliplr: {}'"
 
 
-def test_an_unknown_name_is_answered_with_those_there_are() -> None:
-    assert problem_with({"Flip": {"p": 1}}, KNOWN) == (
-        "'Flip' is not known. Choose one of: AverageBlur, CropAndPad, Fliplr, TrivialAugmentWide"
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    assert validate_step({"Flip": {"p": 1}}, SCHEMA) == (
+        "'Flip' is not an operation. Choose one of: AverageBlur, CropAndPad, Fliplr, TrivialAugmentWide"
     )
 
 
-def test_an_unknown_argument_is_answered_with_those_there_are() -> None:
-    assert problem_with({"CropAndPad": {"keep_size": False}}, KNOWN) == (
-        "CropAndPad has no argument 'keep_size'. Give some of: px, percent, pad_mode, sample_independently, position"
+def test_an_unknown_argument_is_answered_with_the_known_ones() -> None:
+    assert validate_step({"CropAndPad": {"keep_size": False}}, SCHEMA) == (
+        "CropAndPad has no argument 'keep_size'. Choose from: px, percent, pad_mode, sample_independently, position"
     )
 
 
 @pytest.mark.parametrize("arguments", [0.7, None, [0.7]])
 def test_arguments_have_names(arguments: object) -> None:
-    assert problem_with({"Fliplr": arguments}, KNOWN) == "Fliplr needs its arguments by name. Give some of: p"
+    assert validate_step({"Fliplr": arguments}, SCHEMA) == "Fliplr needs its arguments by name. Choose from: p"
 
 
 @pytest.mark.parametrize(
@@ -85,5 +85,5 @@ def test_arguments_have_names(arguments: object) -> None:
         ),
     ],
 )
-def test_a_value_that_the_library_would_not_take_is_named_with_those_it_takes(step: object, problem: str) -> None:
-    assert problem_with(step, KNOWN) == problem
+def test_an_invalid_value_is_answered_with_the_valid_ones(step: object, problem: str) -> None:
+    assert validate_step(step, SCHEMA) == problem

@@ -3,11 +3,11 @@ import inspect
 import pytest
 from torchvision.transforms import InterpolationMode, v2
 
-from counterweight.base.steps import TRANSFORMS, Word, problem_with
+from counterweight.base.steps import TRANSFORMS, Choice, validate_step
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_every_argument_is_one_of_torchvisions(name: str) -> None:
+def test_every_argument_exists_in_torchvision(name: str) -> None:
     parameters = inspect.signature(getattr(v2, name)).parameters
     assert set(TRANSFORMS[name]) - set(parameters) == set()
 
@@ -17,19 +17,19 @@ def test_no_argument_sets_the_size(name: str) -> None:
     assert set(TRANSFORMS[name]) & {"size", "expand", "inplace"} == set()
 
 
-def test_interpolations_are_torchvisions() -> None:
+def test_interpolations_exist_in_torchvision() -> None:
     words = {
         word
         for arguments in TRANSFORMS.values()
         for argument, accepted in arguments.items()
-        if argument == "interpolation" and isinstance(accepted, Word)
+        if argument == "interpolation" and isinstance(accepted, Choice)
         for word in accepted.words
     }
     assert words == {"nearest", "bilinear"}
     assert words < {mode.value for mode in InterpolationMode}
 
 
-def test_a_wrong_value_is_answered_with_what_is_taken() -> None:
-    assert problem_with({"RandomHorizontalFlip": {"p": 2}}, TRANSFORMS) == (
+def test_an_invalid_value_is_answered_with_the_valid_ones() -> None:
+    assert validate_step({"RandomHorizontalFlip": {"p": 2}}, TRANSFORMS) == (
         "RandomHorizontalFlip: p is 2. Give a number, at least 0 and at most 1"
     )

@@ -5,16 +5,25 @@ import numpy as np
 import pytest
 
 from counterweight.base.errors import InputError
-from counterweight.dataset.annotations import Annotations, annotations, only
+from counterweight.dataset.annotations import Annotations, label_warnings, read_annotations, select_rows
+from counterweight.dataset.label_sheet import LabelSheet
 from counterweight.dataset.spreadsheet import Cell, Sheet
 
 NAMES = ["id", "split", "target"]
 FLAGS = ["id", "split", "cat", "dog"]
 
 
-def read(columns: Sequence[str], *rows: Sequence[Cell], **changes: Any) -> Annotations:
-    named = {"image": "id", "split": "split", "labels": "target", "separator": ",", "known": None, "task": "multilabel"}
-    return annotations(Sheet(list(columns), [list(row) for row in rows]), where="labels.xlsx", **(named | changes))
+def read(
+    columns: Sequence[str],
+    *rows: Sequence[Cell],
+    split: str | None = "split",
+    labels: str | list[str] = "target",
+    allowed_labels: list[str] | None = None,
+    **changes: Any,
+) -> Annotations:
+    sheet = Sheet(list(columns), [list(row) for row in rows])
+    options = {"separator": ",", "task": "multilabel"} | changes
+    return read_annotations(LabelSheet(sheet, "id", split, labels, allowed_labels), where="labels.xlsx", **options)
 
 
 def test_labels_are_those_that_occur_in_sorted_order() -> None:
@@ -39,8 +48,8 @@ def test_labels_are_those_that_occur_in_sorted_order() -> None:
         ("  ", ",", [0, 0]),
     ],
 )
-def test_names_are_separated_and_freed_of_spaces(cell: str, separator: str, target: list[int]) -> None:
-    rows = read(NAMES, ["a", "train", cell], separator=separator, known=["sea", "sky"])
+def test_names_are_split_at_separators_and_stripped(cell: str, separator: str, target: list[int]) -> None:
+    rows = read(NAMES, ["a", "train", cell], separator=separator, allowed_labels=["sea", "sky"])
     assert (rows.targets.tolist(), rows.problems) == ([target], [])
 
 
@@ -49,14 +58,14 @@ def test_a_label_may_be_a_number() -> None:
     assert (rows.labels, rows.targets.tolist()) == (["10", "7"], [[0, 1], [1, 1]])
 
 
-def test_given_labels_keep_their_order_and_may_be_without_images() -> None:
-    rows = read(NAMES, ["a", "train", "sea"], known=["sky", "sea", "desert"])
+def test_allowed_labels_keep_their_order_and_may_have_no_images() -> None:
+    rows = read(NAMES, ["a", "train", "sea"], allowed_labels=["sky", "sea", "desert"])
     assert (rows.labels, rows.targets.tolist()) == (["sky", "sea", "desert"], [[0, 1, 0]])
 
 
-def test_a_label_that_is_not_given_is_named_with_its_row() -> None:
-    rows = read(NAMES, ["a", "train", "sea"], ["b", "train", "sea,see"], known=["sea", "sky"])
-    assert rows.problems == ["row 3: label 'see' is none of sea, sky. Correct it, or add it to data.labels."]
+def test_a_label_that_is_not_allowed_is_reported_with_its_row() -> None:
+    rows = read(NAMES, ["a", "train", "sea"], ["b", "train", "sea,see"], allowed_labels=["sea", "sky"])
+    assert rows.problems == ["row 3: label 'see' is not one of sea, sky. Correct it, or add it to data.labels."]
 
 
 def test_a_sheet_without_any_label_is_a_problem() -> None:
@@ -65,13 +74,13 @@ def test_a_sheet_without_any_label_is_a_problem() -> None:
 
 
 @pytest.mark.parametrize("cell", [1, 1.0, True, "1", " 1 ", "True", "TRUE"])
-def test_these_cells_are_one(cell: Cell) -> None:
+def test_cell_is_read_as_one(cell: Cell) -> None:
     rows = read(FLAGS, ["a", "train", cell, 0], labels=["cat", "dog"])
     assert (rows.targets.tolist(), rows.problems) == ([[1, 0]], [])
 
 
 @pytest.mark.parametrize("cell", [0, 0.0, -0.0, False, "0", "False", "FALSE"])
-def test_these_cells_are_zero(cell: Cell) -> None:
+def test_cell_is_read_as_zero(cell: Cell) -> None:
     rows = read(FLAGS, ["a", "train", cell, 1], labels=["cat", "dog"])
     assert (rows.targets.tolist(), rows.problems) == ([[0, 1]], [])
 
@@ -81,7 +90,7 @@ def test_these_cells_are_zero(cell: Cell) -> None:
 )
 def test_any_other_cell_of_a_label_column_is_a_problem(cell: Cell, shown: str) -> None:
     rows = read(FLAGS, ["a", "train", 0, 1], ["b", "train", 1, cell], labels=["cat", "dog"])
-    assert rows.problems == [f"row 3: label column 'dog' holds '{shown}'. Give 0, 1, or NA where nobody knows."]
+    assert rows.problems == [f"row 3: label column 'dog' holds '{shown}'. Give 0, 1, or NA for a missing label."]
 
 
 def test_label_columns_are_the_labels_in_the_order_of_the_params() -> None:
@@ -102,17 +111,17 @@ def test_an_id_is_what_excel_shows(cell: Cell, image_id: str) -> None:
     assert read(NAMES, [cell, "train", "sea"]).image_ids == [image_id]
 
 
-def test_an_id_that_stands_there_twice_is_named_with_both_rows() -> None:
+def test_a_repeated_id_is_reported_with_both_rows() -> None:
     rows = read(NAMES, ["a", "train", "sea"], ["b", "train", "sea"], ["a", "test", "sea"])
-    assert rows.problems == ["row 4: image 'a' stands in row 2 already. Delete one of the rows."]
+    assert rows.problems == ["row 4: image 'a' is already in row 2. Delete one of the rows."]
 
 
 def test_a_number_and_the_same_number_as_text_are_one_id() -> None:
     rows = read(NAMES, [12.0, "train", "sea"], ["12", "train", "sea"])
-    assert rows.problems == ["row 3: image '12' stands in row 2 already. Delete one of the rows."]
+    assert rows.problems == ["row 3: image '12' is already in row 2. Delete one of the rows."]
 
 
-def test_an_empty_id_is_a_problem_and_not_the_same_as_another() -> None:
+def test_each_empty_id_is_a_problem_of_its_own() -> None:
     rows = read(NAMES, ["", "train", "sea"], [" ", "train", "sea"])
     assert rows.problems == [
         "row 2: the image's id is empty. Fill the cell or delete the row.",
@@ -132,33 +141,33 @@ def test_an_empty_id_is_a_problem_and_not_the_same_as_another() -> None:
         ("TEST", "test"),
     ],
 )
-def test_a_split_may_be_spelled_like_this(cell: str, split: str) -> None:
+def test_split_may_be_spelled_in_several_ways(cell: str, split: str) -> None:
     rows = read(NAMES, ["a", cell, "sea"])
     assert (rows.splits, rows.problems) == ([split], [])
 
 
 @pytest.mark.parametrize(("cell", "shown"), [("dev", "dev"), ("", ""), ("Training", "training"), (1.0, "1")])
-def test_an_unknown_split_is_named_with_its_row(cell: Cell, shown: str) -> None:
+def test_an_unknown_split_is_reported_with_its_row(cell: Cell, shown: str) -> None:
     rows = read(NAMES, ["a", "train", "sea"], ["b", cell, "sea"])
-    assert rows.problems == [f"row 3: split '{shown}' is none of train, val, test. Correct the cell."]
+    assert rows.problems == [f"row 3: split '{shown}' is not one of train, val, test. Correct the cell."]
 
 
-def test_a_sheet_may_have_no_split() -> None:
+def test_a_sheet_may_have_no_split_column() -> None:
     rows = read(["id", "target"], ["a", "sea"], split=None)
     assert (rows.splits, rows.problems) == (None, [])
 
 
 def test_all_problems_of_a_sheet_are_in_one_list() -> None:
-    rows = read(NAMES, ["a", "dev", "sea"], ["a", "train", "see"], ["", "train", ""], known=["sea"])
+    rows = read(NAMES, ["a", "dev", "sea"], ["a", "train", "see"], ["", "train", ""], allowed_labels=["sea"])
     assert rows.problems == [
-        "row 3: image 'a' stands in row 2 already. Delete one of the rows.",
+        "row 3: image 'a' is already in row 2. Delete one of the rows.",
         "row 4: the image's id is empty. Fill the cell or delete the row.",
-        "row 2: split 'dev' is none of train, val, test. Correct the cell.",
-        "row 3: label 'see' is none of sea. Correct it, or add it to data.labels.",
+        "row 2: split 'dev' is not one of train, val, test. Correct the cell.",
+        "row 3: label 'see' is not one of sea. Correct it, or add it to data.labels.",
     ]
 
 
-def test_missing_columns_are_named_together_with_those_there_are() -> None:
+def test_missing_columns_are_reported_together_with_the_existing_ones() -> None:
     with pytest.raises(InputError) as error:
         read(["file", "split", "cat"], ["a", "train", 1], labels=["cat", "dog"])
     assert str(error.value) == (
@@ -170,102 +179,100 @@ def test_missing_columns_are_named_together_with_those_there_are() -> None:
     )
 
 
-def test_the_sheet_is_left_as_it_was() -> None:
+def test_the_sheet_is_not_changed() -> None:
     sheet = Sheet(NAMES, [[12.0, " Train", "sea, sky"]])
-    annotations(
-        sheet, where="x", image="id", split="split", labels="target", separator=",", known=None, task="multilabel"
-    )
+    read_annotations(LabelSheet(sheet, "id", "split", "target", None), where="x", separator=",", task="multilabel")
     assert sheet == Sheet(["id", "split", "target"], [[12.0, " Train", "sea, sky"]])
 
 
 @pytest.mark.parametrize("cell", ["", " ", "NA", "na", "NaN", "nan", "N/A", "#N/A", float("nan")])
-def test_these_cells_of_a_label_column_are_missing(cell: Cell) -> None:
+def test_cell_of_a_label_column_is_missing(cell: Cell) -> None:
     rows = read(FLAGS, ["a", "train", cell, 1], labels=["cat", "dog"])
     assert (rows.targets.tolist(), rows.missing.tolist(), rows.problems) == ([[-1, 1]], [[True, False]], [])
 
 
 @pytest.mark.parametrize("cell", ["NA", " na ", "NaN", "N/A", float("nan")])
-def test_a_cell_of_names_that_is_na_leaves_all_labels_of_the_row_missing(cell: Cell) -> None:
+def test_an_na_cell_in_a_column_of_names_makes_all_labels_of_the_row_missing(cell: Cell) -> None:
     rows = read(NAMES, ["a", "train", "sea,sky"], ["b", "train", cell])
     assert (rows.labels, rows.targets.tolist(), rows.problems) == (["sea", "sky"], [[1, 1], [-1, -1]], [])
 
 
-def test_an_empty_cell_of_names_says_that_there_is_no_label() -> None:
+def test_an_empty_cell_in_a_column_of_names_means_no_label() -> None:
     rows = read(NAMES, ["a", "train", "sea"], ["b", "train", ""])
     assert (rows.targets.tolist(), rows.missing.any()) == ([[1], [0]], False)
 
 
-def test_na_is_a_label_where_it_is_one_of_the_labels() -> None:
-    rows = read(NAMES, ["a", "train", "NA"], ["b", "train", "ZA,NA"], ["c", "train", "NaN"], known=["NA", "ZA"])
+def test_na_is_a_label_if_it_is_allowed() -> None:
+    rows = read(
+        NAMES, ["a", "train", "NA"], ["b", "train", "ZA,NA"], ["c", "train", "NaN"], allowed_labels=["NA", "ZA"]
+    )
     assert rows.targets.tolist() == [[1, 0], [1, 1], [-1, -1]]
 
 
-def test_na_among_other_names_is_a_name() -> None:
+def test_na_among_other_names_is_a_label() -> None:
     assert read(NAMES, ["a", "train", "ZA,NA"]).labels == ["NA", "ZA"]
 
 
-def test_a_cell_that_is_a_given_label_is_not_taken_apart() -> None:
-    rows = read(NAMES, ["a", "train", "cats, dogs"], ["b", "train", "dogs"], known=["cats, dogs", "dogs"])
+def test_a_cell_that_is_an_allowed_label_is_not_split() -> None:
+    rows = read(NAMES, ["a", "train", "cats, dogs"], ["b", "train", "dogs"], allowed_labels=["cats, dogs", "dogs"])
     assert (rows.targets.tolist(), rows.problems) == ([[1, 0], [0, 1]], [])
 
 
-def test_missing_cells_may_be_read_as_negative_and_are_still_known_to_be_missing() -> None:
+def test_missing_cells_read_as_negative_are_still_marked_as_missing() -> None:
     rows = read(FLAGS, ["a", "train", "NA", 1], ["b", "test", 0, ""], labels=["cat", "dog"], negative=True)
     assert (rows.targets.tolist(), rows.targets.dtype) == ([[0, 1], [0, 0]], np.int8)
     assert (rows.missing.tolist(), rows.problems) == ([[True, False], [False, True]], [])
 
 
-def test_of_one_class_an_image_names_make_one_column_a_class() -> None:
+def test_multiclass_names_become_one_column_per_class() -> None:
     rows = read(NAMES, ["a", "train", "cat"], ["b", "train", " dog "], ["c", "test", "emu"], task="multiclass")
     assert rows.labels == ["cat", "dog", "emu"]
     assert (rows.targets.tolist(), rows.problems) == ([[1, 0, 0], [0, 1, 0], [0, 0, 1]], [])
 
 
 @pytest.mark.parametrize("cell", ["", " ", ",", "NA", "NaN"])
-def test_of_one_class_an_image_an_empty_cell_leaves_the_whole_row_missing(cell: str) -> None:
+def test_binary_row_with_an_empty_cell_is_missing_as_a_whole(cell: str) -> None:
     rows = read(NAMES, ["a", "train", "cat"], ["b", "train", cell], ["c", "train", "dog"], task="binary")
     assert (rows.targets.tolist(), rows.problems) == ([[1, 0], [-1, -1], [0, 1]], [])
 
 
-def test_two_classes_on_one_image_are_named_with_the_row() -> None:
+def test_two_classes_on_one_image_are_reported_with_the_row() -> None:
     rows = read(NAMES, ["a", "train", "cat"], ["b", "train", "dog,cat"], ["c", "train", "dog,dog"], task="multiclass")
     assert rows.problems == [
-        "row 3: it says cat and dog, and data.task is multiclass: exactly one an image. Correct the row, or set "
-        "data.task to multilabel."
+        "row 3: the image has cat and dog, and data.task multiclass needs exactly one class per image. Correct the "
+        "row, or set data.task to multilabel."
     ]
 
 
-def test_a_class_that_is_not_given_is_one_problem() -> None:
-    rows = read(NAMES, ["a", "train", "emu"], known=["cat", "dog"], task="multiclass")
-    assert rows.problems == ["row 2: label 'emu' is none of cat, dog. Correct it, or add it to data.labels."]
+def test_a_class_that_is_not_allowed_is_one_problem() -> None:
+    rows = read(NAMES, ["a", "train", "emu"], allowed_labels=["cat", "dog"], task="multiclass")
+    assert rows.problems == ["row 2: label 'emu' is not one of cat, dog. Correct it, or add it to data.labels."]
 
 
 @pytest.mark.parametrize(
     ("cells", "target"),
     [
         ([1, 0], [1, 0]),
-        (["NA", 1], [0, 1]),  # the one that it is says what it is not
+        (["NA", 1], [0, 1]),  # one class rules out the others
         (["NA", 0], [-1, -1]),
         (["", ""], [-1, -1]),
     ],
 )
-def test_of_one_class_an_image_a_row_of_flags_is_known_or_missing_as_a_whole(
-    cells: list[Cell], target: list[int]
-) -> None:
+def test_multiclass_row_of_flags_is_known_or_missing_as_a_whole(cells: list[Cell], target: list[int]) -> None:
     rows = read(FLAGS, ["a", "train", *cells], labels=["cat", "dog"], task="multiclass")
     assert (rows.targets.tolist(), rows.problems) == ([target], [])
 
 
-@pytest.mark.parametrize(("cells", "found"), [([1, 1], "cat and dog"), ([0, 0], "no class")])
-def test_of_one_class_an_image_other_rows_of_flags_are_problems(cells: list[Cell], found: str) -> None:
+@pytest.mark.parametrize(("cells", "classes"), [([1, 1], "cat and dog"), ([0, 0], "no class")])
+def test_binary_row_with_several_classes_or_none_is_a_problem(cells: list[Cell], classes: str) -> None:
     rows = read(FLAGS, ["a", "train", 1, 0], ["b", "train", *cells], labels=["cat", "dog"], task="binary")
     assert rows.problems == [
-        f"row 3: it says {found}, and data.task is binary: exactly one an image. Correct the row, or set data.task to "
-        "multilabel."
+        f"row 3: the image has {classes}, and data.task binary needs exactly one class per image. Correct the row, or "
+        "set data.task to multilabel."
     ]
 
 
-def test_a_single_flag_column_is_a_class_and_its_opposite() -> None:
+def test_a_single_binary_column_is_a_class_and_its_complement() -> None:
     rows = read(
         FLAGS, ["a", "train", 1, 0], ["b", "train", 0, 0], ["c", "test", "NA", 0], labels=["cat"], task="binary"
     )
@@ -279,29 +286,43 @@ def test_a_column_of_two_numbers_is_two_classes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "known", "sentence"),
+    ("task", "allowed_labels", "sentence"),
     [
-        ("binary", ["a", "b", "c"], "there are 3 classes (a, b, c), and data.task is binary, which takes two. "),
-        ("binary", ["a"], "there are 1 classes (a), and data.task is binary, which takes two. "),
-        ("multiclass", ["a"], "there are 1 classes (a), and data.task is multiclass, which takes two or more. "),
+        ("binary", ["a", "b", "c"], "there are 3 classes (a, b, c), but data.task binary needs two. "),
+        ("binary", ["a"], "there are 1 classes (a), but data.task binary needs two. "),
+        ("multiclass", ["a"], "there are 1 classes (a), but data.task multiclass needs two or more. "),
     ],
 )
-def test_the_number_of_classes_fits_the_task(task: str, known: list[str], sentence: str) -> None:
-    rows = read(NAMES, ["a", "train", "a"], known=known, task=task)
+def test_a_number_of_classes_that_does_not_fit_the_task_is_a_problem(
+    task: str, allowed_labels: list[str], sentence: str
+) -> None:
+    rows = read(NAMES, ["a", "train", "a"], allowed_labels=allowed_labels, task=task)
     assert rows.problems == [f"{sentence}Correct data.task, data.labels or data.columns.labels."]
 
 
-def test_an_image_of_one_class_cannot_be_read_as_negative() -> None:
+def test_a_missing_class_cannot_be_read_as_negative() -> None:
     rows = read(NAMES, ["a", "train", "cat"], ["b", "train", ""], ["c", "train", "dog"], task="binary", negative=True)
     assert rows.problems == [
-        "row 3: there is no class, and data.missing is negative: each image has one. Fill the cell, or set "
+        "row 3: the class is missing, and data.missing negative needs one for each image. Fill the cell, or set "
         "data.missing to mask."
     ]
 
 
-def test_some_rows_keep_all_that_belongs_to_them() -> None:
-    rows = only(
+def test_selected_rows_keep_ids_splits_and_targets() -> None:
+    rows = select_rows(
         read(FLAGS, ["a", "train", 1, 0], ["b", "val", 0, 0], ["c", "test", "", 1], labels=["cat", "dog"]), [0, 2]
     )
     assert (rows.image_ids, rows.splits, rows.targets.tolist()) == (["a", "c"], ["train", "test"], [[1, 0], [-1, 1]])
     assert rows.missing.tolist() == [[False, False], [True, False]]
+
+
+def test_missing_cells_are_counted_per_label_with_their_treatment() -> None:
+    rows = read(FLAGS, ["a", "train", 1, ""], ["b", "train", 0, "NA"], labels=["cat", "dog"])
+    assert label_warnings(rows, "mask") == [
+        "label cells are missing, 2 of 'dog': they are left out of loss and metrics"
+    ]
+
+
+def test_images_without_a_label_are_counted() -> None:
+    rows = read(FLAGS, ["a", "train", 0, 0], ["b", "train", 1, 0], labels=["cat", "dog"])
+    assert label_warnings(rows, "mask") == ["1 rows have no label; they count as images that show none"]

@@ -28,7 +28,7 @@ def error_of(folder: Path) -> str:
     return str(error.value)
 
 
-def test_folders_are_classes(folder: Path) -> None:
+def test_subfolders_are_classes(folder: Path) -> None:
     put(folder, "dog/b.jpg", "cat/a.jpg", "cat/notes.txt")
     assert read(folder) == (Sheet(["id", "class"], [["cat/a.jpg", "cat"], ["dog/b.jpg", "dog"]]), None)
 
@@ -50,31 +50,31 @@ def test_split_folders_are_splits(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation", "Train", "TEST"])
-def test_a_split_folder_may_be_spelled_like_this(name: str, folder: Path) -> None:
+def test_split_folder_may_be_spelled_in_several_ways(name: str, folder: Path) -> None:
     put(folder, f"{name}/cat/a.jpg")
     assert read(folder)[0].rows == [[f"{name}/cat/a.jpg", name, "cat"]]
 
 
-def test_the_split_column_has_a_name_though_the_params_give_none(folder: Path) -> None:
+def test_the_split_column_has_a_name_even_if_the_params_give_none(folder: Path) -> None:
     put(folder, "train/cat/a.jpg")
     assert read(folder, split=None)[1] == "split"
 
 
-def test_images_outside_the_split_folders_are_listed(folder: Path) -> None:
+def test_images_outside_the_split_folders_are_reported(folder: Path) -> None:
     put(folder, "train/cat/a.jpg", "cat/b.jpg", "c.jpg", "train/d.jpg")
     assert error_of(folder) == (
         f"{folder}: 3 problems\n"
-        "  c.jpg is not in SPLIT/CLASS/, and other images are in a folder train, val or test. Move or delete it.\n"
-        "  cat/b.jpg is not in SPLIT/CLASS/, and other images are in a folder train, val or test. Move or delete it.\n"
-        "  train/d.jpg is not in SPLIT/CLASS/, and other images are in a folder train, val or test. Move or delete it."
+        "  c.jpg is not in SPLIT/CLASS/, but other images are in a folder train, val or test. Move or delete it.\n"
+        "  cat/b.jpg is not in SPLIT/CLASS/, but other images are in a folder train, val or test. Move or delete it.\n"
+        "  train/d.jpg is not in SPLIT/CLASS/, but other images are in a folder train, val or test. Move or delete it."
     )
 
 
-def test_images_in_no_class_folder_are_listed(folder: Path) -> None:
+def test_images_in_no_class_folder_are_reported(folder: Path) -> None:
     put(folder, "cat/a.jpg", "b.jpg")
     assert error_of(folder) == f"{folder}: 1 problem\n  b.jpg is in no class folder. Move or delete it."
 
 
 def test_a_folder_without_images_is_an_error(folder: Path) -> None:
     put(folder, "cat/notes.txt")
-    assert error_of(folder) == f"{folder}: 1 problem\n  there is no image in it. Set data.images to your images"
+    assert error_of(folder) == f"{folder}: 1 problem\n  the folder has no images. Set data.images to your images."

@@ -1,6 +1,6 @@
-import itertools
 import tracemalloc
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 from counterweight.base import manifest
 from counterweight.base.errors import InputError
 from counterweight.dataset.duplicates import (
+    COLUMNS,
+    drop_images,
+    duplicate_warnings,
     duplicates_table,
-    groups_of,
-    near_pairs,
-    pictures_of,
+    redundant_images,
     summary,
-    superfluous,
-    without,
 )
+from counterweight.dataset.near_duplicates import group_identical_images, near_duplicate_groups
+from counterweight.images.sources import zero_padded
 
-# Three pictures: a twice as the same bytes and once nearly, b and something near it, and c alone.
+# Three pictures: a (two byte-identical images and a near duplicate), b (with a near duplicate), and c.
 CHECKSUMS = ["a", "a", "a2", "b", "b2", "c"]
 HASHES = [0b1111, 0b1111, 0b1110, 0b1111 << 20, 0b0111 << 20, 0b1111 << 40]
 SPLITS = ["train", "train", "test", "val", "train", "train"]
@@ -34,30 +35,20 @@ def listed(
     distance: int = 2,
     dropped: Collection[int] = (),
 ) -> pd.DataFrame:
-    """The table, with ids 0, 1, ... in rows 2, 3, ..."""
-    pictures = pictures_of(checksums, hashes)
+    """The duplicates among images with ids 0, 1, ... (zero-padded) in rows 2, 3, ..."""
+    pictures, count = group_identical_images(checksums, hashes), len(checksums)
+    ids, labels = [zero_padded(i, count) for i in range(count)], [str(j) for j in range(targets.shape[1])]
     return duplicates_table(
+        manifest.build(ids, ids, splits, labels, targets, checksums),
         pictures,
-        groups_of(pictures, distance),
-        checksums=checksums,
-        rows=range(2, len(checksums) + 2),
-        image_ids=[str(i) for i in range(len(checksums))],
-        splits=splits,
-        targets=targets,
+        near_duplicate_groups(pictures, distance),
+        rows=range(2, count + 2),
         distance=distance,
         dropped=dropped,
     )
 
 
-def test_images_with_the_same_bytes_and_with_near_hashes_are_a_group() -> None:
-    assert groups_of(pictures_of(CHECKSUMS, HASHES), 2).tolist() == [0, 0, 0, 1, 1, 2]
-
-
-def test_a_group_goes_on_from_near_to_near() -> None:
-    assert groups_of(pictures_of(list("abcd"), [0b000, 0b001, 0b011, 0xFF00]), 1).tolist() == [0, 0, 0, 1]
-
-
-def test_each_image_is_listed_with_its_nearest_with_leaks_and_with_other_labels() -> None:
+def test_each_image_is_listed_with_its_nearest_duplicate_leak_and_label_conflict() -> None:
     assert [list(row) for row in listed(CHECKSUMS, HASHES, SPLITS, TARGETS).itertuples(index=False)] == [
         [0, 2, "0", "train", "exact", "1", 0, "2", "", 0],
         [0, 3, "1", "train", "exact", "0", 0, "2", "", 0],
@@ -77,9 +68,7 @@ def test_each_image_is_listed_with_its_nearest_with_leaks_and_with_other_labels(
     ],
 )
 @pytest.mark.parametrize("hashes", [[1, 1], [1, 3]])
-def test_an_image_leaks_into_a_part_that_is_judged_later(
-    splits: list[str], leaks: list[str], hashes: list[int]
-) -> None:
+def test_an_image_leaks_into_a_later_split(splits: list[str], leaks: list[str], hashes: list[int]) -> None:
     assert listed(["a", "b"], hashes, splits, TARGETS[:2])["leak"].tolist() == leaks
 
 
@@ -88,53 +77,49 @@ def test_a_val_image_leaks_into_test_past_a_nearer_one_in_val() -> None:
     assert table["leak"].tolist() == ["2", "", ""]
 
 
-def test_a_label_that_is_missing_contradicts_none() -> None:
+def test_a_missing_label_conflicts_with_none() -> None:
     table = listed(["a", "a"], [1, 1], ["train"] * 2, np.array([[1, -1], [1, 1]]))
     assert table["other_labels"].tolist() == ["", ""]
 
 
-def test_the_first_image_with_other_labels_is_named_of_equal_ones() -> None:
+def test_the_first_of_equally_near_images_with_other_labels_is_named() -> None:
     table = listed(["a"] * 4, [1] * 4, ["train"] * 4, np.array([[1], [1], [0], [0]]))
     assert table["other_labels"].tolist() == ["2", "2", "0", "0"]
 
 
-def test_what_is_dropped_is_a_duplicate_of_what_stays() -> None:
-    assert superfluous(pictures_of(CHECKSUMS, HASHES), SPLITS, 2) == {0: 2, 1: 2, 4: 3}
+def test_dropped_images_are_duplicates_of_images_that_stay() -> None:
+    assert redundant_images(group_identical_images(CHECKSUMS, HASHES), SPLITS, 2) == {0: 2, 1: 2, 4: 3}
 
 
-def test_test_rows_stay_though_they_are_equal() -> None:
-    assert superfluous(pictures_of(list("aaa"), [1, 1, 1]), ["test", "train", "test"], 2) == {1: 0}
+def test_equal_test_images_stay() -> None:
+    assert redundant_images(group_identical_images(list("aaa"), [1, 1, 1]), ["test", "train", "test"], 2) == {1: 0}
 
 
 def test_an_image_is_not_dropped_for_one_that_is_dropped_itself() -> None:
-    assert superfluous(pictures_of(list("abc"), [0b00, 0b01, 0b11]), ["train"] * 3, 1) == {1: 0}
+    assert redundant_images(group_identical_images(list("abc"), [0b00, 0b01, 0b11]), ["train"] * 3, 1) == {1: 0}
 
 
-def test_images_are_counted() -> None:
+def test_summary_counts_images_by_kind() -> None:
     table = listed(CHECKSUMS, HASHES, SPLITS, TARGETS, dropped={0: 2})
     assert summary(table) == {"groups": 2, "exact": 2, "near": 3, "leaks": 2, "other_labels": 2, "dropped": 1}
 
 
-def test_images_without_a_hash_are_equal_only_in_their_bytes() -> None:
-    assert groups_of(pictures_of(["a", "b", "a"], [None, None, None]), 4).tolist() == [0, 1, 0]
-
-
-def test_where_nothing_stands_twice_the_table_is_empty() -> None:
+def test_without_duplicates_the_table_is_empty() -> None:
     table = listed(["a", "b"], [0, 0xFF], ["train"] * 2, TARGETS[:2])
     assert len(table) == 0
     assert set(summary(table).values()) == {0}
 
 
-def test_twenty_thousand_equal_images_with_labels_of_their_own_are_not_compared_all_with_all() -> None:
+def test_twenty_thousand_equal_images_with_different_labels_are_not_compared_pairwise() -> None:
     count = 20_000
     labels = (np.arange(count)[:, None] >> np.arange(15)) & 1
     table = listed(["a"] * count, [7] * count, ["train"] * count, labels)
-    assert (table["of"].iloc[0], table["of"].iloc[-1]) == ("1", "0")
-    assert (table["other_labels"].iloc[0], table["other_labels"].iloc[-1]) == ("1", "0")
+    assert table["duplicate_of"].iloc[[0, -1]].tolist() == ["00001", "00000"]
+    assert table["other_labels"].iloc[[0, -1]].tolist() == ["00001", "00000"]
 
 
-def test_pictures_that_all_resemble_each_other_are_looked_at_in_little_memory() -> None:
-    # A camera that does not move: hashes that differ in ten of the bits, four thousand of them.
+def test_pictures_that_are_all_near_each_other_need_little_memory() -> None:
+    # As from a camera that does not move: hashes that differ in twelve bits only.
     rng = np.random.default_rng(0)
     hashes = np.unique(rng.integers(0, 2**12, 3000)).tolist()
     count = len(hashes)
@@ -145,32 +130,45 @@ def test_pictures_that_all_resemble_each_other_are_looked_at_in_little_memory() 
     assert len(table) == count
 
 
-@pytest.mark.parametrize("distance", [0, 1, 4, 12])
-def test_pairs_are_those_that_comparing_all_with_all_gives(distance: int) -> None:
-    rng = np.random.default_rng(distance)
-    middle = rng.integers(0, 2**63, 40, dtype=np.uint64)
-    near = [middle]
-    for flips in (1, 3, 9):
-        bits = np.array([rng.choice(64, flips, replace=False) for _ in middle], dtype=np.uint64)
-        near.append(middle ^ np.bitwise_or.reduce(np.uint64(1) << bits, axis=1))
-    hashes = np.unique(np.concatenate(near))
-    wanted = [
-        (i, j, bits)
-        for i, j in itertools.combinations(range(len(hashes)), 2)
-        if (bits := int(hashes[i] ^ hashes[j]).bit_count()) <= distance
-    ]
-    found = [pair for some in near_pairs(hashes, distance) for pair in zip(*map(np.ndarray.tolist, some), strict=True)]
-    assert sorted((min(i, j), max(i, j), bits) for i, j, bits in found) == wanted
-
-
-def test_images_are_taken_from_the_table() -> None:
+def test_dropped_images_are_not_in_the_table() -> None:
     table = manifest.build(list("abc"), list("abc"), ["train", "train", "test"], ["x"], np.ones((3, 1)), list("123"))
-    assert without(table, ["b"])["image_id"].tolist() == ["a", "c"]
+    assert drop_images(table, ["b"])["image_id"].tolist() == ["a", "c"]
 
 
-def test_a_part_of_which_nothing_is_left_is_an_error() -> None:
+def test_dropping_all_images_of_a_split_is_an_error() -> None:
     table = manifest.build(list("abc"), list("abc"), ["train", "val", "test"], ["x"], np.ones((3, 1)), list("123"))
     with pytest.raises(InputError) as error:
-        without(table, ["a", "b"])
+        drop_images(table, ["a", "b"])
     assert "all images of train are duplicates of others, and none is left." in str(error.value)
     assert "all images of val are duplicates of others, and none is left." in str(error.value)
+
+
+def test_duplicates_leaks_and_label_conflicts_are_warned_of() -> None:
+    table = pd.DataFrame(
+        [(0, 2, "a", "train", "exact", "b", 0, "b", "", 0), (0, 3, "b", "test", "exact", "a", 0, "", "", 0)]
+        + [(1, 4 + i, str(i), "train", "near", "9", 1, "", "9", 0) for i in range(4)],
+        columns=list(COLUMNS),
+    )
+    duplicates = "6 images are duplicates, in 2 groups (2 byte for byte), listed in duplicates.csv"
+    assert duplicate_warnings(table, Path("duplicates.csv")) == [
+        duplicates,
+        "leak: 1 images of train or val also appear in a later split, 'a' of train is 'b': results there look better "
+        "than they are. Set data.duplicates to drop",
+        "4 images have other labels than a duplicate, '0' and '9', '1' and '9', '2' and '9', and others: look at them, "
+        "and correct the sheet",
+    ]
+    assert duplicate_warnings(table.assign(dropped=1, other_labels=""), Path("duplicates.csv")) == [duplicates]
+    assert duplicate_warnings(table[:0], Path("duplicates.csv")) == []
+
+
+def test_the_nearest_of_two_equal_pictures_is_the_other_one() -> None:
+    pictures = group_identical_images(["a", "b", "c"], [7, 7, 7])
+    table = manifest.build(
+        ["0", "1", "2"], ["0", "1", "2"], ["train"] * 3, ["cat"], np.array([[1], [1], [1]]), ["a", "b", "c"]
+    )
+    found = duplicates_table(
+        table, pictures, near_duplicate_groups(pictures, 2), rows=[2, 3, 4], distance=2, dropped=[]
+    )
+    assert found[["image_id", "kind", "duplicate_of", "bits"]].to_numpy().tolist() == [
+        ["0", "near", "1", 0], ["1", "near", "0", 0], ["2", "near", "0", 0],
+    ]  # fmt: skip

@@ -1,13 +1,25 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from counterweight.base.errors import InputError
-from counterweight.dataset.matching import Matches, dropped_table, match_files, missing_problems, rows_with_image
-from counterweight.images.sources import ArrayImages, FolderImages
-from counterweight.images.validation import check_files
+from counterweight.dataset.annotations import Annotations
+from counterweight.dataset.matching import (
+    ImageMatches,
+    UsableImages,
+    build_dataset,
+    dropped_table,
+    file_warnings,
+    match_files,
+    missing_problems,
+    rows_with_image,
+    usable_images,
+)
+from counterweight.images.sources import ArrayImages, FolderImages, ImageCheck
+from counterweight.images.validation import validate_images
 
 
 @pytest.fixture
@@ -44,11 +56,11 @@ def save_noise(path: Path) -> bytes:
 )
 def test_an_id_is_a_path_with_or_without_its_suffix(file: str, image_id: str, folder: Path) -> None:
     put(folder, file)
-    assert match_files([image_id], FolderImages(folder)) == Matches([file], [], [], [])
+    assert match_files([image_id], FolderImages(folder)) == ImageMatches([file], [], [], [])
 
 
 @pytest.mark.parametrize("image_id", ["../x", "../x.jpg", "sea/../../x.jpg", "b", "a.png", "A", "sea/a", "."])
-def test_a_row_without_a_file_in_the_folder_is_named(image_id: str, folder: Path) -> None:
+def test_a_row_without_a_file_in_the_folder_is_reported(image_id: str, folder: Path) -> None:
     put(folder, "a.jpg", "../x.jpg", "sea/b.jpg")
     source = FolderImages(folder)
     matches = match_files(["a", image_id], source)
@@ -76,32 +88,32 @@ def test_with_its_suffix_an_id_has_one_file(folder: Path) -> None:
     assert match_files(["a.png", "a.jpg"], FolderImages(folder)).paths == ["a.png", "a.jpg"]
 
 
-def test_a_file_of_that_very_name_comes_before_one_with_a_suffix_more(folder: Path) -> None:
+def test_an_exact_file_name_wins_over_one_with_another_suffix(folder: Path) -> None:
     put(folder, "a.jpg", "a.jpg.png")
-    assert match_files(["a.jpg"], FolderImages(folder)) == Matches(["a.jpg"], ["a.jpg.png"], [], [])
+    assert match_files(["a.jpg"], FolderImages(folder)) == ImageMatches(["a.jpg"], ["a.jpg.png"], [], [])
 
 
-def test_two_rows_for_one_file_are_named(folder: Path) -> None:
+def test_two_rows_for_one_file_are_reported(folder: Path) -> None:
     put(folder, "a.jpg", "b.jpg")
     matches = match_files(["a", "b", "a.jpg"], FolderImages(folder))
-    assert matches.problems == ["row 4: image 'a.jpg' is a.jpg, that of row 2. Delete a row."]
+    assert matches.problems == ["row 4: image 'a.jpg' is a.jpg, as in row 2. Delete one of the rows."]
 
 
-def test_an_id_that_stands_there_twice_is_a_matter_of_the_sheet(folder: Path) -> None:
+def test_a_repeated_id_is_left_to_the_check_of_the_sheet(folder: Path) -> None:
     put(folder, "a.jpg")
-    assert match_files(["a", "a"], FolderImages(folder)) == Matches(["a.jpg", "a.jpg"], [], [], [])
+    assert match_files(["a", "a"], FolderImages(folder)) == ImageMatches(["a.jpg", "a.jpg"], [], [], [])
 
 
-def test_an_empty_id_is_a_matter_of_the_sheet(folder: Path) -> None:
-    assert match_files([""], FolderImages(folder)) == Matches([""], [], [], [])
+def test_an_empty_id_is_left_to_the_check_of_the_sheet(folder: Path) -> None:
+    assert match_files([""], FolderImages(folder)) == ImageMatches([""], [], [], [])
 
 
 def test_image_files_that_no_row_names_are_listed(folder: Path) -> None:
     put(folder, "b.jpg", "a.jpg", "sea/c.png", "notes.txt", ".hidden.jpg")
-    assert match_files(["b"], FolderImages(folder)) == Matches(["b.jpg"], ["a.jpg", "sea/c.png"], [], [])
+    assert match_files(["b"], FolderImages(folder)) == ImageMatches(["b.jpg"], ["a.jpg", "sea/c.png"], [], [])
 
 
-def test_rows_without_an_image_are_listed_as_the_sheet_counts_them(folder: Path) -> None:
+def test_rows_without_an_image_are_listed_by_sheet_row(folder: Path) -> None:
     put(folder, "a.jpg")
     matches = match_files(["b", "a", "c"], FolderImages(folder))
     assert dropped_table(matches, {}, ["b", "a", "c"]).to_dict("list") == {
@@ -112,13 +124,13 @@ def test_rows_without_an_image_are_listed_as_the_sheet_counts_them(folder: Path)
     assert rows_with_image(matches, {}, FolderImages(folder)) == [1]
 
 
-def test_rows_that_would_all_be_dropped_are_an_error(folder: Path) -> None:
+def test_dropping_all_rows_is_an_error(folder: Path) -> None:
     put(folder, "a.jpg")
     with pytest.raises(InputError) as error:
         rows_with_image(match_files(["b", "c"], FolderImages(folder)), {}, FolderImages(folder))
     assert str(error.value) == (
-        f"none of the 2 rows has an image in {folder} that can be read, so that all would be dropped. Set "
-        "data.images and data.columns.image in params.yaml to your images."
+        f"none of the 2 rows has a readable image in {folder}, so all would be dropped. Set data.images and "
+        "data.columns.image in params.yaml to your images."
     )
 
 
@@ -129,22 +141,22 @@ def test_an_id_may_be_the_number_of_an_image_in_an_array(tmp_path: Path) -> None
     assert matches.missing == [3, 4, 5, 6]
     assert matches.unlisted == ["01", "02", "03", "04", "05", "06", "08", "09", "10"]
     assert missing_problems(matches, ["7", "0011", "0", "12", "-1", "1.5", "a"], source)[0] == (
-        f"row 5: image '12' is not in {tmp_path}/x.npy, whose images have the numbers 0 to 11. Correct the number or "
+        f"row 5: image '12' is not in {tmp_path}/x.npy, whose images are numbered 0 to 11. Correct the number or "
         "delete the row, or set data.missing_files to drop."
     )
 
 
 def test_two_spellings_of_a_number_are_two_rows_for_one_image(tmp_path: Path) -> None:
     matches = match_files(["7", "07"], ArrayImages(tmp_path / "x.npy", 12, 1.0))
-    assert matches.problems == ["row 3: image '07' is 07, that of row 2. Delete a row."]
+    assert matches.problems == ["row 3: image '07' is 07, as in row 2. Delete one of the rows."]
 
 
-def test_rows_with_bad_images_are_listed_with_the_reason(folder: Path) -> None:
+def test_rows_with_unreadable_images_are_listed_with_the_reason(folder: Path) -> None:
     put(folder, "a.jpg")
     save_noise(folder / "b.png")
     source, ids = FolderImages(folder), ["a", "b", "c"]
     matches = match_files(ids, source)
-    _, bad = check_files(source, matches.paths, max_pixels=10**6, workers=1)
+    _, bad = validate_images(source, matches.paths, max_pixels=10**6, workers=1)
     assert dropped_table(matches, bad, ids).to_dict("list") == {
         "row": [2, 4],
         "image_id": ["a", "c"],
@@ -154,3 +166,69 @@ def test_rows_with_bad_images_are_listed_with_the_reason(folder: Path) -> None:
         ],
     }
     assert rows_with_image(matches, bad, source) == [1]
+
+
+def annotations(ids: list[str], splits: list[str] | None) -> Annotations:
+    targets = np.ones((len(ids), 1), np.int8)
+    return Annotations(ids, splits, ["sea"], targets, targets < 0, [])
+
+
+def test_usable_images_are_sorted_by_id(folder: Path) -> None:
+    put(folder, "a.jpg", "b.jpg", "c.jpg")
+    rows, source = annotations(["c", "x", "b", "a"], ["train", "test", "val", "test"]), FolderImages(folder)
+    checks = [ImageCheck(name, None, "is bad" if name == "b" else None) for name in ("c", "", "b", "a")]
+    images = usable_images(rows, match_files(rows.image_ids, source), checks, source)
+    assert (images.rows, images.paths, [check.checksum for check in images.checks]) == (
+        [3, 0], ["a.jpg", "c.jpg"], ["a", "c"],
+    )  # fmt: skip
+    assert (images.annotations.image_ids, images.annotations.splits) == (["a", "c"], ["test", "train"])
+
+
+@pytest.mark.parametrize(
+    ("drop_duplicates", "ids", "dropped"),
+    [(False, ["a", "b", "c", "d"], {}), (True, ["b", "c", "d"], {7: "is the same picture as 'd'"})],
+)
+def test_dataset_has_no_duplicates_of_test_images_if_they_are_dropped(
+    drop_duplicates: bool, ids: list[str], dropped: dict[int, str]
+) -> None:
+    checks = [ImageCheck(checksum, None, None) for checksum in ("1", "2", "3", "1")]
+    rows = annotations(["a", "b", "c", "d"], ["train", "train", "val", "test"])
+    images = UsableImages([7, 5, 3, 1], rows, ["a.jpg", "b.jpg", "c.jpg", "d.jpg"], checks)
+    table, duplicates, reasons = build_dataset(
+        images, test=0.2, validation=0.2, seed=0, max_hash_distance=2, drop_duplicates=drop_duplicates
+    )
+    assert (table["image_id"].tolist(), reasons) == (ids, dropped)
+    assert duplicates[["row", "image_id", "duplicate_of", "leak", "dropped"]].to_numpy().tolist() == [
+        [3, "d", "a", "", 0],
+        [9, "a", "d", "d", int(drop_duplicates)],
+    ]
+
+
+def test_files_and_rows_that_are_left_out_are_warned_of() -> None:
+    lists = {"unlisted": Path("unlisted.csv"), "dropped": Path("dropped.csv")}
+    assert file_warnings(0, 0, lists) == []
+    assert file_warnings(2, 3, lists) == [
+        "2 images without a row are left out, listed in unlisted.csv",
+        "3 rows are dropped, listed with the reason in dropped.csv",
+    ]
+
+
+def test_splits_of_the_sheet_stay_and_missing_ones_are_drawn() -> None:
+    ids = [f"{i:02}" for i in range(20)]
+    checks = [ImageCheck(image_id, None, None) for image_id in ids]
+    paths = [f"{image_id}.jpg" for image_id in ids]
+
+    def splits(given: list[str] | None, **changes: Any) -> list[str]:
+        options: dict[str, Any] = {"test": 0.2, "validation": 0.25, "seed": 0} | changes
+        images = UsableImages(list(range(20)), annotations(ids, given), paths, checks)
+        table, _, _ = build_dataset(images, max_hash_distance=2, drop_duplicates=False, **options)
+        assert table["path"].tolist() == paths
+        return table["split"].tolist()
+
+    drawn = splits(None)
+    assert [drawn.count(split) for split in ("train", "val", "test")] == [12, 4, 4]
+    assert splits(None, test=0.4).count("test") == 8
+    assert splits(None, validation=0.5).count("val") == 8
+    assert splits(None, seed=1) != drawn
+    given = ["test", *["train"] * 18, "val"]
+    assert splits(given) == given

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from counterweight.dataset.missing_labels import Filling, Quality, filled_table, nothing_filled, summary
+from counterweight.dataset.missing_labels import HeldOutScores, Imputation, imputed_table, summary, unchanged
 
 
-def test_every_cell_that_was_filled_is_listed() -> None:
+def test_every_imputed_cell_is_listed() -> None:
     probabilities = np.array([[np.nan, 0.25], [0.75, 0.5]])
-    filling = Filling(np.array([[1, 0], [1, 1]], np.int8), probabilities, {}, [])
-    assert filled_table(["x", "y"], ["sea", "sky"], filling).to_dict("list") == {
+    imputation = Imputation(np.array([[1, 0], [1, 1]], np.int8), probabilities, {}, [])
+    assert imputed_table(["x", "y"], ["sea", "sky"], imputation).to_dict("list") == {
         "image_id": ["x", "y", "y"],
         "label": ["sky", "sea", "sky"],
         "probability": [0.25, 0.75, 0.5],
@@ -15,11 +15,11 @@ def test_every_cell_that_was_filled_is_listed() -> None:
     }
 
 
-def test_the_summary_has_counts_and_qualities_and_their_means() -> None:
+def test_the_summary_has_counts_and_scores_per_label_and_on_average() -> None:
     probabilities = np.array([[np.nan, 0.25, np.nan], [0.75, 0.5, np.nan]])
-    qualities = {"sea": Quality(0.9, 0.5), "sky": Quality(0.7, 0.25)}
-    filling = Filling(np.zeros((2, 3), np.int8), probabilities, qualities, ["sun"])
-    assert summary(filling, ["sea", "sky", "sun"]) == {
+    scores = {"sea": HeldOutScores(0.9, 0.5), "sky": HeldOutScores(0.7, 0.25)}
+    imputation = Imputation(np.zeros((2, 3), np.int8), probabilities, scores, ["sun"])
+    assert summary(imputation, ["sea", "sky", "sun"]) == {
         "filled": 3,
         "auc": pytest.approx(0.8),
         "average_precision": 0.375,
@@ -30,7 +30,7 @@ def test_the_summary_has_counts_and_qualities_and_their_means() -> None:
     }
 
 
-def test_where_nothing_is_filled_the_summary_says_so() -> None:
-    filling = nothing_filled(np.array([[0], [-1]], dtype=np.int8))
-    assert summary(filling, ["sea"]) == {"filled": 0, "labels": {}}
-    assert filled_table(["x", "y"], ["sea"], filling).to_csv(index=False) == "image_id,label,probability,value\n"
+def test_without_imputed_cells_the_summary_counts_none() -> None:
+    imputation = unchanged(np.array([[0], [-1]], dtype=np.int8))
+    assert summary(imputation, ["sea"]) == {"filled": 0, "labels": {}}
+    assert imputed_table(["x", "y"], ["sea"], imputation).to_csv(index=False) == "image_id,label,probability,value\n"

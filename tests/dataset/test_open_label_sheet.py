@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from counterweight.base.errors import InputError
-from counterweight.dataset.label_sheet import Rows, check_source, open_rows
+from counterweight.dataset.label_sheet import LabelSheet, check_source, open_label_sheet
 from counterweight.dataset.spreadsheet import Sheet
 from counterweight.images.sources import open_images
 
@@ -26,74 +26,70 @@ def sheet(tmp_path: Path) -> Path:
     return tmp_path / "s.csv"
 
 
-def test_a_sheet_is_as_it_stands(tmp_path: Path) -> None:
+def test_a_sheet_is_read_unchanged(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("id,split,class\na,train,cat\n")
     expected = Sheet(["id", "split", "class"], [["a", "train", "cat"]])
-    assert open_rows(tmp_path / "s.csv", **COLUMNS) == Rows(expected, "id", "split", "class", None)
+    assert open_label_sheet(tmp_path / "s.csv", **COLUMNS) == LabelSheet(expected, "id", "split", "class", None)
 
 
 def test_rows_in_the_order_of_an_array_get_a_column_of_numbers(sheet: Path) -> None:
-    rows = open_rows(sheet, image=None, split=None, labels=["cat"], known=["cat"])
+    rows = open_label_sheet(sheet, image=None, split=None, labels=["cat"], allowed_labels=["cat"])
     assert rows.sheet.columns == ["id", "class", "image_id"]
     assert [row[2] for row in rows.sheet.rows] == ["00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10"]
-    assert (rows.image, rows.split, rows.labels, rows.known, rows.in_order) == (
-        "image_id",
-        None,
-        ["cat"],
-        ["cat"],
-        True,
-    )
+    assert (rows.image, rows.split, rows.labels, rows.label_names) == ("image_id", None, ["cat"], ["cat"])
+    assert rows.in_order
 
 
-def test_a_column_image_id_of_the_users_is_kept(tmp_path: Path) -> None:
+def test_the_users_own_image_id_column_is_kept(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("image_id,class\nx,cat\n")
-    rows = open_rows(tmp_path / "s.csv", image=None, split=None, labels="class")
+    rows = open_label_sheet(tmp_path / "s.csv", image=None, split=None, labels="class")
     assert (rows.image, rows.sheet) == ("image_id_2", Sheet(["image_id", "class", "image_id_2"], [["x", "cat", "0"]]))
 
 
 def test_class_folders_have_no_split_column_and_their_names_are_the_labels(folder: Path) -> None:
-    rows = open_rows(folder, **COLUMNS)
-    assert (rows.image, rows.split, rows.labels, rows.known) == ("id", None, "class", ["cat", "cow, bull"])
+    rows = open_label_sheet(folder, **COLUMNS)
+    assert (rows.image, rows.split, rows.labels, rows.label_names) == ("id", None, "class", ["cat", "cow, bull"])
     assert rows.sheet.rows[2] == ["cow, bull/c.jpg", "cow, bull"]
 
 
-def test_labels_given_keep_their_order_and_may_be_without_a_folder(folder: Path) -> None:
-    assert open_rows(folder, **COLUMNS, known=["emu", "cow, bull", "cat"]).known == ["emu", "cow, bull", "cat"]
+def test_allowed_labels_keep_their_order_and_may_have_no_folder(folder: Path) -> None:
+    labels = ["emu", "cow, bull", "cat"]
+    assert open_label_sheet(folder, **COLUMNS, allowed_labels=labels).label_names == labels
 
 
-def test_a_class_folder_that_is_not_given_is_named_once(folder: Path) -> None:
+def test_a_class_folder_that_is_not_allowed_is_reported_once(folder: Path) -> None:
     with pytest.raises(InputError) as error:
-        open_rows(folder, **COLUMNS, known=["cow, bull", "dog"])
+        open_label_sheet(folder, **COLUMNS, allowed_labels=["cow, bull", "dog"])
     assert str(error.value) == (
-        f"{folder}: 1 problem\n  folder 'cat' is none of cow, bull, dog. Rename it, or add it to data.labels."
+        f"{folder}: 1 problem\n  folder 'cat' is not one of cow, bull, dog. Rename it, or add it to data.labels."
     )
 
 
 @pytest.mark.parametrize("changes", [{"labels": ["cat", "dog"]}, {"image": None}, {"labels": "id"}, {"split": "id"}])
-def test_class_folders_need_three_names_of_columns(changes: dict[str, object], folder: Path) -> None:
+def test_class_folders_need_three_column_names(changes: dict[str, object], folder: Path) -> None:
     with pytest.raises(InputError, match=r"data\.columns needs three different names: image, split"):
-        open_rows(folder, **(COLUMNS | changes))
+        open_label_sheet(folder, **(COLUMNS | changes))
 
 
-def test_a_folder_in_place_of_the_sheet_is_that_of_the_images(folder: Path, tmp_path: Path) -> None:
-    rows = open_rows(folder, **COLUMNS)
+def test_a_folder_as_the_sheet_must_be_the_folder_of_the_images(folder: Path, tmp_path: Path) -> None:
+    rows = open_label_sheet(folder, **COLUMNS)
     check_source(rows, folder, tmp_path / "images/../images", open_images(folder))
-    with pytest.raises(InputError, match=r"data\.sheet is a folder, and not that of data\.images"):
+    with pytest.raises(InputError, match=r"data\.sheet is a folder other than data\.images"):
         check_source(rows, folder, tmp_path, open_images(tmp_path))
 
 
-def test_without_an_image_column_there_are_as_many_rows_as_images(sheet: Path, tmp_path: Path) -> None:
+def test_without_an_image_column_there_must_be_as_many_rows_as_images(sheet: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((12, 2, 2), np.uint8))
-    rows = open_rows(sheet, image=None, split=None, labels="class")
+    rows = open_label_sheet(sheet, image=None, split=None, labels="class")
     with pytest.raises(InputError) as error:
         check_source(rows, sheet, tmp_path / "x.npy", open_images(tmp_path / "x.npy"))
     assert str(error.value) == (
-        f"{sheet}: 11 rows, and {tmp_path}/x.npy has 12 images. With data.columns.image null row i is image i. Make "
-        "them as many, or name a column of image numbers."
+        f"{sheet}: 11 rows, but {tmp_path}/x.npy has 12 images. With data.columns.image null, row i is image i. Make "
+        "the two numbers equal, or set data.columns.image to a column of image numbers."
     )
 
 
 def test_with_an_image_column_there_may_be_fewer_rows_than_images(sheet: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((12, 2, 2), np.uint8))
-    rows = open_rows(sheet, image="id", split=None, labels="class")
+    rows = open_label_sheet(sheet, image="id", split=None, labels="class")
     check_source(rows, sheet, tmp_path / "x.npy", open_images(tmp_path / "x.npy"))

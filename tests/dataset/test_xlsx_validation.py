@@ -18,7 +18,7 @@ def book(tmp_path: Path) -> Path:
 
 
 def save(path: Path, *rows: list[Cell]) -> None:
-    """A workbook as openpyxl writes it, which turns what begins with = into a formula that nobody calculates."""
+    """Save a workbook with openpyxl, which turns text that begins with = into a formula without a result."""
     made = openpyxl.Workbook()
     for row in rows:
         assert made.active is not None
@@ -43,24 +43,25 @@ def error_of(path: Path) -> str:
     return str(error.value)
 
 
-def test_a_workbook_without_faults_passes(book: Path) -> None:
+def test_a_workbook_without_errors_passes(book: Path) -> None:
     check_workbook(book)
 
 
-def test_cells_with_an_error_and_formulas_never_calculated_are_named_together(tmp_path: Path) -> None:
+def test_errors_and_uncalculated_formulas_are_reported_together(tmp_path: Path) -> None:
     save(tmp_path / "x.xlsx", ["id", "target"], ["a", "#N/A"], ["b", "=A1"], ["c", "#REF!"], ["d", "sea"])
     assert error_of(tmp_path / "x.xlsx") == (
         f"{tmp_path / 'x.xlsx'}: 2 problems\n"
-        "  an error, such as #N/A, stands in B2, B4. Correct the cells, or empty them.\n"
+        "  there is an error, such as #N/A, in B2, B4. Correct the cells, or empty them.\n"
         "  a formula was never calculated in B3. Open the sheet in Excel and save it."
     )
 
 
-def test_of_many_cells_the_first_are_named(tmp_path: Path) -> None:
+def test_only_the_first_of_many_cells_are_named(tmp_path: Path) -> None:
     save(tmp_path / "x.xlsx", ["id"], *(["#N/A"] for _ in range(30_000)))
     assert error_of(tmp_path / "x.xlsx") == (
         f"{tmp_path / 'x.xlsx'}: 1 problem\n"
-        "  an error, such as #N/A, stands in A2, A3, A4, A5, A6 and 29995 more cells. Correct the cells, or empty them."
+        "  there is an error, such as #N/A, in A2, A3, A4, A5, A6 and 29995 more cells. "
+        "Correct the cells, or empty them."
     )
 
 
@@ -74,7 +75,7 @@ def test_of_many_cells_the_first_are_named(tmp_path: Path) -> None:
         '<c r="A2" s="1"/><c r="B2"><v>1</v></c>',
     ],
 )
-def test_formulas_with_a_result_and_empty_cells_are_no_faults(cell: str, book: Path) -> None:
+def test_formulas_with_a_result_and_empty_cells_pass(cell: str, book: Path) -> None:
     change(book, "xl/worksheets/sheet1.xml", "</sheetData>", f'<row r="2">{cell}</row></sheetData>')
     check_workbook(book)
 
@@ -90,32 +91,32 @@ def test_formulas_with_a_result_and_empty_cells_are_no_faults(cell: str, book: P
         "<c><f>1+1</f></c>",
     ],
 )
-def test_formulas_without_a_result_are_faults(cell: str, book: Path) -> None:
+def test_formulas_without_a_result_are_reported(cell: str, book: Path) -> None:
     change(book, "xl/worksheets/sheet1.xml", "</sheetData>", f'<row r="3">{cell}</row></sheetData>')
     assert "a formula was never calculated in A3." in error_of(book)
 
 
 @pytest.mark.parametrize("cell", ["<c r='A3' t='e'><v>#N/A</v></c>", '<c t="e"><v>#N/A</v></c>'])
-def test_errors_are_seen_however_they_are_written(cell: str, book: Path) -> None:
+def test_errors_are_found_in_any_notation(cell: str, book: Path) -> None:
     change(book, "xl/worksheets/sheet1.xml", "</sheetData>", f'<row r="3">{cell}</row></sheetData>')
-    assert "an error, such as #N/A, stands in A3." in error_of(book)
+    assert "there is an error, such as #N/A, in A3." in error_of(book)
 
 
-def test_a_strict_workbook_is_looked_at_too(tmp_path: Path) -> None:
+def test_a_strict_workbook_is_checked_too(tmp_path: Path) -> None:
     save(tmp_path / "x.xlsx", ["id"], ["#N/A"])
     for part in ("xl/workbook.xml", "xl/worksheets/sheet1.xml"):
         main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
         change(tmp_path / "x.xlsx", part, main, "http://purl.oclc.org/ooxml/spreadsheetml/main")
-    assert "an error, such as #N/A, stands in A2." in error_of(tmp_path / "x.xlsx")
+    assert "there is an error, such as #N/A, in A2." in error_of(tmp_path / "x.xlsx")
 
 
-def test_a_sheet_of_open_marks_is_no_work(book: Path) -> None:
+def test_a_sheet_of_unclosed_tags_is_rejected_quickly(book: Path) -> None:
     change(book, "xl/worksheets/sheet1.xml", "</sheetData>", "<c t='e' " * 100_000)
     with pytest.raises(ExpatError):
         check_workbook(book)
 
 
-def test_another_sheet_than_the_first_may_have_faults(tmp_path: Path) -> None:
+def test_only_the_first_sheet_is_checked(tmp_path: Path) -> None:
     made = openpyxl.Workbook()
     assert made.active is not None
     made.active.append(["id"])
@@ -128,8 +129,8 @@ def test_an_entity_bomb_is_refused(book: Path) -> None:
     bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]><worksheet'
     change(book, "xl/worksheets/sheet1.xml", "<worksheet", bomb)
     assert error_of(book) == (
-        f"{book}: xl/worksheets/sheet1.xml declares a document type or entities, which no workbook of Excel's does. "
-        "Save the sheet anew in Excel."
+        f"{book}: xl/worksheets/sheet1.xml declares a document type or entities, which Excel never does. Save the "
+        "sheet again in Excel."
     )
 
 
@@ -148,15 +149,15 @@ def test_entities_are_refused_in_any_part_and_encoding(book: Path, tmp_path: Pat
         assert error_of(tmp_path / name).startswith(f"{tmp_path / name}: {part} declares a document type")
 
 
-def test_a_workbook_that_unpacks_to_more_than_is_read_is_refused(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xlsx_validation, "MOST_UNPACKED", 1000)
-    assert "bytes, more than the 1,000 that are read. Save the sheet alone, as a .csv." in error_of(book)
+def test_a_workbook_that_unpacks_to_more_than_the_limit_is_refused(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xlsx_validation, "MAX_UNPACKED_BYTES", 1000)
+    assert "bytes, more than the limit of 1,000. Save the sheet alone, as a .csv." in error_of(book)
 
 
-def test_a_workbook_with_a_password_is_named_as_such(tmp_path: Path) -> None:
-    # A workbook with a password is no zip, but a compound file of Microsoft's, as were all before 2007.
+def test_a_workbook_with_a_password_is_refused(tmp_path: Path) -> None:
+    # A workbook with a password is not a zip but a compound file, as all were before Excel 2007.
     (tmp_path / "x.xlsx").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(4000))
     assert error_of(tmp_path / "x.xlsx") == (
-        f"{tmp_path / 'x.xlsx'}: the workbook is protected by a password, or is of the kind before 2007. Save it as "
-        ".xlsx without a password."
+        f"{tmp_path / 'x.xlsx'}: the workbook is protected by a password, or older than Excel 2007. Save it as .xlsx "
+        "without a password."
     )

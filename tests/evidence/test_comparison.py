@@ -2,12 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from counterweight.evidence.comparison import compare, compare_overall
+from counterweight.evidence.comparison import compare, compare_aggregates
 
 
 @pytest.fixture
 def two_arms() -> dict[str, tuple[dict[str, object], pd.DataFrame]]:
-    """Metrics and label measures of each arm; no test image has the second label."""
+    """Metrics and label table of each arm; no test image has the second label."""
     return {
         arm: (
             {"map": score, "tuned_threshold": 0.4, "threshold_0.5": {"micro_f1": score / 2}},
@@ -17,7 +17,7 @@ def two_arms() -> dict[str, tuple[dict[str, object], pd.DataFrame]]:
     }
 
 
-def test_comparison_has_a_column_an_arm_and_the_rows_of_all_labels_first(
+def test_comparison_has_one_column_per_arm_and_the_aggregates_first(
     two_arms: dict[str, tuple[dict[str, object], pd.DataFrame]],
 ) -> None:
     table = compare(
@@ -35,7 +35,7 @@ def test_comparison_has_a_column_an_arm_and_the_rows_of_all_labels_first(
     ]
 
 
-def test_comparison_keeps_the_row_of_a_measure_that_is_not_a_number(
+def test_comparison_keeps_rows_of_nan(
     two_arms: dict[str, tuple[dict[str, object], pd.DataFrame]],
 ) -> None:
     table = compare(
@@ -47,9 +47,9 @@ def test_comparison_keeps_the_row_of_a_measure_that_is_not_a_number(
     assert last[["original", "balanced"]].isna().all()
 
 
-def test_measures_of_validation_are_named_so() -> None:
+def test_validation_metrics_have_a_prefix() -> None:
     arm = {"map": 0.5, "threshold_argmax": {"macro_f1": 0.25}}
-    table = compare_overall({"original": {**arm, "validation": arm}})
+    table = compare_aggregates({"original": {**arm, "validation": arm}})
     assert table.to_numpy().tolist() == [
         ["map", 0.5],
         ["macro_f1_argmax", 0.25],
@@ -58,19 +58,19 @@ def test_measures_of_validation_are_named_so() -> None:
     ]
 
 
-def test_words_and_the_thresholds_of_labels_are_left_out() -> None:
+def test_text_and_label_thresholds_are_left_out() -> None:
     metrics = {"headline": "tuned", "positive": "dog", "map": 0.5, "thresholds": {"dog": 0.3}}
-    assert compare_overall({"original": metrics})["measure"].tolist() == ["map"]
+    assert compare_aggregates({"original": metrics})["measure"].tolist() == ["map"]
 
 
-def test_measure_that_an_arm_lacks_is_not_a_number() -> None:
-    table = compare_overall({"original": {"macro_auc": None, "map": 0.5}, "balanced": {"map": 0.75, "more": 1.0}})
+def test_metric_that_an_arm_lacks_is_nan() -> None:
+    table = compare_aggregates({"original": {"macro_auc": None, "map": 0.5}, "balanced": {"map": 0.75, "more": 1.0}})
     assert table["measure"].tolist() == ["macro_auc", "map", "more"]
     assert table["original"].isna().tolist() == [True, False, True]
     assert table["balanced"].isna().tolist() == [True, False, False]
 
 
-def test_label_called_all_has_rows_of_its_own() -> None:
+def test_label_named_all_is_kept_apart_from_the_aggregates() -> None:
     labels = pd.DataFrame({"label": ["all"], "map": [0.25]})
     table = compare({"original": {"map": 0.5}}, {"original": labels})
     assert table.to_numpy().tolist() == [["all", "map", 0.5], ["all", "map", 0.25]]

@@ -71,18 +71,18 @@ def test_every_digit_is_among_the_test_images(default_example: list[Drawn]) -> N
 
 
 def test_images_have_all_the_shapes_and_no_other(default_example: list[Drawn], default_folder: Path) -> None:
-    found = set()
+    shapes = set()
     for image in default_example:
         with Image.open(default_folder / image.file) as picture:
-            found.add((picture.height, picture.width))
-    assert found == set(SHAPES)
+            shapes.add((picture.height, picture.width))
+    assert shapes == set(SHAPES)
 
 
 def test_some_shapes_are_thumb_nails() -> None:
     assert [shape for shape in SHAPES if min(shape) <= 40] == [(40, 40), (36, 56)]
 
 
-def test_images_are_colour_jpegs(default_folder: Path, default_example: list[Drawn]) -> None:
+def test_images_are_color_jpegs(default_folder: Path, default_example: list[Drawn]) -> None:
     with Image.open(default_folder / default_example[0].file) as picture:
         assert (picture.format, picture.mode) == ("JPEG", "RGB")
 

@@ -1,4 +1,4 @@
-"""Any params.yaml ends in params, or in an error that names the file; never in anything else."""
+"""Any params.yaml yields params, or an error that names the file."""
 
 import io
 from pathlib import Path
@@ -30,54 +30,54 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def places(content: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The way to every key and item of the file."""
+def key_paths(content: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path to every key and item of the file."""
     items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
-    return [way for key, value in items for way in [(*above, key), *places(value, (*above, key))]]
+    return [path for key, value in items for path in [(*above, key), *key_paths(value, (*above, key))]]
 
 
-PLACES = places(YAML(typ="safe", pure=True).load(TEXT))
+PATHS = key_paths(YAML(typ="safe", pure=True).load(TEXT))
 
 
 def load(folder: Path, text: str) -> None:
-    """Load params, or see that the error is one of ours and names the file."""
+    """Load params, or check that the error names the file."""
     path = folder / "params.yaml"
     path.write_text(text, encoding="utf-8", errors="surrogatepass")
     try:
-        said = repr(load_params(path))
+        result = repr(load_params(path))
     except InputError as error:
-        said = str(error)
-    assert said.startswith((str(path), "Params("))
+        result = str(error)
+    assert result.startswith((str(path), "Params("))
 
 
 @given(
     changes=st.lists(
-        st.tuples(st.sampled_from(PLACES), st.sampled_from(["set", "set", "delete", "rename"]), VALUES),
+        st.tuples(st.sampled_from(PATHS), st.sampled_from(["set", "set", "delete", "rename"]), VALUES),
         min_size=1,
         max_size=3,
     )
 )
 @many_cases
-def test_any_value_in_any_place_ends_in_params_or_in_an_error(changes: list[Any], tmp_path: Path) -> None:
+def test_any_value_of_any_key_yields_params_or_an_error(changes: list[Any], tmp_path: Path) -> None:
     content = YAML(typ="safe", pure=True).load(TEXT)
-    for way, what, value in changes:
-        place = content
-        for key in way[:-1]:
+    for path, action, value in changes:
+        parent, key = content, path[-1]
+        for step in path[:-1]:
             try:
-                place = place[key]
-            except (KeyError, IndexError, TypeError):  # Another change has taken it away.
-                place = None
-        fits = way[-1] in place if isinstance(place, dict) else isinstance(place, list) and isinstance(way[-1], int)
-        if not fits:
+                parent = parent[step]
+            except (KeyError, IndexError, TypeError):  # Another change has removed it.
+                parent = None
+        exists = key in parent if isinstance(parent, dict) else isinstance(parent, list) and isinstance(key, int)
+        if not exists:
             continue
-        if isinstance(place, list):
-            place[way[-1] : way[-1] + 1] = [] if what == "delete" else [value]
-        elif what == "set":
-            place[way[-1]] = value
+        if isinstance(parent, list):
+            parent[key : key + 1] = [] if action == "delete" else [value]
+        elif action == "set":
+            parent[key] = value
         else:
-            old = place.pop(way[-1])
-            if what == "rename":
-                place[f"{way[-1]}s"] = old
+            old = parent.pop(key)
+            if action == "rename":
+                parent[f"{key}s"] = old
     buffer = io.StringIO()
     YAML(typ="safe", pure=True).dump(content, buffer)
     load(tmp_path, buffer.getvalue())
@@ -85,7 +85,5 @@ def test_any_value_in_any_place_ends_in_params_or_in_an_error(changes: list[Any]
 
 @given(start=st.integers(0, len(TEXT)), length=st.integers(0, 40), piece=st.text(max_size=12))
 @many_cases
-def test_any_damage_to_the_file_ends_in_params_or_in_an_error(
-    start: int, length: int, piece: str, tmp_path: Path
-) -> None:
+def test_any_damage_to_the_file_yields_params_or_an_error(start: int, length: int, piece: str, tmp_path: Path) -> None:
     load(tmp_path, TEXT[:start] + piece + TEXT[start + length :])

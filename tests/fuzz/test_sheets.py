@@ -1,4 +1,4 @@
-"""Any sheet ends in a table that says what the sheet says, or in an error; never in anything else."""
+"""Any sheet yields a table that agrees with the sheet, or an error."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +29,7 @@ ANYTHING: st.SearchStrategy[Cell] = st.one_of(
     st.booleans(),
     st.dates(),
 )
-# Half of the rows are as they should be, so that tables come out too.
+# Most cells are valid, so that some sheets yield tables.
 IDS = st.permutations([f"{i}.png" for i in range(IMAGES)])
 SPLITS = st.sampled_from(["train", "train", "train", "val", "test", "Test ", "valid"])
 LABELS = st.sampled_from(["sea", "sky", "sea,sky", "", "NA", " sea , sky ", "sea,,sky"])
@@ -37,7 +37,7 @@ LABELS = st.sampled_from(["sea", "sky", "sea,sky", "", "NA", " sea , sky ", "sea
 
 @st.composite
 def sheets(draw: st.DrawFn) -> list[list[Cell]]:
-    """Rows of id, split and target, of which a few cells may be anything."""
+    """Rows of id, split and target, in which a few cells may be anything."""
     count = draw(st.integers(0, IMAGES))
     rows: list[list[Cell]] = [[image, draw(SPLITS), draw(LABELS)] for image in draw(IDS)[:count]]
     for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2, 5]))):
@@ -55,6 +55,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @given(
     rows=sheets(),
     format=st.sampled_from(["csv", "xlsx"]),
@@ -69,7 +70,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ),
 )
 @many_cases
-def test_any_sheet_ends_in_a_table_or_in_an_error(
+def test_any_sheet_yields_a_table_or_an_error(
     rows: list[list[Cell]], format: str, changes: dict[str, Any], images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COUNTERWEIGHT_WORKERS", "1")
@@ -85,10 +86,10 @@ def test_any_sheet_ends_in_a_table_or_in_an_error(
         except InputError:
             return
         table, dropped = manifest.read(Path("data/manifest.csv")), pd.read_csv("data/dropped.csv")
-        given_rows = read_sheet(Path(sheet)).rows
-        assert len(table) + len(dropped) == len(given_rows)
+        sheet_rows = read_sheet(Path(sheet)).rows
+        assert len(table) + len(dropped) == len(sheet_rows)
         assert set(table["split"]) == {"train", "val", "test"}
         if changes["data.columns.split"] is not None:
-            tested = {str(row[0]).strip() for row in given_rows if str(row[1]).strip().lower() == "test"}
+            tested = {str(row[0]).strip() for row in sheet_rows if str(row[1]).strip().lower() == "test"}
             left = {image.removesuffix(".png") for image in table["image_id"][table["split"] == "test"]}
             assert left <= {image.removesuffix(".png") for image in tested}

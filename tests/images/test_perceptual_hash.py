@@ -1,15 +1,17 @@
+from itertools import combinations
+
 import cv2
 import numpy as np
 import pytest
 
 from counterweight.images import codec
-from counterweight.images.codec import Pixels
+from counterweight.images.geometry import Pixels
 from counterweight.images.perceptual_hash import perceptual_hash
 from data.example.drawing import make_images
 
 
-def bits_apart(one: Pixels, other: Pixels) -> int:
-    hashes = perceptual_hash(one), perceptual_hash(other)
+def hash_distance(a: Pixels, b: Pixels) -> int:
+    hashes = perceptual_hash(a), perceptual_hash(b)
     assert hashes[0] is not None
     assert hashes[1] is not None
     return (hashes[0] ^ hashes[1]).bit_count()
@@ -21,7 +23,7 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> list[Pixels]:
     return [codec.read(folder / image.file) for image in make_images(folder, train=20, test=0, seed=3)]
 
 
-def test_a_picture_scaled_or_brighter_or_encoded_anew_has_nearly_the_same_hash(drawings: list[Pixels]) -> None:
+def test_a_scaled_brightened_or_recompressed_image_has_nearly_the_same_hash(drawings: list[Pixels]) -> None:
     for pixels in drawings:
         height, width = pixels.shape[:2]
         changed = [
@@ -29,16 +31,15 @@ def test_a_picture_scaled_or_brighter_or_encoded_anew_has_nearly_the_same_hash(d
             np.clip(pixels.astype(int) + 20, 0, 255).astype(np.uint8),
             cv2.imdecode(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR),
         ]
-        assert max(bits_apart(pixels, np.asarray(other, np.uint8)) for other in changed) <= 4
+        assert max(hash_distance(pixels, np.asarray(variant, np.uint8)) for variant in changed) <= 4
 
 
-def test_other_pictures_have_another_hash(drawings: list[Pixels]) -> None:
-    apart = [bits_apart(one, other) for i, one in enumerate(drawings) for other in drawings[:i]]
-    assert min(apart) > 4
+def test_different_images_have_distant_hashes(drawings: list[Pixels]) -> None:
+    assert min(hash_distance(a, b) for a, b in combinations(drawings, 2)) > 4
 
 
 @pytest.mark.parametrize("size", [1, 9, 500])
-def test_a_picture_of_one_colour_has_no_hash(size: int) -> None:
+def test_a_uniform_image_has_no_hash(size: int) -> None:
     assert perceptual_hash(np.full((size, size, 3), 200, np.uint8)) is None
 
 

@@ -6,26 +6,26 @@ import sklearn.metrics as sk
 from numpy.typing import NDArray
 
 from counterweight.metrics.classification import (
+    AGGREGATES,
     AVERAGES,
-    OVERALL,
-    Roles,
-    label_measures,
-    measures,
-    on_validation,
-    overall,
+    LabelRoles,
+    aggregate,
+    classification_metrics,
+    label_metrics,
+    validation_metrics,
 )
 from counterweight.metrics.per_label import aucs, average_precisions
 
 Labels = tuple[NDArray[np.int8], NDArray[np.bool_]]
-SCENES = Roles("multilabel", ["sea", "desert"], None, rarest="desert", commonest="sea")
-SIX = Roles("multilabel", list("abcdef"), None, rarest="f", commonest="a")
-PETS = Roles("binary", ["cat", "dog"], "dog", rarest="dog", commonest="cat")
-FRUIT = Roles("multiclass", ["apple", "fig", "pear"], None, rarest="fig", commonest="apple")
+SCENES = LabelRoles("multilabel", ["sea", "desert"], None, rarest="desert", commonest="sea")
+SIX = LabelRoles("multilabel", list("abcdef"), None, rarest="f", commonest="a")
+PETS = LabelRoles("binary", ["cat", "dog"], "dog", rarest="dog", commonest="cat")
+FRUIT = LabelRoles("multiclass", ["apple", "fig", "pear"], None, rarest="fig", commonest="apple")
 
 
 @pytest.fixture
 def random_labels() -> Labels:
-    """What is there and what is given: 300 images, six labels, from common to rare."""
+    """Targets and predictions: 300 images, six labels, from common to rare."""
     rng = np.random.default_rng(0)
     odds = np.array([0.7, 0.5, 0.3, 0.2, 0.1, 0.02])
     return (rng.random((300, 6)) < odds).astype(np.int8), rng.random((300, 6)) < odds
@@ -33,7 +33,7 @@ def random_labels() -> Labels:
 
 @pytest.fixture
 def random_mask() -> NDArray[np.bool_]:
-    """Which cells of these are not known, all of some rows among them."""
+    """Unknown cells of these targets; some rows are unknown in full."""
     mask = np.random.default_rng(1).random((300, 6)) < 0.2
     mask[:10] = True
     return mask
@@ -41,10 +41,10 @@ def random_mask() -> NDArray[np.bool_]:
 
 @pytest.fixture
 def four_images() -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-    """Targets and scores: a label found on all its images and a rare one that is missed."""
-    targets = np.array([[1, 0], [1, 0], [0, 0], [0, 1]], dtype=np.int8)
+    """Targets and scores: a label predicted on all its images, and a rare one that is missed."""
+    y_true = np.array([[1, 0], [1, 0], [0, 0], [0, 1]], dtype=np.int8)
     scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.3], [0.1, 0.4]])
-    return targets, scores
+    return y_true, scores
 
 
 def one_hot(classes: list[int], n_classes: int) -> NDArray[np.int8]:
@@ -52,26 +52,26 @@ def one_hot(classes: list[int], n_classes: int) -> NDArray[np.int8]:
 
 
 @pytest.mark.parametrize("average", AVERAGES)
-def test_f1_precision_and_recall_are_scikit_learns(average: str, random_labels: Labels) -> None:
-    targets, given = random_labels
-    found = overall(targets, given, SIX)
-    precision, recall, f1, _ = sk.precision_recall_fscore_support(targets, given, average=average, zero_division=0)
-    assert [found[f"{average}_{rate}"] for rate in ("precision", "recall", "f1")] == pytest.approx(
+def test_f1_precision_and_recall_match_scikit_learn(average: str, random_labels: Labels) -> None:
+    y_true, y_pred = random_labels
+    metrics = aggregate(y_true, y_pred, SIX)
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(y_true, y_pred, average=average, zero_division=0)
+    assert [metrics[f"{average}_{rate}"] for rate in ("precision", "recall", "f1")] == pytest.approx(
         [precision, recall, f1], abs=1e-12
     )
 
 
-def test_other_measures_of_labels_are_scikit_learns(random_labels: Labels) -> None:
-    targets, given = random_labels
-    columns = list(zip(targets.T, given.T, strict=True))
+def test_other_multilabel_metrics_match_scikit_learn(random_labels: Labels) -> None:
+    y_true, y_pred = random_labels
+    columns = list(zip(y_true.T, y_pred.T, strict=True))
     sensitivity = [sk.recall_score(*column) for column in columns]
     specificity = [sk.recall_score(*column, pos_label=0) for column in columns]
     expected = {
-        "macro_jaccard": sk.jaccard_score(targets, given, average="macro"),
-        "samples_jaccard": sk.jaccard_score(targets, given, average="samples", zero_division=0),
-        "hamming_loss": sk.hamming_loss(targets, given),
+        "macro_jaccard": sk.jaccard_score(y_true, y_pred, average="macro"),
+        "samples_jaccard": sk.jaccard_score(y_true, y_pred, average="samples", zero_division=0),
+        "hamming_loss": sk.hamming_loss(y_true, y_pred),
         "accuracy": np.mean([sk.accuracy_score(*column) for column in columns]),
-        "exact_match": sk.accuracy_score(targets, given),
+        "exact_match": sk.accuracy_score(y_true, y_pred),
         "balanced_accuracy": np.mean([sk.balanced_accuracy_score(*column) for column in columns]),
         "g_mean": np.mean(np.sqrt(np.multiply(sensitivity, specificity))),
         "sensitivity": np.mean(sensitivity),
@@ -79,138 +79,147 @@ def test_other_measures_of_labels_are_scikit_learns(random_labels: Labels) -> No
         "minority_recall": sensitivity[5],
         "majority_recall": sensitivity[0],
     }
-    found = overall(targets, given, SIX)
-    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-12)
+    metrics = aggregate(y_true, y_pred, SIX)
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected, abs=1e-12)
 
 
-def test_measures_of_classes_are_scikit_learns() -> None:
+def test_multiclass_metrics_match_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     actual, predicted = rng.choice(3, 200, p=[0.6, 0.1, 0.3]), rng.choice(3, 200, p=[0.6, 0.1, 0.3])
-    found = overall(one_hot(actual, 3), one_hot(predicted, 3) == 1, FRUIT)
+    metrics = aggregate(one_hot(actual, 3), one_hot(predicted, 3) == 1, FRUIT)
     for average in ("micro", "macro", "weighted"):
         expected = sk.precision_recall_fscore_support(actual, predicted, average=average, zero_division=0)[:3]
-        rates = [found[f"{average}_{rate}"] for rate in ("precision", "recall", "f1")]
+        rates = [metrics[f"{average}_{rate}"] for rate in ("precision", "recall", "f1")]
         assert rates == pytest.approx(expected, abs=1e-12)
     recalls = sk.recall_score(actual, predicted, average=None)
-    assert found["accuracy"] == pytest.approx(sk.accuracy_score(actual, predicted), abs=1e-12)
-    assert found["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(actual, predicted), abs=1e-12)
-    assert found["g_mean"] == pytest.approx(np.prod(recalls) ** (1 / 3), abs=1e-12)
-    assert (found["minority_recall"], found["majority_recall"]) == (recalls[1], recalls[0])
+    assert metrics["accuracy"] == pytest.approx(sk.accuracy_score(actual, predicted), abs=1e-12)
+    assert metrics["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(actual, predicted), abs=1e-12)
+    assert metrics["g_mean"] == pytest.approx(np.prod(recalls) ** (1 / 3), abs=1e-12)
+    assert (metrics["minority_recall"], metrics["majority_recall"]) == (recalls[1], recalls[0])
 
 
-def test_sensitivity_and_specificity_of_two_classes_are_the_positive_ones() -> None:
-    # Of four cats three are found, of two dogs one.
-    found = overall(one_hot([0, 0, 0, 0, 1, 1], 2), one_hot([0, 0, 0, 1, 1, 0], 2) == 1, PETS)
-    assert (found["sensitivity"], found["specificity"]) == (1 / 2, 3 / 4)
-    assert (found["balanced_accuracy"], found["g_mean"]) == (5 / 8, pytest.approx((3 / 8) ** 0.5))
-    assert (found["accuracy"], found["minority_recall"], found["majority_recall"]) == (4 / 6, 1 / 2, 3 / 4)
+def test_binary_sensitivity_and_specificity_are_those_of_the_positive_class() -> None:
+    # Three of four cats are recognized, and one of two dogs.
+    metrics = aggregate(one_hot([0, 0, 0, 0, 1, 1], 2), one_hot([0, 0, 0, 1, 1, 0], 2) == 1, PETS)
+    assert (metrics["sensitivity"], metrics["specificity"]) == (1 / 2, 3 / 4)
+    assert (metrics["balanced_accuracy"], metrics["g_mean"]) == (5 / 8, pytest.approx((3 / 8) ** 0.5))
+    assert (metrics["accuracy"], metrics["minority_recall"], metrics["majority_recall"]) == (4 / 6, 1 / 2, 3 / 4)
 
 
-def test_class_that_no_image_has_is_left_out_of_the_recalls() -> None:
-    found = overall(one_hot([0, 0, 2], 3), one_hot([0, 1, 2], 3) == 1, FRUIT)
-    assert (found["balanced_accuracy"], found["g_mean"]) == (0.75, pytest.approx(0.5**0.5))
-    assert found["minority_recall"] is None
+def test_class_without_images_is_left_out_of_the_mean_recall() -> None:
+    metrics = aggregate(one_hot([0, 0, 2], 3), one_hot([0, 1, 2], 3) == 1, FRUIT)
+    assert (metrics["balanced_accuracy"], metrics["g_mean"]) == (0.75, pytest.approx(0.5**0.5))
+    assert metrics["minority_recall"] is None
 
 
-def test_no_or_several_classes_given_are_not_accurate() -> None:
-    given = np.array([[True, True, False], [False, False, False], [False, False, True]])
-    assert overall(one_hot([0, 1, 2], 3), given, FRUIT)["accuracy"] == 1 / 3
+def test_predicting_no_class_or_several_is_not_accurate() -> None:
+    y_pred = np.array([[True, True, False], [False, False, False], [False, False, True]])
+    assert aggregate(one_hot([0, 1, 2], 3), y_pred, FRUIT)["accuracy"] == 1 / 3
 
 
-def test_micro_measures_are_over_the_known_cells(random_labels: Labels, random_mask: NDArray[np.bool_]) -> None:
-    targets, given = random_labels
-    found = overall(np.where(random_mask, -1, targets), given, SIX)
-    cells = (targets[~random_mask], given[~random_mask])
+def test_micro_averages_are_over_the_known_cells(random_labels: Labels, random_mask: NDArray[np.bool_]) -> None:
+    y_true, y_pred = random_labels
+    metrics = aggregate(np.where(random_mask, -1, y_true), y_pred, SIX)
+    cells = (y_true[~random_mask], y_pred[~random_mask])
     expected = sk.precision_recall_fscore_support(*cells, average="binary")[:3]
-    assert [found[f"micro_{rate}"] for rate in ("precision", "recall", "f1")] == pytest.approx(expected, abs=1e-12)
-    assert found["hamming_loss"] == pytest.approx(1 - sk.accuracy_score(*cells), abs=1e-12)
+    assert [metrics[f"micro_{rate}"] for rate in ("precision", "recall", "f1")] == pytest.approx(expected, abs=1e-12)
+    assert metrics["hamming_loss"] == pytest.approx(1 - sk.accuracy_score(*cells), abs=1e-12)
 
 
-def test_macro_measures_are_over_each_labels_known_cells(random_labels: Labels, random_mask: NDArray[np.bool_]) -> None:
-    targets, given = random_labels
-    found = overall(np.where(random_mask, -1, targets), given, SIX)
-    columns = [(targets[~mask, j], given[~mask, j]) for j, mask in enumerate(random_mask.T)]
-    each = np.array([sk.precision_recall_fscore_support(*column, average="binary")[:3] for column in columns])
-    weights = [there.sum() for there, _ in columns]
-    for average, expected in (("macro", each.mean(axis=0)), ("weighted", np.average(each, axis=0, weights=weights))):
-        rates = [found[f"{average}_{rate}"] for rate in ("precision", "recall", "f1")]
-        assert rates == pytest.approx(expected, abs=1e-12)
-    assert found["macro_jaccard"] == pytest.approx(np.mean([sk.jaccard_score(*column) for column in columns]))
-    assert found["accuracy"] == pytest.approx(np.mean([sk.accuracy_score(*column) for column in columns]))
-    assert found["minority_recall"] == sk.recall_score(*columns[5])
-
-
-def test_measures_of_images_are_over_each_ones_known_cells(
+def test_macro_averages_are_over_the_known_cells_of_each_label(
     random_labels: Labels, random_mask: NDArray[np.bool_]
 ) -> None:
-    targets, given = random_labels
-    found = overall(np.where(random_mask, -1, targets), given, SIX)
-    rows = [(there[~mask], said[~mask]) for there, said, mask in zip(targets, given, random_mask, strict=True)]
-    judged = [row for row in rows if len(row[0])]
-    each = [sk.precision_recall_fscore_support(*row, average="binary", zero_division=0)[:3] for row in judged]
-    assert [found[f"samples_{rate}"] for rate in ("precision", "recall", "f1")] == pytest.approx(np.mean(each, axis=0))
-    assert found["samples_jaccard"] == pytest.approx(np.mean([sk.jaccard_score(*r, zero_division=0) for r in judged]))
-    whole = [(there == said).all() for there, said in judged if len(there) == 6]
-    assert found["exact_match"] == np.mean(whole)
+    y_true, y_pred = random_labels
+    metrics = aggregate(np.where(random_mask, -1, y_true), y_pred, SIX)
+    columns = [(y_true[~mask, j], y_pred[~mask, j]) for j, mask in enumerate(random_mask.T)]
+    each = np.array([sk.precision_recall_fscore_support(*column, average="binary")[:3] for column in columns])
+    weights = [column.sum() for column, _ in columns]
+    for average, expected in (("macro", each.mean(axis=0)), ("weighted", np.average(each, axis=0, weights=weights))):
+        rates = [metrics[f"{average}_{rate}"] for rate in ("precision", "recall", "f1")]
+        assert rates == pytest.approx(expected, abs=1e-12)
+    assert metrics["macro_jaccard"] == pytest.approx(np.mean([sk.jaccard_score(*column) for column in columns]))
+    assert metrics["accuracy"] == pytest.approx(np.mean([sk.accuracy_score(*column) for column in columns]))
+    assert metrics["minority_recall"] == sk.recall_score(*columns[5])
 
 
-def test_without_any_known_cell_no_measure_is_known() -> None:
-    assert overall(np.full((3, 2), -1), np.ones((3, 2), np.bool_), SCENES) == dict.fromkeys(OVERALL)
-    assert overall(np.zeros((0, 2), np.int8), np.zeros((0, 2), np.bool_), SCENES) == dict.fromkeys(OVERALL)
+def test_sample_averages_are_over_the_known_cells_of_each_image(
+    random_labels: Labels, random_mask: NDArray[np.bool_]
+) -> None:
+    y_true, y_pred = random_labels
+    metrics = aggregate(np.where(random_mask, -1, y_true), y_pred, SIX)
+    rows = [
+        (actual[~mask], predicted[~mask]) for actual, predicted, mask in zip(y_true, y_pred, random_mask, strict=True)
+    ]
+    known = [row for row in rows if len(row[0])]
+    each = [sk.precision_recall_fscore_support(*row, average="binary", zero_division=0)[:3] for row in known]
+    assert [metrics[f"samples_{rate}"] for rate in ("precision", "recall", "f1")] == pytest.approx(
+        np.mean(each, axis=0)
+    )
+    assert metrics["samples_jaccard"] == pytest.approx(np.mean([sk.jaccard_score(*r, zero_division=0) for r in known]))
+    exact = [(actual == predicted).all() for actual, predicted in known if len(actual) == 6]
+    assert metrics["exact_match"] == np.mean(exact)
 
 
-def test_exact_match_is_not_known_where_no_row_is_known_in_full() -> None:
-    found = overall(np.array([[1, -1], [-1, 0]]), np.array([[True, False], [True, False]]), SCENES)
-    assert (found["exact_match"], found["micro_f1"], found["accuracy"]) == (None, 1.0, 1.0)
+def test_metrics_are_none_without_known_cells() -> None:
+    assert aggregate(np.full((3, 2), -1), np.ones((3, 2), np.bool_), SCENES) == dict.fromkeys(AGGREGATES)
+    assert aggregate(np.zeros((0, 2), np.int8), np.zeros((0, 2), np.bool_), SCENES) == dict.fromkeys(AGGREGATES)
 
 
-def test_single_label_has_the_measures_of_that_label() -> None:
-    desert = Roles("multilabel", ["desert"], None, rarest="desert", commonest="desert")
-    found = overall(np.array([[1], [1], [0], [0]]), np.array([[True], [False], [False], [False]]), desert)
-    assert found["macro_f1"] == found["micro_f1"] == pytest.approx(2 / 3)
-    assert (found["accuracy"], found["exact_match"], found["hamming_loss"]) == (3 / 4, 3 / 4, 1 / 4)
+def test_exact_match_is_none_without_fully_known_rows() -> None:
+    metrics = aggregate(np.array([[1, -1], [-1, 0]]), np.array([[True, False], [True, False]]), SCENES)
+    assert (metrics["exact_match"], metrics["micro_f1"], metrics["accuracy"]) == (None, 1.0, 1.0)
+
+
+def test_metrics_of_a_single_label_are_those_of_the_label() -> None:
+    desert = LabelRoles("multilabel", ["desert"], None, rarest="desert", commonest="desert")
+    metrics = aggregate(np.array([[1], [1], [0], [0]]), np.array([[True], [False], [False], [False]]), desert)
+    assert metrics["macro_f1"] == metrics["micro_f1"] == pytest.approx(2 / 3)
+    assert (metrics["accuracy"], metrics["exact_match"], metrics["hamming_loss"]) == (3 / 4, 3 / 4, 1 / 4)
 
 
 def test_average_precision_by_hand() -> None:
     # Ranked 1, 0, 1: precision 1 at the first recall step and 2/3 at the second.
-    found = average_precisions(np.array([[1], [0], [1]]), np.array([[0.9], [0.5], [0.2]]))
-    assert found.tolist() == [pytest.approx((1 + 2 / 3) / 2)]
+    result = average_precisions(np.array([[1], [0], [1]]), np.array([[0.9], [0.5], [0.2]]))
+    assert result.tolist() == [pytest.approx((1 + 2 / 3) / 2)]
 
 
-def test_auc_is_the_share_of_pairs_in_the_right_order() -> None:
-    # Of the pairs 0.9 and 0.5, 0.2 and 0.5; the cell with 0.99 is not known.
-    found = aucs(np.array([[1], [0], [1], [-1]]), np.array([[0.9], [0.5], [0.2], [0.99]]))
-    assert found.tolist() == [0.5]
+def test_auc_is_the_fraction_of_correctly_ordered_pairs() -> None:
+    # 0.9 is above 0.5, and 0.2 is not; the cell with 0.99 is unknown.
+    result = aucs(np.array([[1], [0], [1], [-1]]), np.array([[0.9], [0.5], [0.2], [0.99]]))
+    assert result.tolist() == [0.5]
 
 
-def test_average_precision_of_a_label_that_no_image_has_is_not_a_number() -> None:
-    found = average_precisions(np.array([[1, 0], [0, 0]]), np.array([[0.9, 0.5], [0.2, 0.1]]))
-    assert found.tolist() == [1.0, pytest.approx(np.nan, nan_ok=True)]
+def test_average_precision_is_nan_for_a_label_that_no_image_has() -> None:
+    result = average_precisions(np.array([[1, 0], [0, 0]]), np.array([[0.9, 0.5], [0.2, 0.1]]))
+    assert result.tolist() == [1.0, pytest.approx(np.nan, nan_ok=True)]
 
 
 def test_auc_needs_images_with_and_without_the_label() -> None:
-    found = aucs(np.array([[1, 0, 1, -1], [0, 0, 1, 1]]), np.full((2, 4), 0.5))
-    assert found.tolist() == [0.5, *[pytest.approx(np.nan, nan_ok=True)] * 3]
+    result = aucs(np.array([[1, 0, 1, -1], [0, 0, 1, 1]]), np.full((2, 4), 0.5))
+    assert result.tolist() == [0.5, *[pytest.approx(np.nan, nan_ok=True)] * 3]
 
 
 def test_means_leave_out_labels_that_no_image_has() -> None:
-    targets, scores = np.array([[1, 0], [0, 0]]), np.array([[0.9, 0.5], [0.2, 0.1]])
-    found = measures(targets, scores, {}, SCENES)
-    assert found == {"map": 1.0, "macro_auc": 1.0}
+    y_true, scores = np.array([[1, 0], [0, 0]]), np.array([[0.9, 0.5], [0.2, 0.1]])
+    metrics = classification_metrics(y_true, scores, {}, SCENES)
+    assert metrics == {"map": 1.0, "macro_auc": 1.0}
 
 
-def test_mean_of_no_label_is_not_known() -> None:
-    assert measures(np.full((2, 2), -1), np.full((2, 2), 0.5), {}, SCENES) == {"map": None, "macro_auc": None}
+def test_means_over_no_label_are_none() -> None:
+    assert classification_metrics(np.full((2, 2), -1), np.full((2, 2), 0.5), {}, SCENES) == {
+        "map": None,
+        "macro_auc": None,
+    }
 
 
-def test_measures_of_four_images(four_images: tuple[NDArray[np.int8], NDArray[np.float64]]) -> None:
-    # At 0.5 three first labels are given, two rightly, and no second one: micro 2 of 3 given and of 3 there; macro the
-    # mean with a label whose rates are 0. At 0.35 the second label is given once, rightly.
-    targets, scores = four_images
-    found = measures(targets, scores, {"0.5": scores >= 0.5, "tuned": scores >= 0.35}, SCENES)
-    assert list(found) == ["map", "macro_auc", "threshold_0.5", "threshold_tuned"]
-    assert (found["map"], found["macro_auc"]) == (1.0, 1.0)
-    assert found["threshold_0.5"] == pytest.approx(
+def test_metrics_of_four_images(four_images: tuple[NDArray[np.int8], NDArray[np.float64]]) -> None:
+    # At 0.5 the first label is predicted three times, twice correctly, and the second never: micro precision and recall
+    # are 2/3; the macro average includes a label whose rates are 0. At 0.35 the second is predicted once, correctly.
+    y_true, scores = four_images
+    metrics = classification_metrics(y_true, scores, {"0.5": scores >= 0.5, "tuned": scores >= 0.35}, SCENES)
+    assert list(metrics) == ["map", "macro_auc", "threshold_0.5", "threshold_tuned"]
+    assert (metrics["map"], metrics["macro_auc"]) == (1.0, 1.0)
+    assert metrics["threshold_0.5"] == pytest.approx(
         {
             "micro_f1": 2 / 3,
             "micro_precision": 2 / 3,
@@ -237,17 +246,16 @@ def test_measures_of_four_images(four_images: tuple[NDArray[np.int8], NDArray[np
             "majority_recall": 1.0,
         }
     )
-    tuned = found["threshold_tuned"]
+    tuned = metrics["threshold_tuned"]
     assert isinstance(tuned, dict)
     assert [tuned[name] for name in ("micro_f1", "macro_f1", "minority_recall")] == pytest.approx([6 / 7, 0.9, 1.0])
 
 
-def test_of_validation_only_what_chooses_between_recipes_is_kept(
+def test_validation_metrics_are_those_that_compare_recipes(
     four_images: tuple[NDArray[np.int8], NDArray[np.float64]],
 ) -> None:
-    targets, scores = four_images
-    given = {"tuned": scores >= 0.35}
-    kept = on_validation(targets, scores, given, SCENES)
+    y_true, scores = four_images
+    kept = validation_metrics(y_true, scores, {"tuned": scores >= 0.35}, SCENES)
     assert list(kept) == ["map", "macro_auc", "threshold_tuned"]
     assert kept["threshold_tuned"] == {
         "micro_f1": pytest.approx(6 / 7),
@@ -258,9 +266,9 @@ def test_of_validation_only_what_chooses_between_recipes_is_kept(
     }
 
 
-def test_label_measures_have_a_row_a_label(four_images: tuple[NDArray[np.int8], NDArray[np.float64]]) -> None:
-    targets, scores = four_images
-    table = label_measures(["sea", "desert"], np.array([70, 30]), targets, scores, {"0.5": scores >= 0.5})
+def test_label_metrics_have_one_row_per_label(four_images: tuple[NDArray[np.int8], NDArray[np.float64]]) -> None:
+    y_true, scores = four_images
+    table = label_metrics(["sea", "desert"], np.array([70, 30]), y_true, scores, {"0.5": scores >= 0.5})
     assert table.to_dict("list") == {
         "label": ["sea", "desert"],
         "train": [70, 30],
@@ -282,15 +290,29 @@ def test_label_measures_have_a_row_a_label(four_images: tuple[NDArray[np.int8], 
     }
 
 
-def test_roles_are_those_of_the_train_images() -> None:
+def test_roles_follow_from_the_train_images() -> None:
     train = np.array([[1, 0], [1, -1], [0, 1]])
-    assert Roles.of("multilabel", ["sea", "desert"], None, train) == SCENES
+    assert LabelRoles.from_train_targets("multilabel", ["sea", "desert"], None, train) == SCENES
 
 
 def test_sweep_of_a_hundred_thresholds_takes_seconds() -> None:
     rng = np.random.default_rng(0)
-    targets, scores = (rng.random((2000, 5)) < 0.3).astype(np.int8), rng.random((2000, 5))
-    five = Roles("multilabel", list("abcde"), None, rarest="a", commonest="b")
+    y_true, scores = (rng.random((2000, 5)) < 0.3).astype(np.int8), rng.random((2000, 5))
+    five = LabelRoles("multilabel", list("abcde"), None, rarest="a", commonest="b")
     started = time.perf_counter()
-    measures(targets, scores, {f"{t:g}": scores >= t for t in np.arange(1, 101) / 101}, five)
+    classification_metrics(y_true, scores, {f"{t:g}": scores >= t for t in np.arange(1, 101) / 101}, five)
     assert time.perf_counter() - started < 20
+
+
+def test_ranking_metrics_are_not_mixed_up() -> None:
+    # Ranked 1, 0, 1: average precision (1 + 2/3) / 2, and one of two pairs in the right order.
+    y_true, scores = np.array([[1], [0], [1], [-1]]), np.array([[0.9], [0.5], [0.2], [0.7]])
+    desert = LabelRoles("multilabel", ["desert"], None, rarest="desert", commonest="desert")
+    assert classification_metrics(y_true, scores, {}, desert) == {"map": pytest.approx(5 / 6), "macro_auc": 0.5}
+    row = label_metrics(["desert"], np.array([7]), y_true, scores, {}).iloc[0].to_dict()
+    assert row == {"label": "desert", "train": 7, "test": 2, "average_precision": pytest.approx(5 / 6), "auc": 0.5}
+
+
+def test_unknown_train_targets_do_not_make_a_label_common() -> None:
+    train = np.array([[1, 0], [1, -1], [0, 1], [0, -1], [0, -1]])
+    assert LabelRoles.from_train_targets("multilabel", ["sea", "desert"], None, train) == SCENES

@@ -5,40 +5,41 @@ import pytest
 from numpy.typing import NDArray
 
 from counterweight.metrics.imbalance import (
+    absent_label_warnings,
     cvir,
-    image_weights,
     irlbl,
+    irlbl_weights,
     label_scumble,
     label_table,
     mean_ir,
-    rarer,
+    rarer_label_warnings,
     scumble,
     summary,
 )
 
 
 def columns_with(counts: list[int], images: int) -> NDArray[np.int8]:
-    """Targets in which the first so many images have each label."""
+    """Targets in which the first ``counts[j]`` images have label j."""
     return (np.arange(images)[:, None] < np.array(counts)).astype(np.int8)
 
 
 @pytest.fixture
 def emotions() -> NDArray[np.int8]:
-    """The label counts of the dataset of that name, in any arrangement."""
+    """The label counts of the dataset emotions, in an arbitrary arrangement."""
     return columns_with([173, 166, 264, 148, 168, 189], images=593)
 
 
 @pytest.fixture
 def common_and_rare() -> NDArray[np.int8]:
-    """One label on all four images, another on the last one."""
+    """One label on all four images, another on the last."""
     return np.array([[1, 0], [1, 0], [1, 0], [1, 1]], dtype=np.int8)
 
 
-def test_mean_ir_of_emotions_is_the_published_one(emotions: NDArray[np.int8]) -> None:
+def test_mean_ir_of_emotions_is_as_published(emotions: NDArray[np.int8]) -> None:
     assert mean_ir(emotions) == pytest.approx(1.478, abs=5e-4)
 
 
-def test_cvir_of_emotions_is_the_published_one(emotions: NDArray[np.int8]) -> None:
+def test_cvir_of_emotions_is_as_published(emotions: NDArray[np.int8]) -> None:
     assert cvir(emotions) == pytest.approx(0.180, abs=5e-4)
 
 
@@ -47,7 +48,7 @@ def test_mean_ir_is_the_mean_of_irlbl(common_and_rare: NDArray[np.int8]) -> None
 
 
 def test_cvir_is_the_sample_standard_deviation_over_the_mean(common_and_rare: NDArray[np.int8]) -> None:
-    # Of 1 and 4: the deviations from 2.5 are 1.5 each, and the sum of their squares is divided by 2 - 1.
+    # IRLbl is 1 and 4: both deviate from 2.5 by 1.5, and the sum of squares is divided by 2 - 1.
     assert cvir(common_and_rare) == pytest.approx(math.sqrt(1.5**2 + 1.5**2) / 2.5)
 
 
@@ -65,7 +66,7 @@ def test_label_that_never_occurs_has_infinite_irlbl() -> None:
     assert irlbl(np.array([[1, 0], [1, 0]])).tolist() == [1.0, math.inf]
 
 
-def test_label_that_never_occurs_does_not_spoil_the_means(common_and_rare: NDArray[np.int8]) -> None:
+def test_label_that_never_occurs_does_not_affect_the_means(common_and_rare: NDArray[np.int8]) -> None:
     with_never = np.column_stack([common_and_rare, np.zeros(4, np.int8)])
     assert mean_ir(with_never) == mean_ir(common_and_rare)
     assert cvir(with_never) == cvir(common_and_rare)
@@ -86,21 +87,21 @@ def test_scumble_of_three_labels_together() -> None:
     assert scumble(targets) == pytest.approx(((1 - 2 / (7 / 3)) + (1 - math.sqrt(2) / 1.5)) / 4)
 
 
-def test_scumble_is_0_where_rare_and_common_labels_never_meet() -> None:
+def test_scumble_is_0_if_rare_and_common_labels_never_share_an_image() -> None:
     assert scumble(np.array([[1, 0], [1, 0], [1, 0], [0, 1]])) == 0.0
 
 
-def test_scumble_is_0_where_labels_meet_that_are_equally_common() -> None:
+def test_scumble_is_0_if_equally_common_labels_share_images() -> None:
     assert scumble(np.array([[1, 1], [1, 1]])) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_image_without_labels_counts_as_an_image_that_scores_0() -> None:
+def test_image_without_labels_scores_0() -> None:
     # As above, (0.2 + 0 + 0 + 0) over four images; the fifth has no label.
     targets = np.array([[1, 1], [1, 0], [1, 0], [1, 0], [0, 0]])
     assert scumble(targets) == pytest.approx(0.2 / 5)
 
 
-def test_more_images_than_int8_counts_are_counted() -> None:
+def test_counts_do_not_overflow_int8() -> None:
     assert irlbl(columns_with([1000, 250], images=1000)).tolist() == [1.0, 4.0]
 
 
@@ -112,7 +113,7 @@ def test_summary_has_all_measures(common_and_rare: NDArray[np.int8]) -> None:
 
 def test_label_table_has_count_irlbl_and_scumble_of_each_part(common_and_rare: NDArray[np.int8]) -> None:
     parts = {"before": common_and_rare, "after": np.array([[1, 1], [1, 1]])}
-    # IRLbl 1 and 4 meet on one of the four images: 1 - 2 / 2.5 = 0.2, a quarter of which is the sea's.
+    # Labels with IRLbl 1 and 4 share one of the four images, 1 - 2 / 2.5 = 0.2: a quarter of the sea's images.
     table = label_table(parts, ["sea", "desert"]).to_dict("list")
     assert table.pop("before_scumble") == pytest.approx([0.05, 0.2])
     assert table.pop("after_scumble") == pytest.approx([0.0, 0.0])
@@ -125,14 +126,14 @@ def test_label_table_has_count_irlbl_and_scumble_of_each_part(common_and_rare: N
     }
 
 
-def test_missing_labels_count_as_little_as_those_that_are_not_there() -> None:
+def test_missing_labels_count_as_absent() -> None:
     known = np.array([[1, 1, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0]])
     missing = np.array([[1, 1, -1], [1, -1, 0], [1, 0, 0], [1, -1, -1], [-1, -1, -1]])
     assert irlbl(missing).tolist() == irlbl(known).tolist() == [1.0, 4.0, math.inf]
     assert summary(missing) == summary(known)
 
 
-def test_label_table_counts_missing_cells_where_there_are_some() -> None:
+def test_label_table_counts_missing_cells_if_there_are_any() -> None:
     parts = {"train": np.array([[1, -1], [0, -1]]), "test": np.array([[1, 1]])}
     assert label_table(parts, ["sea", "desert"]).to_dict("list") == {
         "label": ["sea", "desert"],
@@ -148,45 +149,56 @@ def test_label_table_counts_missing_cells_where_there_are_some() -> None:
 
 
 @pytest.mark.parametrize("cell", [0, -1])
-def test_images_on_which_no_label_is_known_to_be_have_measures_of_0(cell: int) -> None:
+def test_measures_are_0_if_no_image_is_known_to_have_a_label(cell: int) -> None:
     assert summary(np.full((3, 2), cell)) == {"images": 3, "mean_ir": 0.0, "cvir": 0.0, "scumble": 0.0}
 
 
-def test_scumble_of_a_label_is_the_mean_over_the_images_that_have_it() -> None:
+def test_label_scumble_is_the_mean_over_the_images_with_the_label() -> None:
     # IRLbl 1, 2 and 4 as above: the first image scores 1 - 2 / (7 / 3), the second 1 - sqrt(2) / 1.5, the others 0.
     targets = np.array([[1, 1, 1], [1, 1, 0], [1, 0, 0], [1, 0, 0]])
     first, second = 1 - 2 / (7 / 3), 1 - math.sqrt(2) / 1.5
     assert label_scumble(targets).tolist() == pytest.approx([(first + second) / 4, (first + second) / 2, first])
 
 
-def test_scumble_of_a_label_that_no_image_has_is_0() -> None:
+def test_label_scumble_of_a_label_that_no_image_has_is_0() -> None:
     assert label_scumble(np.array([[1, 0], [1, -1]])).tolist() == [0.0, 0.0]
 
 
-def test_label_that_got_relatively_rarer_is_named_with_its_irlbl_before_and_after() -> None:
+def test_warning_about_a_rarer_label_has_its_irlbl_before_and_after() -> None:
     before, after = np.array([[1, 0], [1, 1]]), np.array([[1, 0], [1, 1], [1, 0]])
-    assert rarer(before, after, ["sea", "ice"]) == [
+    assert rarer_label_warnings(before, after, ["sea", "ice"]) == [
         "label 'ice' got relatively rarer: IRLbl 2.00 before, 3.00 after. Consider augment.strategy clusters_labels or "
         "labels"
     ]
 
 
-def test_labels_that_became_commoner_or_stayed_are_not_named() -> None:
+def test_no_warning_about_labels_that_did_not_become_rarer() -> None:
     before, after = np.array([[1, 0, 0], [1, 1, 0]]), np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]])
-    assert rarer(before, after, ["sea", "ice", "never"]) == []
+    assert rarer_label_warnings(before, after, ["sea", "ice", "never"]) == []
 
 
 def test_weight_of_an_image_is_the_mean_irlbl_of_its_labels() -> None:
     # Counts 4, 2 and 1: IRLbl 1, 2 and 4.
     targets = np.array([[1, 1, 1], [1, 1, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0], [-1, -1, -1]])
-    assert image_weights(targets).tolist() == pytest.approx([7 / 3, 1.5, 1.0, 1.0, 1.0, 1.0])
+    assert irlbl_weights(targets).tolist() == pytest.approx([7 / 3, 1.5, 1.0, 1.0, 1.0, 1.0])
 
 
 def test_weights_make_classes_equally_frequent() -> None:
     targets = np.array([[1, 0, 0]] * 6 + [[0, 1, 0]] * 3 + [[0, 0, 1]] * 2)
-    weights = image_weights(targets)
+    weights = irlbl_weights(targets)
     assert [weights[targets[:, j] == 1].sum() for j in range(3)] == pytest.approx([6.0, 6.0, 6.0])
 
 
-def test_missing_label_gives_an_image_no_weight() -> None:
-    assert image_weights(np.array([[1, 0], [1, -1], [1, 1], [1, 0]])).tolist() == [1.0, 1.0, 2.5, 1.0]
+def test_missing_label_adds_no_weight() -> None:
+    assert irlbl_weights(np.array([[1, 0], [1, -1], [1, 1], [1, 0]])).tolist() == [1.0, 1.0, 2.5, 1.0]
+
+
+def test_labels_that_no_image_of_a_split_has_are_named_with_the_consequence() -> None:
+    parts = {"train": np.array([[1, 1, 0]]), "val": np.array([[0, 1, -1]]), "test": np.array([[1, 1, 1], [0, 0, 0]])}
+    assert absent_label_warnings(["a", "b", "c"], parts) == [
+        "no train image has 'c': nothing to learn from",
+        "no val image has 'a', 'c': no threshold can be tuned",
+    ]
+    assert absent_label_warnings(["a"], {"test": np.array([[0]])}) == [
+        "no test image has 'a': recall cannot be measured"
+    ]

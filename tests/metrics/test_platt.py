@@ -3,66 +3,76 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score
 
-from counterweight.metrics.platt import even_threshold, even_thresholds
+from counterweight.metrics.platt import platt_threshold, platt_thresholds
 from counterweight.metrics.thresholds import label_thresholds
 
 
-def drawn(count: int, rate: float, seed: int) -> tuple[NDArray[np.int_], NDArray[np.float64]]:
-    """A label of that rate, and scores whose log-odds are normal, with a mean of -2 and of 1: -0.5 is between."""
+def samples(count: int, rate: float, seed: int) -> tuple[NDArray[np.int_], NDArray[np.float64]]:
+    """Draw a label, and scores with normal log-odds around -2 without it and 1 with it: -0.5 is midway."""
     rng = np.random.default_rng(seed)
-    targets = (rng.random((count, 1)) < rate).astype(int)
-    return targets, 1 / (1 + np.exp(-(rng.normal(size=(count, 1)) + 3 * targets - 2)))
+    y_true = (rng.random((count, 1)) < rate).astype(int)
+    return y_true, 1 / (1 + np.exp(-(rng.normal(size=(count, 1)) + 3 * y_true - 2)))
 
 
-def test_threshold_lies_between_scores_that_mirror_each_other() -> None:
-    targets, scores = np.array([[0], [0], [1], [1]]), np.array([[0.1], [0.6], [0.4], [0.9]])
-    assert even_threshold(targets, scores) == pytest.approx(0.5)
+def test_threshold_of_symmetric_scores_is_a_half() -> None:
+    y_true, scores = np.array([[0], [0], [1], [1]]), np.array([[0.1], [0.6], [0.4], [0.9]])
+    assert platt_threshold(y_true, scores) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.05])
 def test_threshold_does_not_depend_on_how_common_the_label_is(rate: float) -> None:
-    # Two normal distributions of one variance: the best threshold is midway, 1 / (1 + e^0.5).
-    assert even_threshold(*drawn(40_000, rate, seed=0)) == pytest.approx(1 / (1 + np.exp(0.5)), abs=0.02)
+    # Two normal distributions of equal variance: the best threshold is midway, 1 / (1 + e^0.5).
+    assert platt_threshold(*samples(40_000, rate, seed=0)) == pytest.approx(1 / (1 + np.exp(0.5)), abs=0.02)
 
 
-def test_of_few_images_it_is_nearer_to_the_best_than_the_one_that_is_best_on_them() -> None:
-    targets, scores = drawn(20_000, 0.5, seed=0)
-    found = []
+def test_on_few_images_the_sigmoid_generalizes_better_than_the_best_threshold() -> None:
+    y_true, scores = samples(20_000, 0.5, seed=0)
+    accuracies = []
     for seed in range(40):
-        few = drawn(90, 0.1, seed=1 + seed)
-        thresholds = even_thresholds(*few)[0], label_thresholds(*few, "balanced_accuracy")[0]
-        found.append([balanced_accuracy_score(targets, scores >= threshold) for threshold in thresholds])
-    by_sigmoid, by_best = np.mean(found, axis=0)
+        few = samples(90, 0.1, seed=1 + seed)
+        thresholds = platt_thresholds(*few)[0], label_thresholds(*few, "balanced_accuracy")[0]
+        accuracies.append([balanced_accuracy_score(y_true, scores >= threshold) for threshold in thresholds])
+    by_sigmoid, by_best = np.mean(accuracies, axis=0)
     assert by_sigmoid > by_best + 0.005
 
 
-def test_labels_have_thresholds_of_their_own_and_one_for_all_lies_between() -> None:
-    targets = np.array([[0, 0], [0, 0], [1, 1], [1, 1]])
+def test_common_threshold_lies_between_those_of_the_labels() -> None:
+    y_true = np.array([[0, 0], [0, 0], [1, 1], [1, 1]])
     scores = np.array([[0.1, 0.01], [0.6, 0.1], [0.4, 0.05], [0.9, 0.4]])
-    first, second = even_thresholds(targets, scores)
+    first, second = platt_thresholds(y_true, scores)
     assert first == pytest.approx(0.5)
-    assert second < even_threshold(targets, scores) < first
+    assert second < platt_threshold(y_true, scores) < first
 
 
-def test_each_label_weighs_the_same_in_the_threshold_for_all() -> None:
-    targets, scores = np.array([[0], [0], [1], [1]]), np.array([[0.1], [0.6], [0.4], [0.9]])
+def test_each_label_has_the_same_weight_in_the_common_threshold() -> None:
+    y_true, scores = np.array([[0], [0], [1], [1]]), np.array([[0.1], [0.6], [0.4], [0.9]])
     wide = np.array([[0, 0], [0, 0], [1, 1], [1, 1]])
     pair = np.hstack([scores, scores / 4])
     thrice = np.vstack([pair, np.hstack([scores, np.full((4, 1), 0.2)]), np.hstack([scores, np.full((4, 1), 0.2)])])
-    known = np.vstack([wide, *([np.hstack([targets, np.full((4, 1), -1)])] * 2)])
-    assert even_threshold(known, thrice) == pytest.approx(even_threshold(wide, pair), abs=1e-6)
+    known = np.vstack([wide, *([np.hstack([y_true, np.full((4, 1), -1)])] * 2)])
+    assert platt_threshold(known, thrice) == pytest.approx(platt_threshold(wide, pair), abs=1e-6)
 
 
-def test_unknown_cells_take_no_part() -> None:
-    targets, scores = np.array([[0], [0], [1], [1], [-1]]), np.array([[0.1], [0.6], [0.4], [0.9], [0.99]])
-    assert even_threshold(targets, scores) == pytest.approx(0.5)
+def test_unknown_cells_are_ignored() -> None:
+    y_true, scores = np.array([[0], [0], [1], [1], [-1]]), np.array([[0.1], [0.6], [0.4], [0.9], [0.99]])
+    assert platt_threshold(y_true, scores) == pytest.approx(0.5)
 
 
-def test_scores_of_zero_and_one_are_taken() -> None:
-    targets, scores = np.array([[0], [0], [1], [1]]), np.array([[0.0], [0.3], [0.2], [1.0]])
-    assert 0.2 < even_threshold(targets, scores) < 0.5
+def test_scores_of_0_and_1_are_allowed() -> None:
+    y_true, scores = np.array([[0], [0], [1], [1]]), np.array([[0.0], [0.3], [0.2], [1.0]])
+    assert 0.2 < platt_threshold(y_true, scores) < 0.5
 
 
-@pytest.mark.parametrize("targets", [[[1], [1]], [[0], [0]], [[-1], [-1]], [[1], [0]]])
-def test_threshold_is_a_half_where_scores_do_not_tell(targets: list[list[int]]) -> None:
-    assert even_threshold(np.array(targets), np.array([[0.2], [0.6]])) == 0.5
+@pytest.mark.parametrize("y_true", [[[1], [1]], [[0], [0]], [[-1], [-1]], [[1], [0]]])
+def test_threshold_is_a_half_if_scores_do_not_separate(y_true: list[list[int]]) -> None:
+    assert platt_threshold(np.array(y_true), np.array([[0.2], [0.6]])) == 0.5
+
+
+def test_threshold_is_a_half_if_scores_are_slightly_higher_without_the_label() -> None:
+    y_true, scores = np.array([[0], [0], [1], [1]]), np.array([[0.6], [0.3], [0.5], [0.3]])
+    assert platt_threshold(y_true, scores) == 0.5
+
+
+def test_threshold_separates_scores_near_0() -> None:
+    y_true, scores = np.array([[0], [0], [1], [1]]), np.array([[0.001], [0.002], [0.004], [0.008]])
+    assert 0.002 < platt_threshold(y_true, scores) < 0.004

@@ -9,31 +9,31 @@ from torch import Tensor, nn
 
 from counterweight.base.errors import InputError
 from counterweight.networks.backbones import Backbone
-from counterweight.networks.classifier import Classifier, Design, load, pretrained_parameters, save
+from counterweight.networks.classifier import Classifier, ModelConfig, load, pretrained_parameters, save
 from tests.designs import design
 
 CNN7 = design("cnn7", None, ["cat", "dog"], 32)
-RESNET = design("resnet18", "layer2", ["cat", "dog", "zebra"], 64, view="centre")
-CNN3 = replace(design("cnn3", None, ["cat"], 32, channels=1), size=(48, 32))
+RESNET = design("resnet18", "layer2", ["cat", "dog", "zebra"], 64, crop="center")
+CNN3 = replace(design("cnn3", None, ["cat"], 32, channels=1), input_size=(48, 32))
 SQUEEZENET = design("squeezenet1_0", None, ["cat", "dog", "zebra"], 64, task="multiclass", scores="softmax")
 
 
-def built(of: Design, seed: int = 0) -> Classifier:
+def built(config: ModelConfig, seed: int = 0) -> Classifier:
     torch.manual_seed(seed)
-    return Classifier(of)
+    return Classifier(config)
 
 
-def squares(size: int, count: int = 2) -> Tensor:
+def random_images(size: int, count: int = 2) -> Tensor:
     return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8))
 
 
 @pytest.mark.parametrize("size", [8, 32, 224])
-def test_squares_of_any_size_pass_a_resnet(size: int) -> None:
+def test_resnet_takes_images_of_any_size(size: int) -> None:
     with torch.inference_mode():
-        assert built(RESNET).eval()(squares(size)).shape == (2, 3)
+        assert built(RESNET).eval()(random_images(size)).shape == (2, 3)
 
 
-def test_head_on_layer2_of_resnet18_takes_128_features_and_gives_a_logit_a_label() -> None:
+def test_head_on_layer2_of_resnet18_maps_128_features_to_one_logit_per_label() -> None:
     network = built(RESNET)
     assert isinstance(network.body, Backbone)
     assert isinstance(network.head, nn.Linear)
@@ -41,35 +41,35 @@ def test_head_on_layer2_of_resnet18_takes_128_features_and_gives_a_logit_a_label
 
 
 @pytest.mark.parametrize("model", ["resnet18", "squeezenet1_0", "mobilenet_v3_small"])
-def test_without_a_layer_a_network_of_torchvisions_gets_a_new_last_layer(model: str) -> None:
+def test_without_a_layer_a_torchvision_classifier_gets_a_new_last_layer(model: str) -> None:
     network = built(design(model, None, ["cat", "dog", "zebra"], 64))
     features = {"resnet18": 512, "squeezenet1_0": 512, "mobilenet_v3_small": 1024}[model]
     assert isinstance(network.head, nn.Linear)
     assert (network.head.in_features, network.head.out_features) == (features, 3)
     with torch.inference_mode():
-        assert network.eval()(squares(64)).shape == (2, 3)
+        assert network.eval()(random_images(64)).shape == (2, 3)
 
 
-def test_what_begins_random_behind_weights_is_not_pretrained() -> None:
+def test_reinitialized_parameters_are_not_pretrained() -> None:
     network = built(RESNET)
     assert isinstance(network.body, Backbone)
     assert len(pretrained_parameters(network)) == len(list(network.body.parameters())) == 30
-    network.body.fresh = frozenset(key for key in network.body.cut.state_dict() if key.startswith("layer2."))
-    before = [p for name, p in network.body.cut.named_parameters() if not name.startswith("layer2.")]
+    network.body.reinitialized = frozenset(key for key in network.body.trunk.state_dict() if key.startswith("layer2."))
+    before = [p for name, p in network.body.trunk.named_parameters() if not name.startswith("layer2.")]
     assert list(map(id, pretrained_parameters(network))) == list(map(id, before))
 
 
-def test_a_head_alone_has_no_pretrained_parameters() -> None:
+def test_head_alone_has_no_pretrained_parameters() -> None:
     assert pretrained_parameters(built(RESNET).head) == []
 
 
-def test_size_is_width_and_height() -> None:
-    pictures = torch.zeros(2, 32, 48, 3, dtype=torch.uint8)
+def test_input_size_is_width_and_height() -> None:
+    images = torch.zeros(2, 32, 48, 3, dtype=torch.uint8)
     with torch.inference_mode():
-        assert built(CNN3).eval()(pictures).shape == (2, 1)
+        assert built(CNN3).eval()(images).shape == (2, 1)
 
 
-def test_grey_activation_and_pooling_are_those_of_the_design() -> None:
+def test_channels_activation_and_pooling_are_those_of_the_config() -> None:
     network = built(design("cnn7", None, ["cat"], 32, channels=1, activation="leaky_relu", pooling="max"))
     kinds = {type(module) for module in network.modules()}
     assert {nn.LeakyReLU, nn.MaxPool2d} < kinds
@@ -77,25 +77,24 @@ def test_grey_activation_and_pooling_are_those_of_the_design() -> None:
     assert next(network.body.parameters()).shape == (16, 1, 3, 3)
 
 
-@pytest.mark.parametrize("of", [CNN7, RESNET], ids=["cnn7", "resnet18"])
-def test_first_weights_are_those_of_torchs_seed(of: Design) -> None:
-    first, again, other = (built(of, seed).state_dict() for seed in (0, 0, 1))
+@pytest.mark.parametrize("config", [CNN7, RESNET], ids=["cnn7", "resnet18"])
+def test_initial_weights_depend_on_torchs_seed(config: ModelConfig) -> None:
+    first, again, other = (built(config, seed).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not all(torch.equal(first[key], other[key]) for key in first)
 
 
-@pytest.mark.parametrize("of", [CNN7, RESNET, CNN3, SQUEEZENET], ids=lambda of: of.model)
-def test_classifier_read_again_gives_the_same_logits(of: Design, tmp_path: Path) -> None:
-    network = built(of)
-    # Batch norm's running means are part of what is kept.
-    width, height = of.size
-    pictures = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, height, width, 3), dtype=np.uint8))
-    network.train()(pictures)
+@pytest.mark.parametrize("config", [CNN7, RESNET, CNN3, SQUEEZENET], ids=lambda config: config.model)
+def test_loaded_classifier_gives_the_same_logits(config: ModelConfig, tmp_path: Path) -> None:
+    network = built(config)
+    width, height = config.input_size
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, height, width, 3), dtype=np.uint8))
+    network.train()(images)  # This changes the running means in batch norm.
     save(network, tmp_path / "model")
-    again = load(tmp_path / "model")
+    loaded = load(tmp_path / "model")
     with torch.inference_mode():
-        assert torch.equal(again.eval()(pictures), network.eval()(pictures))
-    assert again.design == of
+        assert torch.equal(loaded.eval()(images), network.eval()(images))
+    assert loaded.config == config
 
 
 def test_classifier_saved_twice_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -105,27 +104,27 @@ def test_classifier_saved_twice_gives_the_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
 
 
-def test_memory_format_of_the_weights_does_not_reach_the_file(tmp_path: Path) -> None:
+def test_file_does_not_depend_on_the_memory_format_of_the_weights(tmp_path: Path) -> None:
     save(built(CNN7), tmp_path / "one")
     save(built(CNN7).to(memory_format=torch.channels_last), tmp_path / "two")
     files = [tmp_path / name / "model.safetensors" for name in ("one", "two")]
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_design_is_written_as_json(tmp_path: Path) -> None:
+def test_config_is_saved_as_json(tmp_path: Path) -> None:
     save(built(RESNET), tmp_path / "model")
     assert json.loads((tmp_path / "model" / "model.json").read_text(encoding="utf-8")) == {
         "model": "resnet18",
         "layer": "layer2",
         "activation": "relu",
         "pooling": "average",
-        "mirror": False,
+        "flip_tta": False,
         "channels": 3,
         "labels": ["cat", "dog", "zebra"],
         "task": "multilabel",
         "scores": "sigmoid",
-        "view": "centre",
-        "size": [64, 64],
+        "crop": "center",
+        "input_size": [64, 64],
         "resize": {"width": 32, "height": 32, "mode": "stretch", "format": "png"},
     }
 
@@ -135,22 +134,22 @@ def test_classifier_is_two_files(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["model", "model.json", "model.safetensors"]
 
 
-def test_reading_a_classifier_draws_no_random_numbers(tmp_path: Path) -> None:
+def test_loading_a_classifier_draws_no_random_numbers(tmp_path: Path) -> None:
     save(built(CNN7), tmp_path / "model")
     before = torch.get_rng_state()
     load(tmp_path / "model")
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_folder_without_a_model_is_an_error_that_names_one(tmp_path: Path) -> None:
+def test_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load(tmp_path)
     assert str(error.value).startswith(f"{tmp_path}: holds no model: ")
     assert str(error.value).endswith("Name a folder such as results/balanced/model.")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"size": [3, 3]}', '{"size": 3}', "not json"])
-def test_model_json_that_is_none_is_an_error(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"input_size": [3, 3]}', '{"input_size": 3}', "not json"])
+def test_invalid_model_json_is_an_error(text: str, tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text(text)
     with pytest.raises(InputError, match="holds no model"):
         load(tmp_path)
@@ -163,7 +162,7 @@ def test_folder_without_weights_is_an_error(tmp_path: Path) -> None:
         load(tmp_path / "model")
 
 
-def test_weights_that_were_cut_off_are_an_error(tmp_path: Path) -> None:
+def test_truncated_weights_are_an_error(tmp_path: Path) -> None:
     save(built(CNN7), tmp_path / "model")
     weights = tmp_path / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
@@ -172,7 +171,7 @@ def test_weights_that_were_cut_off_are_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), [("cnn7", "cnn8"), ('"cat", "dog"', '"cat"')])
-def test_design_that_was_changed_by_hand_is_an_error(old: str, new: str, tmp_path: Path) -> None:
+def test_config_that_does_not_fit_the_weights_is_an_error(old: str, new: str, tmp_path: Path) -> None:
     save(built(CNN7), tmp_path / "model")
     file = tmp_path / "model" / "model.json"
     text = " ".join(file.read_text().split()).replace("[ ", "[")

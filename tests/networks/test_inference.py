@@ -2,7 +2,6 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,22 +11,30 @@ from torch import nn
 
 from counterweight.base.errors import InputError
 from counterweight.images import codec
-from counterweight.images.geometry import view
+from counterweight.images.geometry import Pixels, network_view
 from counterweight.networks import inference
 from counterweight.networks.backbones import Backbone
 from counterweight.networks.classifier import Classifier
-from counterweight.networks.inference import _at_once, hand_over_rows, rows_of, scores_of
+from counterweight.networks.inference import (
+    Compute,
+    _batches_at_once,
+    extract_features,
+    extract_features_cached,
+    predict_scores,
+)
+from counterweight.networks.loader import ImageFiles, Preprocessing
 from counterweight.runtime.cache import Cache
-from counterweight.runtime.malloc import give_back
+from counterweight.runtime.malloc import trim_heap
 from tests.designs import design
 
-Files = tuple[list[Path], list[str]]
+CPU = Compute(torch.device("cpu"), 0)
+WHOLE = Preprocessing("none", (32, 32))
 
 read = codec.read
 
 
-def killed_once(path: Path, checksum: str | None = None) -> codec.Pixels:
-    """Read an image; kill this process the first time that a certain one is to be read."""
+def killed_once(path: Path, checksum: str | None = None) -> Pixels:
+    """Read an image; kill this process the first time that 050.png is read."""
     flag = path.with_name("kill")
     if path.name == "050.png" and flag.exists():
         flag.unlink()
@@ -35,21 +42,21 @@ def killed_once(path: Path, checksum: str | None = None) -> codec.Pixels:
     return read(path, checksum)
 
 
-def killed_each_time(path: Path, checksum: str | None = None) -> codec.Pixels:
-    """Read an image, unless it is the one that kills each process that reads it."""
+def killed_each_time(path: Path, checksum: str | None = None) -> Pixels:
+    """Read an image; kill this process whenever 200.png is read."""
     if path.name == "200.png":
         os.kill(os.getpid(), signal.SIGKILL)
     return killed_once(path, checksum)
 
 
 @pytest.fixture(scope="module")
-def nine_files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """Noise of different sizes, with the checksums; one image more than a batch on the CPU."""
+def nine_files(tmp_path_factory: pytest.TempPathFactory) -> ImageFiles:
+    """Noise of different sizes; one image more than a batch on the CPU."""
     folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
-    files = [folder / f"{i}.png" for i in range(9)]
+    paths = [folder / f"{i}.png" for i in range(9)]
     noise = [rng.integers(0, 256, (40 + i, 50 + 2 * i, 3), dtype=np.uint8) for i in range(9)]
-    return files, [codec.write(pixels, path, "png") for pixels, path in zip(noise, files, strict=True)]
+    return ImageFiles(paths, [codec.write(pixels, path, "png") for pixels, path in zip(noise, paths, strict=True)])
 
 
 def cnn7() -> nn.Module:
@@ -75,218 +82,213 @@ def network(request: pytest.FixtureRequest) -> nn.Module:
     return built
 
 
-def rows(network: nn.Module, files: list[Path], checksums: list[str], **changes: Any) -> NDArray[np.float32]:
-    how: dict[str, Any] = {"view": "whole", "size": (32, 32), "device": torch.device("cpu"), "workers": 0}
-    return rows_of(network, files, checksums, **(how | changes))
+def rows(
+    network: nn.Module, files: ImageFiles, preprocessing: Preprocessing = WHOLE, workers: int = 0
+) -> NDArray[np.float32]:
+    return extract_features(network, files, preprocessing, Compute(torch.device("cpu"), workers))
 
 
-def test_row_i_belongs_to_file_i(nine_files: Files) -> None:
-    files, checksums = nine_files
-    found = rows(nn.Flatten(), files, checksums, size=(8, 8))
-    squares = [view(codec.read(path), "whole", (8, 8)).ravel() for path in files]
-    assert found.dtype == np.float32
-    assert np.array_equal(found, np.array(squares))
+def test_row_i_belongs_to_file_i(nine_files: ImageFiles) -> None:
+    features = rows(nn.Flatten(), nine_files, Preprocessing("none", (8, 8)))
+    views = [network_view(codec.read(path), "none", (8, 8)).ravel() for path in nine_files.paths]
+    assert features.dtype == np.float32
+    assert np.array_equal(features, np.array(views))
 
 
-def test_view_and_size_are_those_asked_for(nine_files: Files) -> None:
-    files, checksums = nine_files
-    found = rows(nn.Flatten(), files[:1], checksums[:1], view="centre", size=(12, 16))
-    assert np.array_equal(found[0], view(codec.read(files[0]), "centre", (12, 16)).ravel())
+def test_crop_and_size_are_those_of_the_preprocessing(nine_files: ImageFiles) -> None:
+    features = rows(nn.Flatten(), nine_files.take([0]), Preprocessing("center", (12, 16)))
+    assert np.array_equal(features[0], network_view(codec.read(nine_files.paths[0]), "center", (12, 16)).ravel())
 
 
-def test_rows_are_the_same_for_no_worker_and_for_two(network: nn.Module, nine_files: Files) -> None:
-    files, checksums = nine_files
-    assert np.array_equal(rows(network, files, checksums, workers=2), rows(network, files, checksums))
+def test_rows_are_the_same_for_no_worker_and_for_two(network: nn.Module, nine_files: ImageFiles) -> None:
+    assert np.array_equal(rows(network, nine_files, workers=2), rows(network, nine_files))
 
 
-def test_rows_are_the_same_for_another_order_of_the_files(network: nn.Module, nine_files: Files) -> None:
-    files, checksums = nine_files
-    turned = rows(network, files[::-1], checksums[::-1])
-    assert np.array_equal(turned[::-1], rows(network, files, checksums))
+def test_rows_are_the_same_for_another_order_of_the_files(network: nn.Module, nine_files: ImageFiles) -> None:
+    reverse = rows(network, nine_files.take(range(8, -1, -1)))
+    assert np.array_equal(reverse[::-1], rows(network, nine_files))
 
 
 @pytest.mark.parametrize("size", [32, 64])
-def test_row_of_an_image_alone_is_its_row_among_nine(size: int, network: nn.Module, nine_files: Files) -> None:
-    files, checksums = nine_files
-    among = rows(network, files, checksums, size=(size, size))
-    alone = [rows(network, files[i : i + 1], checksums[i : i + 1], size=(size, size))[0] for i in (0, 4, 8)]
-    assert np.array_equal(np.array(alone), among[[0, 4, 8]])
+def test_row_of_an_image_alone_is_its_row_among_nine(size: int, network: nn.Module, nine_files: ImageFiles) -> None:
+    preprocessing = Preprocessing("none", (size, size))
+    among_nine = rows(network, nine_files, preprocessing)
+    alone = [rows(network, nine_files.take([i]), preprocessing)[0] for i in (0, 4, 8)]
+    assert np.array_equal(np.array(alone), among_nine[[0, 4, 8]])
 
 
 @pytest.fixture
 def threads() -> Iterator[None]:
-    """Let a test set the number of threads."""
+    """Restore the number of threads after the test."""
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("threads")
-def test_rows_are_the_same_for_any_number_of_threads(network: nn.Module, nine_files: Files) -> None:
-    found = []
+def test_rows_are_the_same_for_any_number_of_threads(network: nn.Module, nine_files: ImageFiles) -> None:
+    results = []
     for count in (1, 2, 5):
         torch.set_num_threads(count)
-        found.append(rows(network, *nine_files))
-    assert np.array_equal(found[0], found[1])
-    assert np.array_equal(found[0], found[2])
+        results.append(rows(network, nine_files))
+    assert np.array_equal(results[0], results[1])
+    assert np.array_equal(results[0], results[2])
 
 
-class OneThread(nn.Module):
-    """A network that says by how many threads it is computed."""
+class CountThreads(nn.Module):
+    """A network that returns the number of threads that compute it."""
 
-    def forward(self, seen: torch.Tensor) -> torch.Tensor:
-        return torch.full((len(seen), 1), float(torch.get_num_threads()))
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.full((len(images), 1), float(torch.get_num_threads()))
 
 
 @pytest.mark.usefixtures("threads")
-def test_a_batch_is_computed_by_one_thread_and_then_all_are_there_again(nine_files: Files) -> None:
+def test_one_thread_computes_a_batch_and_the_number_of_threads_is_restored(nine_files: ImageFiles) -> None:
     torch.set_num_threads(3)
-    assert set(rows(OneThread(), *nine_files).ravel()) == {1.0}
+    assert set(rows(CountThreads(), nine_files).ravel()) == {1.0}
     assert torch.get_num_threads() == 3
     with pytest.raises(InputError):
-        rows(OneThread(), nine_files[0], nine_files[1][::-1])
+        rows(CountThreads(), ImageFiles(nine_files.paths, nine_files.checksums[::-1]))
     assert torch.get_num_threads() == 3
 
 
-def test_a_device_that_is_no_cpu_has_one_batch_at_once() -> None:
-    assert [_at_once(nn.Flatten(), torch.device(name)) for name in ("cuda", "mps")] == [1, 1]
+def test_gpu_computes_one_batch_at_once() -> None:
+    assert [_batches_at_once(nn.Flatten(), torch.device(name)) for name in ("cuda", "mps")] == [1, 1]
 
 
 @pytest.mark.usefixtures("threads")
-def test_free_memory_is_given_back_after_every_sixteen_batches(
-    nine_files: Files, monkeypatch: pytest.MonkeyPatch
+def test_free_memory_is_returned_after_every_sixteen_batches(
+    nine_files: ImageFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files, checksums = nine_files
-    given_back: list[int] = []
+    calls: list[int] = []
 
-    def counted() -> None:
-        give_back()
-        given_back.append(1)
+    def trim() -> None:
+        trim_heap()
+        calls.append(1)
 
-    monkeypatch.setattr(inference, "give_back", counted)
+    monkeypatch.setattr(inference, "trim_heap", trim)
     torch.set_num_threads(2)
-    rows(resnet18(), files * 29, checksums * 29)  # 261 images are 32 batches of eight, and a last one.
-    assert len(given_back) == 2
+    rows(resnet18(), nine_files.take([*range(9)] * 29))  # 261 images are 32 batches of eight, and a last one.
+    assert len(calls) == 2
 
 
-def test_network_is_not_trained_by_being_applied(nine_files: Files) -> None:
+def test_extracting_features_does_not_train_the_network(nine_files: ImageFiles) -> None:
     torch.manual_seed(0)
     network = resnet18().train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    rows(network, *nine_files)
+    rows(network, nine_files)
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     assert not network.training
 
 
 def test_no_files_give_no_rows() -> None:
-    assert len(rows(nn.Flatten(), [], [])) == 0
+    assert len(rows(nn.Flatten(), ImageFiles([], []))) == 0
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_changed_file_is_an_error_that_names_it(workers: int, nine_files: Files) -> None:
-    files, checksums = nine_files
-    wrong = [*checksums[:5], checksums[0], *checksums[6:]]
+def test_changed_file_is_an_error(workers: int, nine_files: ImageFiles) -> None:
+    checksums = [*nine_files.checksums[:5], nine_files.checksums[0], *nine_files.checksums[6:]]
     with pytest.raises(InputError) as error:
-        rows(nn.Flatten(), files, wrong, workers=workers)
-    assert str(error.value) == f"{files[5]}: the file has changed since the manifest was written. Run dvc repro."
+        rows(nn.Flatten(), ImageFiles(nine_files.paths, checksums), workers=workers)
+    assert (
+        str(error.value)
+        == f"{nine_files.paths[5]}: the file has changed since the manifest was written. Run dvc repro."
+    )
 
 
 class Fast(nn.Module):
-    """A network that is done before the next batch is read, so that this process waits for the workers all the time."""
+    """A network so fast that the main process always waits for the workers."""
 
-    def forward(self, seen: torch.Tensor) -> torch.Tensor:
-        return seen.flatten(1).float()
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1).float()
 
 
 @pytest.fixture
-def many_files(tmp_path: Path) -> Files:
-    """Three hundred images of one pixel's noise, in the order of their names."""
-    files = [tmp_path / f"{i:03d}.png" for i in range(300)]
+def many_files(tmp_path: Path) -> ImageFiles:
+    """Three hundred small images of noise, in the order of their names."""
+    paths = [tmp_path / f"{i:03d}.png" for i in range(300)]
     rng = np.random.default_rng(0)
-    noise = [rng.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in files]
-    return files, [codec.write(pixels, path, "png") for pixels, path in zip(noise, files, strict=True)]
+    noise = [rng.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in paths]
+    return ImageFiles(paths, [codec.write(pixels, path, "png") for pixels, path in zip(noise, paths, strict=True)])
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_rows_are_the_same_though_a_worker_was_killed(
-    workers: int, many_files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_rows_are_the_same_when_a_worker_is_killed(
+    workers: int, many_files: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undisturbed = rows(Fast(), *many_files)
-    seen = [view(codec.read(path), "whole", (32, 32)) for path in many_files[0]]
-    assert np.array_equal(undisturbed, np.stack(seen).reshape(300, -1))
+    expected = rows(Fast(), many_files)
+    views = [network_view(codec.read(path), "none", (32, 32)) for path in many_files.paths]
+    assert np.array_equal(expected, np.stack(views).reshape(300, -1))
     monkeypatch.setattr(codec, "read", killed_once)
     for attempt in range(5):
         (tmp_path / "kill").touch()
-        assert (rows(Fast(), *many_files, workers=workers) == undisturbed).all()
+        assert (rows(Fast(), many_files, workers=workers) == expected).all()
         assert not (tmp_path / "kill").exists()
         (tmp_path / "kill").touch()
         cache = Cache(tmp_path / f"cache{attempt}", 10**9)
-        how: dict[str, Any] = {"view": "whole", "size": (32, 32), "device": torch.device("cpu"), "workers": workers}
-        found = np.full_like(undisturbed, np.nan)
-        hand_over_rows(Fast(), *many_files, name="fast", cache=cache, take=found.__setitem__, **how)
-        assert (found == undisturbed).all()
+        compute = Compute(torch.device("cpu"), workers)
+        features = np.full_like(expected, np.nan)
+        extract_features_cached(
+            Fast(), many_files, WHOLE, compute, name="fast", cache=cache, on_row=features.__setitem__
+        )
+        assert (features == expected).all()
 
 
-def test_image_that_kills_every_worker_is_named_though_another_died_by_chance(
-    many_files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_image_that_kills_every_worker_is_named_even_if_another_worker_died_by_chance(
+    many_files: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "kill").touch()
     monkeypatch.setattr(codec, "read", killed_each_time)
-    with pytest.raises(InputError, match=r"200\.png' ends the process that works on it"):
-        rows(Fast(), *many_files, workers=2)
+    with pytest.raises(InputError, match=r"200\.png' kills its worker process"):
+        rows(Fast(), many_files, workers=2)
     assert not (tmp_path / "kill").exists()
 
 
-def test_maps_are_kept_as_they_are(nine_files: Files) -> None:
+def test_feature_maps_keep_their_shape(nine_files: ImageFiles) -> None:
     torch.manual_seed(0)
-    maps = rows(Backbone("resnet18", "layer1", (32, 32), pooling=None), *nine_files)
+    maps = rows(Backbone("resnet18", "layer1", (32, 32), pooling=None), nine_files)
     assert maps.shape == (9, 64, 8, 8)
 
 
-def test_scores_are_the_sigmoid_of_the_logits(nine_files: Files) -> None:
+def test_scores_are_the_sigmoid_of_the_logits(nine_files: ImageFiles) -> None:
     torch.manual_seed(0)
     classifier = Classifier(design("cnn1", None, ["cat", "dog", "cow"], 32, scores="sigmoid"))
-    how: Any = {"view": "whole", "size": (32, 32), "device": torch.device("cpu"), "workers": 0}
-    found = scores_of(classifier, *nine_files, **how)
-    logits = rows_of(classifier, *nine_files, **how).astype(np.float64)
-    assert found.dtype == np.float64
-    np.testing.assert_allclose(found, 1 / (1 + np.exp(-logits)), rtol=1e-12)
+    scores = predict_scores(classifier, nine_files, CPU)
+    logits = rows(classifier, nine_files).astype(np.float64)
+    assert scores.dtype == np.float64
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-logits)), rtol=1e-12)
 
 
-def test_scores_of_classes_are_the_softmax_of_the_logits(nine_files: Files) -> None:
+def test_scores_of_classes_are_the_softmax_of_the_logits(nine_files: ImageFiles) -> None:
     torch.manual_seed(0)
     classifier = Classifier(design("cnn1", None, ["cat", "dog", "cow"], 32, task="multiclass", scores="softmax"))
-    how: Any = {"view": "whole", "size": (32, 32), "device": torch.device("cpu"), "workers": 0}
-    found = scores_of(classifier, *nine_files, **how)
-    powers = np.exp(rows_of(classifier, *nine_files, **how).astype(np.float64))
-    np.testing.assert_allclose(found, powers / powers.sum(axis=1, keepdims=True), rtol=1e-12)
-    np.testing.assert_allclose(found.sum(axis=1), np.ones(9), rtol=1e-12)
+    scores = predict_scores(classifier, nine_files, CPU)
+    powers = np.exp(rows(classifier, nine_files).astype(np.float64))
+    np.testing.assert_allclose(scores, powers / powers.sum(axis=1, keepdims=True), rtol=1e-12)
+    np.testing.assert_allclose(scores.sum(axis=1), np.ones(9), rtol=1e-12)
 
 
-def kept_rows(network: nn.Module, files: list[Path], checksums: list[str], cache: Cache) -> NDArray[np.float32]:
-    how: dict[str, Any] = {"view": "whole", "size": (32, 32), "device": torch.device("cpu"), "workers": 0}
-    found: dict[int, NDArray[np.float32]] = {}
-    hand_over_rows(network, files, checksums, **how, name="a network", cache=cache, take=found.__setitem__)
-    return np.stack([found[i] for i in range(len(files))])
+def cached_rows(network: nn.Module, files: ImageFiles, cache: Cache) -> NDArray[np.float32]:
+    features: dict[int, NDArray[np.float32]] = {}
+    extract_features_cached(network, files, WHOLE, CPU, name="a network", cache=cache, on_row=features.__setitem__)
+    return np.stack([features[i] for i in range(len(files))])
 
 
-def test_rows_of_new_images_are_computed_and_those_of_old_ones_kept(
-    network: nn.Module, nine_files: Files, tmp_path: Path
+def test_rows_of_new_images_are_computed_and_others_come_from_the_cache(
+    network: nn.Module, nine_files: ImageFiles, tmp_path: Path
 ) -> None:
-    (files, checksums), cache = nine_files, Cache(tmp_path / "cache", 10**9)
-    expected = rows(network, files, checksums)
-    assert np.array_equal(kept_rows(network, files[3:5], checksums[3:5], cache), expected[3:5])
-    gone = [tmp_path / path.name if i in (3, 4) else path for i, path in enumerate(files)]
+    paths, cache = nine_files.paths, Cache(tmp_path / "cache", 10**9)
+    expected = rows(network, nine_files)
+    assert np.array_equal(cached_rows(network, nine_files.take([3, 4]), cache), expected[3:5])
+    missing = [tmp_path / path.name if i in (3, 4) else path for i, path in enumerate(paths)]
     for _ in range(2):
-        assert np.array_equal(kept_rows(network, gone, checksums, cache), expected)
-        gone = [tmp_path / path.name for path in files]
+        assert np.array_equal(cached_rows(network, ImageFiles(missing, nine_files.checksums), cache), expected)
+        missing = [tmp_path / path.name for path in paths]
 
 
-def test_other_weights_are_another_network(nine_files: Files, tmp_path: Path) -> None:
+def test_rows_of_other_weights_are_computed_anew(nine_files: ImageFiles, tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache", 10**9)
-    files, checksums = nine_files
     for seed in (0, 1):
         torch.manual_seed(seed)
         network = resnet18()
-        found = kept_rows(network, files, checksums, cache)
-        assert np.array_equal(found, rows(network, files, checksums))
+        assert np.array_equal(cached_rows(network, nine_files, cache), rows(network, nine_files))

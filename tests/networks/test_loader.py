@@ -11,12 +11,20 @@ from torch.utils.data import Dataset, TensorDataset
 
 from counterweight.base.errors import InputError
 from counterweight.images import codec
-from counterweight.images.geometry import view
-from counterweight.networks.distributed import Group
-from counterweight.networks.loader import DeadWorkerError, Views, batches, errors_of_workers
-from counterweight.training.sampler import order_of
+from counterweight.images.geometry import network_view
+from counterweight.networks.distributed import ProcessGroup
+from counterweight.networks.loader import (
+    DeadWorkerError,
+    ImageDataset,
+    ImageFiles,
+    Preprocessing,
+    build_loader,
+    worker_errors,
+)
+from counterweight.training.sampler import build_sampler
+from tests.workspace import PROJECT
 
-ALONE = Group(torch.device("cpu"))
+SINGLE = ProcessGroup(torch.device("cpu"))
 
 
 @pytest.fixture
@@ -25,70 +33,71 @@ def ten_items() -> TensorDataset:
 
 
 @pytest.fixture
-def nine_files(tmp_path: Path) -> tuple[list[Path], list[str]]:
-    """Noise of different sizes, with the checksums."""
+def nine_files(tmp_path: Path) -> ImageFiles:
+    """Noise of different sizes."""
     rng = np.random.default_rng(0)
-    files = [tmp_path / f"{i}.png" for i in range(9)]
+    paths = [tmp_path / f"{i}.png" for i in range(9)]
     noise = [rng.integers(0, 256, (40 + i, 50 + 2 * i, 3), dtype=np.uint8) for i in range(9)]
-    return files, [codec.write(pixels, path, "png") for pixels, path in zip(noise, files, strict=True)]
+    return ImageFiles(paths, [codec.write(pixels, path, "png") for pixels, path in zip(noise, paths, strict=True)])
 
 
 def orders(items: TensorDataset, seed: int | None, workers: int = 0, epochs: int = 1) -> list[list[int]]:
-    """The items of each epoch, in the order in which one loader gives them."""
-    loader = batches(items, ALONE, batch_size=4, workers=workers, order=None if seed is None else order_of(10, seed))
+    """Items of each epoch, in the order of the loader."""
+    loader = build_loader(
+        items, SINGLE, batch_size=4, workers=workers, sampler=None if seed is None else build_sampler(10, seed)
+    )
     return [[item for (batch,) in loader for item in batch.tolist()] for _ in range(epochs)]
 
 
 def sizes(items: int, *, drop_single: bool) -> list[int]:
-    loader = batches(TensorDataset(torch.arange(items)), ALONE, batch_size=4, workers=0, drop_single=drop_single)
+    loader = build_loader(TensorDataset(torch.arange(items)), SINGLE, batch_size=4, workers=0, drop_single=drop_single)
     return [len(batch) for (batch,) in loader]
 
 
-def test_item_is_a_view_of_the_image_and_its_targets(nine_files: tuple[list[Path], list[str]]) -> None:
+def test_item_is_the_preprocessed_image_and_its_targets(nine_files: ImageFiles) -> None:
     targets = torch.tensor([[0.0, 1.0]] * 3 + [[1.0, 1.0]] * 6)
-    square, target = Views(*nine_files, "centre", (16, 24), targets)[3]
-    assert np.array_equal(square.numpy(), view(codec.read(nine_files[0][3]), "centre", (16, 24)))
-    assert (square.shape, square.dtype) == ((24, 16, 3), torch.uint8)
+    view, target = ImageDataset(nine_files, Preprocessing("center", (16, 24)), targets)[3]
+    assert np.array_equal(view.numpy(), network_view(codec.read(nine_files.paths[3]), "center", (16, 24)))
+    assert (view.shape, view.dtype) == ((24, 16, 3), torch.uint8)
     assert target.tolist() == [1.0, 1.0]
 
 
-def test_without_targets_an_item_has_an_empty_second_element(nine_files: tuple[list[Path], list[str]]) -> None:
-    views = Views(*nine_files, "whole", (16, 16))
-    assert len(views) == 9
-    assert views[0][1].shape == (0,)
+def test_without_targets_an_item_has_an_empty_second_element(nine_files: ImageFiles) -> None:
+    dataset = ImageDataset(nine_files, Preprocessing("none", (16, 16)))
+    assert len(dataset) == 9
+    assert dataset[0][1].shape == (0,)
 
 
-def test_changed_file_is_an_error_when_it_is_asked_for(nine_files: tuple[list[Path], list[str]]) -> None:
-    files, checksums = nine_files
-    files[1].write_bytes(files[0].read_bytes())
-    views = Views(files, checksums, "whole", (16, 16))
+def test_changed_file_is_an_error_when_it_is_read(nine_files: ImageFiles) -> None:
+    changed = nine_files.paths[1]
+    changed.write_bytes(nine_files.paths[0].read_bytes())
+    dataset = ImageDataset(nine_files, Preprocessing("none", (16, 16)))
     with pytest.raises(InputError) as error:
-        views[1]
-    assert str(error.value) == f"{files[1]}: the file has changed since the manifest was written. Run dvc repro."
+        dataset[1]
+    assert str(error.value) == f"{changed}: the file has changed since the manifest was written. Run dvc repro."
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_error_with_an_image_reaches_the_caller_as_it_is(
-    workers: int, nine_files: tuple[list[Path], list[str]]
-) -> None:
-    files, checksums = nine_files
-    files[1].write_bytes(files[0].read_bytes())
-    with pytest.raises(InputError) as error, errors_of_workers():
-        list(batches(Views(files, checksums, "whole", (16, 16)), ALONE, batch_size=4, workers=workers))
-    assert str(error.value) == f"{files[1]}: the file has changed since the manifest was written. Run dvc repro."
+def test_error_of_a_worker_keeps_its_message(workers: int, nine_files: ImageFiles) -> None:
+    changed = nine_files.paths[1]
+    changed.write_bytes(nine_files.paths[0].read_bytes())
+    dataset = ImageDataset(nine_files, Preprocessing("none", (16, 16)))
+    with pytest.raises(InputError) as error, worker_errors():
+        list(build_loader(dataset, SINGLE, batch_size=4, workers=workers))
+    assert str(error.value) == f"{changed}: the file has changed since the manifest was written. Run dvc repro."
 
 
-def test_other_errors_pass_as_they_are() -> None:
-    with pytest.raises(KeyError, match="InputError: no"), errors_of_workers():
+def test_other_errors_are_not_changed() -> None:
+    with pytest.raises(KeyError, match="InputError: no"), worker_errors():
         raise KeyError("InputError: no")
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_items_come_in_their_order_unless_a_seed_is_given(workers: int, ten_items: TensorDataset) -> None:
+def test_items_keep_their_order_without_a_sampler(workers: int, ten_items: TensorDataset) -> None:
     assert orders(ten_items, None, workers) == [list(range(10))]
 
 
-def test_shuffled_order_has_every_item_once(ten_items: TensorDataset) -> None:
+def test_shuffled_order_contains_every_item_once(ten_items: TensorDataset) -> None:
     (order,) = orders(ten_items, 3)
     assert order != list(range(10))
     assert sorted(order) == list(range(10))
@@ -109,7 +118,7 @@ def test_another_seed_gives_another_order(ten_items: TensorDataset) -> None:
     assert orders(ten_items, 3) != orders(ten_items, 4)
 
 
-def test_each_epoch_has_an_order_of_its_own(ten_items: TensorDataset) -> None:
+def test_each_epoch_has_another_order(ten_items: TensorDataset) -> None:
     first, second, third = orders(ten_items, 3, epochs=3)
     assert first != second
     assert second != third
@@ -120,16 +129,16 @@ def test_orders_of_all_epochs_are_the_same_for_any_number_of_workers(ten_items: 
 
 
 @pytest.mark.parametrize(("items", "found"), [(8, [4, 4]), (9, [4, 4]), (10, [4, 4, 2]), (1, [1]), (4, [4]), (5, [4])])
-def test_last_batch_of_one_item_is_left_out_where_there_is_another_batch(items: int, found: list[int]) -> None:
+def test_last_batch_of_one_item_is_dropped_unless_it_is_the_only_one(items: int, found: list[int]) -> None:
     assert sizes(items, drop_single=True) == found
 
 
-def test_last_batch_of_one_item_stays_unless_it_is_not_wanted() -> None:
+def test_last_batch_of_one_item_is_kept_by_default() -> None:
     assert sizes(9, drop_single=False) == [4, 4, 1]
 
 
 class Deadly(Dataset[tuple[torch.Tensor, ...]]):
-    """Items of which the third kills the process that asks for it."""
+    """Four items; reading the third kills the process."""
 
     def __len__(self) -> int:
         return 4
@@ -140,47 +149,54 @@ class Deadly(Dataset[tuple[torch.Tensor, ...]]):
         return (torch.zeros(1),)
 
 
-def test_worker_that_was_killed_is_said() -> None:
-    with pytest.raises(DeadWorkerError, match="a process that reads images ended"), errors_of_workers():
-        list(batches(Deadly(), ALONE, batch_size=1, workers=1))
+def test_killed_worker_is_an_error() -> None:
+    with pytest.raises(DeadWorkerError, match="a process that reads images was killed"), worker_errors():
+        list(build_loader(Deadly(), SINGLE, batch_size=1, workers=1))
 
 
 KILLED_WORKERS = """
-import multiprocessing, torch
-from counterweight.networks.distributed import Group
-from counterweight.networks.loader import batches
+import multiprocessing, time, torch
+from counterweight.networks.distributed import ProcessGroup
+from counterweight.networks.loader import build_loader
 
 if __name__ == "__main__":
     items = torch.utils.data.TensorDataset(torch.arange(100))
-    loader = iter(batches(items, Group(torch.device("cpu")), batch_size=1, workers=2))
+    loader = iter(build_loader(items, ProcessGroup(torch.device("cpu")), batch_size=1, workers=2))
     next(loader)
-    for worker in multiprocessing.active_children():
-        worker.kill()
+    try:
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        time.sleep(60)
+    except RuntimeError as error:
+        print(error)
 """
 
 
 def test_killed_workers_leave_nothing_in_the_temporary_folder(tmp_path: Path) -> None:
     environment = os.environ | {"TMPDIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", KILLED_WORKERS], check=False, env=environment)
+    command = [sys.executable, "-c", KILLED_WORKERS]
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment, cwd=PROJECT)
+    assert "is killed by signal" in result.stdout
     assert list(tmp_path.iterdir()) == []
 
 
-AFTER_LARGE_PICTURES = """
+AFTER_LARGE_IMAGES = """
 import numpy as np, torch
-from counterweight.networks.distributed import Group
-from counterweight.images.geometry import view
-from counterweight.networks.loader import batches
+from counterweight.networks.distributed import ProcessGroup
+from counterweight.images.geometry import network_view
+from counterweight.networks.loader import build_loader
 
 if __name__ == "__main__":
     items = torch.utils.data.TensorDataset(torch.arange(2))
     for _ in range(10):
-        view(np.zeros((2000, 2000, 3), np.uint8), "whole", (512, 512))
-        print([batch.tolist() for (batch,) in batches(items, Group(torch.device("cpu")), batch_size=1, workers=2)])
+        network_view(np.zeros((2000, 2000, 3), np.uint8), "none", (512, 512))
+        loader = build_loader(items, ProcessGroup(torch.device("cpu")), batch_size=1, workers=2)
+        print([batch.tolist() for (batch,) in loader])
 """
 
 
-def test_workers_start_after_large_pictures_were_scaled_in_their_parent() -> None:
-    command = [sys.executable, "-c", AFTER_LARGE_PICTURES]
+def test_workers_start_after_the_parent_resized_large_images() -> None:
+    command = [sys.executable, "-c", AFTER_LARGE_IMAGES]
     assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout == "[[0], [1]]\n" * 10
 
 
@@ -195,6 +211,8 @@ class Priorities(Dataset[tuple[torch.Tensor, ...]]):
 
 
 @pytest.mark.parametrize(("device", "lower"), [("cpu", 10), ("cuda", 0)])
-def test_workers_give_way_to_a_network_on_the_same_cores(device: str, lower: int) -> None:
-    found = [batch for (batch,) in batches(Priorities(), Group(torch.device(device)), batch_size=2, workers=2)]
+def test_workers_have_lower_priority_if_the_network_is_on_the_cpu(device: str, lower: int) -> None:
+    found = [
+        batch for (batch,) in build_loader(Priorities(), ProcessGroup(torch.device(device)), batch_size=2, workers=2)
+    ]
     assert torch.cat(found).tolist() == [min(os.nice(0) + lower, 19)] * 4

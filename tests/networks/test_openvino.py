@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from counterweight.base.errors import InputError
 from counterweight.images import codec
 from counterweight.networks import openvino
-from counterweight.networks.backbones import Backbone, load_weights
-from counterweight.networks.inference import CPU_BATCH, rows_of
-from counterweight.networks.openvino import engine_of, folded
+from counterweight.networks.backbones import Backbone
+from counterweight.networks.inference import CPU_BATCH, Compute, extract_features
+from counterweight.networks.loader import ImageFiles, Preprocessing
+from counterweight.networks.openvino import build_engine, fuse_conv_bn
+from counterweight.networks.weights import load_weights
 from tests.conftest import skip_without_bfloat16
 from tests.workspace import PROJECT
 
@@ -22,18 +25,17 @@ pytest.importorskip("openvino", reason="make cpu installs it")
 
 CPU = torch.device("cpu")
 SIZE = (32, 32)
+WHOLE = Preprocessing("none", SIZE)
 SHARED = Path(__file__).parents[3] / "shared"
-
-Files = tuple[list[Path], list[str]]
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """Blots of other colours, one more than two batches."""
+def files(tmp_path_factory: pytest.TempPathFactory) -> ImageFiles:
+    """Blots of random colors, one more than two batches."""
     folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     paths = [folder / f"{i}.png" for i in range(2 * CPU_BATCH + 1)]
     blots = [np.kron(rng.integers(0, 256, (4, 4, 3)), np.ones((8, 8, 1))).astype(np.uint8) for _ in paths]
-    return paths, [codec.write(blot, path, "png") for blot, path in zip(blots, paths, strict=True)]
+    return ImageFiles(paths, [codec.write(blot, path, "png") for blot, path in zip(blots, paths, strict=True)])
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +44,8 @@ def network() -> Backbone:
     return Backbone("resnet18", "layer2", SIZE)
 
 
-def with_statistics(network: Backbone) -> Backbone:
-    """Give its norms means, variances, scales and shifts as training leaves them: none is 0 or 1."""
+def randomize_batch_norms(network: Backbone) -> Backbone:
+    """Give batch norms means, variances, scales and shifts other than 0 and 1, as training does."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             for values in (module.running_var, module.weight):
@@ -53,29 +55,29 @@ def with_statistics(network: Backbone) -> Backbone:
     return network
 
 
-def run_by(name: str, network: Backbone, files: Files) -> tuple[nn.Module, str]:
-    return engine_of(name, network, *files, view="whole", size=SIZE, device=CPU)
+def engine_of(name: str, network: Backbone, files: ImageFiles) -> tuple[nn.Module, str]:
+    return build_engine(name, network, files, WHOLE, CPU)
 
 
-def rows(network: nn.Module, paths: list[Path], checksums: list[str], workers: int = 0) -> np.ndarray:
-    return rows_of(network, paths, checksums, view="whole", size=SIZE, device=CPU, workers=workers)
+def rows(network: nn.Module, files: ImageFiles, workers: int = 0) -> NDArray[np.float32]:
+    return extract_features(network, files, WHOLE, Compute(CPU, workers))
 
 
-def norms(network: nn.Module) -> int:
+def count_batch_norms(network: nn.Module) -> int:
     return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
 
 
 @pytest.fixture(scope="module")
 def trained() -> Backbone:
     torch.manual_seed(0)
-    return with_statistics(Backbone("resnet18", "layer2", SIZE))
+    return randomize_batch_norms(Backbone("resnet18", "layer2", SIZE))
 
 
-def test_torch_runs_a_network_without_batch_norm_of_its_own(trained: Backbone, files: Files) -> None:
-    run_by_torch, name = run_by("torch", trained, files)
+def test_torch_engine_fuses_batch_norms(trained: Backbone, files: ImageFiles) -> None:
+    engine, name = engine_of("torch", trained, files)
     assert name == "torch"
-    assert (norms(run_by_torch), norms(trained)) == (0, 10)
-    found, expected = rows(run_by_torch, *files), rows(trained, *files)
+    assert (count_batch_norms(engine), count_batch_norms(trained)) == (0, 10)
+    found, expected = rows(engine, files), rows(trained, files)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
@@ -83,81 +85,84 @@ def test_torch_runs_a_network_without_batch_norm_of_its_own(trained: Backbone, f
     ("model", "left"),
     [("densenet121", 62), ("inception_v3", 0), ("mobilenet_v3_small", 0), ("swin_t", 0), ("vgg11_bn", 0)],
 )
-def test_every_kind_of_network_says_the_same_without_its_batch_norms(model: str, left: int) -> None:
+def test_fused_network_gives_the_same_outputs(model: str, left: int) -> None:
     torch.manual_seed(0)
-    network = with_statistics(Backbone(model, None, (96, 96))).eval()
-    seen = torch.randint(0, 256, (2, 96, 96, 3), dtype=torch.uint8)
-    fewer = folded(network)
+    network = randomize_batch_norms(Backbone(model, None, (96, 96))).eval()
+    images = torch.randint(0, 256, (2, 96, 96, 3), dtype=torch.uint8)
+    fused = fuse_conv_bn(network)
     with torch.inference_mode():
-        found, expected = fewer(seen), network(seen)
-    assert norms(fewer) == left
+        found, expected = fused(images), network(images)
+    assert count_batch_norms(fused) == left
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * expected.abs().max().item())
 
 
-def test_torch_on_a_gpu_runs_a_network_as_it_is(network: Backbone, files: Files) -> None:
-    """There, autocast keeps batch norm in float32."""
-    found, _ = engine_of("torch", network, *files, view="whole", size=SIZE, device=torch.device("cuda"))
-    assert found is network
+def test_torch_engine_on_a_gpu_returns_the_network_itself(network: Backbone, files: ImageFiles) -> None:
+    """On a GPU, autocast keeps batch norm in float32."""
+    engine, _ = build_engine("torch", network, files, WHOLE, torch.device("cuda"))
+    assert engine is network
 
 
-def test_rows_of_openvino_are_torchs_but_for_rounding(network: Backbone, files: Files) -> None:
-    compiled, name = run_by("openvino", network, files)
+def test_rows_of_openvino_differ_from_torchs_by_rounding_only(network: Backbone, files: ImageFiles) -> None:
+    compiled, name = engine_of("openvino", network, files)
     assert name.startswith("openvino 20")
-    np.testing.assert_allclose(rows(compiled, *files), rows(network, *files), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(rows(compiled, files), rows(network, files), rtol=1e-4, atol=1e-5)
 
 
 @pytest.fixture
-def half(network: Backbone, files: Files) -> nn.Module:
+def bfloat16_engine(network: Backbone, files: ImageFiles) -> nn.Module:
     skip_without_bfloat16("openvino_bf16")
-    return run_by("openvino_bf16", network, files)[0]
+    return engine_of("openvino_bf16", network, files)[0]
 
 
-def test_rows_of_bfloat16_are_near_to_torchs(half: nn.Module, network: Backbone, files: Files) -> None:
-    found, expected = rows(half, *files), rows(network, *files)
+def test_rows_of_bfloat16_are_close_to_torchs(bfloat16_engine: nn.Module, network: Backbone, files: ImageFiles) -> None:
+    found, expected = rows(bfloat16_engine, files), rows(network, files)
     off = np.linalg.norm(found - expected) / np.linalg.norm(expected - expected.mean(axis=0))
-    # Each rounding is by a 512th at most, and those of the layers add up.
+    # Each rounding error is at most 1/512, and those of the layers add up.
     assert 0.0001 < off < 0.03
 
 
-def test_row_of_bfloat16_does_not_depend_on_its_batch(half: nn.Module, files: Files) -> None:
-    paths, checksums = files
-    alone = [rows(half, paths[i : i + 1], checksums[i : i + 1])[0] for i in (0, 5, 16)]
-    np.testing.assert_array_equal(rows(half, *files)[[0, 5, 16]], alone)
+def test_row_of_bfloat16_does_not_depend_on_its_batch(bfloat16_engine: nn.Module, files: ImageFiles) -> None:
+    alone = [rows(bfloat16_engine, files.take([i]))[0] for i in (0, 5, 16)]
+    np.testing.assert_array_equal(rows(bfloat16_engine, files)[[0, 5, 16]], alone)
 
 
-def test_cpu_without_bfloat16_is_an_error(network: Backbone, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino, "computes_bfloat16", lambda: False)
+def test_cpu_without_bfloat16_is_an_error(
+    network: Backbone, files: ImageFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino, "supports_bfloat16", lambda: False)
     with pytest.raises(InputError, match=r"openvino_bf16, and this CPU does not compute in bfloat16\. Set it to"):
-        run_by("openvino_bf16", network, files)
+        engine_of("openvino_bf16", network, files)
 
 
-def test_openvino_leaves_the_log_as_it_was(network: Backbone, files: Files) -> None:
+def test_openvino_does_not_change_our_log(network: Backbone, files: ImageFiles) -> None:
     root = logging.getLogger()
     before = (root.level, [(each, each.level) for each in root.handlers], list(root.filters))
-    run_by("openvino_int8", network, files)
+    engine_of("openvino_int8", network, files)
     assert (root.level, [(each, each.level) for each in root.handlers], list(root.filters)) == before
 
 
 @pytest.fixture(scope="module")
-def quantised(network: Backbone, files: Files) -> nn.Module:
-    return run_by("openvino_int8", network, files)[0]
+def int8_engine(network: Backbone, files: ImageFiles) -> nn.Module:
+    return engine_of("openvino_int8", network, files)[0]
 
 
-def test_rows_of_eight_bits_are_near_to_torchs(quantised: nn.Module, network: Backbone, files: Files) -> None:
-    found, expected = rows(quantised, *files), rows(network, *files)
+def test_rows_of_int8_are_close_to_torchs(int8_engine: nn.Module, network: Backbone, files: ImageFiles) -> None:
+    found, expected = rows(int8_engine, files), rows(network, files)
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
     assert np.abs(found - expected).max() > 0
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="real photographs and weights are not beside the project")
-def test_eight_bits_change_rows_of_photographs_by_less_than_three_hundredths_of_their_spread() -> None:
+def test_int8_changes_rows_of_photographs_by_less_than_3_percent_of_their_spread() -> None:
     photographs = Backbone("resnet18", "layer3", (224, 224))
     load_weights(photographs, str(SHARED / "weights/resnet18-imagenet-through-layer3.safetensors"))
     paths = sorted((SHARED / "datasets/miml_scenes/images").iterdir())[::20]
-    asked: dict[str, Any] = {"view": "centre", "size": (224, 224), "device": CPU}
-    checksums = [codec.checksum(path.read_bytes()) for path in paths]
+    images = ImageFiles(paths, [codec.checksum(path.read_bytes()) for path in paths])
+    preprocessing = Preprocessing("center", (224, 224))
     found, expected = (
-        rows_of(engine_of(name, photographs, paths, checksums, **asked)[0], paths, checksums, **asked, workers=2)
+        extract_features(
+            build_engine(name, photographs, images, preprocessing, CPU)[0], images, preprocessing, Compute(CPU, 2)
+        )
         for name in ("openvino_int8", "torch")
     )
     assert np.linalg.norm(found - expected) < 0.03 * np.linalg.norm(expected - expected.mean(axis=0))
@@ -167,51 +172,52 @@ SIGNALS_AFTER_ENGINES = """
 import os, signal
 import torch
 from counterweight.networks.backbones import Backbone
-from counterweight.networks.openvino import Compiled
+from counterweight.networks.openvino import OpenVINOModule
 torch.manual_seed(0)
 network = Backbone("resnet18", "layer2", (32, 32))
 batch = torch.zeros(8, 32, 32, 3, dtype=torch.uint8)
 for _ in range(3):
-    engine = Compiled(network, (32, 32), calibration=[batch])
+    engine = OpenVINOModule(network, (32, 32), calibration=[batch])
 del engine
-told = []
-signal.signal(signal.SIGUSR1, lambda *_: told.append(1))
+received = []
+signal.signal(signal.SIGUSR1, lambda *_: received.append(1))
 os.kill(os.getpid(), signal.SIGUSR1)
-print(len(told))
+print(len(received))
 """
 
 
-def test_a_signal_after_several_engines_does_not_end_the_process() -> None:
+def test_signal_after_several_engines_does_not_crash_the_process() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", SIGNALS_AFTER_ENGINES], cwd=PROJECT, capture_output=True, text=True, timeout=300
     )
     assert (ran.returncode, ran.stdout) == (0, "1\n"), ran.stderr
 
 
-@pytest.mark.parametrize("engine", ["torch", "openvino_int8"])
-def test_row_depends_neither_on_its_batch_nor_on_workers(engine: str, trained: Backbone, files: Files) -> None:
-    runs, (paths, checksums) = run_by(engine, trained, files)[0], files
-    alone = [rows(runs, paths[i : i + 1], checksums[i : i + 1])[0] for i in (0, 5, 16)]
-    np.testing.assert_array_equal(rows(runs, *files)[[0, 5, 16]], alone)
-    np.testing.assert_array_equal(rows(runs, paths[::-1], checksums[::-1], workers=2)[::-1], rows(runs, *files))
+@pytest.mark.parametrize("name", ["torch", "openvino_int8"])
+def test_row_does_not_depend_on_its_batch_or_on_workers(name: str, trained: Backbone, files: ImageFiles) -> None:
+    engine = engine_of(name, trained, files)[0]
+    alone = [rows(engine, files.take([i]))[0] for i in (0, 5, 16)]
+    np.testing.assert_array_equal(rows(engine, files)[[0, 5, 16]], alone)
+    reverse = files.take(reversed(range(len(files))))
+    np.testing.assert_array_equal(rows(engine, reverse, workers=2)[::-1], rows(engine, files))
 
 
-@pytest.mark.parametrize("engine", ["openvino", "openvino_bf16", "openvino_int8"])
-def test_row_of_openvino_does_not_depend_on_threads(
-    engine: str, trained: Backbone, files: Files, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["openvino", "openvino_bf16", "openvino_int8"])
+def test_row_of_openvino_does_not_depend_on_the_number_of_threads(
+    name: str, trained: Backbone, files: ImageFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    skip_without_bfloat16(engine)
-    found = []
+    skip_without_bfloat16(name)
+    results = []
     for threads in (1, 2, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        runs = run_by(engine, trained, files)[0]
-        assert runs.at_once == 2 * threads
-        found.append(rows(runs, *files))
-    np.testing.assert_array_equal(found[1:], [found[0], found[0]])
+        engine = engine_of(name, trained, files)[0]
+        assert engine.batches_at_once == 2 * threads
+        results.append(rows(engine, files))
+    np.testing.assert_array_equal(results[1:], [results[0], results[0]])
 
 
 class Interrupted:
-    """Requests of which the second is not made: what happens when a process that decodes is killed then."""
+    """Requests whose second one fails, as if a decoding process had been killed at that moment."""
 
     def __init__(self, requests: Any) -> None:
         self.requests = requests
@@ -225,37 +231,37 @@ class Interrupted:
         self.requests.start_async(inputs, number)
 
 
-def test_a_call_that_was_interrupted_leaves_nothing_running(network: Backbone) -> None:
-    runs = openvino.Compiled(network, (224, 224))
-    seen = torch.randint(0, 256, (2 * CPU_BATCH, 224, 224, 3), dtype=torch.uint8)
-    expected, requests = runs(seen), runs.requests
-    runs.requests = Interrupted(requests)
+def test_interrupted_call_leaves_no_request_running(network: Backbone) -> None:
+    engine = openvino.OpenVINOModule(network, (224, 224))
+    images = torch.randint(0, 256, (2 * CPU_BATCH, 224, 224, 3), dtype=torch.uint8)
+    expected, requests = engine(images), engine.requests
+    engine.requests = Interrupted(requests)
     with pytest.raises(RuntimeError, match="is killed"):
-        runs(seen)
-    runs.requests = requests
-    assert torch.equal(runs(seen), expected)
+        engine(images)
+    engine.requests = requests
+    assert torch.equal(engine(images), expected)
 
 
 def test_calibration_does_not_depend_on_the_order_of_the_images(
-    quantised: nn.Module, network: Backbone, files: Files
+    int8_engine: nn.Module, network: Backbone, files: ImageFiles
 ) -> None:
-    again, name = run_by("openvino_int8", network, (files[0][::-1], files[1][::-1]))
-    assert name == run_by("openvino_int8", network, files)[1]
-    np.testing.assert_array_equal(rows(again, *files), rows(quantised, *files))
+    again, name = engine_of("openvino_int8", network, files.take(reversed(range(len(files)))))
+    assert name == engine_of("openvino_int8", network, files)[1]
+    np.testing.assert_array_equal(rows(again, files), rows(int8_engine, files))
 
 
-def test_rows_of_another_calibration_are_told_apart(network: Backbone, files: Files) -> None:
-    fewer = (files[0][1:], files[1][1:])
-    assert run_by("openvino_int8", network, fewer)[1] != run_by("openvino_int8", network, files)[1]
+def test_name_depends_on_the_calibration_images(network: Backbone, files: ImageFiles) -> None:
+    fewer = files.take(range(1, len(files)))
+    assert engine_of("openvino_int8", network, fewer)[1] != engine_of("openvino_int8", network, files)[1]
 
 
-def test_openvino_on_a_gpu_is_an_error(network: Backbone, files: Files) -> None:
+def test_openvino_on_a_gpu_is_an_error(network: Backbone, files: ImageFiles) -> None:
     with pytest.raises(InputError, match=r"features\.engine is openvino, which computes on the CPU"):
-        engine_of("openvino", network, *files, view="whole", size=SIZE, device=torch.device("cuda"))
+        build_engine("openvino", network, files, WHOLE, torch.device("cuda"))
 
 
 @pytest.mark.parametrize(
-    ("engine", "missing", "what"),
+    ("name", "missing", "product"),
     [
         ("openvino", "openvino", "OpenVINO"),
         ("openvino_bf16", "openvino", "OpenVINO"),
@@ -263,8 +269,8 @@ def test_openvino_on_a_gpu_is_an_error(network: Backbone, files: Files) -> None:
     ],
 )
 def test_engine_that_is_not_installed_is_an_error(
-    engine: str, missing: str, what: str, network: Backbone, files: Files, monkeypatch: pytest.MonkeyPatch
+    name: str, missing: str, product: str, network: Backbone, files: ImageFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(InputError, match=f"{what} is not installed. Run make cpu"):
-        run_by(engine, network, files)
+    with pytest.raises(InputError, match=f"{product} is not installed. Run make cpu"):
+        engine_of(name, network, files)

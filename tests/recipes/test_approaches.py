@@ -4,7 +4,7 @@ import pytest
 
 from counterweight.base.errors import InputError
 from counterweight.base.params import load_params
-from counterweight.onboarding.params_file import apply_to
+from counterweight.onboarding.params_file import apply_overlay
 from recipes.approaches import Approach, read_approaches, settings_of
 from recipes.catalog import recipe_values
 from tests.workspace import PROJECT, write_params
@@ -12,7 +12,7 @@ from tests.workspace import PROJECT, write_params
 NAIVE = Approach("naive", "original", {"train.loss": "bce"})
 
 
-def test_the_threshold_of_the_table_is_added_where_it_lacks(tmp_path: Path) -> None:
+def test_the_threshold_of_the_table_is_added_if_params_lack_it(tmp_path: Path) -> None:
     write_params(tmp_path / "params.yaml", {"evaluate.thresholds": [0.2]})
     params = load_params(tmp_path / "params.yaml")
     assert settings_of(NAIVE, params) == {"train.loss": "bce", "evaluate.thresholds": [0.2, 0.5]}
@@ -20,7 +20,7 @@ def test_the_threshold_of_the_table_is_added_where_it_lacks(tmp_path: Path) -> N
     assert settings_of(NAIVE, load_params(tmp_path / "params.yaml")) == {"train.loss": "bce"}
 
 
-def test_the_approaches_that_come_along_are_in_order() -> None:
+def test_the_default_approaches_are_in_order() -> None:
     assert [
         (each.name, each.arm, each.experiment) for each in read_approaches(PROJECT / "recipes/approaches.yaml")
     ] == [
@@ -36,7 +36,7 @@ def test_the_approaches_that_come_along_are_in_order() -> None:
     ]
 
 
-def test_what_is_wrong_with_a_list_is_reported_together(tmp_path: Path) -> None:
+def test_all_problems_of_a_list_are_reported_together(tmp_path: Path) -> None:
     file = tmp_path / "approaches.yaml"
     file.write_text("- {name: a, arm: orignal, set: {}}\n- {arm: balanced}\n- {name: c, arm: balanced, st: {}}\n")
     with pytest.raises(InputError, match=r"4 problems\n.*entry 1: arm .*\n.*entry 2: .*\n.*'st'.*\n.*entry 3: set"):
@@ -46,7 +46,7 @@ def test_what_is_wrong_with_a_list_is_reported_together(tmp_path: Path) -> None:
         read_approaches(file)
 
 
-def test_the_approaches_of_streets_are_valid_on_its_recipe() -> None:
+def test_the_approaches_of_streets_match_its_thresholds() -> None:
     approaches = read_approaches(PROJECT / "recipes/approaches_streets.yaml")
     assert [(each.name, each.decision) for each in approaches] == [
         ("naive", None),
@@ -60,9 +60,9 @@ def test_the_approaches_of_streets_are_valid_on_its_recipe() -> None:
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_an_approach_of_streets_gives_valid_params(number: int, tmp_path: Path) -> None:
+def test_the_approaches_of_streets_have_valid_params(number: int, tmp_path: Path) -> None:
     write_params(tmp_path / "params.yaml", {})
     approach = read_approaches(PROJECT / "recipes/approaches_streets.yaml")[number]
     folder = {"data.images": "images", "data.sheet": "images"}
-    apply_to(tmp_path / "params.yaml", recipe_values("streets") | folder | approach.set)
+    apply_overlay(tmp_path / "params.yaml", recipe_values("streets") | folder | approach.set)
     assert load_params(tmp_path / "params.yaml").data.task == "binary"

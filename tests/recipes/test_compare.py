@@ -10,9 +10,9 @@ from recipes.compare import markdown, table_of
 from tests.workspace import PROJECT, run, write_params
 
 
-def measures(macro: float | None, micro: float, minority: float, majority: float) -> dict[str, float | None]:
-    measured = {"macro_f1": macro, "micro_f1": micro, "minority_recall": minority, "majority_recall": majority}
-    return {**measured, "accuracy": 0.75, "more": 1.0}
+def values(macro: float | None, micro: float, minority: float, majority: float) -> dict[str, float | None]:
+    named = {"macro_f1": macro, "micro_f1": micro, "minority_recall": minority, "majority_recall": majority}
+    return {**named, "accuracy": 0.75, "more": 1.0}
 
 
 APPROACHES = [
@@ -23,14 +23,14 @@ APPROACHES = [
 ]
 METRICS = {
     "approach-naive": {
-        "threshold_0.5": measures(0.4, 0.6, 0.1, 0.9),
-        "threshold_tuned": measures(0.55, 0.6, 0.3, 0.8),
+        "threshold_0.5": values(0.4, 0.6, 0.1, 0.9),
+        "threshold_tuned": values(0.55, 0.6, 0.3, 0.8),
     },
-    "approach-clusters": {"threshold_0.5": measures(0.5, 0.5, 0.45, 0.7)},
+    "approach-clusters": {"threshold_0.5": values(0.5, 0.5, 0.45, 0.7)},
 }
 
 
-def test_an_approach_of_anothers_run_is_judged_at_its_own_decision() -> None:
+def test_an_approach_that_shares_a_run_has_its_own_decision() -> None:
     expected = pd.DataFrame(
         {
             "approach": ["naive", "tuned", "clusters"],
@@ -44,22 +44,22 @@ def test_an_approach_of_anothers_run_is_judged_at_its_own_decision() -> None:
     pd.testing.assert_frame_equal(table_of(APPROACHES, METRICS, "0.5"), expected)
 
 
-def test_the_best_of_each_column_is_marked_and_so_are_equals() -> None:
+def test_the_best_of_each_column_is_marked_including_ties() -> None:
     assert markdown(table_of(APPROACHES, METRICS, "0.5")) == (
-        "| approach | macro_f1 | micro_f1 | minority_recall | majority_recall | accuracy |\n"
-        "|----------|----------|----------|-----------------|-----------------|----------|\n"
-        "| naive    | 0.400    | 0.600*   | 0.100           | 0.900*          | 0.750*   |\n"
-        "| tuned    | 0.550*   | 0.600*   | 0.300           | 0.800           | 0.750*   |\n"
-        "| clusters | 0.500    | 0.500    | 0.450*          | 0.700           | 0.750*   |\n"
+        "| approach   | macro_f1   | micro_f1   | minority_recall   | majority_recall   | accuracy   |\n"
+        "|------------|------------|------------|-------------------|-------------------|------------|\n"
+        "| naive      | 0.400      | 0.600*     | 0.100             | 0.900*            | 0.750*     |\n"
+        "| tuned      | 0.550*     | 0.600*     | 0.300             | 0.800             | 0.750*     |\n"
+        "| clusters   | 0.500      | 0.500      | 0.450*            | 0.700             | 0.750*     |\n"
     )
 
 
-def test_a_measure_of_nothing_is_empty() -> None:
-    metrics = {"approach-naive": {"threshold_argmax": measures(None, 0.5, 0.5, 0.5)}}
-    assert "| naive    |          | 0.500*   |" in markdown(table_of(APPROACHES[:1], metrics, "argmax"))
+def test_an_undefined_metric_is_an_empty_cell() -> None:
+    metrics = {"approach-naive": {"threshold_argmax": values(None, 0.5, 0.5, 0.5)}}
+    assert "| naive      |            | 0.500*     |" in markdown(table_of(APPROACHES[:1], metrics, "argmax"))
 
 
-# In the place of training: measures that tell which params it saw.
+# Replaces training: metrics that show which params it got.
 JOB = """\
 import json, sys, pathlib
 from ruamel.yaml import YAML
@@ -99,7 +99,7 @@ LIST = """\
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in git whose evaluate is a few lines, after a commit."""
+    """A committed project whose evaluate is a short script."""
     folder = tmp_path_factory.mktemp("compared")
     write_params(folder / "params.yaml", {"train.epochs": 2})
     for name, text in {"job.py": JOB, "dvc.yaml": GRAPH, "approaches.yaml": LIST}.items():
@@ -116,15 +116,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 COMPARE = (sys.executable, "-m", "recipes.compare", "--approaches", "approaches.yaml")
 EXPECTED = """\
-| approach   | macro_f1 | micro_f1 | minority_recall | majority_recall | accuracy |
-|------------|----------|----------|-----------------|-----------------|----------|
-| naive      | 0.000    | 0.200    | 1.000*          | 0.000           | 0.500    |
-| tuned      | 0.900*   | 0.900*   | 0.900           | 0.900           | 0.900*   |
-| on the fly | 0.200    | 0.200    | 0.000           | 0.000           | 0.500    |
-| copies     | 0.000    | 0.300    | 0.000           | 1.000*          | 0.500    |
+| approach   | macro_f1   | micro_f1   | minority_recall   | majority_recall   | accuracy   |
+|------------|------------|------------|-------------------|-------------------|------------|
+| naive      | 0.000      | 0.200      | 1.000*            | 0.000             | 0.500      |
+| tuned      | 0.900*     | 0.900*     | 0.900             | 0.900             | 0.900*     |
+| on the fly | 0.200      | 0.200      | 0.000             | 0.000             | 0.500      |
+| copies     | 0.000      | 0.300      | 0.000             | 1.000*            | 0.500      |
 """
 
 
+@pytest.mark.slow
 def test_each_approach_is_an_experiment_and_a_row(project: Path) -> None:
     for _ in range(2):  # the second time it replaces its own experiments
         assert run(project, *COMPARE, PYTHONPATH=str(PROJECT)).stdout == EXPECTED
@@ -137,7 +138,8 @@ def test_each_approach_is_an_experiment_and_a_row(project: Path) -> None:
     ]  # fmt: skip
 
 
-def test_each_approach_has_its_confusion_matrices_and_a_place_in_the_chart(project: Path) -> None:
+@pytest.mark.slow
+def test_each_approach_has_its_confusion_matrices_and_its_bars(project: Path) -> None:
     run(project, *COMPARE, PYTHONPATH=str(PROJECT))
     assert {path.name: path.read_text() for path in (project / "results/approaches").iterdir()} == {
         "approach-naive.svg": "<svg><!-- 2 epochs --></svg>",
@@ -148,31 +150,31 @@ def test_each_approach_has_its_confusion_matrices_and_a_place_in_the_chart(proje
     assert all(f">{name}</text>" in chart for name in ("naive", "tuned", "on the fly", "copies"))
 
 
-def test_an_approach_that_fails_is_named_and_the_others_have_their_rows(project: Path) -> None:
+def test_a_failed_approach_is_named_and_the_others_have_their_rows(project: Path) -> None:
     more = LIST.replace("train.epochs: 3", "train.seed: 1")
     (project / "more.yaml").write_text(more)
     command = (*COMPARE[:-1], "more.yaml", "--only", "tuned", "copies")
     result = run(project, *command, check=False, PYTHONPATH=str(PROJECT))
     assert result.returncode == 1
-    assert "'copies' failed and has no row. See: dvc queue logs approach-copies" in result.stderr
+    assert "'copies' failed and has no row. Run dvc queue logs approach-copies" in result.stderr
     assert [line.split()[1] for line in result.stdout.splitlines()[2:]] == ["naive", "tuned"]
 
 
-def test_nothing_is_queued_before_every_approach_is_valid(project: Path) -> None:
+def test_nothing_is_queued_unless_every_approach_is_valid(project: Path) -> None:
     (project / "wrong.yaml").write_text(
         LIST.replace("epochs: 3", "epochs: none").replace("decision: tuned", "decision: x")
     )
     result = run(project, *COMPARE[:-1], "wrong.yaml", check=False, PYTHONPATH=str(PROJECT))
     assert result.returncode == 1
     assert "approaches: 2 problems" in result.stderr
-    assert "'tuned': x is no decision here. Choose one of 0.2, 0.5, tuned, per_label" in result.stderr
+    assert "'tuned': x is not a decision here. Choose one of 0.2, 0.5, tuned, per_label" in result.stderr
     assert "'copies': params.yaml" in result.stderr
 
 
-def test_a_workspace_that_is_not_as_committed_is_refused(project: Path) -> None:
+def test_uncommitted_changes_are_an_error(project: Path) -> None:
     before = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(before + "# more\n")
     result = run(project, *COMPARE, check=False, PYTHONPATH=str(PROJECT))
     (project / "params.yaml").write_text(before)
     assert result.returncode == 1
-    assert "params.yaml is not as committed. Commit it, or git stash." in result.stderr
+    assert "params.yaml is not as committed. Commit it, or run git stash." in result.stderr

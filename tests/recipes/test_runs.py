@@ -1,4 +1,4 @@
-"""The recipe of each write-up, run by DVC from the data to the comparison, on data of its kind."""
+"""DVC runs recipes from the data to the comparison, on tiny data."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from counterweight.base import manifest
-from counterweight.onboarding.params_file import apply_to
+from counterweight.onboarding.params_file import apply_overlay
 from tests.recipes.tiny import make_data, tiny
 from tests.workspace import PROJECT, make_workspace, run
 
@@ -16,7 +16,7 @@ def run_recipe(name: str, folder: Path) -> Path:
     values = tiny(name)
     make_data(folder, values["data.task"])
     make_workspace(folder, {})
-    apply_to(folder / "params.yaml", values)
+    apply_overlay(folder / "params.yaml", values)
     run(folder, "dvc", "repro")
     return folder
 
@@ -29,15 +29,17 @@ def test_exam_fills_the_two_smallest_clusters(tmp_path: Path) -> None:
     assert "threshold_0.2" in json.loads((project / "results/balanced/metrics.json").read_text())
 
 
+@pytest.mark.slow
 def test_streets_has_a_confusion_matrix_for_each_threshold(tmp_path: Path) -> None:
     project = run_recipe("streets", tmp_path)
     decisions = pd.read_csv(project / "results/original/confusion.csv", dtype={"decision": str})["decision"]
     assert decisions.unique().tolist() == ["0.25", "0.5", "0.75", "tuned", "argmax"]
 
 
-def test_attributes_fills_missing_cells_and_copies_images_as_they_are(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_attributes_imputes_missing_cells_and_makes_plain_copies(tmp_path: Path) -> None:
     project = run_recipe("attributes", tmp_path)
-    filled = pd.read_csv(project / "features/filled.csv")
+    filled = pd.read_csv(project / "features/imputed.csv")
     assert len(filled) > 0
     table = manifest.read(project / "augmented/manifest.csv")
     checksum_of = table.set_index("image_id")["checksum"]
@@ -46,23 +48,25 @@ def test_attributes_fills_missing_cells_and_copies_images_as_they_are(tmp_path: 
     assert copies["checksum"].tolist() == checksum_of[copies["source_id"]].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["cnn2_dropout", "cnn1", "cnn0"])
-def test_lungs_reports_each_class_and_labels_an_array_without_labels(network: str, tmp_path: Path) -> None:
+def test_lungs_reports_each_class_and_predicts_labels_of_an_array(network: str, tmp_path: Path) -> None:
     values = tiny("lungs") | {"train.model": network}
     make_data(tmp_path, values["data.task"])
     make_workspace(tmp_path, {})
-    apply_to(tmp_path / "params.yaml", values)
+    apply_overlay(tmp_path / "params.yaml", values)
     run(tmp_path, "dvc", "repro", "evaluate@original")
     assert "macro avg" in (tmp_path / "results/original/report.txt").read_text()
     options = ["--model", "results/original/model", "--images", "images.npy", "--out", "labels.xlsx"]
     run(tmp_path, "python", "-m", "stages.predict", *options, PYTHONPATH=str(PROJECT))
-    labelled = pd.read_csv(tmp_path / "labels.csv")
-    assert set(labelled["labels"]) <= {"a", "b", "c"}
-    assert len(labelled) == len(manifest.read(tmp_path / "data/manifest.csv"))
+    labeled = pd.read_csv(tmp_path / "labels.csv")
+    assert set(labeled["labels"]) <= {"a", "b", "c"}
+    assert len(labeled) == len(manifest.read(tmp_path / "data/manifest.csv"))
 
 
+@pytest.mark.slow
 def test_pets_makes_both_classes_equal(tmp_path: Path) -> None:
     project = run_recipe("pets", tmp_path)
-    train = manifest.of_split(manifest.read(project / "augmented/manifest.csv"), "train")
+    train = manifest.rows_of_split(manifest.read(project / "augmented/manifest.csv"), "train")
     counts = manifest.targets(train).sum(axis=0).tolist()
     assert counts[0] == counts[1]

@@ -1,4 +1,4 @@
-"""Each recipe on data of its kind, so small that its whole pipeline runs in a minute."""
+"""Each recipe with tiny data, on which its pipeline runs within a minute."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from recipes.catalog import recipe_values
 
 CLASSES = {"binary": ["cat", "dog"], "multiclass": ["a", "b", "c"], "multilabel": ["a", "b", "c"]}
-# Images a class of train, the last rare, and of test.
+# Images per class: in train, in train for the last class, and in test.
 TRAIN, RARE, TEST = 24, 10, 6
 INPUTS = {
     "binary": {"data.images": "images", "data.sheet": "images"},
@@ -19,15 +19,15 @@ INPUTS = {
 
 
 def tiny(recipe: str) -> dict[str, Any]:
-    """A recipe's values with its data, small sizes, few epochs and random weights."""
+    """A recipe's values with tiny data, small images, few epochs and random weights."""
     values = recipe_values(recipe)
-    tall = isinstance(values["train.size"], list)
+    tall = isinstance(values["train.input_size"], list)
     values |= INPUTS[values["data.task"]]
     values |= {"resize.width": 32, "resize.height": 40 if tall else 32}
     values |= {"features.model": "resnet18", "features.weights": "random", "features.layer": "layer1"}
-    values |= {"cluster.components": 8, "cluster.clusters": 3}
-    values |= {"train.weights": "random", "train.weights_to": None, "train.batch_size": 16}
-    values |= {"train.size": [32, 40] if tall else 32}
+    values |= {"cluster.n_components": 8, "cluster.n_clusters": 3}
+    values |= {"train.weights": "random", "train.pretrained_until": None, "train.batch_size": 16}
+    values |= {"train.input_size": [32, 40] if tall else 32}
     values |= {"train.epochs": 2, "train.patience": 2, "train.threads": 1}
     if values["train.layer"] is not None:
         values["train.layer"] = "layer1"
@@ -35,7 +35,7 @@ def tiny(recipe: str) -> dict[str, Any]:
 
 
 def make_data(folder: Path, task: str) -> None:
-    """Random images with the data of `INPUTS`: folders of classes, an array, or a sheet with some labels missing."""
+    """Write random images for `INPUTS`: in class folders, in an array, or with a sheet that lacks some labels."""
     random = np.random.default_rng(0)
     classes = CLASSES[task]
     counts = {(split, label): TEST for split in ("train", "test") for label in classes}

@@ -6,11 +6,11 @@ import pytest
 
 from counterweight.base import manifest
 from counterweight.images import codec
-from counterweight.report.data_sections import clusters_chapter, copies_chapter, labels_chapter
+from counterweight.report.data_sections import clusters_section, copies_section, labels_section
 
 
 def table_of(folder: Path, rows: list[tuple[str, str, str, int | None, list[int]]]) -> pd.DataFrame:
-    """A manifest of grey images: image, split, source, cluster and the labels sea and ice."""
+    """A manifest of gray images from their id, split, source, cluster and labels, sea and ice."""
     folder.mkdir(exist_ok=True)
     sums = [
         codec.write(np.full((16, 16, 3), 10 * i, np.uint8), folder / name, "png") for i, (name, *_) in enumerate(rows)
@@ -48,32 +48,32 @@ def after(tmp_path: Path) -> pd.DataFrame:
     return whole.assign(checksum=whole["image_id"].map(sums).fillna(whole["checksum"]))
 
 
-def test_labels_are_counted_by_split_the_commonest_first(before: pd.DataFrame, after: pd.DataFrame) -> None:
-    found = labels_chapter(before, after)
-    assert found["rows"] == [["sea", 4, 6, 0, 1, "1.00", "1.00"], ["ice", 1, 1, 1, 1, "4.00", "6.00"]]
+def test_labels_are_counted_per_split_the_commonest_first(before: pd.DataFrame, after: pd.DataFrame) -> None:
+    section = labels_section(before, after)
+    assert section["rows"] == [["sea", 4, 6, 0, 1, "1.00", "1.00"], ["ice", 1, 1, 1, 1, "4.00", "6.00"]]
 
 
-def test_label_that_got_rarer_or_has_few_test_images_is_warned_of(before: pd.DataFrame, after: pd.DataFrame) -> None:
-    rarer, *few = labels_chapter(before, after)["warnings"]
+def test_rarer_labels_and_few_test_images_are_warned_of(before: pd.DataFrame, after: pd.DataFrame) -> None:
+    rarer, *few = labels_section(before, after)["warnings"]
     assert rarer.startswith("Label 'ice' got relatively rarer: IRLbl 4.00 before, 6.00 after.")
-    assert few == ["With fewer than 10 test images a label can hardly be judged: 'sea' (1), 'ice' (1)."]
+    assert few == ["Labels with fewer than 10 test images can hardly be judged: 'sea' (1), 'ice' (1)."]
 
 
-def test_of_thousands_of_labels_both_ends_are_listed(tmp_path: Path) -> None:
+def test_only_the_commonest_and_rarest_of_thousands_of_labels_are_listed(tmp_path: Path) -> None:
     names = [f"{i:04}" for i in range(3_000)]
     targets = np.eye(3_000, dtype=np.int8)
     ids = [f"{i:04}.png" for i in range(3_000)]
     table = manifest.build(ids, ids, ["train"] * 3_000, names, targets, [""] * 3_000)
-    found = labels_chapter(table, table)
-    assert [row[0] for row in found["rows"]] == [*names[:250], *names[-250:]]
-    assert found["more"].startswith("Of 3,000 labels, the 250 commonest and the 250 rarest are listed")
-    assert found["warnings"][0].endswith("'0008' (0), '0009' (0) and 2,990 more.")
-    assert len(found["chart"]) < 200_000
-    assert found["pairs"] == []
+    section = labels_section(table, table)
+    assert [row[0] for row in section["rows"]] == [*names[:250], *names[-250:]]
+    assert section["note"].startswith("The table lists the 250 commonest and the 250 rarest of 3,000 labels")
+    assert section["warnings"][0].endswith("'0008' (0), '0009' (0) and 2,990 more.")
+    assert len(section["chart"]) < 200_000
+    assert section["pairs"] == []
 
 
 def test_pairs_of_labels_are_counted_on_train(before: pd.DataFrame, after: pd.DataFrame) -> None:
-    assert labels_chapter(before, after)["pairs"] == [["sea, ice", 1, "100%"]]
+    assert labels_section(before, after)["pairs"] == [["sea, ice", 1, "100%"]]
 
 
 @pytest.fixture
@@ -81,52 +81,59 @@ def clusters(before: pd.DataFrame, tmp_path: Path) -> dict[str, object]:
     plane = pd.DataFrame({"image_id": ["a.png", "b.png", "c.png", "d.png"], "first": [0.0, 1, 2, 9], "second": 0.0})
     plane["distance"] = [1.0, 0, 2, 0]
     sweep = pd.DataFrame({"clusters": [2, 3], "inertia": [5.0, 1.0], "silhouette": [0.5, 0.2]})
-    return clusters_chapter(before, plane, sweep, {"0": 3, "1": 3}, folder=tmp_path / "resized", shown=2)
+    return clusters_section(before, plane, sweep, {"0": 3, "1": 3}, folder=tmp_path / "resized", images_per_group=2)
 
 
-def test_typical_images_are_next_to_the_centre_and_unusual_ones_far_from_it(clusters: dict[str, object]) -> None:
-    first = clusters["each"][0]
+def test_typical_images_are_near_the_center_and_unusual_ones_far_from_it(clusters: dict[str, object]) -> None:
+    first = clusters["details"][0]
     assert [name for _, name in first["typical"]] == ["b.png", "a.png"]
     assert [name for _, name in first["unusual"]] == ["c.png", "a.png"]
 
 
-def test_cluster_says_which_labels_it_has_more_often_than_the_rest(clusters: dict[str, object]) -> None:
-    assert [each["said"] for each in clusters["each"]] == [
-        "More often than in the rest: ice 33% (0%).",
-        "No label is clearly more frequent than in the rest.",
+def test_cluster_names_its_frequent_labels(clusters: dict[str, object]) -> None:
+    assert [each["text"] for each in clusters["details"]] == [
+        "More frequent than elsewhere: ice 33% (0%).",
+        "No label is clearly more frequent than elsewhere.",
     ]
 
 
-def test_sizes_of_clusters_stand_before_and_after(clusters: dict[str, object]) -> None:
+def test_sizes_of_clusters_are_before_and_after(clusters: dict[str, object]) -> None:
     assert clusters["sizes"] == {"before": [3, 1], "after": [3, 3]}
 
 
-def test_copies_are_ordered_by_how_much_they_changed(after: pd.DataFrame, tmp_path: Path) -> None:
-    found = copies_chapter(
+def test_copies_are_ordered_by_their_change(after: pd.DataFrame, tmp_path: Path) -> None:
+    section = copies_section(
         after, pd.DataFrame({"image_id": ["d__copy2.png"], "uniform": [2], "contrast": [1]}),
-        folder=tmp_path / "copies", sources=tmp_path / "resized", shown=2, seed=0,
+        folder=tmp_path / "copies", sources=tmp_path / "resized", images_per_group=2, seed=0,
     )  # fmt: skip
-    assert found["said"] == (
+    assert section["text"] == (
         "2 copies; 1 of them were drawn again, since 2 draws came out nearly uniform and 1 draw lost the contrast."
     )
-    # The source's grey level is 30, the copies' are 0 and 10.
-    strongest = [(pair["name"], pair["change"]) for pair in found["strongest"]]
+    # The source's gray level is 30, the copies' are 0 and 10.
+    strongest = [(pair["name"], pair["change"]) for pair in section["strongest"]]
     assert strongest == [("d__copy1.png", 30), ("d__copy2.png", 20)]
-    assert [pair["name"] for pair in found["weakest"]] == ["d__copy2.png", "d__copy1.png"]
+    assert [pair["name"] for pair in section["weakest"]] == ["d__copy2.png", "d__copy1.png"]
 
 
-def test_copy_that_was_drawn_again_says_how_often_and_why(after: pd.DataFrame, tmp_path: Path) -> None:
+def test_retried_copy_has_its_rejected_draws(after: pd.DataFrame, tmp_path: Path) -> None:
     redrawn = pd.DataFrame({"image_id": ["d__copy1.png", "d__copy2.png"], "uniform": [1, 0], "contrast": [0, 3]})
-    found = copies_chapter(after, redrawn, folder=tmp_path / "copies", sources=tmp_path / "resized", shown=2, seed=0)
-    assert [(pair["name"], pair["said"]) for pair in found["redrawn"]] == [
+    section = copies_section(
+        after, redrawn, folder=tmp_path / "copies", sources=tmp_path / "resized", images_per_group=2, seed=0
+    )
+    assert [(pair["name"], pair["note"]) for pair in section["retried"]] == [
         ("d__copy2.png", "3 draws lost the contrast"),
         ("d__copy1.png", "1 draw came out nearly uniform"),
     ]
 
 
-def test_data_without_copies_says_so(before: pd.DataFrame, tmp_path: Path) -> None:
-    found = copies_chapter(
-        before, pd.DataFrame(columns=["image_id", "uniform"]), folder=tmp_path, sources=tmp_path, shown=2, seed=0
+def test_data_without_copies_has_an_empty_section(before: pd.DataFrame, tmp_path: Path) -> None:
+    section = copies_section(
+        before,
+        pd.DataFrame(columns=["image_id", "uniform"]),
+        folder=tmp_path,
+        sources=tmp_path,
+        images_per_group=2,
+        seed=0,
     )
-    assert found["said"] == "0 copies; 0 of them were drawn again."
+    assert section["text"] == "0 copies; 0 of them were drawn again."
     assert manifest.label_names(before) == ["sea", "ice"]

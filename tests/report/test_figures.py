@@ -9,8 +9,8 @@ from counterweight.report import figures
 CHARTS = {
     "bars": lambda: figures.bars(["sea & sky", "<ice>"], {"before": [3, 1], "after": [3, 3]}, unit="images"),
     "lines": lambda: figures.lines({"a": ([0, 1], [0, 1]), "b": ([0, 1], [1, 0])}, x="x", y="y", marked=[0.5]),
-    "plane": lambda: figures.plane(np.arange(20.0).reshape(10, 2), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]),
-    "sweep": lambda: figures.sweep([3, 4], [9.0, 5.0], [0.4, 0.3], 4),
+    "plane": lambda: figures.scatter(np.arange(20.0).reshape(10, 2), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]),
+    "sweep": lambda: figures.sweep_chart([3, 4], [9.0, 5.0], [0.4, 0.3], 4),
 }
 
 
@@ -19,17 +19,17 @@ def chart(request: pytest.FixtureRequest) -> str:
     return CHARTS[request.param]()
 
 
-def test_chart_is_svg_in_the_pages_colour_of_text(chart: str) -> None:
+def test_chart_is_svg_in_the_text_color_of_the_page(chart: str) -> None:
     assert ElementTree.fromstring(chart).tag.endswith("svg")
     assert "currentColor" in chart
     assert "#010203" not in chart
     assert "#000000" not in chart
 
 
-def test_chart_has_no_name_twice_that_something_refers_to(chart: str) -> None:
-    names = re.findall(r' id="([^"]+)"', chart)
-    assert len(names) == len(set(names))
-    assert set(re.findall(r'(?:url\(|href=")#([^)"]+)', chart)) == set(names)
+def test_ids_are_unique_and_referenced(chart: str) -> None:
+    ids = re.findall(r' id="([^"]+)"', chart)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:url\(|href=")#([^)"]+)', chart)) == set(ids)
 
 
 def test_chart_shrinks_with_the_page(chart: str) -> None:
@@ -41,11 +41,13 @@ def test_same_values_give_the_same_chart() -> None:
         assert build() == build()
 
 
-def test_names_are_text_and_no_markup() -> None:
-    texts = [found.text for found in ElementTree.fromstring(CHARTS["bars"]()).iter("{http://www.w3.org/2000/svg}text")]
+def test_names_are_text_and_not_markup() -> None:
+    texts = [
+        element.text for element in ElementTree.fromstring(CHARTS["bars"]()).iter("{http://www.w3.org/2000/svg}text")
+    ]
     assert {"sea & sky", "<ice>", "before", "after"} <= set(texts)
 
 
-def test_of_many_images_some_are_drawn() -> None:
-    many = figures.plane(np.random.default_rng(0).random((20_000, 2)), [0] * 20_000)
+def test_many_images_are_sampled() -> None:
+    many = figures.scatter(np.random.default_rng(0).random((20_000, 2)), [0] * 20_000)
     assert many.count("<use") < 1_700

@@ -1,4 +1,4 @@
-"""Batches on a real scheduler with real workers. `make test` installs Dask."""
+"""Batches on a real Dask scheduler with real workers. `make test` installs Dask."""
 
 import os
 import re
@@ -14,8 +14,8 @@ import pytest
 
 from counterweight.base.errors import InputError
 from counterweight.runtime import dask_pool
-from counterweight.runtime.dask_pool import scheduled
-from counterweight.runtime.parallel import BATCH, for_each
+from counterweight.runtime.dask_pool import dask_workers
+from counterweight.runtime.parallel import MAX_BATCH, parallel_map
 from tests.conftest import AUGMENT, RESIZE
 from tests.workspace import PROJECT, run
 
@@ -24,12 +24,12 @@ pytest.importorskip("distributed", reason="make cluster installs Dask")
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts one of Dask's commands in a folder, and ends it after the test."""
+    """Start Dask's commands in a folder; they are ended after the test."""
     started: list[subprocess.Popen[str]] = []
 
     def command(folder: Path, *words: str) -> subprocess.Popen[str]:
         with (tmp_path / f"{len(started)}.log").open("w") as log:
-            # In a group of its own: a worker has a nanny, and both are to end.
+            # A process group of its own, to end a worker together with its nanny.
             process = subprocess.Popen(
                 [sys.executable, "-m", "distributed.cli.dask_" + words[0], *words[1:]],
                 cwd=folder, env={**os.environ, "PYTHONPATH": str(PROJECT)}, stderr=log, text=True,
@@ -45,7 +45,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         try:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:
-            # A nanny may not hear of it while it starts its worker anew.
+            # A nanny that is restarting its worker may miss the signal.
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(timeout=10)
 
@@ -55,15 +55,15 @@ def address(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> str:
     """A scheduler without workers."""
     start(tmp_path, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
     for _ in range(300):
-        found = re.search(r"tcp://127\.0\.0\.1:\d+", (tmp_path / "0.log").read_text())
-        if found:
-            return found[0]
+        match = re.search(r"tcp://127\.0\.0\.1:\d+", (tmp_path / "0.log").read_text())
+        if match:
+            return match[0]
         time.sleep(0.1)
     raise AssertionError((tmp_path / "0.log").read_text())
 
 
 def squared(number: int) -> tuple[int, int]:
-    """A number's square, and the process that made it."""
+    """Return a number's square and the id of the process that computed it."""
     time.sleep(0.01)
     return number**2, os.getpid()
 
@@ -80,32 +80,33 @@ def two_workers(start: Callable[..., subprocess.Popen[str]], address: str) -> st
     for _ in range(2):
         start(PROJECT, "worker", address, "--nthreads", "1", "--no-dashboard")
     for _ in range(120):
-        with scheduled({"COUNTERWEIGHT_SCHEDULER": address}, 1) as workers:
+        with dask_workers({"COUNTERWEIGHT_SCHEDULER": address}, 1) as workers:
             if workers == 2:
                 return address
         time.sleep(0.5)
-    raise AssertionError("there are no two workers")
+    raise AssertionError("the scheduler does not have two workers")
 
 
-def test_batches_are_done_though_a_worker_is_killed(two_workers: str) -> None:
-    with scheduled({"COUNTERWEIGHT_SCHEDULER": two_workers}, 1) as workers:
-        ((_, victim),) = for_each(squared, [0], workers=workers, what="numbers")
+def test_all_batches_are_done_even_if_a_worker_is_killed(two_workers: str) -> None:
+    with dask_workers({"COUNTERWEIGHT_SCHEDULER": two_workers}, 1) as workers:
+        ((_, victim),) = parallel_map(squared, [0], workers=workers, what="numbers")
         assert victim != os.getpid()
         killer = subprocess.Popen(["sh", "-c", f"sleep 1; kill -9 {victim}"])
-        numbers = for_each(squared, range(6 * BATCH), workers=workers, what="numbers")
+        numbers = parallel_map(squared, range(6 * MAX_BATCH), workers=workers, what="numbers")
         assert killer.wait() == 0
-        later = for_each(squared, range(6 * BATCH), workers=workers, what="numbers")
-    for found in (numbers, later):
-        assert [square for square, _ in found] == [number**2 for number in range(6 * BATCH)]
+        later = parallel_map(squared, range(6 * MAX_BATCH), workers=workers, what="numbers")
+    for results in (numbers, later):
+        assert [square for square, _ in results] == [number**2 for number in range(6 * MAX_BATCH)]
     assert victim not in {process for _, process in later}
 
 
+@pytest.mark.slow
 def test_item_that_kills_every_worker_is_named(two_workers: str) -> None:
     with (
-        scheduled({"COUNTERWEIGHT_SCHEDULER": two_workers}, 1) as workers,
-        pytest.raises(InputError, match="image '200' ends the process that works on it"),
+        dask_workers({"COUNTERWEIGHT_SCHEDULER": two_workers}, 1) as workers,
+        pytest.raises(InputError, match="image '200' kills its worker process"),
     ):
-        for_each(deadly, range(3 * BATCH), workers=workers, what="numbers")
+        parallel_map(deadly, range(3 * MAX_BATCH), workers=workers, what="numbers")
 
 
 def test_stages_write_the_same_bytes_as_on_one_machine(
@@ -118,48 +119,48 @@ def test_stages_write_the_same_bytes_as_on_one_machine(
         command = ["python", "-m", f"stages.{stage}", *options]
         run(folder, *command, PYTHONPATH=str(PROJECT), COUNTERWEIGHT_SCHEDULER=address)
     for outs in ("data/resized", "augmented"):
-        here, there = (
+        expected, written = (
             {
-                path.relative_to(place): path.read_bytes()
-                for path in (place / outs).rglob("*")
-                # These are there if a test has run split or export already.
+                path.relative_to(project): path.read_bytes()
+                for path in (project / outs).rglob("*")
+                # Outputs of sheet and export, if another test has run them already.
                 if path.is_file() and path.name != "balanced.xlsx" and "dataset" not in path.parts
             }
-            for place in (augmented, folder)
+            for project in (augmented, folder)
         )
-        assert len(here) > 20
-        assert there == here
+        assert len(expected) > 20
+        assert written == expected
 
 
-def test_worker_in_another_folder_is_an_error(
+def test_a_worker_in_another_folder_is_an_error(
     start: Callable[..., subprocess.Popen[str]], address: str, tmp_path: Path
 ) -> None:
     start(tmp_path, "worker", address, "--nthreads", "1", "--no-dashboard")
     with (
-        pytest.raises(InputError, match=rf"is in {tmp_path}\. Start it in {Path.cwd()}\."),
-        scheduled({"COUNTERWEIGHT_SCHEDULER": address}, 1),
+        pytest.raises(InputError, match=rf"runs in {tmp_path}\. Start it in {Path.cwd()}\."),
+        dask_workers({"COUNTERWEIGHT_SCHEDULER": address}, 1),
     ):
         pass
 
 
-def test_scheduler_without_workers_is_an_error(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dask_pool, "PATIENCE", 1)
+def test_a_scheduler_without_workers_is_an_error(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_pool, "TIMEOUT", 1)
     with (
-        pytest.raises(InputError, match=rf"the scheduler at {address} has no worker\. Start some\."),
-        scheduled({"COUNTERWEIGHT_SCHEDULER": address}, 1),
+        pytest.raises(InputError, match=rf"the scheduler at {address} has no worker\. Start one\."),
+        dask_workers({"COUNTERWEIGHT_SCHEDULER": address}, 1),
     ):
         pass
 
 
-def test_scheduler_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dask_pool, "PATIENCE", 1)
+def test_a_scheduler_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_pool, "TIMEOUT", 1)
     with (
         pytest.raises(InputError, match=r"no scheduler answers at COUNTERWEIGHT_SCHEDULER=tcp://127\.0\.0\.1:9 "),
-        scheduled({"COUNTERWEIGHT_SCHEDULER": "tcp://127.0.0.1:9"}, 1),
+        dask_workers({"COUNTERWEIGHT_SCHEDULER": "tcp://127.0.0.1:9"}, 1),
     ):
         pass
 
 
-def test_without_a_scheduler_the_work_is_done_here() -> None:
-    with scheduled({}, 3) as workers:
+def test_without_a_scheduler_this_machine_runs_the_batches() -> None:
+    with dask_workers({}, 3) as workers:
         assert workers == 3

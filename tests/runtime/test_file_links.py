@@ -9,37 +9,37 @@ from counterweight.runtime.file_links import link_or_copy
 
 
 @pytest.fixture
-def given(tmp_path: Path) -> Path:
-    (tmp_path / "given").write_bytes(b"pixels")
-    return tmp_path / "given"
+def source(tmp_path: Path) -> Path:
+    (tmp_path / "source").write_bytes(b"pixels")
+    return tmp_path / "source"
 
 
-def test_file_takes_no_second_place_where_it_can_be_linked(given: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_links, "_clone", _cannot)
-    link_or_copy(given, given.with_name("made"))
-    assert given.with_name("made").samefile(given)
+def test_a_file_is_linked_if_it_cannot_be_cloned(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_links, "_clone", _unsupported)
+    link_or_copy(source, source.with_name("target"))
+    assert source.with_name("target").samefile(source)
 
 
-def test_file_is_copied_where_it_can_be_neither_cloned_nor_linked(given: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_links, "_clone", _cannot)
-    monkeypatch.setattr(os, "link", _cannot)
-    link_or_copy(given, given.with_name("made"))
-    assert given.with_name("made").read_bytes() == b"pixels"
-    assert not given.with_name("made").samefile(given)
+def test_a_file_is_copied_if_it_can_be_neither_cloned_nor_linked(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_links, "_clone", _unsupported)
+    monkeypatch.setattr(os, "link", _unsupported)
+    link_or_copy(source, source.with_name("target"))
+    assert source.with_name("target").read_bytes() == b"pixels"
+    assert not source.with_name("target").samefile(source)
 
 
-def test_what_stood_there_is_replaced_and_not_written_through(given: Path) -> None:
-    other, made = given.with_name("other"), given.with_name("made")
+def test_an_existing_target_is_replaced_and_not_written_through(source: Path) -> None:
+    other, target = source.with_name("other"), source.with_name("target")
     other.write_bytes(b"others")
-    os.link(other, made)
-    link_or_copy(given, made)
-    assert (made.read_bytes(), other.read_bytes()) == (b"pixels", b"others")
+    os.link(other, target)
+    link_or_copy(source, target)
+    assert (target.read_bytes(), other.read_bytes()) == (b"pixels", b"others")
 
 
-def test_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_source_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        link_or_copy(tmp_path / "given", tmp_path / "made")
+        link_or_copy(tmp_path / "source", tmp_path / "target")
 
 
-def _cannot(_source: Path, _target: Path) -> None:
+def _unsupported(_source: Path, _target: Path) -> None:
     raise OSError(errno.EOPNOTSUPP, "not on this file system")

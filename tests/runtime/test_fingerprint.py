@@ -8,7 +8,7 @@ from counterweight.runtime.fingerprint import fingerprint, import_closure
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A library in which copies import pixels, pixels import errors, and nobody imports the report."""
+    """A library in which copies imports pixels, pixels imports errors, and nothing imports report."""
     monkeypatch.setattr(module, "ROOT", tmp_path)
     for cached in (module._tree, module._imported, module._code_hash):
         cached.cache_clear()
@@ -22,7 +22,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def changed(file: Path, code: str) -> bool:
-    """Whether other code in a file changes the fingerprint of copies."""
+    """Whether new code in a file changes the fingerprint of copies."""
     before = fingerprint(["counterweight.copies"], [])
     file.write_text(code)
     for cached in (module._tree, module._imported, module._code_hash):
@@ -30,25 +30,25 @@ def changed(file: Path, code: str) -> bool:
     return fingerprint(["counterweight.copies"], []) != before
 
 
-def test_closure_follows_imports_also_inside_functions_and_no_others(library: Path) -> None:
+def test_closure_follows_imports_also_inside_functions(library: Path) -> None:
     assert import_closure(library / "copies.py") == {library / f"{name}.py" for name in ("copies", "pixels", "errors")}
 
 
 @pytest.mark.parametrize("name", ["copies", "pixels", "errors"])
-def test_code_that_is_imported_changes_the_fingerprint(name: str, library: Path) -> None:
+def test_imported_code_changes_the_fingerprint(name: str, library: Path) -> None:
     assert changed(library / f"{name}.py", (library / f"{name}.py").read_text() + "x = 1\n")
 
 
-def test_code_that_is_not_imported_leaves_it(library: Path) -> None:
+def test_code_that_is_not_imported_does_not_change_it(library: Path) -> None:
     assert not changed(library / "report.py", "x = 1\n")
 
 
-def test_comments_docstrings_and_layout_leave_it(library: Path) -> None:
+def test_comments_docstrings_and_formatting_do_not_change_it(library: Path) -> None:
     code = '"""Pixels."""\n\n\ndef read():\n    """Read."""\n    import counterweight.errors  # Late.\n\n    return 1\n'
     assert not changed(library / "pixels.py", code)
 
 
-def test_text_that_is_no_docstring_changes_it(library: Path) -> None:
+def test_strings_other_than_docstrings_change_it(library: Path) -> None:
     assert changed(library / "errors.py", 'import numpy\nNAME = "a"\n')
 
 
@@ -57,6 +57,6 @@ def test_versions_of_packages_change_it() -> None:
     assert len({fingerprint(modules, packages) for packages in ([], ["numpy"], ["pandas"])}) == 3
 
 
-def test_decisive_modules_of_a_training_are_in_its_closure() -> None:
+def test_modules_that_affect_a_training_are_in_its_closure() -> None:
     closure = {file.stem for file in import_closure(module.ROOT / "counterweight/training/trainer.py")}
     assert {"callbacks", "epoch_metrics", "per_label", "optimizer", "loader", "codec"} <= closure

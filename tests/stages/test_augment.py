@@ -1,42 +1,50 @@
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from counterweight.augmentation.allocation import allocate_copies
 from counterweight.base import manifest
-from tests.conftest import AUGMENT, TINY, run_stage
-from tests.workspace import run, write_params
+from counterweight.metrics import imbalance
+from tests.conftest import AUGMENT, TINY
+from tests.workspace import PROJECT, run, write_params
 
 
-def test_every_cluster_has_the_majoritys_count(augmented: Path) -> None:
+def augment(state: Path, folder: Path, changes: dict[str, Any], **environment: str) -> str:
+    """Run the stage in an empty folder on the inputs of another one; return its log."""
+    write_params(folder / "params.yaml", TINY | changes)
+    inputs = {"features/clusters.csv", "data/resized"}
+    options = [str(state / option) if option in inputs else option for option in AUGMENT]
+    return run(folder, "python", "-m", "stages.augment", *options, PYTHONPATH=str(PROJECT), **environment).stderr
+
+
+def test_every_cluster_gets_the_count_of_the_largest(augmented: Path) -> None:
     before = manifest.read(augmented / "features/clusters.csv")["cluster"].value_counts()
     after = manifest.read(augmented / "augmented/manifest.csv")["cluster"].value_counts()
     assert after.to_dict() == dict.fromkeys(before.index, before.max())
 
 
-def test_copies_that_were_drawn_again_are_as_many_as_the_metrics_say(clustered: Path, tmp_path: Path) -> None:
-    write_params(tmp_path / "params.yaml", TINY | {"augment.quality.min_std": 30.0})
-    options = [
-        str(clustered / option) if option in {"features/clusters.csv", "data/resized"} else option for option in AUGMENT
-    ]
-    run_stage(tmp_path, "augment", *options)
+def test_rejected_draws_are_as_many_as_the_metrics_say(clustered: Path, tmp_path: Path) -> None:
+    augment(clustered, tmp_path, {"augment.quality.min_std": 30.0})
     redrawn = pd.read_csv(tmp_path / "augmented/redrawn.csv")
-    refused = json.loads((tmp_path / "augmented/augment.json").read_text())["drawn_again"]
-    assert redrawn["uniform"].sum() == refused["uniform"] > 0
-    assert redrawn["contrast"].sum() == refused["contrast"]
+    rejected = json.loads((tmp_path / "augmented/augment.json").read_text())["drawn_again"]
+    assert redrawn["uniform"].sum() == rejected["uniform"] > 0
+    assert redrawn["contrast"].sum() == rejected["contrast"]
     copies = manifest.read(tmp_path / "augmented/manifest.csv")
     assert set(redrawn["image_id"]) <= set(copies["image_id"][copies["source_id"] != ""])
 
 
 def test_no_copy_comes_from_a_validation_or_test_image(augmented: Path) -> None:
     table = manifest.read(augmented / "augmented/manifest.csv")
-    split_of = table.set_index("image_id")["split"]
+    splits = table.set_index("image_id")["split"]
     copies = table[table["source_id"] != ""]
     assert len(copies) > 0
     assert set(copies["split"]) == {"train"}
-    assert set(split_of[copies["source_id"]]) == {"train"}
+    assert set(splits[copies["source_id"]]) == {"train"}
 
 
 def test_a_copy_has_the_labels_of_its_source(augmented: Path) -> None:
@@ -56,24 +64,43 @@ def test_the_folder_holds_the_copies_and_nothing_else(augmented: Path) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_same_bytes_for_any_number_of_workers(workers: str, augmented: Path, tmp_path: Path) -> None:
-    options = [
-        str(augmented / option) if option in {"features/clusters.csv", "data/resized"} else option for option in AUGMENT
-    ]
-    write_params(tmp_path / "params.yaml", TINY)
-    command = ["python", "-m", "stages.augment", *options]
-    run(tmp_path, *command, COUNTERWEIGHT_WORKERS=workers, PYTHONPATH=str(Path(__file__).parent.parent))
+    augment(augmented, tmp_path, {}, COUNTERWEIGHT_WORKERS=workers)
     assert digests(tmp_path / "augmented") == digests(augmented / "augmented", leave_out="balanced.xlsx")
 
 
-def test_a_fraction_of_the_majority_fills_to_that_and_leaves_larger_clusters(clustered: Path, tmp_path: Path) -> None:
+def test_target_that_is_a_fraction_leaves_larger_clusters_unchanged(clustered: Path, tmp_path: Path) -> None:
     before = manifest.read(clustered / "features/clusters.csv")["cluster"].value_counts()
-    write_params(tmp_path / "params.yaml", TINY | {"augment.target": 0.5})
-    options = [
-        str(clustered / option) if option in {"features/clusters.csv", "data/resized"} else option for option in AUGMENT
-    ]
-    run_stage(tmp_path, "augment", *options)
+    augment(clustered, tmp_path, {"augment.target": 0.5})
     after = manifest.read(tmp_path / "augmented/manifest.csv")["cluster"].value_counts()
     assert after.to_dict() == {cluster: max(size, round(before.max() / 2)) for cluster, size in before.items()}
+
+
+def test_params_of_the_allocation_reach_the_copies(clustered: Path, tmp_path: Path) -> None:
+    changes = {"augment.fill_smallest": 1, "augment.copies_per_image": 2, "augment.seed": 5}
+    log = augment(clustered, tmp_path, changes)
+    before = manifest.read(clustered / "features/clusters.csv")
+    sizes = before["cluster"].value_counts()
+    smallest = before["image_id"][before["cluster"] == 2].tolist()
+    expected = allocate_copies(smallest, sizes[0] - sizes[2], seed=5, max_per_image=2)
+    table = manifest.read(tmp_path / "augmented/manifest.csv")
+    copies = table[table["source_id"] != ""]
+    assert Counter(copies["source_id"]) == Counter(copy.source_id for copy in expected)
+    assert f"augment: {len(expected)} copies by clusters" in log
+
+
+def test_metrics_and_label_table_describe_the_train_images_before_and_after(augmented: Path) -> None:
+    before, after = (
+        manifest.rows_of_split(manifest.read(augmented / path), "train")
+        for path in ("features/clusters.csv", "augmented/manifest.csv")
+    )
+    metrics = json.loads((augmented / "augmented/augment.json").read_text())
+    assert metrics["sizes"] == {str(cluster): int((after["cluster"] == cluster).sum()) for cluster in range(3)}
+    assert metrics["unfit_images"] == 0
+    assert metrics["before"] == imbalance.summary(manifest.targets(before))
+    assert metrics["after"] == imbalance.summary(manifest.targets(after))
+    labels = pd.read_csv(augmented / "augmented/labels.csv")
+    assert labels["before_count"].tolist() == manifest.targets(before).sum(axis=0).tolist()
+    assert labels["after_count"].tolist() == manifest.targets(after).sum(axis=0).tolist()
 
 
 def digests(folder: Path, leave_out: str = "") -> dict[str, str]:

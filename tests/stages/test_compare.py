@@ -9,46 +9,66 @@ from tests.conftest import run_stage
 FILES = (("metrics", "json"), ("labels", "csv"))
 
 
-@pytest.fixture
-def compared(evaluated: Path, tmp_path: Path) -> Path:
-    """A comparison of the balanced arm with one that gives label 0 a perfect F1."""
-    (tmp_path / "params.yaml").write_text((evaluated / "params.yaml").read_text())
-    results = evaluated / "results/balanced"
-    metrics = json.loads((results / "metrics.json").read_text())
-    metrics["threshold_tuned"]["macro_f1"] += 0.25
-    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
-    options = ["--original-metrics", str(results / "metrics.json"), "--original-labels", str(results / "labels.csv")]
-    options += ["--balanced-metrics", "metrics.json", "--balanced-labels", str(results / "labels.csv")]
-    outs = ["--table", "comparison.csv", "--json", "comparison.json", "--chart", "comparison.svg"]
-    result = run_stage(tmp_path, "compare", *options, *outs)
-    assert "compare: macro F1 at the tuned threshold changed by +0.250" in result.stderr
-    return tmp_path
+ARMS = ("original", "balanced")
 
 
-def test_both_arms_stand_side_by_side_in_one_table(compared: Path) -> None:
+@pytest.fixture(scope="module")
+def compared(both_evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compared")
+    options = [
+        option for arm in ARMS for kind, end in FILES for option in (f"--{arm}-{kind}", f"results/{arm}/{kind}.{end}")
+    ]
+    for option, name in (("--table", "comparison.csv"), ("--json", "comparison.json"), ("--chart", "comparison.svg")):
+        options += [option, str(folder / name)]
+    (folder / "log.txt").write_text(run_stage(both_evaluated, "compare", *options).stderr)
+    return folder
+
+
+def macro_f1(evaluated: Path, arm: str) -> float:
+    metrics = json.loads((evaluated / f"results/{arm}/metrics.json").read_text())
+    return float(metrics["threshold_tuned"]["macro_f1"])
+
+
+def test_metrics_over_all_labels_are_those_of_each_arm(compared: Path, both_evaluated: Path) -> None:
+    original, balanced = (macro_f1(both_evaluated, arm) for arm in ARMS)
+    assert original != balanced
+    expected = {"original": original, "balanced": balanced, "difference": pytest.approx(balanced - original)}
+    assert json.loads((compared / "comparison.json").read_text())["macro_f1_tuned"] == expected
     table = pd.read_csv(compared / "comparison.csv", dtype={"label": "str"})
-    assert table.columns.tolist() == ["label", "measure", "original", "balanced", "difference"]
+    assert table.columns.tolist() == ["label", "measure", *expected]
     row = table[(table["label"] == "all") & (table["measure"] == "macro_f1_tuned")].iloc[0]
-    assert row["difference"] == pytest.approx(0.25)
-    assert {str(digit) for digit in range(10)} < set(table["label"])
+    assert row[list(expected)].to_dict() == expected
 
 
-def test_both_arms_stand_side_by_side_in_one_json(compared: Path) -> None:
-    content = json.loads((compared / "comparison.json").read_text())
-    assert content["macro_f1_tuned"]["difference"] == pytest.approx(0.25)
-    assert set(content["map"]) == {"original", "balanced", "difference"}
+def test_summary_is_the_gain_of_the_balanced_arm(compared: Path, both_evaluated: Path) -> None:
+    original, balanced = (macro_f1(both_evaluated, arm) for arm in ARMS)
+    message = f"compare: macro F1 at the tuned threshold changed by {balanced - original:+.3f}"
+    assert message in (compared / "log.txt").read_text()
 
 
-def test_both_arms_stand_in_one_chart(compared: Path) -> None:
+def test_metrics_of_each_label_are_those_of_each_arm(compared: Path, both_evaluated: Path) -> None:
+    table = pd.read_csv(compared / "comparison.csv", dtype={"label": "str"}).set_index(["measure", "label"])
+    columns = []
+    for arm in ARMS:
+        labels = pd.read_csv(both_evaluated / f"results/{arm}/labels.csv", dtype={"label": "str"}).set_index("label")
+        columns.append(labels["f1_tuned"])
+        assert table.loc["f1_tuned", arm].tolist() == labels["f1_tuned"].tolist()
+    assert not columns[0].equals(columns[1])
+    assert table.loc["f1_tuned", "difference"].tolist() == pytest.approx((columns[1] - columns[0]).tolist())
+
+
+def test_chart_has_the_mean_of_each_arm(compared: Path, both_evaluated: Path) -> None:
     chart = (compared / "comparison.svg").read_text()
     assert chart.startswith("<?xml")
-    assert "original, mean" in chart
-    assert "balanced, mean" in chart
+    means = [pd.read_csv(both_evaluated / f"results/{arm}/labels.csv")["f1_tuned"].mean() for arm in ARMS]
+    assert means[0] != means[1]
+    for arm, mean in zip(ARMS, means, strict=True):
+        assert f"{arm}, mean {mean:.3f}" in chart
 
 
 @pytest.fixture
 def classes(tmp_path: Path) -> Path:
-    """Metrics and label measures of two arms on classes; no test image has the last one."""
+    """Metrics and label tables of two arms with classes; no test image has the last one."""
     for arm, score in (("original", 0.5), ("balanced", 0.75)):
         metrics = {"headline": "argmax", "map": None, "threshold_argmax": {"macro_f1": score}}
         (tmp_path / f"{arm}.json").write_text(json.dumps(metrics))

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from counterweight.base import manifest
-from counterweight.base.outputs import read_label_measures
+from counterweight.base.outputs import read_label_table
 from counterweight.metrics import decisions
 from counterweight.metrics.decisions import tune
 from tests.conftest import EVALUATE, run_stage
@@ -68,8 +68,8 @@ def test_train_rows_are_not_judged(evaluated: Path) -> None:
 def test_labels_are_listed_with_the_arms_train_images(evaluated: Path) -> None:
     labels = pd.read_csv(evaluated / "results/balanced/labels.csv", dtype={"label": "str"}).set_index("label")
     table = manifest.read(evaluated / "augmented/manifest.csv")
-    assert labels["train"]["0"] == manifest.of_split(table, "train")["label:0"].sum()
-    assert labels["test"]["0"] == manifest.of_split(table, "test")["label:0"].sum()
+    assert labels["train"]["0"] == manifest.rows_of_split(table, "train")["label:0"].sum()
+    assert labels["test"]["0"] == manifest.rows_of_split(table, "test")["label:0"].sum()
 
 
 def test_counts_of_the_labels_are_those_of_the_confusion_table(evaluated: Path) -> None:
@@ -86,7 +86,7 @@ def test_report_and_chart_have_every_decision(evaluated: Path) -> None:
     report = (evaluated / "results/balanced/report.txt").read_text()
     chart = (evaluated / "results/balanced/confusion.svg").read_text()
     for name in DECISIONS:
-        assert f"{name}: a label from " in report
+        assert f"{name}: each label that scores at least " in report
         assert f">{name}</text>" in chart
 
 
@@ -107,8 +107,8 @@ def test_label_that_no_test_image_has_and_one_that_is_not_known_are_left_out(tmp
     targets = [[i % 2, int(i % 3 != 2), -1 if i % 3 == 2 else 1, int(i > 5)] for i in range(12)]
     folder = untrained(tmp_path, ["sea", "fog", "sun", "sky"], "multilabel", targets)
     result = run_stage(folder, "evaluate", *EVALUATE, "--params", params)
-    assert "no test image is known to have fog, sun: left out of mAP and mean AUC" in result.stderr
-    labels = read_label_measures(folder / "results/balanced/labels.csv").set_index("label")
+    assert "no test image is known to have fog, sun: excluded from mAP and macro AUC" in result.stderr
+    labels = read_label_table(folder / "results/balanced/labels.csv").set_index("label")
     assert labels["test"].to_dict() == {"sea": 2, "fog": 0, "sun": 0, "sky": 2}
     assert labels["auc"].isna().tolist() == [False, True, True, False]
     metrics = metrics_of(folder)
@@ -160,4 +160,4 @@ def test_folder_that_holds_no_model_is_named(tmp_path: Path, params: str) -> Non
     (folder / "results/balanced/model/decisions.json").unlink()
     result = run_stage(folder, "evaluate", *EVALUATE, "--params", params, check=False)
     assert result.returncode == 1
-    assert "evaluate: results/balanced/model: no model: decisions.json is not there." in result.stderr
+    assert "evaluate: results/balanced/model: not a model: decisions.json is missing." in result.stderr

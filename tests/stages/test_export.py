@@ -15,10 +15,10 @@ from torchvision.datasets import ImageFolder
 from counterweight.base import manifest
 from counterweight.images import codec
 from tests.conftest import EXPORT, TINY, run_stage
-from tests.pictures import of_colour
+from tests.pictures import of_color
 from tests.workspace import PROJECT, write_params
 
-# Of the images of `single_label`: file, split, class (None: nobody knows) and source. Names are as strangers give them.
+# The images of `single_label`: file, split, class (None if unknown) and source, with unusual names.
 DRAWN = [
     ("007.png", "train", "1", ""),
     ("007__copy1.png", "train", "1", "007.png"),
@@ -36,26 +36,26 @@ CLASSES = ["1", "a dog, 100% été", "sea/beach"]
 
 
 @pytest.fixture(scope="module")
-def several_labels(augmented: Path) -> Path:
-    """The tiny folder's dataset, of several labels an image."""
+def multilabel(augmented: Path) -> Path:
+    """The multilabel dataset of the tiny folder."""
     run_stage(augmented, "export", *EXPORT)
     return augmented / "augmented/dataset"
 
 
 @pytest.fixture(scope="module")
 def single_label(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The dataset of `DRAWN`, in which the n-th image has the grey level 20 n."""
+    """The single-label dataset of `DRAWN`; image n has gray level 20 n."""
     folder = tmp_path_factory.mktemp("single")
     export(folder)
     return folder / "augmented/dataset"
 
 
 def export(folder: Path) -> str:
-    """Write what `DRAWN` says, run the stage, and return its log."""
+    """Write the images and manifest of `DRAWN`, run the stage, and return its log."""
     checksums = []
     for number, (file, _, _, source) in enumerate(DRAWN):
         path = folder / ("augmented/images" if source else "data/resized") / file
-        checksums.append(codec.write(of_colour((20 * number,) * 3, 8, 8), path, "png"))
+        checksums.append(codec.write(of_color((20 * number,) * 3, 8, 8), path, "png"))
     files, splits, classes, sources = zip(*DRAWN, strict=True)
     targets = np.array([[-1] * 3 if name is None else [int(name == each) for each in CLASSES] for name in classes])
     clusters = [0 if split == "train" else pd.NA for split in splits]
@@ -66,24 +66,24 @@ def export(folder: Path) -> str:
 
 
 def number_of(image: Any) -> int:
-    """Which of `DRAWN` an image is, by its grey."""
+    """Return the index in `DRAWN` of an image, from its gray level."""
     return int(np.asarray(image.convert("L"))[0, 0]) // 20
 
 
-def test_every_image_of_the_balanced_dataset_is_there_in_its_split(several_labels: Path, augmented: Path) -> None:
+def test_every_image_of_the_balanced_dataset_is_in_its_split(multilabel: Path, augmented: Path) -> None:
     table = manifest.read(augmented / "augmented/manifest.csv")
-    files = {path.relative_to(several_labels).as_posix() for path in several_labels.rglob("*.jpg")}
+    files = {path.relative_to(multilabel).as_posix() for path in multilabel.rglob("*.jpg")}
     assert files == set(table["split"] + "/" + table["path"])
     for path, source, split, checksum in table[["path", "source_id", "split", "checksum"]].itertuples(index=False):
-        assert hashlib.sha256((several_labels / split / path).read_bytes()).hexdigest() == checksum, source
+        assert hashlib.sha256((multilabel / split / path).read_bytes()).hexdigest() == checksum, source
 
 
-def test_a_masked_cell_is_neither_0_nor_1(single_label: Path, tmp_path: Path) -> None:
+def test_an_image_whose_class_is_missing_is_left_out(single_label: Path, tmp_path: Path) -> None:
     files = [path.name for path in single_label.rglob("*.png")]
     assert len(files) == len(DRAWN) - 1
     assert "unknown.png" not in files
     assert "unknown.png" not in (single_label / "train/metadata.csv").read_text(encoding="utf-8")
-    assert "export: 1 images are left out, since their class is missing" in export(tmp_path)
+    assert "export: 1 images are left out because their class is missing" in export(tmp_path)
 
 
 @pytest.mark.parametrize("workers", ["1", "3"])
@@ -99,13 +99,13 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_torchvision_loads_a_folder_a_class(single_label: Path) -> None:
+def test_torchvision_loads_one_folder_per_class(single_label: Path) -> None:
     folders = ["1", "a dog, 100% été", "sea%2Fbeach"]
     for split in manifest.SPLITS:
         dataset = ImageFolder(str(single_label / split))
         assert dataset.classes == folders
-        found = {number_of(image): CLASSES[target] for image, target in dataset}
-        assert found == {i: row[2] for i, row in enumerate(DRAWN) if row[1] == split and row[2] is not None}
+        loaded = {number_of(image): CLASSES[target] for image, target in dataset}
+        assert loaded == {i: row[2] for i, row in enumerate(DRAWN) if row[1] == split and row[2] is not None}
 
 
 def documented(number: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def documented(number: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> di
     return names
 
 
-def test_the_documented_lines_give_torchvisions_test_images_the_numbers_of_train(
+def test_the_documented_code_numbers_torchvisions_test_classes_as_in_train(
     single_label: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(single_label, tmp_path / "augmented/dataset")
@@ -129,7 +129,7 @@ def test_the_documented_lines_give_torchvisions_test_images_the_numbers_of_train
 
 @pytest.fixture
 def hugging_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The library, offline and with a cache of its own."""
+    """The library, offline and with its own cache."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets", reason="make loaders installs it")
     datasets.disable_progress_bars()
@@ -137,14 +137,14 @@ def hugging_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return datasets
 
 
-def test_hugging_face_loads_single_labels_with_the_numbers_of_torchvision(
+def test_hugging_face_numbers_single_labels_as_torchvision_does(
     single_label: Path, hugging_face: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = documented(0, single_label.parents[1], monkeypatch)["dataset"]
     assert set(dataset) == {"train", "validation", "test"}
     for split, name in (("train", "train"), ("val", "validation"), ("test", "test")):
-        found = {number_of(row["image"]): (row["label"], json.loads(row["labels"])) for row in dataset[name]}
-        assert found == {
+        loaded = {number_of(row["image"]): (row["label"], json.loads(row["labels"])) for row in dataset[name]}
+        assert loaded == {
             i: (CLASSES.index(row[2]), [row[2]]) for i, row in enumerate(DRAWN) if row[1] == split and row[2]
         }
     sources = {row["image_id"]: row["source_id"] for row in dataset["train"]}
@@ -153,7 +153,7 @@ def test_hugging_face_loads_single_labels_with_the_numbers_of_torchvision(
     assert {row["cluster"] for row in dataset["test"]} == {-1}
 
 
-def test_the_documented_lines_name_hugging_faces_classes(
+def test_the_documented_code_names_hugging_faces_classes(
     single_label: Path, hugging_face: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train = documented(1, single_label.parents[1], monkeypatch)["dataset"]["train"]
@@ -162,11 +162,11 @@ def test_the_documented_lines_name_hugging_faces_classes(
     ]  # fmt: skip
 
 
-def test_hugging_face_loads_several_labels_with_a_gap_where_nobody_knows(
+def test_hugging_face_loads_multilabel_with_a_gap_where_nobody_knows(
     hugging_face: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = tmp_path / "data/resized"
-    checksums = [codec.write(of_colour((0, 0, 0), 8, 8), data / name, "png") for name in ("1.png", "2.png", "3.png")]
+    checksums = [codec.write(of_color((0, 0, 0), 8, 8), data / name, "png") for name in ("1.png", "2.png", "3.png")]
     targets = np.array([[1, 0], [-1, 1], [0, 0]])
     table = manifest.build(
         ["1", "2", "3"], ["1.png", "2.png", "3.png"], ["train", "train", "test"], ["sea", "5"], targets, checksums,
@@ -191,43 +191,43 @@ def test_hugging_face_loads_several_labels_with_a_gap_where_nobody_knows(
 
 
 def test_hugging_face_loads_every_row_of_the_tiny_dataset(
-    several_labels: Path, augmented: Path, hugging_face: Any, monkeypatch: pytest.MonkeyPatch
+    multilabel: Path, augmented: Path, hugging_face: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = manifest.read(augmented / "augmented/manifest.csv")
-    dataset = documented(0, several_labels.parents[1], monkeypatch)["dataset"]
+    dataset = documented(0, multilabel.parents[1], monkeypatch)["dataset"]
     assert {split: len(rows) for split, rows in dataset.items()} == {
         {"val": "validation"}.get(split, split): count for split, count in table["split"].value_counts().items()
     }
     assert dataset["train"][0]["image"].size == (32, 32)
 
 
-def test_fiftyones_csv_names_files_that_are_there(single_label: Path) -> None:
+def test_fiftyones_csv_names_existing_files(single_label: Path) -> None:
     with (single_label / "fiftyone.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    found = {
+    loaded = {
         row["image_id"]: (row["tags"].split(), json.loads(row["labels"]), row["source_id"])
         for row in rows
         if (single_label / row["filepath"]).is_file()
     }
-    assert found == {
+    assert loaded == {
         file: ([split, *(["copy"] if source else [])], [name], source) for file, split, name, source in DRAWN if name
     }
 
 
 @pytest.mark.skipif(
     importlib.util.find_spec("fiftyone") is None,
-    reason="FiftyOne fetches its database, mongod, from the network when it is installed; it is in no lock",
+    reason="FiftyOne is in no lock, because it downloads its database, mongod, during installation",
 )
-def test_fiftyone_loads_its_csv_by_the_documented_lines(single_label: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fiftyone_loads_its_csv_with_the_documented_code(single_label: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = documented(3, single_label.parents[1], monkeypatch)["dataset"]
     try:
-        found = {
+        loaded = {
             sample.image_id: (sample.tags, [each.label for each in sample.labels.classifications], sample.source_id)
             for sample in dataset
         }
     finally:
         dataset.delete()
-    assert found == {
+    assert loaded == {
         file: ([split, *(["copy"] if source else [])], [name], source or None)
         for file, split, name, source in DRAWN
         if name

@@ -8,41 +8,43 @@ from tests.conftest import FEATURES, TINY, run_stage, skip_without_bfloat16
 from tests.workspace import write_params
 
 
-def test_there_is_one_row_a_train_image(featured: Path) -> None:
+def test_there_is_one_row_per_train_image(featured: Path) -> None:
     rows = np.load(featured / "features/features.npy", allow_pickle=False)
-    train = manifest.of_split(manifest.read(featured / "data/resized.csv"), "train")
+    train = manifest.rows_of_split(manifest.read(featured / "data/resized.csv"), "train")
     assert rows.shape == (len(train), 64)
     assert rows.dtype == np.float32
 
 
-def test_rows_depend_on_nothing_but_train_images(featured: Path, tmp_path: Path) -> None:
+def test_rows_depend_only_on_train_images(featured: Path, tmp_path: Path) -> None:
     table = manifest.read(featured / "data/resized.csv")
-    manifest.write(manifest.of_split(table, "train"), tmp_path / "train.csv")
+    manifest.write(manifest.rows_of_split(table, "train"), tmp_path / "train.csv")
     write_params(tmp_path / "params.yaml", TINY)
     options = ["--table", "train.csv", "--resized", str(featured / "data/resized"), "--out", "features.npy"]
     run_stage(tmp_path, "features", *options)
     assert (tmp_path / "features.npy").read_bytes() == (featured / "features/features.npy").read_bytes()
 
 
-def test_weights_that_are_not_there_are_an_error_that_says_what_to_do(resized: Path, tmp_path: Path) -> None:
+def test_missing_weights_file_is_an_error(resized: Path, tmp_path: Path) -> None:
     write_params(tmp_path / "params.yaml", TINY | {"features.weights": "weights/mine.safetensors"})
     result = run_stage(resized, "features", *FEATURES, "--params", str(tmp_path / "params.yaml"), check=False)
     assert result.returncode == 1
     assert result.stderr == (
-        "features: weights: there is no file 'weights/mine.safetensors'. Put it there, or set weights to where it is.\n"
+        "features: weights: there is no file 'weights/mine.safetensors'. Put it there, or set weights to its path.\n"
     )
 
 
 @pytest.mark.parametrize("engine", ["openvino", "openvino_bf16", "openvino_int8"])
-def test_other_engines_write_rows_near_to_torchs_and_nothing_else(engine: str, featured: Path, tmp_path: Path) -> None:
+def test_other_engines_write_rows_close_to_torchs_and_log_nothing_else(
+    engine: str, featured: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("openvino", reason="make cpu installs it")
     skip_without_bfloat16(engine)
     write_params(tmp_path / "params.yaml", TINY | {"features.engine": engine})
     options = [*FEATURES, "--params", str(tmp_path / "params.yaml"), "--out", str(tmp_path / "features.npy")]
     result = run_stage(featured, "features", *options)
-    found, expected = np.load(tmp_path / "features.npy"), np.load(featured / "features/features.npy")
-    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
-    assert (found != expected).any()
+    features, expected = np.load(tmp_path / "features.npy"), np.load(featured / "features/features.npy")
+    assert np.corrcoef(features.ravel(), expected.ravel())[0, 1] > 0.99
+    assert (features != expected).any()
     assert result.stdout == ""
     assert "features: 48 train images, 64 features each, on cpu, in " in result.stderr
     assert all(line.startswith("features: ") for line in result.stderr.splitlines())

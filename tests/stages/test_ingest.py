@@ -19,21 +19,21 @@ def test_every_row_of_the_sheet_is_a_row_of_the_table(ingested: Path) -> None:
     assert table["image_id"].tolist() == [f"{i:04d}.jpg" for i in range(1, 81)]
 
 
-def test_validation_is_carved_from_train_and_test_stays_as_given(ingested: Path) -> None:
+def test_validation_is_drawn_from_train_and_test_rows_stay(ingested: Path) -> None:
     table = manifest.read(ingested / "data/manifest.csv")
     sheet = read_sheet(ingested / "labels.xlsx")
-    given = {row[0]: row[1] for row in sheet.rows}
+    sheet_split = {row[0]: row[1] for row in sheet.rows}
     assert set(table["split"]) == {"train", "val", "test"}
-    assert [given[image] for image in table["image_id"][table["split"] == "test"]] == ["test"] * 20
-    assert [given[image] for image in table["image_id"][table["split"] == "val"]] == ["train"] * sum(
+    assert [sheet_split[image] for image in table["image_id"][table["split"] == "test"]] == ["test"] * 20
+    assert [sheet_split[image] for image in table["image_id"][table["split"] == "val"]] == ["train"] * sum(
         table["split"] == "val"
     )
 
 
-def test_labels_are_counted_a_split(ingested: Path) -> None:
+def test_labels_are_counted_per_split(ingested: Path) -> None:
     table = manifest.read(ingested / "data/manifest.csv")
     labels = pd.read_csv(ingested / "data/labels.csv", dtype={"label": "str"}).set_index("label")
-    assert labels["test_count"]["0"] == manifest.of_split(table, "test")["label:0"].sum()
+    assert labels["test_count"]["0"] == manifest.rows_of_split(table, "test")["label:0"].sum()
     metrics = json.loads((ingested / "data/ingest.json").read_text())
     assert metrics["test"]["images"] == 20
     assert metrics["train"]["mean_ir"] == pytest.approx(labels["train_irlbl"].replace(float("inf"), None).mean())
@@ -41,7 +41,7 @@ def test_labels_are_counted_a_split(ingested: Path) -> None:
 
 @pytest.fixture
 def faulty(tmp_path: Path) -> Path:
-    """A folder with one of everything that a sheet may get wrong."""
+    """A folder whose sheet has one error of each kind."""
     make_tiny_data(tmp_path, train=12, test=4)
     write_params(tmp_path / "params.yaml", TINY | {"data.labels": [str(digit) for digit in range(10)]})
     sheet = read_sheet(tmp_path / "labels.xlsx")
@@ -60,13 +60,13 @@ def test_all_bad_rows_are_reported_together_without_a_traceback(faulty: Path) ->
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert "labels.xlsx: 5 problems" in result.stderr
-    assert "row 2: split 'tset' is none of train, val, test. Correct the cell." in result.stderr
+    assert "row 2: split 'tset' is not one of train, val, test. Correct the cell." in result.stderr
     assert (
-        "row 3: label 'seven' is none of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9. Correct it, or add it to data.labels."
+        "row 3: label 'seven' is not one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9. Correct it, or add it to data.labels."
         in result.stderr
     )
     assert "row 4: image 'nowhere.jpg' is not in images. Add the file or delete the row, or set" in result.stderr
-    assert "row 6: image '0004.jpg' stands in row 5 already. Delete one of the rows." in result.stderr
+    assert "row 6: image '0004.jpg' is already in row 5. Delete one of the rows." in result.stderr
     assert "row 9: images/0008.jpg is not an image" in result.stderr
     assert not (faulty / "data").exists()
 
@@ -81,12 +81,12 @@ def test_files_without_a_row_are_listed(tmp_path: Path) -> None:
     assert "ingest: 1 images without a row are left out, listed in data/unlisted.csv" in result.stderr
 
 
-def test_what_follows_is_said_and_changes_no_output(ingested: Path, tmp_path: Path) -> None:
+def test_the_forecast_is_logged_and_changes_no_output(ingested: Path, tmp_path: Path) -> None:
     make_tiny_data(tmp_path)
     write_params(tmp_path / "params.yaml", TINY | {"augment.strategy": "none", "resize.width": 8, "resize.height": 8})
-    said = run_stage(tmp_path, "ingest", *INGEST).stderr
-    assert "ingest: next: 80 images to resize, 0 copies to make\n" in said
-    assert "ingest: disk: at most 4.1 kB of resized images, at most 0 bytes of copies, " in said
+    log = run_stage(tmp_path, "ingest", *INGEST).stderr
+    assert "ingest: next: 80 images to resize, 0 copies to make\n" in log
+    assert "ingest: disk: at most 4.1 kB of resized images, at most 0 bytes of copies, " in log
     for output in ("manifest.csv", "labels.csv", "unlisted.csv", "dropped.csv", "duplicates.csv", "ingest.json"):
         assert (tmp_path / "data" / output).read_bytes() == (ingested / "data" / output).read_bytes()
 
@@ -115,7 +115,7 @@ def test_rows_without_a_file_may_be_dropped(tmp_path: Path) -> None:
     assert "ingest: 2 rows are dropped, listed with the reason in data/dropped.csv" in result.stderr
 
 
-def test_rows_with_a_bad_image_may_be_dropped(tmp_path: Path) -> None:
+def test_rows_with_an_unreadable_image_may_be_dropped(tmp_path: Path) -> None:
     make_tiny_data(tmp_path, train=12, test=4)
     (tmp_path / "images/0003.jpg").write_bytes(b"")
     (tmp_path / "images/0016.jpg").write_bytes((tmp_path / "images/0016.jpg").read_bytes()[:400])
@@ -132,22 +132,19 @@ def test_rows_with_a_bad_image_may_be_dropped(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "data/ingest.json").read_text())["bad_images"] == 2
 
 
-def test_where_no_row_is_dropped_the_list_has_a_header_alone(ingested: Path) -> None:
+def test_without_dropped_rows_the_list_has_only_a_header(ingested: Path) -> None:
     assert (ingested / "data/dropped.csv").read_text() == "row,image_id,reason\n"
     assert json.loads((ingested / "data/ingest.json").read_text())["dropped_rows"] == 0
 
 
-def test_all_rows_dropped_are_an_error(tmp_path: Path) -> None:
+def test_dropping_all_rows_is_an_error(tmp_path: Path) -> None:
     make_tiny_data(tmp_path, train=12, test=4)
     write_params(tmp_path / "params.yaml", TINY | {"data.missing_files": "drop"})
     for file in (tmp_path / "images").iterdir():
         file.unlink()
     result = run_stage(tmp_path, "ingest", *INGEST, check=False)
     assert result.returncode == 1
-    assert (
-        "ingest: none of the 16 rows has an image in images that can be read, so that all would be dropped."
-        in result.stderr
-    )
+    assert "ingest: none of the 16 rows has a readable image in images, so all would be dropped." in result.stderr
 
 
 @pytest.fixture
@@ -175,12 +172,14 @@ def give_validation_rows(folder: Path) -> None:
     )
 
 
-def test_duplicates_leaks_and_contradictions_are_listed_counted_and_said(repeated: Path) -> None:
+def test_duplicates_leaks_and_label_conflicts_are_listed_counted_and_warned_of(repeated: Path) -> None:
     write_params(repeated / "params.yaml", TINY)
     give_validation_rows(repeated)
     result = run_stage(repeated, "ingest", *INGEST)
     table = pd.read_csv(repeated / "data/duplicates.csv", keep_default_na=False)
-    assert table[["row", "image_id", "kind", "of", "leak", "other_labels", "dropped"]].to_numpy().tolist() == [
+    assert table[
+        ["row", "image_id", "kind", "duplicate_of", "leak", "other_labels", "dropped"]
+    ].to_numpy().tolist() == [
         [2, "0001.jpg", "near", "a.png", "a.png", "", 0],
         [18, "a.png", "near", "0001.jpg", "", "", 0],
         [3, "0002.jpg", "exact", "b.jpg", "", "b.jpg", 0],
@@ -189,14 +188,11 @@ def test_duplicates_leaks_and_contradictions_are_listed_counted_and_said(repeate
     assert json.loads((repeated / "data/ingest.json").read_text())["duplicates"] == {
         "groups": 2, "exact": 2, "near": 2, "leaks": 1, "other_labels": 2, "dropped": 0,
     }  # fmt: skip
-    assert (
-        "ingest: leak: 1 images of train or val stand in a part that is judged later too, '0001.jpg' of"
-        in result.stderr
-    )
-    assert "ingest: 2 images have other labels than a duplicate of theirs, '0002.jpg' and 'b.jpg'" in result.stderr
+    assert "ingest: leak: 1 images of train or val also appear in a later split, '0001.jpg' of" in result.stderr
+    assert "ingest: 2 images have other labels than a duplicate, '0002.jpg' and 'b.jpg'" in result.stderr
 
 
-def test_images_of_one_picture_are_not_parted_when_validation_is_carved(repeated: Path) -> None:
+def test_duplicates_stay_together_when_validation_is_drawn(repeated: Path) -> None:
     for seed in range(8):
         write_params(repeated / "params.yaml", TINY | {"data.seed": seed, "data.validation": 0.4})
         run_stage(repeated, "ingest", *INGEST)
@@ -204,7 +200,7 @@ def test_images_of_one_picture_are_not_parted_when_validation_is_carved(repeated
         assert split_of["0002.jpg"] == split_of["b.jpg"]
 
 
-def test_duplicates_may_be_dropped_and_test_rows_stay(repeated: Path) -> None:
+def test_duplicates_may_be_dropped_except_in_test(repeated: Path) -> None:
     write_params(repeated / "params.yaml", TINY | {"data.duplicates": "drop"})
     result = run_stage(repeated, "ingest", *INGEST)
     ids = manifest.read(repeated / "data/manifest.csv")["image_id"].tolist()
@@ -217,7 +213,7 @@ def test_duplicates_may_be_dropped_and_test_rows_stay(repeated: Path) -> None:
     assert "leak" not in result.stderr
 
 
-def test_all_images_equal_are_a_dataset_that_cannot_drop_duplicates(tmp_path: Path) -> None:
+def test_duplicates_cannot_be_dropped_if_all_images_are_equal(tmp_path: Path) -> None:
     make_tiny_data(tmp_path, train=6, test=2)
     for i in range(2, 9):
         shutil.copy(tmp_path / "images/0001.jpg", tmp_path / f"images/{i:04d}.jpg")
@@ -230,12 +226,12 @@ def test_all_images_equal_are_a_dataset_that_cannot_drop_duplicates(tmp_path: Pa
     assert "Traceback" not in result.stderr
 
 
-def draw(path: Path, grey: int) -> None:
-    write(np.full((8, 8, 3), grey, np.uint8), path, "png")
+def draw(path: Path, gray: int) -> None:
+    write(np.full((8, 8, 3), gray, np.uint8), path, "png")
 
 
 def ingest(folder: Path, sheet: str, images: str = "images", **changes: object) -> str:
-    """Run the stage on another sheet than the tiny one, and return its log."""
+    """Run the stage on another sheet than that of the tiny data, and return its log."""
     options = {"--sheet": sheet, "--images": images}
     write_params(folder / "params.yaml", TINY | {"data.sheet": sheet, "data.images": images} | changes)
     paired = zip(INGEST[::2], INGEST[1::2], strict=True)
@@ -247,7 +243,7 @@ def ingest(folder: Path, sheet: str, images: str = "images", **changes: object) 
 ONE_CLASS = {"data.task": "binary", "train.loss": "cross_entropy"}
 
 
-def test_class_folders_take_the_place_of_a_sheet(tmp_path: Path) -> None:
+def test_class_folders_may_replace_the_sheet(tmp_path: Path) -> None:
     for i, name in enumerate(["train/cat/a", "train/cat/deep/b", "train/dog/c", "val/dog/d", "test/cat/e"]):
         draw(tmp_path / f"images/{name}.png", i)
     ingest(tmp_path, "images", **ONE_CLASS)
@@ -274,7 +270,7 @@ def test_class_folders_without_splits_are_split_by_class(tmp_path: Path) -> None
     }
 
 
-def test_an_array_takes_the_place_of_a_folder(tmp_path: Path) -> None:
+def test_an_array_may_replace_the_folder(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.arange(12, dtype=np.uint8).repeat(64).reshape(12, 8, 8))
     (tmp_path / "s.csv").write_text("split,target\n" + "train,1\n" * 8 + "test,2\n" * 4)
     ingest(tmp_path, "s.csv", "x.npy", **{"data.columns.image": None})
@@ -284,7 +280,7 @@ def test_an_array_takes_the_place_of_a_folder(tmp_path: Path) -> None:
     assert table["checksum"].nunique() == 12
 
 
-def test_a_sheet_may_give_the_number_of_an_image_in_an_array(tmp_path: Path) -> None:
+def test_an_id_may_be_the_number_of_an_image_in_an_array(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.arange(12, dtype=np.uint8).repeat(64).reshape(12, 8, 8))
     (tmp_path / "s.csv").write_text("id,split,target\n11,train,1\n7,train,2\n0,test,1\n")
     ingest(tmp_path, "s.csv", "x.npy")
@@ -297,7 +293,7 @@ def test_a_sheet_may_give_the_number_of_an_image_in_an_array(tmp_path: Path) -> 
     ("missing", "cells", "treatment"),
     [
         ("mask", [1, -1, 0, -1], "they are left out of loss and metrics"),
-        ("self_train", [1, -1, 0, -1], "those of train are filled by a classifier, the others left out of metrics"),
+        ("self_train", [1, -1, 0, -1], "those of train are imputed by a classifier, the others left out of metrics"),
         ("negative", [1, 0, 0, 0], "they are read as 0"),
     ],
 )
@@ -312,13 +308,13 @@ def test_missing_cells_are_counted_and_treated(missing: str, cells: list[int], t
     assert [name for name in counted.columns if name.endswith("_missing")] == (
         [] if missing == "negative" else ["train_missing", "val_missing", "test_missing"]
     )
-    assert "ingest: 1 rows have no label; they take part as images that show none\n" in log
+    assert "ingest: 1 rows have no label; they count as images that show none\n" in log
 
 
 def test_wrong_params_are_reported_before_any_image_is_opened(tmp_path: Path) -> None:
-    write_params(tmp_path / "params.yaml", TINY | {"cluster.clusters": 1, "train.loss": "hinge"})
+    write_params(tmp_path / "params.yaml", TINY | {"cluster.n_clusters": 1, "train.loss": "hinge"})
     result = run_stage(tmp_path, "ingest", *INGEST, check=False)
     assert result.returncode == 1
     assert "params.yaml: 2 problems" in result.stderr
-    assert "cluster.clusters" in result.stderr
+    assert "cluster.n_clusters" in result.stderr
     assert "train.loss" in result.stderr

@@ -12,13 +12,13 @@ from tests.workspace import PROJECT
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A fresh clone's params.yaml, and images with a sheet."""
+    """The params.yaml of a fresh clone, and images with a sheet."""
     make_tiny_data(tmp_path)
     shutil.copy(PROJECT / "params.yaml", tmp_path)
     return tmp_path
 
 
-def test_params_point_at_the_data_and_ingest_takes_them(folder: Path) -> None:
+def test_params_point_at_the_data_and_ingest_accepts_them(folder: Path) -> None:
     result = run_stage(folder, "init", "--images", "images", "--sheet", "labels.xlsx")
     assert "multilabel, names in the column target" in result.stdout
     assert "data.images: data/example/images -> images" in result.stdout
@@ -29,7 +29,7 @@ def test_params_point_at_the_data_and_ingest_takes_them(folder: Path) -> None:
     assert "80 images" in run_stage(folder, "ingest", *INGEST).stderr
 
 
-def test_dry_run_only_prints(folder: Path) -> None:
+def test_dry_run_changes_nothing(folder: Path) -> None:
     before = (folder / "params.yaml").read_bytes()
     result = run_stage(folder, "init", "--images", "images", "--sheet", "labels.xlsx", "--dry-run")
     assert "data.sheet: data/example/labels.xlsx -> labels.xlsx" in result.stdout
@@ -37,19 +37,18 @@ def test_dry_run_only_prints(folder: Path) -> None:
     assert (folder / "params.yaml").read_bytes() == before
 
 
-def test_params_of_ones_own_are_changed_by_force_alone(folder: Path) -> None:
-    own = ("init", "--images", "images", "--sheet", "labels.xlsx")
-    run_stage(folder, *own)
+def test_params_of_other_data_are_changed_only_with_force(folder: Path) -> None:
+    run_stage(folder, "init", "--images", "images", "--sheet", "labels.xlsx")
     (folder / "images").rename(folder / "photos")
     options = ("init", "--images", "photos", "--sheet", "labels.xlsx")
     refused = run_stage(folder, *options, check=False)
     assert refused.returncode == 1
-    assert refused.stderr == "init: params.yaml: data.images is images already. Give --force to point it elsewhere.\n"
+    assert refused.stderr == "init: params.yaml: data.images is already images. Give --force to change it.\n"
     run_stage(folder, *options, "--force")
     assert load_params(folder / "params.yaml").data.images == "photos"
 
 
-def test_folders_that_are_classes_need_no_sheet(folder: Path) -> None:
+def test_class_folders_need_no_sheet(folder: Path) -> None:
     for i in range(30):
         name = ("cat", "dog", "cow")[i % 3]
         (folder / "photos" / name).mkdir(parents=True, exist_ok=True)
@@ -61,7 +60,7 @@ def test_folders_that_are_classes_need_no_sheet(folder: Path) -> None:
     assert params.train.loss == "weighted_cross_entropy"
 
 
-def test_array_with_its_labels_in_order(folder: Path) -> None:
+def test_array_with_labels_in_order(folder: Path) -> None:
     np.save(folder / "scans.npy", np.random.default_rng(0).integers(0, 256, (40, 64, 64), dtype=np.uint8))
     (folder / "labels.csv").write_text("ill\n" + "\n".join("1" if i % 4 == 0 else "0" for i in range(40)) + "\n")
     run_stage(folder, "init", "--images", "scans.npy", "--sheet", "labels.csv")

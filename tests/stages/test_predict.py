@@ -11,7 +11,7 @@ from tests.conftest import run_stage
 from tests.untrained import untrained
 
 
-def table_of(path: Path) -> list[dict[str, str]]:
+def read_table(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -22,7 +22,7 @@ def number(cell: str) -> str | float:
 
 @pytest.fixture
 def scenes(tmp_path: Path) -> Path:
-    """A folder with a model of two labels, and three photographs, one of them named like a formula."""
+    """A folder with a model of two labels and three photographs, one of them named like a formula."""
     folder = untrained(tmp_path, ["sea", "sun"], "multilabel", [[i % 2, 1] for i in range(12)])
     noise = np.random.default_rng(1).integers(0, 256, (3, 40, 30, 3), dtype=np.uint8)
     for pixels, name in zip(noise, ("=1+1.png", "b.jpg", "more/c.png"), strict=True):
@@ -33,26 +33,27 @@ def scenes(tmp_path: Path) -> Path:
 PREDICT = "--model results/balanced/model --images photos --out labels.xlsx".split()
 
 
-def test_scores_of_the_datasets_own_images_are_those_of_evaluate(evaluated: Path, tmp_path: Path) -> None:
+def test_scores_of_the_datasets_images_are_those_of_evaluate(evaluated: Path, tmp_path: Path) -> None:
     model = evaluated / "results/balanced/model"
     run_stage(tmp_path, "predict", "--model", str(model), "--images", str(evaluated / "images"), "--out", "out.csv")
-    found = {row["image"]: row for row in table_of(tmp_path / "out.csv")}
-    judged = table_of(evaluated / "results/balanced/scores.csv")
-    assert len(judged) > 20
-    for row in judged:
+    predicted = {row["image"]: row for row in read_table(tmp_path / "out.csv")}
+    evaluated_rows = read_table(evaluated / "results/balanced/scores.csv")
+    assert len(evaluated_rows) > 20
+    for row in evaluated_rows:
         digits = [str(digit) for digit in range(10)]
-        name = next(name for name in found if name.partition(".")[0] == row["image_id"].partition(".")[0])
-        assert [found[name][f"probability:{digit}"] for digit in digits] == [row[digit] for digit in digits]
+        name = next(name for name in predicted if name.partition(".")[0] == row["image_id"].partition(".")[0])
+        assert [predicted[name][f"probability:{digit}"] for digit in digits] == [row[digit] for digit in digits]
 
 
-def test_workbook_and_csv_hold_the_same_table(scenes: Path) -> None:
+def test_xlsx_and_csv_contain_the_same_table(scenes: Path) -> None:
     result = run_stage(scenes, "predict", *PREDICT)
-    assert "predict: labels: a label from its threshold on, tuned on validation: sea 0.5, sun 0.5\n" in result.stderr
+    rule = "each label that scores at least its threshold, tuned on validation: sea 0.5, sun 0.5"
+    assert f"predict: labels: {rule}\n" in result.stderr
     assert "predict: 3 images, 0 of them unreadable, see labels.csv and labels.xlsx, on " in result.stderr
     rows = list(openpyxl.load_workbook(scenes / "labels.xlsx").active.iter_rows(values_only=True))
-    table = table_of(scenes / "labels.csv")
+    table = read_table(scenes / "labels.csv")
     assert list(rows[0]) == list(table[0])
-    # A workbook's numbers are all alike, and an empty cell is none.
+    # Excel has one type of number, and openpyxl reads an empty cell as None.
     cells = [[number(cell) for cell in row.values()] for row in table]
     assert [["" if cell is None else cell for cell in row] for row in rows[1:]] == cells
 
@@ -60,12 +61,12 @@ def test_workbook_and_csv_hold_the_same_table(scenes: Path) -> None:
 def test_labels_are_those_whose_probability_reaches_their_threshold(scenes: Path) -> None:
     model = scenes / "results/balanced/model"
     run_stage(scenes, "predict", *PREDICT)
-    probability = float(table_of(scenes / "labels.csv")[0]["probability:sun"])
+    probability = float(read_table(scenes / "labels.csv")[0]["probability:sun"])
     decisions.write(
-        decisions.Decisions("multilabel", ["sea", "sun"], None, 0.5, {"sea": 1.0, "sun": probability}), model
+        decisions.DecisionRule("multilabel", ["sea", "sun"], None, 0.5, {"sea": 1.0, "sun": probability}), model
     )
     run_stage(scenes, "predict", *PREDICT)
-    first = table_of(scenes / "labels.csv")[0]
+    first = read_table(scenes / "labels.csv")[0]
     assert [first[name] for name in ("image", "labels", "label:sea", "label:sun")] == ["=1+1.png", "sun", "0", "1"]
 
 
@@ -73,36 +74,36 @@ def test_unreadable_image_is_listed_with_its_problem(scenes: Path) -> None:
     (scenes / "photos/b.jpg").write_bytes(b"no image")
     result = run_stage(scenes, "predict", *PREDICT)
     assert "predict: 3 images, 1 of them unreadable" in result.stderr
-    row = table_of(scenes / "labels.csv")[1]
+    row = read_table(scenes / "labels.csv")[1]
     assert row == dict.fromkeys(row, "") | {
         "image": "b.jpg",
         "problem": "photos/b.jpg is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF, AVIF)",
     }
 
 
-def test_images_of_an_array_are_labelled_by_their_numbers(scenes: Path) -> None:
+def test_images_of_an_array_are_named_by_their_numbers(scenes: Path) -> None:
     np.save(scenes / "photos.npy", np.random.default_rng(1).integers(0, 256, (2, 20, 20), dtype=np.uint8))
     run_stage(scenes, "predict", *"--model results/balanced/model --images photos.npy --out out/labels.csv".split())
-    assert [row["image"] for row in table_of(scenes / "out/labels.csv")] == ["0", "1"]
+    assert [row["image"] for row in read_table(scenes / "out/labels.csv")] == ["0", "1"]
     assert [path.name for path in (scenes / "out").iterdir()] == ["labels.csv"]
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         (
             {"--images": "augmented"},
-            "predict: augmented: no image in it (.avif, .bmp, .gif, .jpeg, .jpg, .png, ",
+            "predict: augmented: it contains no image (.avif, .bmp, .gif, .jpeg, .jpg, .png, ",
         ),
         ({"--images": "nowhere"}, "predict: nowhere: there is no such folder."),
         ({"--model": "photos"}, "predict: photos: holds no model: "),
         ({"--out": "labels.ods"}, "predict: --out labels.ods: a table is an .xlsx or a .csv."),
     ],
 )
-def test_what_is_wrong_is_said_without_a_traceback(scenes: Path, changed: dict[str, str], said: str) -> None:
+def test_wrong_option_is_an_error_without_a_traceback(scenes: Path, changed: dict[str, str], message: str) -> None:
     options = dict(zip(PREDICT[::2], PREDICT[1::2], strict=True)) | changed
     result = run_stage(scenes, "predict", *[word for option in options.items() for word in option], check=False)
     assert result.returncode == 1
-    assert result.stderr.startswith(said)
+    assert result.stderr.startswith(message)
     assert "Traceback" not in result.stderr
     assert not (scenes / "labels.xlsx").exists()

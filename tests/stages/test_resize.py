@@ -7,7 +7,7 @@ from counterweight.images.codec import checksum
 from tests.conftest import RESIZE, run_stage
 
 
-def test_every_image_has_the_one_size(resized: Path) -> None:
+def test_every_image_has_the_size_of_the_params(resized: Path) -> None:
     table = manifest.read(resized / "data/resized.csv")
     assert {cv2.imread(str(resized / "data/resized" / path)).shape for path in table["path"]} == {(32, 32, 3)}
 
@@ -20,7 +20,7 @@ def test_the_table_describes_the_resized_files(resized: Path) -> None:
         assert checksum((resized / "data/resized" / path).read_bytes()) == expected
 
 
-def test_an_image_that_changed_since_ingest_is_named(ingested: Path, tmp_path: Path) -> None:
+def test_error_for_an_image_that_changed_since_ingest_names_it(ingested: Path, tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text((ingested / "params.yaml").read_text())
     (tmp_path / "data").mkdir()
     (tmp_path / "data/manifest.csv").write_text((ingested / "data/manifest.csv").read_text())

@@ -32,11 +32,14 @@ def test_the_model_is_written_without_pickle(trained: Path) -> None:
 def test_same_weights_for_any_number_of_workers(workers: str, trained: Path, tmp_path: Path) -> None:
     options = [*TRAIN[:-4], "--model", str(tmp_path / "model"), "--history", str(tmp_path / "history.csv")]
     command = ["python", "-m", "stages.train", *options]
-    run(trained, *command, COUNTERWEIGHT_WORKERS=workers, PYTHONPATH=str(PROJECT))
+    # With a cache of its own, so that it is trained and not taken from an earlier run.
+    environment = {"COUNTERWEIGHT_WORKERS": workers, "COUNTERWEIGHT_CACHE": str(tmp_path / "cache")}
+    run(trained, *command, PYTHONPATH=str(PROJECT), **environment)
     again, before = tmp_path / "model/model.safetensors", trained / "results/balanced/model/model.safetensors"
     assert again.read_bytes() == before.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_frozen_body_keeps_its_weights(balanced: Path, tmp_path: Path) -> None:
     write_params(tmp_path / "params.yaml", TINY | {"train.freeze": True, "train.epochs": 1})
     first, second = tmp_path / "first", tmp_path / "second"
@@ -49,11 +52,12 @@ def test_a_frozen_body_keeps_its_weights(balanced: Path, tmp_path: Path) -> None
     assert (one["head.weight"] != four["head.weight"]).any()
 
 
+@pytest.mark.slow
 def test_layers_behind_the_weights_begin_random_and_are_trained_with_them(balanced: Path, tmp_path: Path) -> None:
     torch.manual_seed(9)
-    save_file(Backbone("resnet18", "layer1", (32, 32)).cut.state_dict(), tmp_path / "to_layer1.safetensors")
-    weights = {"train.weights": str(tmp_path / "to_layer1.safetensors"), "train.weights_to": "layer1"}
-    changes = TINY | weights | {"train.layer": "layer2", "train.epochs": 1, "train.body_rate": 1e-9}
+    save_file(Backbone("resnet18", "layer1", (32, 32)).trunk.state_dict(), tmp_path / "to_layer1.safetensors")
+    weights = {"train.weights": str(tmp_path / "to_layer1.safetensors"), "train.pretrained_until": "layer1"}
+    changes = TINY | weights | {"train.layer": "layer2", "train.epochs": 1, "train.backbone_lr_scale": 1e-9}
     found = []
     for folder, rate in ((tmp_path / "slow", 1e-9), (tmp_path / "fast", 1e-2)):
         write_params(tmp_path / "params.yaml", changes | {"train.learning_rate": rate})
@@ -62,4 +66,25 @@ def test_layers_behind_the_weights_begin_random_and_are_trained_with_them(balanc
         found.append(load_file(folder / "model.safetensors"))
     weights = [key for key in found[0] if key.endswith("weight")]
     moved = {key for key in weights if abs(found[0][key] - found[1][key]).max() > 1e-4}
-    assert moved == {key for key in weights if key.startswith(("body.cut.layer2.", "head."))}
+    assert moved == {key for key in weights if key.startswith(("body.trunk.layer2.", "head."))}
+
+
+def train_again(folder: Path, tmp_path: Path, **environment: str) -> tuple[bytes, bytes, str]:
+    """Weights, history and log of a training with the same arguments."""
+    options = [*TRAIN[:-4], "--model", str(tmp_path / "model"), "--history", str(tmp_path / "history.csv")]
+    done = run(folder, "python", "-m", "stages.train", *options, PYTHONPATH=str(PROJECT), **environment)
+    return (tmp_path / "model/model.safetensors").read_bytes(), (tmp_path / "history.csv").read_bytes(), done.stderr
+
+
+def test_finished_training_comes_from_the_cache_to_the_byte(trained: Path, tmp_path: Path) -> None:
+    weights, history, log = train_again(trained, tmp_path)
+    assert "(kept from an earlier run), in " in log
+    assert weights == (trained / "results/balanced/model/model.safetensors").read_bytes()
+    assert history == (trained / "results/balanced/history.csv").read_bytes()
+
+
+def test_other_threads_are_another_training(trained: Path, tmp_path: Path) -> None:
+    write_params(tmp_path / "params.yaml", TINY | {"train.threads": 1})
+    options = ["--model", str(tmp_path / "model"), "--history", str(tmp_path / "history.csv")]
+    done = run_stage(trained, "train", *TRAIN[:-4], *options, "--params", str(tmp_path / "params.yaml"))
+    assert "kept from an earlier run" not in done.stderr

@@ -11,16 +11,16 @@ from torch.utils.data import Dataset, TensorDataset
 from counterweight.base import manifest
 from counterweight.base.errors import InputError
 from counterweight.images import codec
-from counterweight.images.geometry import view
+from counterweight.images.geometry import network_view
 from counterweight.metrics.decisions import tune
 from counterweight.networks.backbones import Backbone
 from counterweight.networks.classifier import Classifier
-from counterweight.networks.distributed import Group
-from counterweight.networks.inference import rows_of
-from counterweight.networks.loader import Views
-from counterweight.training.datasets import examples
-from counterweight.training.pretrained_body import fit_body
-from counterweight.training.tuning import decided
+from counterweight.networks.distributed import ProcessGroup
+from counterweight.networks.inference import Compute, extract_features
+from counterweight.networks.loader import ImageDataset, ImageFiles, Preprocessing
+from counterweight.training.datasets import ArmImages, build_dataset
+from counterweight.training.pretrained_body import fit_pretrained_body
+from counterweight.training.tuning import tune_on_validation
 from tests.designs import design
 
 
@@ -50,14 +50,20 @@ def image_and_copy(tmp_path: Path) -> pd.DataFrame:
     )
 
 
+ALONE = ProcessGroup(torch.device("cpu"))
+
+
+def folders(folder: Path) -> ArmImages:
+    return ArmImages(folder / "resized", folder / "copies")
+
+
 def made(classifier: Classifier, table: pd.DataFrame, folder: Path, *, frozen: bool) -> Dataset[Any]:
-    return examples(
+    return build_dataset(
         classifier,
         table,
-        resized=folder / "resized",
-        copies=folder / "copies",
+        images=folders(folder),
         frozen=frozen,
-        group=Group(torch.device("cpu")),
+        group=ALONE,
         workers=0,
     )
 
@@ -66,8 +72,8 @@ def test_images_are_read_from_the_resized_and_copies_from_the_copies(
     classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
 ) -> None:
     views = made(classifier, image_and_copy, tmp_path, frozen=False)
-    assert isinstance(views, Views)
-    assert views.files == [tmp_path / "resized" / "a.png", tmp_path / "copies" / "a__copy1.png"]
+    assert isinstance(views, ImageDataset)
+    assert views.files.paths == [tmp_path / "resized" / "a.png", tmp_path / "copies" / "a__copy1.png"]
 
 
 def test_input_is_the_square_that_the_classifier_sees(
@@ -75,7 +81,7 @@ def test_input_is_the_square_that_the_classifier_sees(
 ) -> None:
     square, targets = made(classifier, image_and_copy, tmp_path, frozen=False)[1]
     pixels = codec.read(tmp_path / "copies" / "a__copy1.png")
-    assert np.array_equal(square.numpy(), view(pixels, "whole", (32, 32)))
+    assert np.array_equal(square.numpy(), network_view(pixels, "none", (32, 32)))
     assert (targets.dtype, targets.tolist()) == (torch.float32, [0.0, 1.0])
 
 
@@ -86,14 +92,11 @@ def test_inputs_of_a_frozen_body_are_its_features(
     assert isinstance(rows, TensorDataset)
     features, targets = rows[:]
     files = [tmp_path / "resized" / "a.png", tmp_path / "copies" / "a__copy1.png"]
-    expected = rows_of(
+    expected = extract_features(
         classifier.body,
-        files,
-        image_and_copy["checksum"].tolist(),
-        view="whole",
-        size=(32, 32),
-        device=torch.device("cpu"),
-        workers=0,
+        ImageFiles(files, image_and_copy["checksum"].tolist()),
+        Preprocessing("none", (32, 32)),
+        Compute(torch.device("cpu"), 0),
     )
     assert features.shape == (2, 64)
     assert np.array_equal(features.numpy(), expected)
@@ -119,8 +122,8 @@ def test_bilinear_pooling_is_fitted_to_the_images_that_are_no_copies(
         assert isinstance(classifier.body, Backbone)
         assert classifier.body.bilinear is not None
         drawn = classifier.body.bilinear.reduce.weight.detach().clone()
-        folders = {"resized": tmp_path / "resized", "copies": tmp_path / "copies"}
-        fit_body(classifier, table, norms=False, **folders, group=Group(torch.device("cpu")), workers=0)
+        images = folders(tmp_path)
+        fit_pretrained_body(classifier, table, recalibrate=False, images=images, group=ALONE, workers=0)
         fitted.append(classifier.body.bilinear.reduce.weight.detach())
         assert not torch.allclose(fitted[-1], drawn)
     assert torch.equal(*fitted)
@@ -131,13 +134,20 @@ def test_body_whose_norms_are_fitted_computes_in_training_what_it_does_in_evalua
 ) -> None:
     body, own = classifier.body, image_and_copy[:1]
     looks = torch.stack([square for square, _ in made(classifier, own, tmp_path, frozen=False)])
-    folders = {"resized": tmp_path / "resized", "copies": tmp_path / "copies"}
+    images = folders(tmp_path)
     with torch.no_grad():
         expected = body.eval()(looks)
         assert not torch.allclose(body.train()(looks), expected, rtol=0.05)
-        classifier.load_state_dict(Classifier(classifier.design).state_dict())
+        classifier.load_state_dict(Classifier(classifier.config).state_dict())
         expected = body.eval()(looks)
-        fit_body(classifier, image_and_copy, norms=True, **folders, group=Group(torch.device("cpu")), workers=0)
+        fit_pretrained_body(
+            classifier,
+            image_and_copy,
+            recalibrate=True,
+            images=images,
+            group=ALONE,
+            workers=0,
+        )
         assert torch.allclose(body.eval()(looks), expected, rtol=1e-4, atol=1e-5)
         assert torch.allclose(body.train()(looks), expected, rtol=1e-4, atol=1e-5)
 
@@ -147,10 +157,10 @@ def test_norms_that_begin_random_behind_weights_are_not_fitted(
 ) -> None:
     body = classifier.body
     assert isinstance(body, Backbone)
-    body.fresh = frozenset(key for key in body.cut.state_dict() if key.startswith("layer1.1."))
-    folders = {"resized": tmp_path / "resized", "copies": tmp_path / "copies"}
-    fit_body(classifier, image_and_copy, norms=True, **folders, group=Group(torch.device("cpu")), workers=0)
-    means = {key: value for key, value in body.cut.state_dict().items() if key.endswith("running_mean")}
+    body.reinitialized = frozenset(key for key in body.trunk.state_dict() if key.startswith("layer1.1."))
+    images = folders(tmp_path)
+    fit_pretrained_body(classifier, image_and_copy, recalibrate=True, images=images, group=ALONE, workers=0)
+    means = {key: value for key, value in body.trunk.state_dict().items() if key.endswith("running_mean")}
     assert {key for key, mean in means.items() if not mean.any()} == {
         "layer1.1.bn1.running_mean", "layer1.1.bn2.running_mean",
     }  # fmt: skip
@@ -172,10 +182,9 @@ def test_thresholds_are_tuned_on_the_scores_of_the_users_own_images(
 ) -> None:
     own = image_and_copy[:1]
     how = {"device": torch.device("cpu"), "workers": 0}
-    found = decided(classifier, image_and_copy, own, measure="f1", resized=tmp_path / "resized", **how)
-    logits = rows_of(
-        classifier, [tmp_path / "resized" / "a.png"], own["checksum"].tolist(), view="whole", size=(32, 32), **how
-    )
+    found = tune_on_validation(classifier, image_and_copy, own, metric="f1", images=folders(tmp_path), **how)
+    files = ImageFiles([tmp_path / "resized" / "a.png"], own["checksum"].tolist())
+    logits = extract_features(classifier, files, Preprocessing("none", (32, 32)), Compute(torch.device("cpu"), 0))
     expected = tune(manifest.targets(own), expit(logits.astype(np.float64)), ["cat", "dog"], "multilabel")
     assert found == expected
 
@@ -193,8 +202,8 @@ def test_positive_class_is_the_rarer_of_the_users_own_images(image_and_copy: pd.
         ]
     )
     of_two = Classifier(design("resnet18", "layer1", ["cat", "dog"], 32, task="binary", scores="softmax"))
-    how = {"resized": tmp_path / "resized", "device": torch.device("cpu"), "workers": 0}
-    assert decided(of_two, train, own.assign(**cat), measure="platt", **how).positive == "cat"
+    how = {"images": folders(tmp_path), "device": torch.device("cpu"), "workers": 0}
+    assert tune_on_validation(of_two, train, own.assign(**cat), metric="platt", **how).positive == "cat"
 
 
 def test_missing_labels_stay_missing_in_the_targets(

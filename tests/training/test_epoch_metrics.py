@@ -1,14 +1,14 @@
 import pytest
 import torch
 
-from counterweight.training.epoch_metrics import epoch_measures
+from counterweight.training.epoch_metrics import epoch_metrics
 
 
 def test_measures_of_labels_at_a_half() -> None:
     # First label: given to images 1, 2 and 4, there on 1 and 3. Second: given to 1, there on 1 and 2.
     logits = torch.tensor([[2.0, 1.0], [0.0, -1.0], [-1.0, -3.0], [1.0, -2.0]])
     targets = torch.tensor([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
-    assert epoch_measures([(logits, targets)], "sigmoid") == pytest.approx(
+    assert epoch_metrics([(logits, targets)], "sigmoid") == pytest.approx(
         {
             "accuracy": 4 / 8,
             "precision": (1 / 3 + 1) / 2,
@@ -21,16 +21,16 @@ def test_measures_of_labels_at_a_half() -> None:
 def test_batches_are_taken_together() -> None:
     logits = torch.tensor([[2.0], [0.0], [-1.0], [1.0], [-2.0]])
     targets = torch.tensor([[1.0], [0.0], [1.0], [0.0], [0.0]])
-    whole = epoch_measures([(logits, targets)], "sigmoid", ranked=True)
+    whole = epoch_metrics([(logits, targets)], "sigmoid", ranked=True)
     parts = [(logits[:2], targets[:2]), (logits[2:], targets[2:])]
-    assert epoch_measures(parts, "sigmoid", ranked=True) == whole
+    assert epoch_metrics(parts, "sigmoid", ranked=True) == whole
 
 
 def test_class_given_is_the_one_with_the_highest_score() -> None:
     # Given: classes 0, 1, 1, 2; there: 0, 1, 2, 2. No score is above a half in the last row.
     logits = torch.tensor([[3.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 0.1]])
     targets = torch.tensor([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [0, 0, 1.0]])
-    assert epoch_measures([(logits, targets)], "softmax") == pytest.approx(
+    assert epoch_metrics([(logits, targets)], "softmax") == pytest.approx(
         {
             "accuracy": 3 / 4,
             "precision": (1 + 1 / 2 + 1) / 3,
@@ -44,7 +44,7 @@ def test_ranked_measures_need_no_threshold() -> None:
     # Positives at ranks 1 and 3 of four: 3 of 4 pairs in order, precision 1 / 1 and 2 / 3 at the positives.
     logits = torch.tensor([[-1.0], [-2.0], [-3.0], [-4.0]])
     targets = torch.tensor([[1.0], [0.0], [1.0], [0.0]])
-    found = epoch_measures([(logits, targets)], "sigmoid", ranked=True)
+    found = epoch_metrics([(logits, targets)], "sigmoid", ranked=True)
     assert (found["auc"], found["average_precision"]) == pytest.approx((3 / 4, (1 + 2 / 3) / 2))
 
 
@@ -54,17 +54,17 @@ def test_missing_row_counts_as_if_it_were_not_there(scores: str) -> None:
     targets = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     with_missing = torch.cat([targets, torch.full((1, 2), -1.0)])
     longer = torch.cat([logits, torch.tensor([[9.0, 9.0]])])
-    found = epoch_measures([(longer, with_missing)], scores, ranked=True)
-    assert found == pytest.approx(epoch_measures([(logits, targets)], scores, ranked=True))
+    found = epoch_metrics([(longer, with_missing)], scores, ranked=True)
+    assert found == pytest.approx(epoch_metrics([(logits, targets)], scores, ranked=True))
 
 
 def test_missing_cell_does_not_count() -> None:
     logits, targets = torch.tensor([[2.0], [1.0], [-1.0]]), torch.tensor([[1.0], [-1.0], [0.0]])
-    found = epoch_measures([(logits, targets)], "sigmoid", ranked=True)
+    found = epoch_metrics([(logits, targets)], "sigmoid", ranked=True)
     assert set(found.values()) == {1.0}
 
 
 @pytest.mark.parametrize("cell", [0.0, -1.0])
 def test_what_is_not_defined_is_0(cell: float) -> None:
-    found = epoch_measures([(torch.zeros(3, 2), torch.full((3, 2), cell))], "sigmoid", ranked=True)
+    found = epoch_metrics([(torch.zeros(3, 2), torch.full((3, 2), cell))], "sigmoid", ranked=True)
     assert set(found.values()) == {0.0}

@@ -19,8 +19,8 @@ from counterweight.training.losses import (
     build_loss,
     class_weights,
     label_weights,
-    plain_loss,
-    scores_by,
+    score_function,
+    unweighted_loss,
 )
 
 
@@ -264,10 +264,10 @@ def test_weighted_cross_entropy_weighs_each_image_by_its_class() -> None:
 )
 def test_name_says_the_loss_and_how_logits_become_scores(name: str, kind: type[nn.Module], scores: str) -> None:
     assert type(build_loss(name, TRAIN)) is kind
-    assert scores_by(name) == scores
+    assert score_function(name) == scores
 
 
 def test_plain_loss_weighs_nothing() -> None:
-    bce, entropy = plain_loss("sigmoid", 3), plain_loss("softmax", 3)
+    bce, entropy = unweighted_loss("sigmoid", 3), unweighted_loss("softmax", 3)
     assert bce(LOGITS, CELLS).item() == build_loss("bce", TRAIN)(LOGITS, CELLS).item()
     assert entropy(LOGITS, CLASSES).item() == build_loss("cross_entropy", TRAIN)(LOGITS, CLASSES).item()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn, optim
 
-from counterweight.training.optimizer import Optimisation
+from counterweight.training.optimizer import OptimizerConfig
 
 
 def built(steps: int = 30, **changes: Any) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def built(steps: int = 30, **changes: Any) -> dict[str, Any]:
         "schedule": "none",
         "epochs": 9,
     }
-    return Optimisation(**(settings | changes)).build([nn.Parameter(torch.zeros(1))], steps=steps)
+    return OptimizerConfig(**(settings | changes)).build([nn.Parameter(torch.zeros(1))], steps=steps)
 
 
 def rates(turns: int, **changes: Any) -> list[float]:
@@ -36,7 +36,7 @@ def rates(turns: int, **changes: Any) -> list[float]:
     [("adam", optim.Adam), ("adamw", optim.AdamW), ("adadelta", optim.Adadelta), ("sgd", optim.SGD)],
 )
 def test_optimizer_is_torchs_of_that_name_with_rate_and_decay(name: str, kind: type[optim.Optimizer]) -> None:
-    settings = Optimisation(name, 0.01, 0.5, "none", 1)
+    settings = OptimizerConfig(name, 0.01, 0.5, "none", 1)
     optimizer = settings.build([nn.Parameter(torch.zeros(1, 1))], steps=1)["optimizer"]
     assert type(optimizer) is kind
     assert [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups] == [(0.01, 0.5)]
@@ -44,8 +44,8 @@ def test_optimizer_is_torchs_of_that_name_with_rate_and_decay(name: str, kind: t
 
 def test_body_has_its_own_rate_and_biases_do_not_decay() -> None:
     body, head = nn.Linear(3, 2), nn.Linear(2, 1)
-    optimizer = Optimisation("sgd", 0.1, 0.5, "none", 1, body_rate=0.01).build(
-        [*body.parameters(), *head.parameters()], body=list(body.parameters()), steps=1
+    optimizer = OptimizerConfig("sgd", 0.1, 0.5, "none", 1, backbone_lr_scale=0.01).build(
+        [*body.parameters(), *head.parameters()], backbone=list(body.parameters()), steps=1
     )["optimizer"]
     settings = {id(each): (g["lr"], g["weight_decay"]) for g in optimizer.param_groups for each in g["params"]}
     assert settings == {
@@ -114,7 +114,7 @@ def test_plateau_halves_after_three_epochs_without_a_better_validation_loss() ->
 @pytest.mark.parametrize("schedule", ["none", "step", "cosine", "one_cycle", "plateau"])
 def test_body_has_its_part_of_the_learning_rate(schedule: str) -> None:
     head, body = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
-    made = Optimisation("adamw", 0.1, 0.0, schedule, 9, 0.25).build([head, body], body=[body], steps=30)
+    made = OptimizerConfig("adamw", 0.1, 0.0, schedule, 9, 0.25).build([head, body], backbone=[body], steps=30)
     first, second = made["optimizer"].param_groups
     assert (first["params"], second["params"]) == ([head], [body])
     assert second["lr"] == pytest.approx(first["lr"] / 4)
@@ -122,5 +122,5 @@ def test_body_has_its_part_of_the_learning_rate(schedule: str) -> None:
 
 def test_whole_rate_for_the_body_makes_no_difference() -> None:
     head, body = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
-    made = Optimisation("adamw", 0.1, 0.0, "none", 9, 1.0).build([body, head], body=[body], steps=30)
+    made = OptimizerConfig("adamw", 0.1, 0.0, "none", 9, 1.0).build([body, head], backbone=[body], steps=30)
     assert [group["params"] for group in made["optimizer"].param_groups] == [[body, head]]

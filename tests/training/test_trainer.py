@@ -12,16 +12,16 @@ from torch.utils.data import TensorDataset
 from counterweight.base.errors import InputError
 from counterweight.images import codec
 from counterweight.networks.classifier import Classifier
-from counterweight.networks.distributed import Group
-from counterweight.networks.loader import Views
+from counterweight.networks.distributed import ProcessGroup
+from counterweight.networks.loader import ImageDataset, ImageFiles, Preprocessing
 from counterweight.training.callbacks import best_epoch
-from counterweight.training.epoch_metrics import epoch_measures
+from counterweight.training.epoch_metrics import epoch_metrics
 from counterweight.training.losses import BinaryCrossEntropy
 from counterweight.training.module import Objective
-from counterweight.training.optimizer import Optimisation
-from counterweight.training.sampler import Seeded, order_of
-from counterweight.training.trainer import fit
-from counterweight.training.transforms import Transformed
+from counterweight.training.optimizer import OptimizerConfig
+from counterweight.training.sampler import SeededSampler, build_sampler
+from counterweight.training.trainer import FitConfig, fit
+from counterweight.training.transforms import TransformedDataset
 from tests.designs import design
 
 PLAIN = BinaryCrossEntropy(torch.ones(1), torch.ones(1))
@@ -45,7 +45,7 @@ def separable() -> TensorDataset:
 
 @pytest.fixture
 def opposite(separable: TensorDataset) -> TensorDataset:
-    """The same points with the opposite label: what is learnt of the one is wrong of the other."""
+    """The same points with the opposite label: what is learned of the one is wrong of the other."""
     points, targets = separable[:]
     return TensorDataset(points, 1 - targets)
 
@@ -67,18 +67,19 @@ def fitted(
     seed: int = 0,
     **changes: Any,
 ) -> list[dict[str, float]]:
-    settings: dict[str, Any] = {
-        "order": order_of(len(train), seed),
-        "epochs": 4,
-        "patience": 9,
-        "batch_size": 8,
-        "group": Group(torch.device("cpu")),
-        "workers": 0,
-    }
-    settings |= changes
-    optimisation = Optimisation("adam", learning_rate, 0.0, schedule, settings["epochs"])
-    objective = Objective(loss, PLAIN, "sigmoid", monitor)
-    return fit(network, objective, train, validation, optimisation=optimisation, **settings)
+    options: dict[str, Any] = {"epochs": 4, "patience": 9, "batch_size": 8, "workers": 0, "checkpoint": None}
+    options |= {"sampler": build_sampler(len(train), seed)} | changes
+    optimizer = OptimizerConfig("adam", learning_rate, 0.0, schedule, options["epochs"])
+    return fit(
+        network,
+        Objective(loss, PLAIN, "sigmoid", monitor),
+        train,
+        validation,
+        sampler=options["sampler"],
+        config=FitConfig(optimizer, options["patience"], options["batch_size"], options["workers"]),
+        group=ProcessGroup(torch.device("cpu")),
+        checkpoint=options["checkpoint"],
+    )
 
 
 def validation_loss(network: nn.Module, rows: TensorDataset) -> float:
@@ -197,7 +198,7 @@ def test_parameters_that_ask_for_no_gradient_stay_as_they_were(separable: Tensor
 
 
 @pytest.fixture
-def ten_images(tmp_path: Path) -> Views:
+def ten_images(tmp_path: Path) -> ImageDataset:
     """Noise, dark for the one label and bright for the other."""
     rng = np.random.default_rng(0)
     files = [tmp_path / f"{i}.png" for i in range(10)]
@@ -206,10 +207,10 @@ def ten_images(tmp_path: Path) -> Views:
         for i, path in enumerate(files)
     ]
     targets = torch.tensor([[i % 2, 1 - i % 2] for i in range(10)]).float()
-    return Views(files, checksums, "whole", (32, 32), targets)
+    return ImageDataset(ImageFiles(files, checksums), Preprocessing("none", (32, 32)), targets)
 
 
-def cnn7_weights(rows: Views, epochs: int, workers: int) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
+def cnn7_weights(rows: ImageDataset, epochs: int, workers: int) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
     torch.manual_seed(0)
     network = Classifier(design("cnn7", None, ["dark", "bright"], 32))
     history = fitted(network, rows, rows, epochs=epochs, batch_size=4, learning_rate=1e-3, workers=workers)
@@ -217,16 +218,16 @@ def cnn7_weights(rows: Views, epochs: int, workers: int) -> tuple[list[dict[str,
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
-def test_same_bits_for_images_read_here_and_by_two_workers(epochs: int, ten_images: Views) -> None:
+def test_same_bits_for_images_read_here_and_by_two_workers(epochs: int, ten_images: ImageDataset) -> None:
     here, by_workers = (cnn7_weights(ten_images, epochs, workers) for workers in (0, 2))
     assert by_workers[0] == here[0]
     assert all(torch.equal(by_workers[1][key], here[1][key]) for key in here[1])
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_changed_image_is_an_error_that_names_it(workers: int, ten_images: Views) -> None:
-    changed = ten_images.files[3]
-    changed.write_bytes(ten_images.files[0].read_bytes())
+def test_changed_image_is_an_error_that_names_it(workers: int, ten_images: ImageDataset) -> None:
+    changed = ten_images.files.paths[3]
+    changed.write_bytes(ten_images.files.paths[0].read_bytes())
     with pytest.raises(InputError) as error:
         cnn7_weights(ten_images, 1, workers)
     assert str(error.value) == f"{changed}: the file has changed since the manifest was written. Run dvc repro."
@@ -237,7 +238,7 @@ def test_validation_measures_are_those_of_the_network_after_the_epoch(separable:
     (row,) = fitted(network, separable, separable, epochs=1)
     points, targets = separable[:]
     with torch.inference_mode():
-        expected = epoch_measures([(network.eval()(points), targets)], "sigmoid", ranked=True)
+        expected = epoch_metrics([(network.eval()(points), targets)], "sigmoid", ranked=True)
     assert {name: row[f"validation_{name}"] for name in MEASURES} == pytest.approx(expected)
 
 
@@ -245,7 +246,7 @@ def test_train_measures_are_those_of_the_items_as_they_went_by(separable: Tensor
     network = line()
     points, targets = separable[:]
     with torch.inference_mode():
-        expected = epoch_measures([(network(points), targets)], "sigmoid")
+        expected = epoch_metrics([(network(points), targets)], "sigmoid")
     history = fitted(network, separable, separable, epochs=2, learning_rate=0.0)
     for row in history:
         assert {name: row[f"train_{name}"] for name in MEASURES[:4]} == pytest.approx(expected)
@@ -259,7 +260,7 @@ def test_best_epoch_may_be_chosen_by_a_measure_that_rises(
     history = fitted(network, separable, opposite, epochs=6, monitor=monitor, learning_rate=0.3)
     points, targets = opposite[:]
     with torch.inference_mode():
-        kept = epoch_measures([(network.eval()(points), targets)], "sigmoid", ranked=True)
+        kept = epoch_metrics([(network.eval()(points), targets)], "sigmoid", ranked=True)
     best = best_epoch(history, monitor)
     assert kept[monitor] == pytest.approx(max(row[f"validation_{monitor}"] for row in history))
     assert best[f"validation_{monitor}"] == pytest.approx(kept[monitor])
@@ -303,13 +304,15 @@ def test_missing_validation_cells_take_no_part(separable: TensorDataset) -> None
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_transformed_images_train_to_the_same_bits_for_any_number_of_workers(workers: int, ten_images: Views) -> None:
+def test_transformed_images_train_to_the_same_bits_for_any_number_of_workers(
+    workers: int, ten_images: ImageDataset
+) -> None:
     def weights(workers: int) -> dict[str, Tensor]:
         torch.manual_seed(0)
         network = Classifier(design("cnn1", None, ["dark", "bright"], 32))
-        changed = Transformed(ten_images, [{"RandomHorizontalFlip": {"p": 0.5}}], (32, 32))
-        order = Seeded(order_of(10, 0), 0)
-        fitted(network, changed, ten_images, order=order, epochs=2, batch_size=4, workers=workers)
+        changed = TransformedDataset(ten_images, [{"RandomHorizontalFlip": {"p": 0.5}}], (32, 32))
+        order = SeededSampler(build_sampler(10, 0), 0)
+        fitted(network, changed, ten_images, sampler=order, epochs=2, batch_size=4, workers=workers)
         return network.state_dict()
 
     here, again = weights(0), weights(workers)
@@ -344,11 +347,11 @@ def test_training_that_was_cut_off_goes_on_to_the_same_weights(
     whole = with_dropout()
     expected = fitted(whole, separable, separable, **settings)
     with pytest.raises(RuntimeError, match="killed"):
-        fitted(with_dropout(), Cut(separable, read_before), separable, going_on=tmp_path / "a.ckpt", **settings)
+        fitted(with_dropout(), Cut(separable, read_before), separable, checkpoint=tmp_path / "a.ckpt", **settings)
     resumed = with_dropout()
     if (tmp_path / "a.ckpt").exists():
         torch.rand(7)  # The random state is that of the file, not of this process.
-    assert fitted(resumed, separable, separable, going_on=tmp_path / "a.ckpt", **settings) == expected
+    assert fitted(resumed, separable, separable, checkpoint=tmp_path / "a.ckpt", **settings) == expected
     assert all(
         torch.equal(a, b) for a, b in zip(resumed.state_dict().values(), whole.state_dict().values(), strict=True)
     )
@@ -363,14 +366,16 @@ def test_order_and_transforms_go_on_too(weighted: bool, tmp_path: Path) -> None:
     def trained(cut: int | None, **more: Any) -> tuple[list[dict[str, float]], list[Tensor]]:
         torch.manual_seed(0)
         network = Classifier(design("cnn1", None, ["cat"], 8))
-        read = Transformed(rows if cut is None else Cut(rows, cut), [{"RandomHorizontalFlip": {"p": 0.5}}], (8, 8))
-        history = fitted(network, read, rows, order=Seeded(order_of(24, 0, weights), 0), **more)
+        read = TransformedDataset(
+            rows if cut is None else Cut(rows, cut), [{"RandomHorizontalFlip": {"p": 0.5}}], (8, 8)
+        )
+        history = fitted(network, read, rows, sampler=SeededSampler(build_sampler(24, 0, weights), 0), **more)
         return history, list(network.state_dict().values())
 
     expected = trained(None)
     with pytest.raises(RuntimeError, match="killed"):
-        trained(60, going_on=tmp_path / "a.ckpt")
-    history, state = trained(None, going_on=tmp_path / "a.ckpt")
+        trained(60, checkpoint=tmp_path / "a.ckpt")
+    history, state = trained(None, checkpoint=tmp_path / "a.ckpt")
     assert history == expected[0]
     assert all(torch.equal(a, b) for a, b in zip(state, expected[1], strict=True))
 
@@ -379,7 +384,7 @@ def test_order_and_transforms_go_on_too(weighted: bool, tmp_path: Path) -> None:
 def test_training_that_had_ended_is_not_done_again(
     patience: int, separable: TensorDataset, opposite: TensorDataset, tmp_path: Path
 ) -> None:
-    settings = {"patience": patience, "going_on": tmp_path / "a.ckpt"}
+    settings = {"patience": patience, "checkpoint": tmp_path / "a.ckpt"}
     first, second = line(), line()
     expected = fitted(first, separable, opposite, **settings)
     assert fitted(second, Cut(separable, 0), opposite, **settings) == expected
@@ -389,5 +394,5 @@ def test_training_that_had_ended_is_not_done_again(
 @pytest.mark.parametrize("content", [b"", b"half of a checkpoint"])
 def test_damaged_file_to_go_on_from_is_as_none(content: bytes, separable: TensorDataset, tmp_path: Path) -> None:
     (tmp_path / "a.ckpt").write_bytes(content)
-    history = fitted(line(), separable, separable, going_on=tmp_path / "a.ckpt")
+    history = fitted(line(), separable, separable, checkpoint=tmp_path / "a.ckpt")
     assert history == fitted(line(), separable, separable)

@@ -7,12 +7,12 @@ from torch.utils.data import TensorDataset
 
 from counterweight.base.errors import InputError
 from counterweight.base.steps import TRANSFORMS
-from counterweight.networks.distributed import Group
-from counterweight.networks.loader import batches
-from counterweight.training.sampler import Seeded, order_of
-from counterweight.training.transforms import Transformed
+from counterweight.networks.distributed import ProcessGroup
+from counterweight.networks.loader import build_loader
+from counterweight.training.sampler import SeededSampler, build_sampler
+from counterweight.training.transforms import TransformedDataset
 
-ALONE = Group(torch.device("cpu"))
+ALONE = ProcessGroup(torch.device("cpu"))
 
 # Each with arguments, where it needs some.
 STEPS: dict[str, dict[str, Any]] = {
@@ -43,8 +43,8 @@ def eight() -> TensorDataset:
     return TensorDataset(torch.from_numpy(noise), torch.arange(8.0)[:, None])
 
 
-def changed(items: TensorDataset, steps: list[dict[str, Any]]) -> Transformed:
-    return Transformed(items, steps, (48, 32))
+def changed(items: TensorDataset, steps: list[dict[str, Any]]) -> TransformedDataset:
+    return TransformedDataset(items, steps, (48, 32))
 
 
 def test_every_transform_of_params_is_tried_here() -> None:
@@ -91,7 +91,9 @@ def test_there_are_as_many_items_as_before(eight: TensorDataset) -> None:
 def test_same_images_for_no_worker_and_for_two(eight: TensorDataset) -> None:
     def seen(workers: int) -> torch.Tensor:
         items = changed(eight, [{"RandomResizedCrop": {"scale": [0.5, 1.0]}}, {"ColorJitter": {"hue": 0.2}}])
-        loader = batches(items, ALONE, batch_size=3, workers=workers, order=Seeded(order_of(8, 1), 1))
+        loader = build_loader(
+            items, ALONE, batch_size=3, workers=workers, sampler=SeededSampler(build_sampler(8, 1), 1)
+        )
         return torch.cat([images for _ in range(2) for images, _ in loader])
 
     assert torch.equal(seen(2), seen(0))

@@ -1,32 +1,32 @@
-"""Write the balanced sheet: the user's own rows as they were, then the copies with inherited labels.
+"""Write the balanced sheet: the user's own rows unchanged, then the copies with inherited labels.
 
-Reads   the rows that params.yaml names, augmented/manifest.csv
+Reads   the sheet that params.yaml names, augmented/manifest.csv
 Writes  augmented/balanced.xlsx (or .csv)
-Params  split, data.columns
+Params  sheet, data.columns
 """
 
 from collections.abc import Sequence
 
 from counterweight.base import manifest
-from counterweight.base.command import arguments, run
-from counterweight.base.describing import described
+from counterweight.base.command import parse_options, run
+from counterweight.base.describing import help_text
 from counterweight.base.limits import check_row_count
 from counterweight.base.params import load_params
 from counterweight.dataset.balanced_sheet import balanced_sheet
-from counterweight.dataset.label_sheet import open_rows
+from counterweight.dataset.label_sheet import open_label_sheet
 from counterweight.dataset.spreadsheet import write_sheet
 
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = arguments(described(__doc__), argv, "sheet", "manifest", "out")
+    args = parse_options(help_text(__doc__), argv, "sheet", "manifest", "out")
     params = load_params(args.params)
 
     table = manifest.read(args.manifest)
-    check_row_count(len(table), params.split.format)
-    own = open_rows(args.sheet, **params.data.columns.model_dump())
+    check_row_count(len(table), params.sheet.format)
+    own = open_label_sheet(args.sheet, **params.data.columns.model_dump())
     columns, rows = balanced_sheet(own.sheet, table, image=own.image, split=own.split)
-    write_sheet(columns, rows, args.out, params.split.format)
+    write_sheet(columns, rows, args.out, params.sheet.format)
 
     return f"{args.out}: {len(table)} rows, {(table['source_id'] != '').sum()} of them copies"
 
