@@ -21,7 +21,7 @@ def run_to_features(folder: Path) -> None:
 
 
 def entries(folder: Path) -> set[Path]:
-    return {path for path in (folder / ".counterweight").rglob("*") if path.is_file()}
+    return set((folder / ".counterweight").glob("*/*"))
 
 
 def train_ids(folder: Path) -> set[str]:

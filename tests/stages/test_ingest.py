@@ -192,6 +192,7 @@ def test_duplicates_leaks_and_label_conflicts_are_listed_counted_and_warned_of(r
     assert "ingest: 2 images have other labels than a duplicate, '0002.jpg' and 'b.jpg'" in result.stderr
 
 
+@pytest.mark.slow
 def test_duplicates_stay_together_when_validation_is_drawn(repeated: Path) -> None:
     for seed in range(8):
         write_params(repeated / "params.yaml", TINY | {"data.seed": seed, "data.validation": 0.4})
