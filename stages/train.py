@@ -63,19 +63,20 @@ def main(argv: Sequence[str] | None = None) -> str:
     # Several processes would have to agree on what each of them finds.
     files = arm.kept_files(cache, key) if group.size == 1 else None
     kept = " (kept from an earlier run)" * (files is not None)
+    checkpoint = cache.scratch_path("training", key)
     if files is None:
-        images, checkpoint = ArmImages(args.resized, args.copies), cache.scratch_path("training", key)
+        images = ArmImages(args.resized, args.copies)
         files = arm.train_arm(
             classifier, table, images, config=config, fitting=fitting, group=group, checkpoint=checkpoint
         ).files()
         if group.rank == 0:
             arm.keep_files(cache, key, files)
-            if checkpoint is not None:
-                checkpoint.unlink(missing_ok=True)
     if group.rank == 0:
         with atomic_folder(args.model) as aside:
             arm.write_model(files, aside)
         write_text(files[arm.HISTORY].decode(), args.history)
+        if checkpoint is not None:
+            checkpoint.unlink(missing_ok=True)  # Not before: where the cache cannot be written, it is all there is.
         cache.prune()
 
     return f"{(table['split'] == 'train').sum()} images, {arm.summary(files, train.monitor)}, on {group}{kept}"
