@@ -104,8 +104,6 @@ def run(main: Callable[[], str]) -> None:
     elapsed = time.perf_counter() - start
     log.info("%s, in %.1f s", summary, elapsed)
     log.info("%s", timing.summary(elapsed))
-    # At exit Python would collect garbage once more, which takes over a second with PyTorch loaded.
-    gc.freeze()
 
 
 def worker_count() -> int:
