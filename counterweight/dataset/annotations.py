@@ -29,29 +29,16 @@ _TREATMENT = {
 class Annotations:
     """The rows of a sheet.
 
-    Attributes
-    ----------
-    image_ids : list of str
-        Without surrounding spaces; whole numbers as Excel shows them.
-    splits : list of str or None
-        ``train``, ``val`` or ``test``; None if the sheet has no split column.
-    labels : list of str
-        Label names, in the order of the columns of ``targets``.
-    targets : array of int8, shape (n_rows, n_labels)
-        1 if the row has the label, 0 if not, -1 if the cell is missing. With one class per image, a row has exactly one
-        1, or is missing as a whole.
-    missing : array of bool, shape (n_rows, n_labels)
-        Whether the cell is missing in the sheet, even if ``targets`` has 0 there.
-    problems : list of str
-        One message per cell that breaks a rule.
+    ``targets`` and ``missing`` have the shape (n_rows, n_labels). A target is 1 if the row has the label, 0 if not, -1
+    if the cell is missing. With one class per image, a row has exactly one 1, or is missing as a whole.
     """
 
-    image_ids: list[str]
-    splits: list[str] | None
-    labels: list[str]
+    image_ids: list[str]  # without surrounding spaces; whole numbers as Excel shows them
+    splits: list[str] | None  # train, val or test; None if the sheet has no split column
+    labels: list[str]  # names of the columns of targets
     targets: NDArray[np.int8]
-    missing: NDArray[np.bool_]
-    problems: list[str]
+    missing: NDArray[np.bool_]  # whether the cell is missing in the sheet, even if targets has 0 there
+    problems: list[str]  # one message per cell that breaks a rule
 
 
 def read_annotations(rows: LabelSheet, *, where: str, separator: str, task: str, negative: bool = False) -> Annotations:

@@ -17,14 +17,10 @@ def balanced_sheet(
 
     Parameters
     ----------
-    sheet : Sheet
-        The user's sheet.
-    table : pandas.DataFrame
-        A manifest with copies.
-    image : str
-        Column with the image ids.
-    split : str or None
-        Column with the splits; None adds one named ``split``.
+    sheet, table : Sheet, pandas.DataFrame
+        The user's sheet, and a manifest with copies.
+    image, split : str, str or None
+        Columns with the image ids and the splits; None adds one named ``split``.
 
     Returns
     -------

@@ -5,8 +5,8 @@ each other.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,6 @@ from counterweight.base.errors import raise_problems
 from counterweight.base.manifest import MISSING, SPLITS
 from counterweight.dataset.near_duplicates import ImageGroups, Indices, near_pairs
 from counterweight.images.perceptual_hash import BITS
-
-COLUMNS = ("group", "row", "image_id", "split", "kind", "duplicate_of", "bits", "leak", "other_labels", "dropped")
 
 # Results on a split are worthless if it has images of an earlier one.
 _JUDGED_ORDER = {"train": 0, "val": 1, "test": 2}
@@ -46,21 +44,20 @@ def redundant_images(pictures: ImageGroups, splits: Sequence[str], distance: int
     dict of int to int
         Each image to drop, and the duplicate that stays.
     """
-    representative = np.full(len(pictures.hashes), -1, dtype=np.intp)  # The first image of a picture or one near it.
-    near = np.zeros(len(pictures.hashes), dtype=np.bool_)
-    for first, second, _ in near_pairs(pictures.hashes[pictures.hashed], distance):
-        near[np.flatnonzero(pictures.hashed)[np.concatenate([first, second])]] = True
+    group, hashes, hashed = pictures.group, pictures.hashes, np.flatnonzero(pictures.hashed)
+    representative = np.full(len(hashes), -1, dtype=np.intp)  # The first image of a picture or one near it.
+    near = np.zeros(len(hashes), dtype=np.bool_)
+    for first, second, _ in near_pairs(hashes[hashed], distance):
+        near[hashed[first]] = near[hashed[second]] = True
     candidates = np.flatnonzero(near)
     replacement: dict[int, int] = {}
-    for i in sorted(range(len(splits)), key=lambda i: (-_JUDGED_ORDER[splits[i]], i)):
-        picture = pictures.group[i]
-        if representative[picture] >= 0 and splits[i] != "test":
-            replacement[i] = int(representative[picture])
+    for i in sorted(range(len(splits)), key=lambda i: -_JUDGED_ORDER[splits[i]]):
+        if representative[group[i]] >= 0 and splits[i] != "test":
+            replacement[i] = int(representative[group[i]])
             continue
-        alike = [picture]
-        if near[picture]:
-            close = np.bitwise_count(pictures.hashes[candidates] ^ pictures.hashes[picture]) <= distance
-            alike = [picture, *candidates[close]]
+        alike = [group[i]]
+        if near[group[i]]:
+            alike += candidates[np.bitwise_count(hashes[candidates] ^ hashes[group[i]]) <= distance].tolist()
         representative[alike] = np.where(representative[alike] < 0, i, representative[alike])
     return replacement
 
@@ -75,10 +72,8 @@ def duplicates_table(
     ----------
     table : pandas.DataFrame
         The manifest of the images.
-    pictures : ImageGroups
-        The picture of each image.
-    groups : array of int, shape (n_images,)
-        Near-duplicate group of each image.
+    pictures, groups : ImageGroups, array of int, shape (n_images,)
+        The picture and the near-duplicate group of each image.
     rows : sequence of int
         Row of each image in the sheet, as Excel counts.
     distance : int
@@ -95,83 +90,65 @@ def duplicates_table(
         conflicting labels; ``dropped``: 0 or 1. If several images qualify, the nearest is named, and the first among
         equally near ones; cells without any are empty.
     """
-    group, image_ids, splits = pictures.group, table["image_id"].tolist(), table["split"].tolist()
-    checksums, targets = table["checksum"].tolist(), manifest.targets(table)
-    judged = np.array([_JUDGED_ORDER[split] for split in splits], dtype=np.intp)
-    order = np.argsort(group, kind="stable")
-    starts = np.searchsorted(group[order], np.arange(len(pictures.hashes)))
-    first, sizes = order[starts], np.bincount(group)
-    second = order[np.minimum(starts + 1, len(order) - 1)]  # if the picture has a second image
-    last_judged = order[np.lexsort((order, -judged[order], group[order]))][starts]  # first image of the latest split
-    contrary = _first_contradiction(group, targets, first)
-    near = _near(pictures, first, judged[last_judged], targets, distance)
-    by_bytes: dict[str, list[int]] = {}
-    for i, checksum in enumerate(checksums):
-        if len(same := by_bytes.setdefault(checksum, [])) < 2:
-            same.append(i)
+    group, images, image_ids = pictures.group, np.arange(len(table)), table["image_id"].to_numpy()
+    judged = np.array([_JUDGED_ORDER[split] for split in table["split"]], dtype=np.intp)
+    targets = manifest.targets(table)
+    first = np.unique(group, return_index=True)[1]
+    ranked = np.lexsort((-judged, group))
+    last_judged = ranked[np.unique(group[ranked], return_index=True)[1]]  # first image of the latest split
+    contrary = first.copy()  # first image with other labels than the first one
+    contradicting = np.flatnonzero(_contradict(targets, targets[first[group]]))[::-1]
+    contrary[group[contradicting]] = contradicting  # The last one written is the first image.
+    nearest = _nearest_pictures(pictures, judged[last_judged], targets[first], distance)
+    later, other, near = nearest[judged, group], nearest[-2][group], nearest[-1][group]
+    exact = _first_other(table["checksum"].to_numpy())
 
-    numbers: dict[int, int] = {}
-    lines = []
-    for i in np.flatnonzero((sizes[group] > 1) | (near.any >= 0)[group]).tolist():
-        p = int(group[i])
-        exact = [j for j in by_bytes[checksums[i]] if j != i]
-        sibling = [int(first[p] if first[p] != i else second[p])] if sizes[p] > 1 else []
-        beyond = [int(first[near.any[p]])] if near.any[p] >= 0 else []
-        nearest = [*exact, *sibling, *beyond][0]
-        leaks = [int(last_judged[q]) for q in (p, *near.leaks(p, int(judged[i]))) if judged[last_judged[q]] > judged[i]]
-        suspects = [int(first[p]), *([int(contrary[p])] if contrary[p] >= 0 else [])]
-        suspects += [int(first[near.other[p]])] if near.other[p] >= 0 else []
-        conflicts = [j for j in suspects if _contradict(targets[i], targets[j])]
-        bits = 0 if exact or sibling else int(np.bitwise_count(pictures.hashes[p] ^ pictures.hashes[near.any[p]]))
-        lines.append(
-            (
-                numbers.setdefault(int(groups[i]), len(numbers)), rows[i], image_ids[i], splits[i],
-                "exact" if exact else "near", image_ids[nearest], bits,
-                *(image_ids[images[0]] if images else "" for images in (leaks, conflicts)), int(i in dropped),
-            )
-        )  # fmt: skip
-    return pd.DataFrame(lines, columns=list(COLUMNS)).sort_values(["group", "row"], ignore_index=True)
+    # Candidates in order of preference. One that is the image itself meets no condition.
+    candidates = [exact, _first_other(group), first[near]]
+    duplicate_of = np.select([j != images for j in candidates], candidates, -1)
+    candidates = [last_judged[group], last_judged[later]]
+    leaks = np.select([judged[j] > judged for j in candidates], candidates, -1)
+    candidates = [first[group], contrary[group], first[other]]
+    conflicts = np.select([_contradict(targets, targets[j]) for j in candidates], candidates, -1)
 
-
-@dataclass(frozen=True)
-class _Near:
-    """Nearest other picture of each picture: any, judged after train, in test, with other labels; -1 if none."""
-
-    any: Indices
-    judged: Indices
-    tested: Indices
-    other: Indices
-
-    def leaks(self, picture: int, judged: int) -> list[int]:
-        """Return the nearest picture in a split that is judged later, if there is one."""
-        later = int((self.judged, self.tested)[judged][picture]) if judged < 2 else -1
-        return [later] if later >= 0 else []
+    listed = np.flatnonzero(duplicate_of >= 0)
+    columns = {
+        "group": pd.factorize(groups[listed])[0],
+        "row": np.array(rows)[listed],
+        "image_id": image_ids[listed],
+        "split": table["split"].to_numpy()[listed],
+        "kind": np.where(exact != images, "exact", "near")[listed],
+        "duplicate_of": image_ids[duplicate_of[listed]],
+        "bits": np.bitwise_count(pictures.hashes[group] ^ pictures.hashes[group[duplicate_of]])[listed],
+        "leak": np.where(leaks >= 0, image_ids[leaks], "")[listed],
+        "other_labels": np.where(conflicts >= 0, image_ids[conflicts], "")[listed],
+        "dropped": np.isin(images, list(dropped)).astype(int)[listed],
+    }
+    return pd.DataFrame(columns).sort_values(["group", "row"], ignore_index=True)
 
 
-def _near(pictures: ImageGroups, first: Indices, judged: Indices, targets: NDArray[np.integer], distance: int) -> _Near:
-    """Find them in one pass over all near pairs; ``judged`` is the latest split of each picture."""
-    count, hashed = len(first), np.flatnonzero(pictures.hashed)
-    far = (BITS + 1) * count
-    keys = {name: np.full(count, far, dtype=np.intp) for name in ("any", "judged", "tested", "other")}
+def _nearest_pictures(pictures: ImageGroups, judged: Indices, targets: NDArray[np.integer], distance: int) -> Indices:
+    """Return, for each picture, the nearest other one that meets a condition, or itself if none does.
+
+    ``judged`` and ``targets`` are those of each picture. The conditions, one per row of the result: judged later than
+    train, than val, and than test; has other labels; any.
+    """
+    count, hashed = len(judged), np.flatnonzero(pictures.hashed)
+    keys = np.tile(np.arange(count) + (BITS + 1) * count, (5, 1))
     for one, two, bits in near_pairs(pictures.hashes[hashed], distance):
         for a, b in ((hashed[one], hashed[two]), (hashed[two], hashed[one])):
-            key = bits * count + b
-            for name, chosen in (
-                ("any", slice(None)),
-                ("judged", judged[b] >= _JUDGED_ORDER["val"]),
-                ("tested", judged[b] >= _JUDGED_ORDER["test"]),
-                ("other", _contradict(targets[first[a]], targets[first[b]])),
-            ):
-                np.minimum.at(keys[name], a[chosen], key[chosen])
-    return _Near(**{name: np.where(key < far, key % count, -1) for name, key in keys.items()})
+            later = [judged[b] > split for split in _JUDGED_ORDER.values()]
+            for key, chosen in zip(keys, [*later, _contradict(targets[a], targets[b]), bits >= 0], strict=True):
+                np.minimum.at(key, a[chosen], (bits * count + b)[chosen])
+    return keys % count
 
 
-def _first_contradiction(group: Indices, targets: NDArray[np.integer], first: Indices) -> Indices:
-    """Return, for each picture, the first image whose labels contradict its first image; -1 if there is none."""
-    contrary = np.full(len(first), -1, dtype=np.intp)
-    images = np.flatnonzero(_contradict(targets, targets[first[group]]))[::-1]
-    contrary[group[images]] = images  # The last one written is the first image.
-    return contrary
+def _first_other(group: NDArray[Any]) -> Indices:
+    """Return, for each image, the first other one of its group, or itself if there is none."""
+    images = pd.Series(np.arange(len(group)))
+    first = images.groupby(group).transform("min")
+    second = images.where(images != first).groupby(group).transform("min").fillna(images)
+    return first.where(images != first, second).to_numpy(dtype=np.intp)
 
 
 def _contradict(one: NDArray[np.integer], other: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -212,24 +189,25 @@ def duplicate_warnings(table: pd.DataFrame, where: Path) -> list[str]:
     leaks, conflicts = table[(table["leak"] != "") & (table["dropped"] == 0)], table[table["other_labels"] != ""]
     warnings = []
     if len(table):
-        groups, exact = table["group"].nunique(), int((table["kind"] == "exact").sum())
+        exact = (table["kind"] == "exact").sum()
         warnings.append(
-            f"{len(table)} images are duplicates, in {groups} groups ({exact} byte for byte), listed in {where}"
+            f"{len(table)} images are duplicates, in {table['group'].nunique()} groups ({exact} byte for byte), listed "
+            f"in {where}"
         )
     if len(leaks):
-        pairs = [f"'{row.image_id}' of {row.split} is '{row.leak}'" for row in leaks.head(_MAX_NAMED).itertuples()]
+        pairs = [f"'{row.image_id}' of {row.split} is '{row.leak}'" for row in leaks.itertuples()]
         warnings.append(
-            f"leak: {len(leaks)} images of train or val also appear in a later split, {_listed(pairs, len(leaks))}: "
+            f"leak: {len(leaks)} images of train or val also appear in a later split, {_listed(pairs)}: "
             "results there look better than they are. Set data.duplicates to drop"
         )
     if len(conflicts):
-        pairs = [f"'{row.image_id}' and '{row.other_labels}'" for row in conflicts.head(_MAX_NAMED).itertuples()]
+        pairs = [f"'{row.image_id}' and '{row.other_labels}'" for row in conflicts.itertuples()]
         warnings.append(
-            f"{len(conflicts)} images have other labels than a duplicate, {_listed(pairs, len(conflicts))}: look at "
+            f"{len(conflicts)} images have other labels than a duplicate, {_listed(pairs)}: look at "
             "them, and correct the sheet"
         )
     return warnings
 
 
-def _listed(named: list[str], count: int) -> str:
-    return ", ".join(named) + (", and others" if count > len(named) else "")
+def _listed(pairs: list[str]) -> str:
+    return ", ".join(pairs[:_MAX_NAMED]) + ", and others" * (len(pairs) > _MAX_NAMED)

@@ -8,8 +8,7 @@ next to an empty cell would become floats), and no other column has empty cells.
 
 import json
 import re
-from dataclasses import dataclass
-from operator import attrgetter
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -89,12 +88,10 @@ def metadata(rows: pd.DataFrame, split: str, *, by_class: bool) -> pd.DataFrame:
 
     Parameters
     ----------
-    rows : pandas.DataFrame
-        A table that `layout` returned.
+    rows, by_class : pandas.DataFrame, bool
+        A table that `layout` returned, and its ``by_class``.
     split : str
         The split.
-    by_class : bool
-        The ``by_class`` of `layout`.
 
     Returns
     -------
@@ -106,7 +103,10 @@ def metadata(rows: pd.DataFrame, split: str, *, by_class: bool) -> pd.DataFrame:
     """
     chosen = manifest.rows_of_split(rows, split)
     labels, targets = manifest.label_names(rows), manifest.targets(chosen)
-    names = _names(rows)
+    names = {
+        image_id: image_id if PurePosixPath(image_id).suffix.lower() in codec.SUFFIXES else path
+        for image_id, path in zip(rows["image_id"], rows["path"], strict=True)
+    }
     ids = chosen["image_id"].map(names)
     order = sorted(range(len(labels)), key=lambda column: folder_name(labels[column]))
     flags = {LABEL + name: chosen[LABEL + name].astype(float).mask(chosen[LABEL + name] == MISSING) for name in labels}
@@ -123,12 +123,7 @@ def metadata(rows: pd.DataFrame, split: str, *, by_class: bool) -> pd.DataFrame:
 
 
 def fiftyone_samples(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the samples of all splits, for FiftyOne's CSVDataset.
-
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-        A table that `layout` returned.
+    """Return the samples of all splits in a table that `layout` returned, for FiftyOne's CSVDataset.
 
     Returns
     -------
@@ -164,16 +159,14 @@ def missing_class_warnings(rows: pd.DataFrame) -> list[str]:
 
 
 def link_images(rows: pd.DataFrame, folder: Path, *, resized: Path, copies: Path, workers: int) -> None:
-    """Place the images in the folder, as clones or links if the file system supports them.
+    """Place the images in an empty folder, as clones or links if the file system supports them.
 
     Parameters
     ----------
     rows : pandas.DataFrame
         A table that `layout` returned.
-    folder : Path
-        An empty folder.
-    resized, copies : Path
-        Folders of the originals and of the copies.
+    folder, resized, copies : Path
+        The folder to fill, and the folders of the originals and of the copies.
     workers : int
         Number of processes.
 
@@ -185,32 +178,18 @@ def link_images(rows: pd.DataFrame, folder: Path, *, resized: Path, copies: Path
     for inner in {(folder / file).parent for file in rows["file"]}:
         inner.mkdir(parents=True, exist_ok=True)
     jobs = [
-        _Job((copies if source_id else resized) / path, checksum, folder / file)
+        ((copies if source_id else resized) / path, checksum, folder / file)
         for path, source_id, checksum, file in zip(
             rows["path"], rows["source_id"], rows["checksum"], rows["file"], strict=True
         )
     ]
-    parallel_map(_link_image, jobs, workers=workers, what="images", name=attrgetter("source"))
+    parallel_map(_link_image, jobs, workers=workers, what="images", name=itemgetter(0))
 
 
-@dataclass(frozen=True)
-class _Job:
-    source: Path
-    checksum: str
-    target: Path
-
-
-def _link_image(job: _Job) -> None:
-    codec.read_bytes(job.source, job.checksum)
-    link_or_copy(job.source, job.target)
-
-
-def _names(rows: pd.DataFrame) -> dict[str, str]:
-    """Return the name of each image in `metadata`: its id, or its path if the id has no suffix."""
-    return {
-        image_id: image_id if PurePosixPath(image_id).suffix.lower() in codec.SUFFIXES else path
-        for image_id, path in zip(rows["image_id"], rows["path"], strict=True)
-    }
+def _link_image(job: tuple[Path, str, Path]) -> None:
+    source, checksum, target = job
+    codec.read_bytes(source, checksum)
+    link_or_copy(source, target)
 
 
 def _listed(rows: pd.DataFrame, value: int) -> pd.Series:

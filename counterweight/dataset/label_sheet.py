@@ -15,30 +15,14 @@ SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "va
 
 @dataclass(frozen=True)
 class LabelSheet:
-    """A sheet and the names of its columns.
-
-    Attributes
-    ----------
-    sheet : Sheet
-        One row per image.
-    image : str
-        Column with the image ids.
-    split : str or None
-        Column with the splits; None if the sheet has none.
-    labels : str or list of str
-        The column of label names, or the 0/1 columns, one per label.
-    label_names : list of str or None
-        The allowed labels; None allows any.
-    in_order : bool
-        Whether row i is image i of an array because the user's sheet has no image column.
-    """
+    """A sheet with one row per image, and the names of its columns."""
 
     sheet: Sheet
     image: str
-    split: str | None
-    labels: str | list[str]
-    label_names: list[str] | None
-    in_order: bool = False
+    split: str | None  # None if the sheet has no splits
+    labels: str | list[str]  # the column of label names, or the 0/1 columns, one per label
+    label_names: list[str] | None  # the allowed labels; None allows any
+    in_order: bool = False  # whether row i is image i of an array because the user's sheet has no image column
 
 
 def open_label_sheet(
@@ -84,12 +68,10 @@ def check_source(rows: LabelSheet, sheet: Path, images: Path, source: ImageSourc
 
     Parameters
     ----------
-    rows : LabelSheet
-        The content of ``sheet``.
+    rows, source : LabelSheet, ImageSource
+        The content of ``sheet`` and of ``images``.
     sheet, images : Path
         ``data.sheet`` and ``data.images``.
-    source : FolderImages or ArrayImages
-        The content of ``images``.
     """
     if sheet.is_dir() and not (images.is_dir() and sheet.samefile(images)):
         raise InputError(
@@ -104,31 +86,19 @@ def check_source(rows: LabelSheet, sheet: Path, images: Path, source: ImageSourc
         )
 
 
-def class_sheet(folder: Path, *, image: str, split: str | None, labels: str) -> tuple[Sheet, str | None]:
-    """Make the sheet of a folder whose subfolders are the classes.
+def _from_class_folders(
+    folder: Path, image: str | None, split: str | None, labels: str | list[str], allowed: list[str] | None
+) -> LabelSheet:
+    """Make the sheet of ``CLASS/any/file``, or of ``SPLIT/CLASS/any/file`` if a subfolder is named as a split.
 
-    Parameters
-    ----------
-    folder : Path
-        Contains ``CLASS/any/file``; or, if a subfolder is named train, val (valid, validation) or test, only
-        ``SPLIT/CLASS/any/file``.
-    image, labels : str
-        Names for the columns of image paths and of classes.
-    split : str or None
-        Name for the column of splits; None is ``split``.
-
-    Returns
-    -------
-    sheet : Sheet
-        One row per image, sorted by path.
-    split : str or None
-        Name of the split column; None without split folders.
-
-    Raises
-    ------
-    InputError
-        If an image is outside the class folders, or outside the split folders if there are any.
+    Its rows are sorted by path. Only split folders give it a split column, named ``split`` if the params name none.
     """
+    if image is None or isinstance(labels, list) or len({image, split, labels}) < 3:
+        raise InputError(
+            f"{folder}: data.sheet is a folder, so its subfolders are the classes, and data.columns needs three "
+            "different names: image, split (or null) and labels (not a list). Set data.columns in params.yaml to such "
+            "names; they become the columns of the balanced sheet."
+        )
     folders = {file: PurePosixPath(file).parts[:-1] for file in image_files(folder)}
     has_splits = any(parts and parts[0].lower() in SPLIT_NAMES for parts in folders.values())
     if not folders:
@@ -142,23 +112,7 @@ def class_sheet(folder: Path, *, image: str, split: str | None, labels: str) -> 
     else:
         problems = [f"{file} is in no class folder. Move or delete it." for file, parts in folders.items() if not parts]
     raise_problems(problems, str(folder))
-    if has_splits:
-        split = split or free_name("split", [image, labels])
-        return Sheet([image, split, labels], [[file, *parts[:2]] for file, parts in folders.items()]), split
-    return Sheet([image, labels], [[file, parts[0]] for file, parts in folders.items()]), None
-
-
-def _from_class_folders(
-    folder: Path, image: str | None, split: str | None, labels: str | list[str], allowed: list[str] | None
-) -> LabelSheet:
-    if image is None or isinstance(labels, list) or len({image, split, labels}) < 3:
-        raise InputError(
-            f"{folder}: data.sheet is a folder, so its subfolders are the classes, and data.columns needs three "
-            "different names: image, split (or null) and labels (not a list). Set data.columns in params.yaml to such "
-            "names; they become the columns of the balanced sheet."
-        )
-    sheet, split = class_sheet(folder, image=image, split=split, labels=labels)
-    classes = sorted({str(row[-1]).strip() for row in sheet.rows})
+    classes = sorted({parts[has_splits].strip() for parts in folders.values()})
     raise_problems(
         [
             f"folder '{name}' is not one of {', '.join(allowed)}. Rename it, or add it to data.labels."
@@ -166,5 +120,10 @@ def _from_class_folders(
             if allowed is not None and name not in allowed
         ],
         str(folder),
+    )
+    split = (split or free_name("split", [image, labels])) if has_splits else None
+    sheet = Sheet(
+        [image, *([split] if split else []), labels],
+        [[file, *parts[: 1 + has_splits]] for file, parts in folders.items()],
     )
     return LabelSheet(sheet, image, split, labels, allowed or classes)

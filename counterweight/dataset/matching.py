@@ -17,24 +17,12 @@ from counterweight.images.sources import ImageCheck, ImageSource
 
 @dataclass(frozen=True)
 class ImageMatches:
-    """The result of `match_files`.
+    """The result of `match_files`."""
 
-    Attributes
-    ----------
-    paths : list of str
-        Name of each row's image; empty if it has none.
-    unlisted : list of str
-        Images that no row names.
-    missing : list of int
-        Rows without an image, from 0.
-    problems : list of str
-        One message per row that matches several images, or the image of another row.
-    """
-
-    paths: list[str]
-    unlisted: list[str]
-    missing: list[int]
-    problems: list[str]
+    paths: list[str]  # name of each row's image; empty if it has none
+    unlisted: list[str]  # images that no row names
+    missing: list[int]  # rows without an image, from 0
+    problems: list[str]  # one message per row that matches several images, or the image of another row
 
 
 def match_files(image_ids: Sequence[str], source: ImageSource) -> ImageMatches:
@@ -82,17 +70,6 @@ def unreadable_problems(bad: Mapping[int, str]) -> list[str]:
     ]
 
 
-def rows_with_image(matches: ImageMatches, bad: Mapping[int, str], source: ImageSource) -> list[int]:
-    """Return the rows, from 0, whose image exists and can be read, or raise InputError if there are none."""
-    rows = [i for i, path in enumerate(matches.paths) if path and i not in bad]
-    if not rows:
-        raise InputError(
-            f"none of the {len(matches.paths)} rows has a readable image in {source.location}, so all would be "
-            "dropped. Set data.images and data.columns.image in params.yaml to your images."
-        )
-    return rows
-
-
 def dropped_table(matches: ImageMatches, others: Mapping[int, str], image_ids: Sequence[str]) -> pd.DataFrame:
     """List the rows that are dropped: ``row`` (as Excel counts), ``image_id`` and ``reason``.
 
@@ -106,30 +83,15 @@ def dropped_table(matches: ImageMatches, others: Mapping[int, str], image_ids: S
         Ids of all rows.
     """
     reasons = dict.fromkeys(matches.missing, "there is no such image") | dict(others)
-    rows = sorted(reasons)
-    return pd.DataFrame(
-        {
-            "row": pd.Series([i + 2 for i in rows], dtype="int64"),
-            "image_id": pd.Series([image_ids[i] for i in rows], dtype="str"),
-            "reason": pd.Series([reasons[i] for i in rows], dtype="str"),
-        }
-    )
+    rows = [(i + 2, image_ids[i], reasons[i]) for i in sorted(reasons)]
+    return pd.DataFrame(rows, columns=["row", "image_id", "reason"])
 
 
 @dataclass(frozen=True)
 class UsableImages:
     """Images that have a row and can be read, sorted by id, so that no draw depends on the order of the sheet.
 
-    Attributes
-    ----------
-    rows : list of int
-        Row of each image in the sheet, from 0.
-    annotations : Annotations
-        These rows.
-    paths : list of str
-        Name of each image.
-    checks : list of ImageCheck
-        Checksum and perceptual hash of each image.
+    ``rows`` are the rows of the images in the sheet, from 0, and ``annotations`` their content.
     """
 
     rows: list[int]
@@ -141,17 +103,14 @@ class UsableImages:
 def usable_images(
     annotations: Annotations, matches: ImageMatches, checks: Sequence[ImageCheck], source: ImageSource
 ) -> UsableImages:
-    """Select the images that have a row and can be read, or raise InputError if there are none.
-
-    Parameters
-    ----------
-    annotations, matches, checks : Annotations, ImageMatches and sequence of ImageCheck
-        All rows of the sheet.
-    source : FolderImages or ArrayImages
-        The images.
-    """
-    bad = {i: check.problem for i, check in enumerate(checks) if check.problem}
-    rows = sorted(rows_with_image(matches, bad, source), key=annotations.image_ids.__getitem__)
+    """Select the images that have a row and can be read, or raise InputError if there are none."""
+    rows = [i for i, path in enumerate(matches.paths) if path and not checks[i].problem]
+    if not rows:
+        raise InputError(
+            f"none of the {len(matches.paths)} rows has a readable image in {source.location}, so all would be "
+            "dropped. Set data.images and data.columns.image in params.yaml to your images."
+        )
+    rows.sort(key=annotations.image_ids.__getitem__)
     return UsableImages(
         rows, select_rows(annotations, rows), [matches.paths[i] for i in rows], [checks[i] for i in rows]
     )

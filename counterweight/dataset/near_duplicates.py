@@ -22,34 +22,15 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class ImageGroups:
-    """The picture that each image shows.
+    """The picture that each image shows; the same if the hashes (without one, the bytes) are the same."""
 
-    Attributes
-    ----------
-    group : array of int, shape (n_images,)
-        Picture of each image, numbered from 0 as they occur. Images with the same hash (without one, the same bytes)
-        show the same picture.
-    hashes : array of uint64, shape (n_pictures,)
-        Perceptual hash of each picture; 0 if it has none.
-    hashed : array of bool, shape (n_pictures,)
-        Whether the picture has a hash.
-    """
-
-    group: Indices
-    hashes: NDArray[np.uint64]
-    hashed: NDArray[np.bool_]
+    group: Indices  # (n_images,): picture of each image, numbered from 0 as they occur
+    hashes: NDArray[np.uint64]  # (n_pictures,): perceptual hash; 0 if the picture has none
+    hashed: NDArray[np.bool_]  # (n_pictures,): whether the picture has a hash
 
 
 def group_identical_images(checksums: Sequence[str], hashes: Sequence[int | None]) -> ImageGroups:
-    """Number the pictures that images show.
-
-    Parameters
-    ----------
-    checksums : sequence of str
-        SHA-256 of each image.
-    hashes : sequence of int or None
-        Perceptual hash of each image.
-    """
+    """Number the pictures that images show, given the SHA-256 and the perceptual hash of each image."""
     number: dict[int | str, int] = {}
     keys = [checksum if hash is None else hash for checksum, hash in zip(checksums, hashes, strict=True)]
     group = np.array([number.setdefault(key, len(number)) for key in keys], dtype=np.intp)
@@ -79,10 +60,7 @@ def near_pairs(hashes: NDArray[np.uint64], distance: int) -> Iterator[tuple[Indi
         Indices of each pair and the number of bits in which it differs.
     """
     edges = np.linspace(0, BITS, distance + 2).round().astype(int).tolist()
-    parts = [
-        (hashes >> np.uint64(start)) & np.uint64(2 ** (end - start) - 1 if end - start < BITS else 2**BITS - 1)
-        for start, end in pairwise(edges)
-    ]
+    parts = [(hashes >> np.uint64(start)) & np.uint64(2 ** (end - start) - 1) for start, end in pairwise(edges)]
     for number, part in enumerate(parts):
         order = np.argsort(part, kind="stable")
         at, step = np.arange(len(order)), 0
@@ -100,19 +78,9 @@ def near_pairs(hashes: NDArray[np.uint64], distance: int) -> Iterator[tuple[Indi
 
 
 def near_duplicate_groups(pictures: ImageGroups, distance: int) -> Indices:
-    """Group images by the connected components of the near-duplicate relation.
+    """Return the group of each image, shape (n_images,): the connected components of the near-duplicate relation.
 
-    Parameters
-    ----------
-    pictures : ImageGroups
-        The picture of each image.
-    distance : int
-        Maximum number of bits in which the hashes of near duplicates differ.
-
-    Returns
-    -------
-    array of int, shape (n_images,)
-        Group of each image.
+    ``distance`` is the maximum number of bits in which the hashes of near duplicates differ.
     """
     group, hashed = np.arange(len(pictures.hashes)), np.flatnonzero(pictures.hashed)
     for first, second, _ in near_pairs(pictures.hashes[hashed], distance):

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from counterweight.base.manifest import MISSING
-from counterweight.dataset.missing_labels import Features, HeldOutScores, Imputation, Scores
+from counterweight.dataset.missing_labels import Features, Imputation, Scores, unchanged
 from counterweight.dataset.stratified_split import stratified_sample
 from counterweight.metrics.thresholds import label_thresholds
 
@@ -59,7 +59,7 @@ def impute_missing(
     >>> targets = np.repeat(np.array([[0], [1], [-1]], dtype=np.int8), [10, 10, 1], axis=0)
     >>> filling = impute_missing(features, targets, ["sea"], validation=0.2, seed=0, single_label=False)
     >>> filling.targets[-1], filling.held_out
-    (array([1], dtype=int8), {'sea': HeldOutScores(auc=1.0, average_precision=1.0)})
+    (array([1], dtype=int8), {'sea': {'auc': 1.0, 'average_precision': 1.0}})
     """
     with threadpool_limits(1):  # The order of partial sums, and so the last digits, depends on the number of threads.
         impute = _impute_classes if single_label else _impute_labels
@@ -76,8 +76,8 @@ def _impute_labels(
         if not len(missing):
             continue
         values = targets[known, j]
-        fitted, held = _fit_and_held_out_rows(np.column_stack([values == 0, values == 1]), validation, seed)
-        if min(_rarer_count(values[fitted] == 1), _rarer_count(values[held] == 1)) < MIN_PER_VALUE:
+        fitted, held, counts = _hold_out(np.column_stack([values == 0, values == 1]), validation, seed)
+        if counts.min() < MIN_PER_VALUE:
             untrainable.append(label)
             continue
         model = _classifier().fit(features[known[fitted]], values[fitted])
@@ -95,9 +95,8 @@ def _impute_classes(
     imputed, probabilities = targets.copy(), np.full(targets.shape, np.nan)
     known, missing = np.flatnonzero(targets[:, 0] != MISSING), np.flatnonzero(targets[:, 0] == MISSING)
     if not len(missing):
-        return Imputation(imputed, probabilities, {}, [])
-    fitted, held = _fit_and_held_out_rows(targets[known] == 1, validation, seed)
-    counts = np.minimum((targets[known[fitted]] == 1).sum(axis=0), (targets[known[held]] == 1).sum(axis=0))
+        return unchanged(targets)
+    fitted, held, counts = _hold_out(targets[known] == 1, validation, seed)
     trainable = np.flatnonzero(counts >= MIN_PER_VALUE)
     if len(trainable) < 2:
         return Imputation(imputed, probabilities, {}, labels)
@@ -116,19 +115,16 @@ def _classifier() -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=1000))
 
 
-def _fit_and_held_out_rows(
+def _hold_out(
     strata: NDArray[np.bool_], validation: float, seed: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Split rows into those to fit and those to hold out; a single row is not held out."""
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows to fit, those to hold out (none of a single row), and the lower of each value's two counts."""
     rows = np.arange(len(strata))
     held = stratified_sample(strata.astype(np.int8), validation, seed) if len(rows) > 1 else rows[:0]
-    return np.setdiff1d(rows, held), held
+    fitted = np.setdiff1d(rows, held)
+    return fitted, held, np.minimum(strata[fitted].sum(axis=0), strata[held].sum(axis=0))
 
 
-def _rarer_count(positive: NDArray[np.bool_]) -> int:
-    """Count the rarer value."""
-    return int(min(positive.sum(), (~positive).sum()))
-
-
-def _held_out_scores(values: NDArray[np.int8], scores: Scores) -> HeldOutScores:
-    return HeldOutScores(float(roc_auc_score(values, scores)), float(average_precision_score(values, scores)))
+def _held_out_scores(values: NDArray[np.int8], scores: Scores) -> dict[str, float]:
+    precision = average_precision_score(values, scores)
+    return {"auc": float(roc_auc_score(values, scores)), "average_precision": float(precision)}

@@ -5,7 +5,7 @@ import datetime
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import chain, count, starmap
 from pathlib import Path
 
 import xlsxwriter
@@ -38,12 +38,7 @@ class Sheet:
 
 
 def read_sheet(path: Path) -> Sheet:
-    """Read the first sheet of an .xlsx, or a .csv.
-
-    Parameters
-    ----------
-    path : Path
-        The file. Formulas are read as Excel's last result; every cell of a .csv is text.
+    """Read the first sheet of an .xlsx, or a .csv. Formulas are read as Excel's last result; a .csv holds text alone.
 
     Raises
     ------
@@ -81,16 +76,7 @@ def read_sheet(path: Path) -> Sheet:
 def write_sheet(columns: Sequence[str], rows: Iterable[Sequence[Cell]], path: Path, format: str) -> None:
     """Write a sheet: the same bytes for the same cells, in memory that does not grow with the number of rows.
 
-    Parameters
-    ----------
-    columns : sequence of str
-        First row.
-    rows : iterable of sequences of Cell
-        Text stays text, whatever it begins with; ``""`` is an empty cell.
-    path : Path
-        File to write.
-    format : str
-        ``xlsx`` or ``csv``.
+    Text stays text, whatever it begins with; ``""`` is an empty cell. ``format`` is ``xlsx`` or ``csv``.
     """
     with atomic_file(path) as aside:
         if format == "csv":
@@ -126,21 +112,17 @@ def _xlsx_grid(path: Path) -> list[list[Cell]]:
         check_workbook(path)
         with CalamineWorkbook.from_path(path) as book:
             sheet = book.get_sheet_by_index(0)
-            raise_problems([_merged_problem(area) for area in sheet.merged_cell_ranges or ()], str(path))
+            # All merged cells but the first would be read as empty.
+            areas = [":".join(starmap(xl_rowcol_to_cell, area)) for area in sheet.merged_cell_ranges or ()]
+            problems = [f"the cells {area} are merged. Unmerge them, and give each its own content." for area in areas]
+            raise_problems(problems, str(path))
             return sheet.to_python(skip_empty_area=False)
     except InputError:
         raise
     except Exception as error:  # Damaged files raise almost anything.
         raise InputError(
-            f"{path}: not a workbook: {error or type(error).__name__}. Save it as .xlsx in Excel."
+            f"{path}: not a workbook: {str(error) or type(error).__name__}. Save it as .xlsx in Excel."
         ) from None
-
-
-def _merged_problem(area: tuple[tuple[int, int], tuple[int, int]]) -> str:
-    """Return a message: all merged cells but the first would be read as empty."""
-    (top, left), (bottom, right) = area
-    cells = f"{xl_rowcol_to_cell(top, left)}:{xl_rowcol_to_cell(bottom, right)}"
-    return f"the cells {cells} are merged. Unmerge them, and give each its own content."
 
 
 class _ExactFloat(float):

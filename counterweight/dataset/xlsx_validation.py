@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from posixpath import normpath
-from xml.parsers import expat
+from xml.etree import ElementTree
 
 from xlsxwriter.utility import xl_rowcol_to_cell
 
@@ -18,18 +18,14 @@ MAX_UNPACKED_BYTES = 4 * 2**30
 _MAX_NAMED = 5
 _CHUNK_BYTES = 2**20
 _OLD_OR_ENCRYPTED = bytes.fromhex("d0cf11e0a1b11ae1")
-_DECLARED = re.compile(rb"<!(DOCTYPE|ENTITY)")
+# Also in UTF-16, in which each of these characters has a zero byte.
+_DECLARED = re.compile(rb"<\0?!\0?(D\0?O\0?C\0?T\0?Y\0?P\0?E|E\0?N\0?T\0?I\0?T\0?Y)")
 # Occurs in every sheet with an error or a formula. Most sheets have none and are not parsed.
 _SUSPECT = re.compile(rb"""["']e["']|<f|:f""")
 
 
 def check_workbook(path: Path) -> None:
     """Raise if an .xlsx is dangerous to read, or its first sheet has cells that would wrongly be read as empty.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
 
     Raises
     ------
@@ -55,11 +51,16 @@ def check_workbook(path: Path) -> None:
             )
         for part in book.namelist():
             if not part.startswith("xl/media/") and _contains(book, part, _DECLARED):
-                raise _declaration_error(book, part)
-        first_sheet = _first_sheet(book)
-        errors = _CellErrors()
+                raise InputError(
+                    f"{path}: {part} declares a document type or entities, which Excel never does. Save the sheet "
+                    "again in Excel."
+                )
+        first_sheet, errors = _first_sheet(book), _CellErrors()
         if _contains(book, first_sheet, _SUSPECT):
-            errors.read(book, first_sheet)
+            parser = ElementTree.XMLParser(target=errors)
+            for chunk in _chunks(book, first_sheet):
+                parser.feed(chunk)
+            parser.close()
     raise_problems(
         [
             f"{what} in {_listed(cells)}. {fix}"
@@ -74,7 +75,7 @@ def check_workbook(path: Path) -> None:
 
 
 class _CellErrors:
-    """Names, such as B7, of the cells of a sheet that have an error, or a formula without a result."""
+    """Parser target that keeps the names, such as B7, of cells with an error, or with a formula without a result."""
 
     def __init__(self) -> None:
         self.failed: list[str] = []
@@ -83,33 +84,25 @@ class _CellErrors:
         self._cell: Mapping[str, str] = {}
         self._has_formula = self._has_result = self._in_value = False
 
-    def read(self, book: zipfile.ZipFile, part: str) -> None:
-        """Parse a sheet."""
-        parser = _parser(book, part)
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._text
-        for chunk in _chunks(book, part):
-            parser.Parse(chunk, False)
-        parser.Parse(b"", True)
-
-    def _start(self, name: str, attributes: Mapping[str, str]) -> None:
-        kind = _local(name)
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        """Take the start of an element."""
+        kind = _local(tag)
         if kind == "row":
             self._row, self._column = int(attributes.get("r", self._row + 2)) - 1, -1
         elif kind == "c":
             self._cell, self._has_formula, self._has_result = attributes, False, False
             self._column += 1
-        elif kind == "f":
-            self._has_formula = True
+        self._has_formula |= kind == "f"
         self._in_value = kind == "v"
 
-    def _text(self, text: str) -> None:
-        self._has_result = self._has_result or (self._in_value and bool(text))
+    def data(self, _text: str) -> None:
+        """Take text, which is never empty."""
+        self._has_result |= self._in_value
 
-    def _end(self, name: str) -> None:
+    def end(self, tag: str) -> None:
+        """Take the end of an element."""
         self._in_value = False
-        if _local(name) != "c":
+        if _local(tag) != "c":
             return
         kind = self._cell.get("t")
         cell = self._cell.get("r") or xl_rowcol_to_cell(self._row, self._column)
@@ -121,25 +114,7 @@ class _CellErrors:
 
 def _local(name: str) -> str:
     """Return a name without its namespace."""
-    return name.rpartition(" ")[2]
-
-
-def _declaration_error(book: zipfile.ZipFile, part: str) -> InputError:
-    return InputError(
-        f"{book.filename}: {part} declares a document type or entities, which Excel never does. Save the sheet again "
-        "in Excel."
-    )
-
-
-def _parser(book: zipfile.ZipFile, part: str) -> expat.XMLParserType:
-    """Return a namespace-aware parser that refuses declarations, also in encodings that `_DECLARED` does not match."""
-    parser = expat.ParserCreate(namespace_separator=" ")
-
-    def refuse(*_: object) -> None:
-        raise _declaration_error(book, part)
-
-    parser.StartDoctypeDeclHandler = refuse
-    return parser
+    return name.rpartition("}")[2]
 
 
 def _chunks(book: zipfile.ZipFile, part: str) -> Iterator[bytes]:
@@ -154,26 +129,23 @@ def _contains(book: zipfile.ZipFile, part: str, pattern: re.Pattern[bytes]) -> b
     for chunk in _chunks(book, part):
         if pattern.search(before + chunk):
             return True
-        before = chunk[-16:]
+        before = chunk[-32:]
     return False
 
 
 def _first_sheet(book: zipfile.ZipFile) -> str:
     """Return the name of the part with the first sheet."""
-    sheets = [attributes for name, attributes in _elements(book, "xl/workbook.xml") if name == "sheet"]
-    sheet_id = next(value for name, value in sheets[0].items() if _local(name) == "id")
-    links = [attributes for name, attributes in _elements(book, "xl/_rels/workbook.xml.rels") if name == "Relationship"]
+    sheet = _elements(book, "xl/workbook.xml", "sheet")[0]
+    sheet_id = next(value for name, value in sheet.items() if _local(name) == "id")
+    links = _elements(book, "xl/_rels/workbook.xml.rels", "Relationship")
     target = next(link["Target"] for link in links if link["Id"] == sheet_id)
     return target.lstrip("/") if target.startswith("/") else normpath(f"xl/{target}")
 
 
-def _elements(book: zipfile.ZipFile, part: str) -> list[tuple[str, Mapping[str, str]]]:
-    """Return the names and attributes of all elements of a part."""
-    elements: list[tuple[str, Mapping[str, str]]] = []
-    parser = _parser(book, part)
-    parser.StartElementHandler = lambda name, attributes: elements.append((_local(name), attributes))
-    parser.Parse(book.read(part), True)
-    return elements
+def _elements(book: zipfile.ZipFile, part: str, kind: str) -> list[Mapping[str, str]]:
+    """Return the attributes of all elements of a kind in a part."""
+    tree = ElementTree.fromstring(book.read(part))
+    return [element.attrib for element in tree.iter() if _local(element.tag) == kind]
 
 
 def _listed(cells: list[str]) -> str:

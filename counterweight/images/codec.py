@@ -205,16 +205,9 @@ def _reason(error: Exception) -> str:
 
 
 def write(pixels: Pixels, path: Path, format: str) -> str:
-    """Write an RGB image and return the checksum of the file.
+    """Write an RGB image, shape (height, width, 3), creating missing folders, and return the checksum of the file.
 
-    Parameters
-    ----------
-    pixels : array of uint8, shape (height, width, 3)
-        RGB.
-    path : Path
-        Output file; missing folders are created.
-    format : str
-        ``jpg`` (quality 95, full color resolution) or ``png``.
+    ``format`` is ``jpg`` (quality 95, full color resolution) or ``png``.
     """
     with timed("encode and write"):
         ok, encoded = cv2.imencode(f".{format}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), _ENCODING[format])

@@ -19,15 +19,10 @@ cv2.setNumThreads(1)
 
 @dataclass(frozen=True)
 class TargetSize:
-    """Size of resized images.
+    """Size of resized images, in pixels.
 
-    Attributes
-    ----------
-    width, height : int
-        In pixels.
-    mode : str
-        ``stretch`` changes the aspect ratio; ``fit`` keeps the whole image and adds black bars; ``crop`` fills the size
-        and trims both ends of the longer side equally.
+    The mode ``stretch`` changes the aspect ratio; ``fit`` keeps the whole image and adds black bars; ``crop`` fills the
+    size and trims both ends of the longer side equally.
     """
 
     width: int
@@ -38,12 +33,7 @@ class TargetSize:
 def jpeg_reduction(size: tuple[int, int], target: TargetSize) -> int:
     """Return the largest factor (8, 4, 2 or 1) to reduce an image by that needs no enlarging afterwards.
 
-    Parameters
-    ----------
-    size : (int, int)
-        Width and height of the image.
-    target : TargetSize
-        Size that the image will be resized to.
+    ``size`` is the width and height of the image, and ``target`` the size that it will be resized to.
 
     Examples
     --------
@@ -66,10 +56,8 @@ def resize(pixels: Pixels, target: TargetSize) -> Pixels:
     if target.mode == "fit":
         scale = min(width / w, height / h)
         inner = _scale(pixels, max(round(w * scale), 1), max(round(h * scale), 1))
-        canvas = np.zeros((height, width, 3), np.uint8)
-        top, left = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
-        canvas[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
-        return canvas
+        rest = height - inner.shape[0], width - inner.shape[1]
+        return np.pad(inner, [(side // 2, side - side // 2) for side in rest] + [(0, 0)])
     scale = max(width / w, height / h)
     return _center_crop(_scale(pixels, max(round(w * scale), width), max(round(h * scale), height)), width, height)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
@@ -35,12 +36,8 @@ def resize_images(
         Names of the images in ``source``, and their checksums in the manifest.
     source : FolderImages or ArrayImages
         The images.
-    folder : Path
-        Folder to write to.
-    size : TargetSize
-        Size of the written images.
-    format : str
-        ``jpg`` or ``png``.
+    folder, size, format : Path, TargetSize, str
+        Where to write the images, in which size, and whether as ``jpg`` or ``png``.
     cache : Cache
         Cache of images that earlier runs have resized.
     workers : int
@@ -74,7 +71,7 @@ def resize_images(
         _Job(path, checksum, output, key, cached.get(key))
         for path, checksum, output, key in zip(paths, checksums, outputs, keys, strict=True)
     ]
-    resize_one = _Resize(source, folder, size, format, cache)
+    resize_one = partial(_resize_one, source=source, folder=folder, size=size, format=format, cache=cache)
     return outputs, parallel_map(resize_one, jobs, workers=workers, what="images", name=attrgetter("path"))
 
 
@@ -87,22 +84,14 @@ class _Job:
     entry: Entry | None
 
 
-@dataclass(frozen=True)
-class _Resize:
-    source: ImageSource
-    folder: Path
-    size: TargetSize
-    format: str
-    cache: Cache
-
-    def __call__(self, job: _Job) -> str:
-        """Resize one image and return the checksum of the written file."""
-        target = self.folder / job.output
-        if job.entry is not None and self.cache.restore(job.entry, target):
-            return job.entry.checksum
-        pixels = self.source.read(job.path, job.checksum, self.size)
-        with timed("resize"):
-            pixels = resize(pixels, self.size)
-        checksum = codec.write(pixels, target, self.format)
-        self.cache.put(job.key, target, checksum)
-        return checksum
+def _resize_one(job: _Job, *, source: ImageSource, folder: Path, size: TargetSize, format: str, cache: Cache) -> str:
+    """Resize one image and return the checksum of the written file."""
+    target = folder / job.output
+    if job.entry is not None and cache.restore(job.entry, target):
+        return job.entry.checksum
+    pixels = source.read(job.path, job.checksum, size)
+    with timed("resize"):
+        pixels = resize(pixels, size)
+    checksum = codec.write(pixels, target, format)
+    cache.put(job.key, target, checksum)
+    return checksum

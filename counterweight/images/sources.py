@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -86,21 +86,11 @@ class FolderImages:
 
 @dataclass(frozen=True)
 class ArrayImages:
-    """Images in a memory-mapped ``.npy`` array, named by their zero-padded indices.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    count : int
-        Number of images.
-    scale : float
-        Factor that maps the array's values to 0..255.
-    """
+    """Images in a memory-mapped ``.npy`` array, named by their zero-padded indices."""
 
     path: Path
-    count: int
-    scale: float
+    count: int  # number of images
+    scale: float  # factor that maps the array's values to 0..255
 
     @property
     def location(self) -> str:
@@ -210,11 +200,11 @@ def _scale_factor(array: NDArray[Any], path: Path) -> float:
     lowest, highest = np.min(lows), np.max(highs)
     if not (lowest >= 0 and highest <= limit):  # True for NaN
         rule = f"Values are integers from 0 to {limit}, or floating-point numbers from 0 to 1 or 255."
-        _refuse(array, path, lambda block: ~((block >= 0) & (block <= limit)), rule, "Replace, clip or scale them.")
+        _refuse(array, path, limit, rule, "Replace, clip or scale them.")
     if kind == "f" and 1 < highest < 2:
         # Probably rounding errors in values from 0 to 1; read as 0 to 255, every image would be black.
         rule = "Floating-point values are all from 0 to 1, or all from 0 to 255 and some of them 2 or more."
-        _refuse(array, path, lambda block: block > 1, rule, "Clip or multiply them.")
+        _refuse(array, path, 1, rule, "Clip or multiply them.")
     if kind == "f":
         return 255.0 if highest <= 1 else 1.0
     return 1 / 257 if highest > 255 else 1.0  # 65535 / 257 = 255
@@ -227,21 +217,20 @@ def _blocks(array: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
         yield start, array[start : start + step]
 
 
-def _refuse(array: NDArray[Any], path: Path, is_wrong: Callable[[Any], Any], rule: str, fix: str) -> None:
-    """Raise an error that names the first wrong value."""
+def _refuse(array: NDArray[Any], path: Path, limit: int, rule: str, fix: str) -> None:
+    """Raise an error that names the first value that is not from 0 to the limit."""
     for start, block in _blocks(array):
-        wrong = is_wrong(block)
+        wrong = ~((block >= 0) & (block <= limit))
         if wrong.any():
             index = np.unravel_index(int(wrong.argmax()), block.shape)
             raise InputError(f"{path}: image {start + index[0]} holds {block[index]}. {rule} {fix}")
 
 
 def _to_rgb(values: Pixels) -> Pixels:
-    if values.ndim == 2:
-        values = values[..., None]
-    if values.shape[2] == 4:
+    if values.ndim == 3 and values.shape[2] == 4:
         return codec.flatten_alpha(Image.fromarray(values))
-    return np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], 3)))
+    height, width = values.shape[:2]
+    return np.ascontiguousarray(np.broadcast_to(values.reshape(height, width, -1), (height, width, 3)))
 
 
 def _checksum(pixels: Pixels) -> str:

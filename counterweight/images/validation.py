@@ -4,7 +4,7 @@ Worker processes import this module, so it imports neither pandas nor other pack
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 
 from counterweight.images.sources import ImageCheck, ImageSource
@@ -37,21 +37,16 @@ def validate_images(
     problems : dict of int to str
         Problem of each unreadable image, by row from 0.
     """
-    checks = parallel_map(_Check(source, max_pixels), paths, workers=workers, what="images")
+    check = partial(_check, source=source, max_pixels=max_pixels)
+    checks = parallel_map(check, paths, workers=workers, what="images")
     return checks, {i: check.problem for i, check in enumerate(checks) if check.problem}
 
 
-@dataclass(frozen=True)
-class _Check:
-    source: ImageSource
-    max_pixels: int
-
-    def __call__(self, path: str) -> ImageCheck:
-        """Check one image."""
-        if not path:
-            return ImageCheck("", None, None)
-        length = len(PurePosixPath(path).name.encode())
-        if length > MAX_NAME_BYTES:
-            limit = f"more than the {MAX_NAME_BYTES} that leave room for the names of its copies"
-            return ImageCheck("", None, f"{path} has a name of {length} bytes, {limit}")
-        return self.source.check(path, self.max_pixels)
+def _check(path: str, source: ImageSource, max_pixels: int) -> ImageCheck:
+    if not path:
+        return ImageCheck("", None, None)
+    length = len(PurePosixPath(path).name.encode())
+    if length > MAX_NAME_BYTES:
+        limit = f"more than the {MAX_NAME_BYTES} that leave room for the names of its copies"
+        return ImageCheck("", None, f"{path} has a name of {length} bytes, {limit}")
+    return source.check(path, max_pixels)

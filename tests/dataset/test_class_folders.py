@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from counterweight.base.errors import InputError
-from counterweight.dataset.label_sheet import class_sheet
+from counterweight.dataset.label_sheet import open_label_sheet
 from counterweight.dataset.spreadsheet import Sheet
 
 
@@ -19,7 +19,8 @@ def put(folder: Path, *names: str) -> None:
 
 
 def read(folder: Path, split: str | None = "split") -> tuple[Sheet, str | None]:
-    return class_sheet(folder, image="id", split=split, labels="class")
+    rows = open_label_sheet(folder, image="id", split=split, labels="class")
+    return rows.sheet, rows.split
 
 
 def error_of(folder: Path) -> str:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from counterweight.base import manifest
 from counterweight.base.errors import InputError
 from counterweight.dataset.duplicates import (
-    COLUMNS,
     drop_images,
     duplicate_warnings,
     duplicates_table,
@@ -147,7 +146,18 @@ def test_duplicates_leaks_and_label_conflicts_are_warned_of() -> None:
     table = pd.DataFrame(
         [(0, 2, "a", "train", "exact", "b", 0, "b", "", 0), (0, 3, "b", "test", "exact", "a", 0, "", "", 0)]
         + [(1, 4 + i, str(i), "train", "near", "9", 1, "", "9", 0) for i in range(4)],
-        columns=list(COLUMNS),
+        columns=[
+            "group",
+            "row",
+            "image_id",
+            "split",
+            "kind",
+            "duplicate_of",
+            "bits",
+            "leak",
+            "other_labels",
+            "dropped",
+        ],
     )
     duplicates = "6 images are duplicates, in 2 groups (2 byte for byte), listed in duplicates.csv"
     assert duplicate_warnings(table, Path("duplicates.csv")) == [

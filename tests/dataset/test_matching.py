@@ -15,7 +15,6 @@ from counterweight.dataset.matching import (
     file_warnings,
     match_files,
     missing_problems,
-    rows_with_image,
     usable_images,
 )
 from counterweight.images.sources import ArrayImages, FolderImages, ImageCheck
@@ -121,13 +120,13 @@ def test_rows_without_an_image_are_listed_by_sheet_row(folder: Path) -> None:
         "image_id": ["b", "c"],
         "reason": ["there is no such image", "there is no such image"],
     }
-    assert rows_with_image(matches, {}, FolderImages(folder)) == [1]
 
 
 def test_dropping_all_rows_is_an_error(folder: Path) -> None:
     put(folder, "a.jpg")
+    rows, source = annotations(["b", "c"], None), FolderImages(folder)
     with pytest.raises(InputError) as error:
-        rows_with_image(match_files(["b", "c"], FolderImages(folder)), {}, FolderImages(folder))
+        usable_images(rows, match_files(rows.image_ids, source), [ImageCheck("", None, None)] * 2, source)
     assert str(error.value) == (
         f"none of the 2 rows has a readable image in {folder}, so all would be dropped. Set data.images and "
         "data.columns.image in params.yaml to your images."
@@ -156,7 +155,7 @@ def test_rows_with_unreadable_images_are_listed_with_the_reason(folder: Path) ->
     save_noise(folder / "b.png")
     source, ids = FolderImages(folder), ["a", "b", "c"]
     matches = match_files(ids, source)
-    _, bad = validate_images(source, matches.paths, max_pixels=10**6, workers=1)
+    checks, bad = validate_images(source, matches.paths, max_pixels=10**6, workers=1)
     assert dropped_table(matches, bad, ids).to_dict("list") == {
         "row": [2, 4],
         "image_id": ["a", "c"],
@@ -165,7 +164,7 @@ def test_rows_with_unreadable_images_are_listed_with_the_reason(folder: Path) ->
             "there is no such image",
         ],
     }
-    assert rows_with_image(matches, bad, source) == [1]
+    assert usable_images(annotations(ids, None), matches, checks, source).rows == [1]
 
 
 def annotations(ids: list[str], splits: list[str] | None) -> Annotations:

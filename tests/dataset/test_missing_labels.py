@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from counterweight.dataset.missing_labels import HeldOutScores, Imputation, imputed_table, summary, unchanged
+from counterweight.dataset.missing_labels import Imputation, imputed_table, summary, unchanged
 
 
 def test_every_imputed_cell_is_listed() -> None:
@@ -17,7 +17,7 @@ def test_every_imputed_cell_is_listed() -> None:
 
 def test_the_summary_has_counts_and_scores_per_label_and_on_average() -> None:
     probabilities = np.array([[np.nan, 0.25, np.nan], [0.75, 0.5, np.nan]])
-    scores = {"sea": HeldOutScores(0.9, 0.5), "sky": HeldOutScores(0.7, 0.25)}
+    scores = {"sea": {"auc": 0.9, "average_precision": 0.5}, "sky": {"auc": 0.7, "average_precision": 0.25}}
     imputation = Imputation(np.zeros((2, 3), np.int8), probabilities, scores, ["sun"])
     assert summary(imputation, ["sea", "sky", "sun"]) == {
         "filled": 3,
