@@ -18,7 +18,7 @@ from counterweight.networks.distributed import ProcessGroup
 from counterweight.networks.inference import Compute, extract_features
 from counterweight.networks.loader import ImageFiles, Preprocessing
 from counterweight.networks.weights import load_weights
-from counterweight.training.losses import build_loss, unweighted_loss
+from counterweight.training.losses import build_loss
 from counterweight.training.module import Objective
 from counterweight.training.optimizer import OptimizerConfig
 from counterweight.training.sampler import build_sampler
@@ -54,9 +54,7 @@ def head_scores(
     train = targets[splits == "train"]
     fit(
         head,
-        Objective(
-            build_loss(loss, train), unweighted_loss("sigmoid", targets.shape[1]), "sigmoid", "average_precision"
-        ),
+        Objective(build_loss(loss, train), build_loss("bce", train), "sigmoid", "average_precision"),
         parts["train"],
         parts["val"],
         sampler=build_sampler(len(train), 0),

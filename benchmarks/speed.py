@@ -37,11 +37,12 @@ from torchvision.transforms.v2.functional import resize
 
 from benchmarks import as_written
 from benchmarks.common import WEIGHTS, data_folder, measured_by, scenes, stage_seconds, write_section
-from counterweight.augmentation.allocation import Copy, Source
+from counterweight.augmentation.allocation import Source
 from counterweight.augmentation.copy_maker import CopyConfig, copy_seed
 from counterweight.augmentation.imgaug_pipeline import AugmentationPipeline
 from counterweight.augmentation.median_filter import SIDES, median_blur
 from counterweight.augmentation.oversampling import make_copies
+from counterweight.augmentation.strategies import Plan
 from counterweight.base.params import load_params
 from counterweight.clustering.kmeans import fit_clusters
 from counterweight.dataset.spreadsheet import write_sheet
@@ -274,7 +275,7 @@ def copying(files: Sequence[Path], work: Path, count: int) -> Row:
     sources = [Source(file.name, file.name, codec.checksum(file.read_bytes())) for file in files]
     recipe = CopyConfig("augmented", pipeline, "compose", 0, "jpg", **params.quality.model_dump())
     cv2.setNumThreads(WORKERS)  # As it has where nobody says otherwise.
-    plan = _Each([Copy(file.name, 1 + i // len(files)) for i, file in enumerate(chosen)])
+    plan = Plan({"all": [file.name for file in files]}, {"all": len(files) + count}, seed=0, max_per_image=None)
 
     def here() -> None:
         make_copies(plan, sources, resized=files[0].parent, folder=work / "copies", config=recipe, cache=NO_CACHE,
@@ -305,19 +306,6 @@ def blurring(files: Sequence[Path]) -> list[Row]:
             seconds(partial(blur, cv2.medianBlur, side)), seconds(partial(blur, median_blur, side)))
         for side in SIDES
     ]  # fmt: skip
-
-
-class _Each:
-    """A plan that wants each of these copies once."""
-
-    def __init__(self, copies: Sequence[Copy]) -> None:
-        self.copies = list(copies)
-
-    def next_copies(self, existing: Any, unusable: Any) -> list[Copy]:
-        return [] if existing or unusable else self.copies
-
-    def shortfall(self, existing: Any) -> dict[str, int]:
-        return {}
 
 
 class _Imgaugs:

@@ -1,8 +1,9 @@
 """How many copies each group of images needs, and which images they are made from."""
 
 import heapq
+import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeVar
@@ -55,7 +56,9 @@ class MadeCopy:
 def copies_needed(
     sizes: Mapping[Group, int], *, target: float = 1.0, fill_smallest: int | None = None
 ) -> dict[Group, int]:
-    """Return the number of copies that each minority group needs to reach the target size.
+    """Return the number of copies that each minority group needs to reach the target size, sorted by group.
+
+    Groups that need none are left out.
 
     Parameters
     ----------
@@ -66,11 +69,6 @@ def copies_needed(
     fill_smallest : int, optional
         Number of groups that count as minority, the smallest first; among equally small groups, the last comes first.
         By default all groups below the target.
-
-    Returns
-    -------
-    dict of int or str to int
-        Copies per group, sorted by group; groups that need none are left out.
 
     Examples
     --------
@@ -102,7 +100,7 @@ def allocate_copies(
     members : sequence of str
         Ids of the group's images.
     copies : int
-        Number of copies to allocate.
+        Number of copies to allocate; there are fewer if ``max_per_image`` or ``unusable`` leaves no source.
     seed : int
         Seed of the order among images with equal claims.
     max_per_image : int, optional
@@ -114,11 +112,6 @@ def allocate_copies(
     weights : mapping of str to float, optional
         Weight of each image, above 0.
 
-    Returns
-    -------
-    list of Copy
-        At most ``copies``; fewer if ``max_per_image`` or ``unusable`` leaves no source.
-
     Examples
     --------
     >>> [copy.number for copy in allocate_copies(["a", "b"], 3, seed=0)]
@@ -129,18 +122,11 @@ def allocate_copies(
     order = sorted(members)
     random.Random(seed).shuffle(order)
     counts, weight_of = existing or {}, weights or {}
-    queue: list[tuple[float, int, int]] = []
 
-    def enqueue(position: int, number: int) -> None:
-        if max_per_image is None or number <= max_per_image:
-            heapq.heappush(queue, (number / weight_of.get(order[position], 1.0), position, number))
+    def claims(position: int, image: str) -> Iterator[tuple[float, int, int]]:
+        first = counts.get(image, 0) + 1
+        for number in itertools.count(first) if max_per_image is None else range(first, max_per_image + 1):
+            yield number / weight_of.get(image, 1.0), position, number
 
-    for position, image in enumerate(order):
-        if image not in unusable:
-            enqueue(position, counts.get(image, 0) + 1)
-    allocated: list[Copy] = []
-    while queue and len(allocated) < copies:
-        _, position, number = heapq.heappop(queue)
-        allocated.append(Copy(order[position], number))
-        enqueue(position, number + 1)
-    return allocated
+    queue = heapq.merge(*(claims(i, image) for i, image in enumerate(order) if image not in unusable))
+    return [Copy(order[position], number) for _, position, number in itertools.islice(queue, copies)]

@@ -6,7 +6,7 @@ Worker processes import this module, so it imports little; imgaug, the slowest i
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -70,35 +70,22 @@ class CopyMaker:
         parts = [[step] for step in steps] if self.config.composition == "equal_parts" else [steps]
         return [AugmentationPipeline(part) for part in parts]
 
-    @cached_property
-    def last_read(self) -> dict[Source, Pixels]:
-        """The image that was read last."""
-        return {}
-
-    def _pixels(self, source: Source) -> Pixels:
-        if source not in self.last_read:
-            self.last_read.clear()
-            self.last_read[source] = codec.read(self.resized / source.path, source.checksum)
-            self.last_read[source].setflags(write=False)
-        return self.last_read[source]
-
     def __call__(self, job: CopyJob) -> MadeCopy | None:
         """Make the copy; return None if no draw of it is usable."""
-        source, path = job.source, copy_name(job.source.path, job.number)
-        if self.config.copy_mode == "plain":
-            checksum = codec.copy_file(self.resized / source.path, source.checksum, self.folder / path)
-            return MadeCopy(_copy_id(source, job.number), path, source, checksum, ())
-        result = self._restore_or_draw(job, self.folder / path)
-        return None if result is None else MadeCopy(_copy_id(source, job.number), path, source, *result)
+        path = copy_name(job.source.path, job.number)
+        result = self._write(job, self.folder / path)
+        return None if result is None else MadeCopy(_copy_id(job.source, job.number), path, job.source, *result)
 
-    def _restore_or_draw(self, job: CopyJob, path: Path) -> tuple[str, tuple[str, ...]] | None:
-        """Write an augmented copy, from the cache if it is there; return its checksum and its rejections."""
+    def _write(self, job: CopyJob, path: Path) -> tuple[str, tuple[str, ...]] | None:
+        """Write a copy, from the cache if it is there; return its checksum and its rejections."""
+        if self.config.copy_mode == "plain":
+            return codec.copy_file(self.resized / job.source.path, job.source.checksum, path), ()
         if job.entry is not None:
             if job.entry.note == UNUSABLE:
                 return None
             if self.cache.restore(job.entry, path):
                 return job.entry.checksum, tuple(QUALITY_PROBLEMS[letter] for letter in job.entry.note)
-        config, source = self.config, self._pixels(job.source)
+        config, source = self.config, _read(self.resized / job.source.path, job.source.checksum)
         augment = self.pipelines[job.plan_index % len(self.pipelines)]
         rejections: list[str] = []
         for draw in range(1, config.max_draws + 1):
@@ -112,6 +99,13 @@ class CopyMaker:
             rejections.append(problem)
         self.cache.put_bytes(job.key, b"", UNUSABLE)
         return None
+
+
+@lru_cache(maxsize=1)  # The copies of an image are made one after another.
+def _read(path: Path, checksum: str) -> Pixels:
+    pixels = codec.read(path, checksum)
+    pixels.setflags(write=False)
+    return pixels
 
 
 def copy_name(name: str, number: int) -> str:
@@ -134,21 +128,9 @@ def _copy_id(source: Source, number: int) -> str:
 
 
 def copy_seed(seed: int, source_id: str, number: int, draw: int) -> int:
-    """Return the seed of one draw of one copy, independent of process and order.
+    """Return the seed of one draw of one copy, independent of process and order: 8 bytes of BLAKE2b over the values.
 
-    Parameters
-    ----------
-    seed : int
-        ``augment.seed``.
-    source_id : str
-        The image.
-    number, draw : int
-        Number of the copy of that image, and of the draw of that copy; both start at 1.
-
-    Returns
-    -------
-    int
-        The first 8 bytes of BLAKE2b over the four values.
+    ``number`` counts the copies of an image and ``draw`` the draws of a copy, both from 1.
     """
     key = f"{seed}\0{source_id}\0{number}\0{draw}".encode()
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")

@@ -30,16 +30,9 @@ _BAND_TILES = 1 << 17
 class _Tile:
     """What the windows around the pixels of a tile, or of a part of it, have in common.
 
-    Attributes
-    ----------
-    start, size : (int, int)
-        First row and column, and number of rows and columns.
-    core : run
-        The values in all windows that may still be a median.
-    n_shared, n_below : int
-        Number of values in all windows, and how many of them were dropped as too small.
-    lines : (dict of int to run, dict of int to run)
-        Rows that only some windows contain, by position, cut to the columns of all windows; and columns, likewise.
+    ``core`` holds those of the ``n_shared`` values in all windows that may still be a median; ``n_below`` were dropped
+    as too small. ``lines`` are the rows that only some windows contain, by position, cut to the columns of all windows;
+    and the columns, likewise.
     """
 
     start: tuple[int, int]

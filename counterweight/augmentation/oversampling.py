@@ -45,22 +45,16 @@ def make_copies(
     """Make the copies of a plan and write them as files.
 
     Each copy depends only on its source, its number, its index in the plan and the configuration, so the bytes are the
-    same for any number of workers. Other images replace those that turn out to be unusable.
+    same for any number of worker processes. Other images replace those that turn out to be unusable.
 
     Parameters
     ----------
-    plan : Plan
-        The copies to make.
-    sources : sequence of Source
-        The train images.
+    plan, sources : Plan, sequence of Source
+        The copies to make, and all train images.
     resized, folder : Path
         Folders of the sources and of the copies.
-    config : CopyConfig
-        How copies are made.
-    cache : Cache
-        Copies of earlier runs.
-    workers : int
-        Number of processes.
+    config, cache, workers
+        How copies are made, the copies of earlier runs, and the number of processes.
     """
     source_of = {source.image_id: source for source in sources}
     make = CopyMaker(resized, folder, config, cache)

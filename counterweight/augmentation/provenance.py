@@ -16,19 +16,7 @@ def train_sources(table: pd.DataFrame) -> list[Source]:
 
 
 def append_copies(table: pd.DataFrame, copies: Sequence[MadeCopy]) -> pd.DataFrame:
-    """Add a row per copy, with the split, cluster and labels of its source.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        A manifest with clusters.
-    copies : sequence of MadeCopy
-        Copies of its train images.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A manifest, sorted by image id.
+    """Add a row per copy to a manifest, with the split, cluster and labels of its source, and sort it by image id.
 
     Raises
     ------
@@ -53,17 +41,7 @@ def append_copies(table: pd.DataFrame, copies: Sequence[MadeCopy]) -> pd.DataFra
 def retry_table(copies: Sequence[MadeCopy], reasons: Sequence[str]) -> pd.DataFrame:
     """Return the copies that were drawn again.
 
-    Parameters
-    ----------
-    copies : sequence of MadeCopy
-        All copies.
-    reasons : sequence of str
-        Reasons to reject a draw.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``image_id``, and the number of rejected draws in a column per reason; sorted by image id.
+    The columns are ``image_id``, by which rows are sorted, and per reason the number of draws rejected for it.
     """
     retried = sorted((copy for copy in copies if copy.rejections), key=lambda copy: copy.image_id)
     rows = [[copy.image_id, *(copy.rejections.count(reason) for reason in reasons)] for copy in retried]

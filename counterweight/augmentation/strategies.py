@@ -5,10 +5,12 @@ Multi-label random oversampling driven by IRLbl (ML-ROS): F. Charte, A. J. River
 (2015), 3-16.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import compress
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,108 +35,46 @@ class TrainImages:
     labels: Sequence[str]
 
 
-class Plan(Protocol):
-    """Which copies to make, given the number of existing copies of each image."""
-
-    def next_copies(self, existing: Mapping[str, int], unusable: AbstractSet[str]) -> list[Copy]:
-        """Return the copies to make next, none from an unusable image."""
-
-    def shortfall(self, existing: Mapping[str, int]) -> dict[str, int]:
-        """Return the number of copies that each group or label still lacks, by name."""
-
-
 @dataclass(frozen=True)
-class GroupPlan:
-    """Fill groups that share no image: clusters or classes.
+class Plan:
+    """Fill groups of images: clusters, classes or labels. A copy counts for every group that its source is in.
 
     Attributes
     ----------
     members : mapping of str to sequence of str
         Image ids of each group, by name.
-    needed : mapping of str to int
-        Number of copies to make per group.
+    target_counts : mapping of str to int
+        Number of images, with copies, that each group is to have, for the groups to fill, in their order.
     seed, max_per_image, weights
         See `allocate_copies`.
     """
 
     members: Mapping[str, Sequence[str]]
-    needed: Mapping[str, int]
+    target_counts: Mapping[str, int]
     seed: int
     max_per_image: int | None
     weights: Mapping[str, float] | None = None
 
     def next_copies(self, existing: Mapping[str, int], unusable: AbstractSet[str]) -> list[Copy]:
-        """Return the copies to make next, group by group."""
-        return [
-            copy
-            for group, count in self.shortfall(existing).items()
-            for copy in allocate_copies(
-                self.members[group], count, seed=self.seed, max_per_image=self.max_per_image, existing=existing,
-                unusable=unusable, weights=self.weights,
-            )
-        ]  # fmt: skip
-
-    def shortfall(self, existing: Mapping[str, int]) -> dict[str, int]:
-        """Return the number of copies that each group still lacks."""
-        lacking = {
-            group: count - sum(existing.get(image, 0) for image in self.members[group])
-            for group, count in self.needed.items()
-        }
-        return {group: count for group, count in lacking.items() if count > 0}
-
-
-@dataclass(frozen=True)
-class LabelPlan:
-    """Fill rare labels, the rarest first, from images that have them and few common labels.
-
-    A copy counts for all of its labels, so that an image with two rare labels fills both. An image's weight is
-    1 / (1 + number of its labels that are not filled).
-
-    Attributes
-    ----------
-    train : TrainImages
-        The images to copy.
-    target_counts : mapping of str to int
-        Number of images that each label is to have, for the labels to fill, the rarest first.
-    seed, max_per_image
-        See `allocate_copies`.
-    """
-
-    train: TrainImages
-    target_counts: Mapping[str, int]
-    seed: int
-    max_per_image: int | None
-
-    def next_copies(self, existing: Mapping[str, int], unusable: AbstractSet[str]) -> list[Copy]:
-        """Return the copies to make next, label by label."""
-        ids, labels, present = self.train.ids, list(self.train.labels), self.train.targets == 1
-        is_filled = np.isin(labels, list(self.target_counts))
-        weights = dict(zip(ids, (1 / (1 + present[:, ~is_filled].sum(axis=1))).tolist(), strict=True))
-        row_of = {image: row for row, image in enumerate(ids)}
-        copies_of, counts = dict(existing), self._counts(existing)
+        """Return the copies to make next, group by group, given the number of existing copies of each image."""
+        counts = Counter(existing)
         allocated: list[Copy] = []
-        for label, target_count in self.target_counts.items():
-            column = labels.index(label)
-            members = [image for image, has_label in zip(ids, present[:, column], strict=True) if has_label]
+        for group in self.target_counts:
             copies = allocate_copies(
-                members, target_count - int(counts[column]), seed=self.seed, max_per_image=self.max_per_image,
-                existing=copies_of, unusable=unusable, weights=weights,
+                self.members[group], max(self._lacking(group, counts), 0), seed=self.seed,
+                max_per_image=self.max_per_image, existing=counts, unusable=unusable, weights=self.weights,
             )  # fmt: skip
-            for copy in copies:
-                copies_of[copy.source_id] = copy.number
-                counts = counts + present[row_of[copy.source_id]]
+            counts.update(copy.source_id for copy in copies)
             allocated += copies
         return allocated
 
     def shortfall(self, existing: Mapping[str, int]) -> dict[str, int]:
-        """Return the number of copies that each label still lacks."""
-        counts = dict(zip(self.train.labels, self._counts(existing).tolist(), strict=True))
-        return {label: count - counts[label] for label, count in self.target_counts.items() if counts[label] < count}
+        """Return the number of copies that each group still lacks, by name."""
+        lacking = {group: self._lacking(group, existing) for group in self.target_counts}
+        return {group: count for group, count in lacking.items() if count > 0}
 
-    def _counts(self, existing: Mapping[str, int]) -> NDArray[np.int64]:
-        times = np.array([1 + existing.get(image, 0) for image in self.train.ids], dtype=np.int64)
-        counts: NDArray[np.int64] = ((self.train.targets == 1) * times[:, None]).sum(axis=0)
-        return counts
+    def _lacking(self, group: str, existing: Mapping[str, int]) -> int:
+        return self.target_counts[group] - sum(1 + existing.get(image, 0) for image in self.members[group])
 
 
 def build_plan(strategy: str, train: TrainImages, config: AllocationConfig) -> Plan:
@@ -144,48 +84,54 @@ def build_plan(strategy: str, train: TrainImages, config: AllocationConfig) -> P
     ----------
     strategy : str
         ``none``; ``clusters``, evenly from the images of each cluster; ``clusters_labels``, in proportion to the mean
-        IRLbl of their labels; ``classes``, evenly from the images of each class; or ``labels``, see `LabelPlan`.
+        IRLbl of their labels; ``classes``, evenly from the images of each class; or ``labels``, see `label_plan`.
     train : TrainImages
         The images to copy.
     config : AllocationConfig
         How many copies are made. Without ``fill_smallest``, ``labels`` fills the labels whose IRLbl is above MeanIR.
     """
     if strategy == "none":
-        return GroupPlan({}, {}, config.seed, config.max_per_image)
+        return Plan({}, {}, config.seed, config.max_per_image)
     if strategy == "labels":
-        return LabelPlan(train, _label_targets(train, config), config.seed, config.max_per_image)
+        return label_plan(train, _label_targets(train, config), config.seed, config.max_per_image)
+    group_of: Mapping[str, Any] = dict(zip(train.ids, train.clusters, strict=True))
     if strategy == "classes":
-        has_class, columns = (train.targets == 1).any(axis=1), train.targets.argmax(axis=1)
-        images = [image for image, is_known in zip(train.ids, has_class, strict=True) if is_known]
-        classes = _members(images, [str(train.labels[column]) for column in columns[has_class]])
-        sizes = {name: len(members) for name, members in classes.items()}
-        needed = copies_needed(sizes, target=config.target, fill_smallest=config.fill_smallest)
-        return GroupPlan(classes, needed, config.seed, config.max_per_image)
-    clusters = _members(train.ids, [str(cluster) for cluster in train.clusters])
-    by_number = copies_needed(
-        {int(name): len(members) for name, members in clusters.items()},
-        target=config.target, fill_smallest=config.fill_smallest,
-    )  # fmt: skip
+        rows = zip(train.ids, train.targets.tolist(), strict=True)
+        group_of = {image: train.labels[row.index(1)] for image, row in rows if 1 in row}
+    members: dict[Any, list[str]] = {}
+    for image, group in group_of.items():
+        members.setdefault(group, []).append(image)
+    sizes = {group: len(images) for group, images in members.items()}
+    needed = copies_needed(sizes, target=config.target, fill_smallest=config.fill_smallest)
     weights = None
     if strategy == "clusters_labels":
         weights = dict(zip(train.ids, irlbl_weights(train.targets).tolist(), strict=True))
-    needed = {str(cluster): count for cluster, count in by_number.items()}
-    return GroupPlan(clusters, needed, config.seed, config.max_per_image, weights)
+    return Plan(
+        {str(group): images for group, images in members.items()},
+        {str(group): sizes[group] + count for group, count in needed.items()},
+        config.seed, config.max_per_image, weights,
+    )  # fmt: skip
 
 
-def _members(images: Sequence[str], groups: Sequence[str]) -> dict[str, list[str]]:
-    members: dict[str, list[str]] = {}
-    for image, group in zip(images, groups, strict=True):
-        members.setdefault(group, []).append(image)
-    return members
+def label_plan(train: TrainImages, target_counts: Mapping[str, int], seed: int, max_per_image: int | None) -> Plan:
+    """Plan to fill rare labels from images that have them and few common labels.
+
+    An image's weight is 1 / (1 + number of its labels that are not filled). See `Plan` for the parameters.
+    """
+    present = train.targets == 1
+    members = {
+        label: list(compress(train.ids, has_label)) for label, has_label in zip(train.labels, present.T, strict=True)
+    }
+    weights = 1 / (1 + present[:, [label not in target_counts for label in train.labels]].sum(axis=1))
+    return Plan(members, target_counts, seed, max_per_image, dict(zip(train.ids, weights.tolist(), strict=True)))
 
 
 def _label_targets(train: TrainImages, config: AllocationConfig) -> dict[str, int]:
     """Return the number of images that each label to fill is to have, the rarest label first."""
-    counts, ratios = (train.targets == 1).sum(axis=0), irlbl(train.targets)
+    counts = (train.targets == 1).sum(axis=0)
     target_count = round(int(counts.max()) * config.target)
-    rarest = [int(column) for column in np.argsort(counts, kind="stable") if 0 < counts[column] < target_count]
+    is_rare = (counts > 0) & (counts < target_count)
     if config.fill_smallest is None:
-        mean = mean_ir(train.targets)
-        rarest = [column for column in rarest if ratios[column] > mean]
-    return {train.labels[column]: target_count for column in rarest[: config.fill_smallest]}
+        is_rare &= irlbl(train.targets) > mean_ir(train.targets)
+    rarest = [train.labels[column] for column in np.argsort(counts, kind="stable") if is_rare[column]]
+    return dict.fromkeys(rarest[: config.fill_smallest], target_count)

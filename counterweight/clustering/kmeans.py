@@ -4,13 +4,13 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.metrics import silhouette_score
+from sklearn.utils import gen_batches
 from threadpoolctl import threadpool_limits
 
 from counterweight.base.errors import InputError
@@ -154,13 +154,11 @@ def _pca(features: NDArray[np.float32], n_components: int) -> tuple[NDArray[np.f
 @np.errstate(invalid="ignore")
 def _incremental_pca(features: NDArray[np.float32], n_components: int) -> tuple[NDArray[np.float32], float]:
     pca = IncrementalPCA(n_components)
-    # A batch must have at least n_components images, so the last one takes in a shorter rest.
-    bounds = [*range(0, max(len(features) - n_components, 1), max(BATCH_SIZE, n_components)), len(features)]
-    for start, end in pairwise(bounds):
-        pca.partial_fit(features[start:end])
-    reduced = np.empty((len(features), n_components), dtype=np.float32)
-    for start, end in pairwise(bounds):
-        reduced[start:end] = pca.transform(features[start:end])
+    # A batch must have at least n_components images, so the last one takes in a rest that is not longer.
+    batches = list(gen_batches(len(features), max(BATCH_SIZE, n_components), min_batch_size=n_components + 1))
+    for batch in batches:
+        pca.partial_fit(features[batch])
+    reduced = np.concatenate([pca.transform(features[batch]).astype(np.float32) for batch in batches])
     return reduced, float(pca.explained_variance_ratio_.sum())
 
 
@@ -173,14 +171,13 @@ def _fit_kmeans(reduced: NDArray[np.floating], n_clusters: int, seed: int) -> KM
     subsample = reduced[np.sort(random.choice(len(reduced), SUBSAMPLE, replace=False))].astype(np.float64)
 
     def start(seed: int) -> KMeans:
-        with threadpool_limits(1):  # The caller's limit does not hold in other threads.
-            return KMeans(n_clusters, n_init=SUBSAMPLE_STARTS, random_state=seed).fit(subsample)
+        return KMeans(n_clusters, n_init=SUBSAMPLE_STARTS, random_state=seed).fit(subsample)
 
     def refine(model: KMeans) -> KMeans:
-        with threadpool_limits(1):
-            return KMeans(n_clusters, init=model.cluster_centers_.astype(np.float32), n_init=1).fit(reduced)
+        return KMeans(n_clusters, init=model.cluster_centers_.astype(np.float32), n_init=1).fit(reduced)
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    # The caller's limit does not hold in other threads.
+    with ThreadPoolExecutor(os.cpu_count(), initializer=threadpool_limits, initargs=(1,)) as threads:
         different: list[KMeans] = []
         for model in sorted(threads.map(start, range(seed, seed + SUBSAMPLE_SEEDS)), key=lambda model: model.inertia_):
             if not different or model.inertia_ > different[-1].inertia_ * 1.0001:
@@ -199,20 +196,13 @@ def _sweep(sample: NDArray[np.floating], counts: Sequence[int], seed: int) -> li
 
 
 def relabel_by_size(labels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Renumber clusters by size, the largest 0; among equals, the one whose first image comes first.
-
-    Parameters
-    ----------
-    labels : array of int, shape (n_images,)
-        Cluster of each image, in any numbering.
+    """Renumber the clusters of images by size, the largest 0; among equals, the one whose first image comes first.
 
     Examples
     --------
     >>> relabel_by_size(np.array([2, 0, 0, 1, 1, 1]))
     array([2, 1, 1, 0, 0, 0])
     """
-    old, first, sizes = np.unique(labels, return_index=True, return_counts=True)
-    order = np.lexsort((first, -sizes))
-    rank = np.empty(len(old), dtype=np.int64)
-    rank[order] = np.arange(len(old))
-    return rank[np.searchsorted(old, labels)]
+    _, first, cluster, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    rank: NDArray[np.int64] = np.lexsort((first, -sizes)).argsort()
+    return rank[cluster]

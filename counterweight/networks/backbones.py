@@ -21,16 +21,13 @@ def _compiler_stand_in() -> Iterator[None]:
 
     It asks whether one operation, which no classifier contains, can be compiled: `torchvision.ops.roi_align`.
     """
-    names = ("torch._dynamo", "torch._dynamo.utils")
-    stand_ins = {name: ModuleType(name) for name in names if name not in sys.modules}
-    for module in stand_ins.values():
-        module.is_compile_supported = lambda device: False  # type: ignore[attr-defined]
-    sys.modules.update(stand_ins)
-    try:
-        yield
-    finally:
-        for name in stand_ins:
-            del sys.modules[name]
+    names = {"torch._dynamo", "torch._dynamo.utils"} - sys.modules.keys()
+    for name in names:
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].is_compile_supported = lambda device: False  # type: ignore[attr-defined]
+    yield
+    for name in names:
+        del sys.modules[name]
 
 
 with _compiler_stand_in():
@@ -91,7 +88,13 @@ class Backbone(nn.Module):
             with torch.no_grad():
                 black = torch.zeros(1, size[1], size[0], 3, dtype=torch.uint8)
                 if pooling == "bilinear":
-                    self.bilinear = _bilinear_pooling(self.feature_maps(black), model, layer)
+                    maps = self.feature_maps(black)
+                    if maps.dim() != 4:
+                        raise InputError(
+                            f"{model} has no feature maps at {layer or 'its end'}, and bilinear pooling needs them. "
+                            "Set layer to an earlier one, or pooling to average."
+                        )
+                    self.bilinear = BilinearPooling(maps.shape[1])
                 self.n_features = self(black).shape[1]
         except (RuntimeError, AssertionError, ValueError) as error:
             raise InputError(
@@ -162,27 +165,10 @@ def _without_last_layer(network: nn.Module) -> nn.Module:
     return network
 
 
-def _bilinear_pooling(maps: Tensor, model: str, layer: str | None) -> BilinearPooling:
-    if maps.dim() != 4:
-        raise InputError(
-            f"{model} has no feature maps at {layer or 'its end'}, and bilinear pooling needs them. Set layer to an "
-            "earlier one, or pooling to average."
-        )
-    return BilinearPooling(maps.shape[1])
-
-
 def normalize(images: Tensor) -> Tensor:
-    """Normalize pixels as ImageNet-trained networks expect them.
+    """Normalize pixels as ImageNet-trained networks expect them: (value / 255 - mean) / std, per channel.
 
-    Parameters
-    ----------
-    images : Tensor of uint8, shape (n, height, width, 3)
-        RGB.
-
-    Returns
-    -------
-    Tensor of float32, shape (n, 3, height, width)
-        In channels-last memory: (value / 255 - mean) / standard deviation, per channel.
+    Maps uint8 RGB images (n, height, width, 3) to float32 (n, 3, height, width), in channels-last memory.
     """
     # Broadcasting over a whole line of pixels takes less than half the time of broadcasting over three channels.
     lines = images.flatten(2)

@@ -20,18 +20,9 @@ BodyAndHead = tuple[nn.Module, nn.Module]
 
 @dataclass(frozen=True)
 class InputSpec:
-    """Inputs and outputs of a network.
+    """Inputs and outputs of a network: labels or classes, channels (1 for gray), and the size of images in pixels.
 
-    Attributes
-    ----------
-    outputs : int
-        Number of labels or classes.
-    channels : int
-        3, or 1 for gray.
-    width, height : int
-        Size of the images, in pixels.
-    activation, pooling : str
-        ``relu`` or ``leaky_relu``, ``average`` or ``max``; only for `cnn7`.
+    ``activation`` (``relu`` or ``leaky_relu``) and ``pooling`` (``average`` or ``max``) are for `cnn7` alone.
     """
 
     outputs: int
@@ -98,9 +89,7 @@ def cnn2_dropout(spec: InputSpec) -> BodyAndHead:
         nn.Conv2d(32, 64, 3), nn.ReLU(),
         nn.MaxPool2d(2), nn.Dropout(0.25), nn.Flatten(),
     )  # fmt: skip
-    return body, nn.Sequential(
-        nn.Linear(_n_features(body, spec), 64), nn.ReLU(), nn.Dropout(0.5), nn.Linear(64, spec.outputs)
-    )
+    return body, _dense64(body, spec)
 
 
 def cnn1(spec: InputSpec) -> BodyAndHead:
@@ -108,9 +97,7 @@ def cnn1(spec: InputSpec) -> BodyAndHead:
     body = nn.Sequential(
         Normalize(spec.channels), nn.Conv2d(spec.channels, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()
     )
-    return body, nn.Sequential(
-        nn.Linear(_n_features(body, spec), 64), nn.ReLU(), nn.Dropout(0.5), nn.Linear(64, spec.outputs)
-    )
+    return body, _dense64(body, spec)
 
 
 def cnn0(spec: InputSpec) -> BodyAndHead:
@@ -147,11 +134,15 @@ BUILDERS: Mapping[str, Callable[[InputSpec], BodyAndHead]] = {
 }
 
 
+def _dense64(body: nn.Module, spec: InputSpec) -> nn.Module:
+    hidden = nn.Linear(_n_features(body, spec), 64)
+    return nn.Sequential(hidden, nn.ReLU(), nn.Dropout(0.5), nn.Linear(64, spec.outputs))
+
+
 def _n_features(body: nn.Module, spec: InputSpec) -> int:
     """Features per image that a body returns."""
-    training = body.training
-    body.eval()
+    body.eval()  # Dropout would draw from torch's generator.
     with torch.no_grad():
         length = body(torch.zeros(1, spec.height, spec.width, 3, dtype=torch.uint8)).shape[1]
-    body.train(training)
+    body.train()
     return int(length)

@@ -15,16 +15,8 @@ def batch_runner(network: nn.Module, device: torch.device, batch_size: int) -> I
     """Yield a function that maps the images of several whole batches to their rows.
 
     On a CPU, each batch is computed by one thread: several threads together use other kernels, which round
-    differently. A GPU, and a network with an attribute ``batches_at_once``, take the images as they are.
-
-    Parameters
-    ----------
-    network : Module
-        In evaluation mode, and on the device.
-    device : torch.device
-        The device.
-    batch_size : int
-        Images per batch.
+    differently. A GPU, and a network with an attribute ``batches_at_once``, take the images as they are. The network
+    must be in evaluation mode and on the device.
     """
     if device.type != "cpu" or hasattr(network, "batches_at_once"):
         yield network

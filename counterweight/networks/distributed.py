@@ -4,7 +4,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from subprocess import Popen
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed
-from torch.utils.data import Sampler
+from torch.utils.data import BatchSampler, Sampler
 
 from counterweight.base.errors import InputError
 
@@ -34,18 +34,9 @@ _PEER_ENDED = (
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """A group of processes that share work, from the view of one of them.
+    """A group of processes that share work, from the view of one of them, with its device.
 
-    Attributes
-    ----------
-    device : torch.device
-        The device of this process.
-    rank : int
-        Number of this process, from 0; process 0 writes the results.
-    size : int
-        Number of processes.
-    nodes : int
-        Number of hosts.
+    ``rank`` is the number of this process; process 0 writes the results. ``size`` processes run on ``nodes`` hosts.
     """
 
     device: torch.device
@@ -70,19 +61,9 @@ class ProcessGroup:
         return [min(i, count - 1) for i in range(self.rank, math.ceil(count / self.size) * self.size, self.size)]
 
     def all_gather(self, part: Tensor, count: int) -> Tensor:
-        """Gather the results of all shards, in the order of the items.
+        """Gather the results of all shards, shape (n_shard, ...), in the order of the items, shape (count, ...).
 
-        Parameters
-        ----------
-        part : Tensor, shape (n_shard, ...)
-            Results of this process. Gradients flow to it, and not to those of other processes.
-        count : int
-            Number of items.
-
-        Returns
-        -------
-        Tensor, shape (count, ...)
-            The same in all processes.
+        Gradients flow to the part of this process, and not to those of others.
         """
         if self.size == 1:
             return part
@@ -105,40 +86,24 @@ class ProcessGroup:
         return whole
 
 
-class ShardedBatchSampler(Sampler[list[Any]]):
-    """Yield the shard of each batch that belongs to one process.
+class ShardedBatchSampler(BatchSampler):
+    """Yield the shard of each batch that belongs to one process; items have the same order in all processes."""
 
-    Parameters
-    ----------
-    batches : Sampler of lists
-        Whole batches, the same in all processes.
-    group : ProcessGroup
-        The processes.
-    """
-
-    def __init__(self, batches: Sampler[list[Any]], group: ProcessGroup) -> None:
-        self.batches = batches
+    def __init__(
+        self, items: Sampler[Any] | Iterable[int], batch_size: int, group: ProcessGroup, *, drop_last: bool
+    ) -> None:
+        super().__init__(items, batch_size, drop_last)
         self.group = group
 
     def __iter__(self) -> Iterator[list[Any]]:
         """Iterate over the batches of one epoch."""
-        for batch in self.batches:
+        for batch in super().__iter__():
             yield [batch[i] for i in self.group.shard(len(batch))]
-
-    def __len__(self) -> int:
-        """Return the number of batches."""
-        return len(self.batches)  # type: ignore[arg-type]
 
 
 @contextmanager
 def peer_errors() -> Iterator[None]:
-    """Raise an `InputError` if another process ends during the collective operations inside.
-
-    Raises
-    ------
-    InputError
-        If torch.distributed reports that a peer is gone.
-    """
+    """Raise an `InputError` if torch.distributed reports that another process ended during the operations inside."""
     try:
         yield
     except RuntimeError as error:
@@ -193,20 +158,14 @@ def init_process_group(environment: Mapping[str, str], device: torch.device) -> 
         logging.getLogger(name).setLevel(logging.WARNING)
     fabric = Fabric(accelerator=device.type, devices=devices, num_nodes=nodes, strategy="ddp")
     fabric.launch()
-    _supervise(getattr(fabric.strategy.launcher, "procs", []))
+    children: list[Popen[bytes]] = getattr(fabric.strategy.launcher, "procs", [])
+    Thread(target=_watch, args=(tuple(children),), name="process watcher", daemon=True).start()
+    # Lightning would watch them, too, and when one fails, kill this process before it can report the reason.
+    children.clear()
     if fabric.global_rank:
         # Process 0 logs what all processes have in common.
         logging.getLogger().setLevel(logging.ERROR)
     return ProcessGroup(fabric.device, fabric.global_rank, fabric.world_size, nodes)
-
-
-def _supervise(children: list[Popen[bytes]]) -> None:
-    """Watch the processes that Lightning started, instead of Lightning, by emptying its list.
-
-    When one fails, Lightning kills this process at once, usually just before it can report the reason.
-    """
-    Thread(target=_watch, args=(tuple(children),), name="process watcher", daemon=True).start()
-    children.clear()
 
 
 def _watch(children: Sequence[Popen[bytes]]) -> None:

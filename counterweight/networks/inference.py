@@ -21,8 +21,7 @@ from counterweight.networks.loader import ImageDataset, ImageFiles, Preprocessin
 from counterweight.networks.weights import weights_checksum
 from counterweight.runtime.cache import Cache, cache_key
 from counterweight.runtime.fingerprint import fingerprint
-from counterweight.runtime.malloc import trim_heap
-from counterweight.runtime.parallel import map_isolated
+from counterweight.runtime.parallel import map_isolated, trim_heap
 from counterweight.runtime.progress import track_progress
 
 # Packages that rows depend on, besides those of `codec` and the code of this module.
@@ -37,20 +36,12 @@ _TRIM_EVERY = 16
 # A further death of a worker is an error.
 _MAX_WORKER_DEATHS = 5
 
-_OnRow = Callable[[int, NDArray[np.float32]], None]
+_OnRow = Callable[[int, NDArray[np.float32]], None]  # It may be called twice with the same row.
 
 
 @dataclass(frozen=True)
 class Compute:
-    """Resources that a network runs on.
-
-    Attributes
-    ----------
-    device : torch.device
-        The device of the network.
-    workers : int
-        Processes that decode images; 0 decodes them in this process.
-    """
+    """The device of a network, and the number of processes that decode images; 0 decodes them in this process."""
 
     device: torch.device
     workers: int
@@ -69,27 +60,16 @@ def extract_features(
     network : Module
         Maps uint8 images (n, height, width, 3) to rows; it is put into evaluation mode. On a CPU, several threads call
         it at once.
-    files : ImageFiles
-        The images.
-    preprocessing : Preprocessing
-        How an image becomes the network's input.
-    compute : Compute
-        Device and decoding processes.
+    files, preprocessing, compute
+        The images, how each becomes the network's input, and the device with decoding processes.
 
     Returns
     -------
     array of float32, shape (n_images, n_outputs) or, for feature maps, (n_images, channels, height, width)
     """
-    rows = np.empty((0, 0), dtype=np.float32)
-
-    def put(i: int, row: NDArray[np.float32]) -> None:
-        nonlocal rows
-        if not len(rows):
-            rows = np.empty((len(files), *row.shape), dtype=np.float32)
-        rows[i] = row
-
-    _forward_with_retry(network, files, preprocessing, compute, put)
-    return rows
+    rows: dict[int, NDArray[np.float32]] = {}
+    _forward_with_retry(network, files, preprocessing, compute, rows.__setitem__)
+    return np.stack([*rows.values()]) if rows else np.empty((0, 0), dtype=np.float32)
 
 
 def extract_features_cached(
@@ -100,7 +80,7 @@ def extract_features_cached(
     *,
     name: str,
     cache: Cache,
-    on_row: Callable[[int, NDArray[np.float32]], None],
+    on_row: _OnRow,
 ) -> None:
     """Run images through a network as `extract_features` does, but take the rows of known images from a cache.
 

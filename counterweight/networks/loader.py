@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from counterweight.base.errors import InputError
 from counterweight.images import codec
@@ -23,14 +23,7 @@ PREFETCH = 2
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files with the checksums that they must have.
-
-    Attributes
-    ----------
-    paths : sequence of Path
-    checksums : sequence of str
-        One per file, from the manifest.
-    """
+    """Image files, each with the checksum that it must have, from the manifest."""
 
     paths: Sequence[Path]
     checksums: Sequence[str]
@@ -47,14 +40,9 @@ class ImageFiles:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image becomes a network's input; see `counterweight.images.geometry.network_view`.
+    """How an image becomes a network's input: ``crop`` is ``none`` or ``center``, ``size`` width and height in pixels.
 
-    Attributes
-    ----------
-    crop : str
-        ``none`` or ``center``.
-    size : (int, int)
-        Width and height in pixels.
+    See `counterweight.images.geometry.network_view`.
     """
 
     crop: str
@@ -64,14 +52,8 @@ class Preprocessing:
 class ImageDataset(Dataset[tuple[Tensor, ...]]):
     """Network inputs of image files, each with its targets; files are read on access.
 
-    Parameters
-    ----------
-    files : ImageFiles
-        The images. A file whose checksum differs is an `InputError` when it is read.
-    preprocessing : Preprocessing
-        How an image becomes the network's input.
-    targets : Tensor of float, shape (n_images, n_labels), optional
-        Without them, the second element of an item is empty.
+    A file whose checksum differs is then an `InputError`. Without ``targets``, float of shape (n_images, n_labels), the
+    second element of an item is empty.
     """
 
     def __init__(self, files: ImageFiles, preprocessing: Preprocessing, targets: Tensor | None = None) -> None:
@@ -100,14 +82,10 @@ def build_loader(
     drop_single: bool = False,
     pin_memory: bool = False,
 ) -> DataLoader[tuple[Tensor, ...]]:
-    """Build the loader of one process of a group.
+    """Build the loader of one process of a group, whose processes share each batch.
 
     Parameters
     ----------
-    dataset : Dataset
-        Items of tensors.
-    group : ProcessGroup
-        The processes that share each batch.
     batch_size : int
         Items per batch, of all processes together; the last batch may be smaller.
     workers : int
@@ -122,14 +100,14 @@ def build_loader(
     count = len(dataset)  # type: ignore[arg-type]
     # Batch norm needs two items in each process.
     drop_last = drop_single and count > batch_size and 0 < count % batch_size < 2 * group.size
-    items = SequentialSampler(range(count)) if sampler is None else sampler
+    items = range(count) if sampler is None else sampler
     if workers:
         # Workers pass batches through sockets in a temporary folder, which they share if it exists before they start.
         # A folder that a worker creates itself would be left behind when the worker is killed.
         get_temp_dir()
     return DataLoader(
         dataset,
-        batch_sampler=ShardedBatchSampler(BatchSampler(items, batch_size, drop_last=drop_last), group),
+        batch_sampler=ShardedBatchSampler(items, batch_size, group, drop_last=drop_last),
         generator=torch.Generator().manual_seed(0),
         num_workers=workers,
         pin_memory=pin_memory,

@@ -3,8 +3,7 @@
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from copy import deepcopy
 from functools import cache
 from importlib.metadata import version
@@ -44,9 +43,9 @@ class OpenVINOModule(nn.Module):
         Width and height of the images.
     precision : str
         ``f32`` or ``bf16``; bfloat16 has the range of float32 and 8 of its 24 significant bits.
-    calibration : sequence of Tensor, optional
-        Batches of images. If given, all but the first `FLOAT_CONVS` convolutions compute in int8 (Jacob et al.,
-        Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, 2018), and a
+    calibration : Tensor of uint8, shape (n, height, width, 3), optional
+        Whole batches of `CPU_BATCH`. If given, all but the first `FLOAT_CONVS` convolutions compute in int8 (Jacob et
+        al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, 2018), and a
         `DualRidge` corrects the rows.
 
     Raises
@@ -60,7 +59,7 @@ class OpenVINOModule(nn.Module):
         network: nn.Module,
         size: tuple[int, int],
         precision: str = "f32",
-        calibration: Sequence[Tensor] | None = None,
+        calibration: Tensor | None = None,
     ) -> None:
         super().__init__()
         try:
@@ -78,7 +77,7 @@ class OpenVINOModule(nn.Module):
             )
         self.network = network.eval()  # Its weights are part of the cache key of the rows.
         shape = (CPU_BATCH, size[1], size[0], 3)
-        with _silence():
+        with warnings.catch_warnings(action="ignore"):
             # The check runs the network three times, which takes longer than all the rest.
             traced = TorchScriptPythonDecoder(
                 self.network,
@@ -89,10 +88,9 @@ class OpenVINOModule(nn.Module):
         self.requests = _compile(model, precision)
         self.regression: DualRidge | None = None
         if calibration is not None:
-            images = torch.cat(list(calibration))
-            exact = self(images).numpy()
+            exact = self(calibration).numpy()
             self.requests = _compile(_quantize(model, calibration), precision)
-            self.regression = DualRidge(self(images).numpy(), exact)
+            self.regression = DualRidge(self(calibration).numpy(), exact)
 
     @property
     def batches_at_once(self) -> int:
@@ -161,15 +159,11 @@ def build_engine(
     ----------
     name : str
         ``torch``, ``openvino``, ``openvino_bf16`` or ``openvino_int8``.
-    network : Backbone
-        The network; it is not changed.
     files : ImageFiles
         All images. The `CALIBRATION_IMAGES` with the smallest checksums calibrate ``openvino_int8``; when a new image
         becomes one of them, all rows change.
-    preprocessing : Preprocessing
-        How an image becomes the network's input.
-    device : torch.device
-        The device.
+    network, preprocessing, device
+        The network, which is not changed, how an image becomes its input, and where it runs.
 
     Raises
     ------
@@ -187,35 +181,17 @@ def build_engine(
     if name != "openvino_int8":
         compiled = OpenVINOModule(network, preprocessing.size, "bf16" if name == "openvino_bf16" else "f32")
         return compiled, f"{name} {version('openvino')}, {code}"
-    pairs = sorted(zip(files.checksums, files.paths, strict=True))[:CALIBRATION_IMAGES]
-    chosen = ImageFiles([path for _, path in pairs], [checksum for checksum, _ in pairs])
+    order = sorted(range(len(files)), key=lambda i: (files.checksums[i], files.paths[i]))
+    chosen = files.take(order[:CALIBRATION_IMAGES])
     dataset = ImageDataset(chosen, preprocessing)
-    # All batches are full; the last one repeats the last image.
-    batches = [
-        torch.stack([dataset[min(i, len(dataset) - 1)][0] for i in range(start, start + CPU_BATCH)])
-        for start in range(0, len(dataset), CPU_BATCH)
-    ]
-    compiled = OpenVINOModule(network, preprocessing.size, calibration=batches)
-    images = codec.checksum("".join(chosen.checksums).encode())
-    return compiled, f"{name} {version('openvino')}, {code}, nncf {version('nncf')}, calibrated by {images}"
+    images = [dataset[i][0] for i in range(len(dataset))]
+    images += images[-1:] * (-len(images) % CPU_BATCH)  # Fills the last batch.
+    compiled = OpenVINOModule(network, preprocessing.size, calibration=torch.stack(images))
+    checksum = codec.checksum("".join(chosen.checksums).encode())
+    return compiled, f"{name} {version('openvino')}, {code}, nncf {version('nncf')}, calibrated by {checksum}"
 
 
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Hide the warnings of OpenVINO's converter, and undo what it changes in our log."""
-    log = logging.getLogger()
-    level, handlers, filters = log.level, [(handler, handler.level) for handler in log.handlers], list(log.filters)
-    with warnings.catch_warnings(action="ignore"):
-        try:
-            yield
-        finally:
-            log.setLevel(level)
-            log.handlers[:], log.filters[:] = [handler for handler, _ in handlers], filters
-            for handler, handler_level in handlers:
-                handler.setLevel(handler_level)
-
-
-def _quantize(model: Any, calibration: Sequence[Tensor]) -> Any:
+def _quantize(model: Any, calibration: Tensor) -> Any:
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # It warns that there is no CUDA compiler.
     try:
         import nncf
@@ -225,14 +201,14 @@ def _quantize(model: Any, calibration: Sequence[Tensor]) -> Any:
             "params.yaml: features.engine: NNCF is not installed. Run make cpu, or set it to torch."
         ) from None
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    batches = nncf.Dataset([batch.numpy() for batch in calibration])
+    batches = list(calibration.numpy().reshape(-1, CPU_BATCH, *calibration.shape[1:]))
     convolutions = [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() == "Convolution"]
-    with _silence(), redirect_stdout(io.StringIO()):  # NNCF prints progress bars.
+    with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()):  # NNCF prints progress bars.
         return nncf.quantize(
             model,
-            batches,
+            nncf.Dataset(batches),
             preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(calibration),
+            subset_size=len(batches),
             ignored_scope=nncf.IgnoredScope(names=convolutions[:FLOAT_CONVS]),
             # By default, the first quantized convolution gets 7 bits, and biases are corrected, which makes rows worse.
             advanced_parameters=AdvancedQuantizationParameters(

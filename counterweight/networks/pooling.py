@@ -55,12 +55,9 @@ class BilinearPooling(nn.Module):
         self.reduce = nn.Conv2d(channels, min(REDUCED_CHANNELS, channels), 1)
 
     def fit(self, maps: Tensor) -> None:
-        """Reduce channels to the principal components of the maps with the most variance.
+        """Reduce channels to the principal components with the most variance of maps (n, channels, height, width).
 
-        Parameters
-        ----------
-        maps : Tensor of float, shape (n, channels, height, width)
-            Feature maps of train images; each position is a sample.
+        Each position is a sample.
         """
         points = maps.transpose(0, 1).flatten(1).double()
         _, vectors = torch.linalg.eigh(torch.cov(points))
@@ -82,17 +79,9 @@ class BilinearPooling(nn.Module):
 
 
 def square_root(matrices: Tensor, steps: int = NEWTON_STEPS) -> Tensor:
-    """Square roots of positive semidefinite matrices, by Newton-Schulz iteration.
+    """Square roots of positive semidefinite matrices, float of shape (n, k, k), by Newton-Schulz iteration.
 
-    Parameters
-    ----------
-    matrices : Tensor of float, shape (n, k, k)
-    steps : int
-        Iterations. Eigenvalues that are small relative to the trace converge last.
-
-    Returns
-    -------
-    Tensor of float, shape (n, k, k)
+    Eigenvalues that are small relative to the trace converge last.
     """
     trace = matrices.diagonal(dim1=1, dim2=2).sum(dim=1)[:, None, None].clamp_min(torch.finfo(matrices.dtype).tiny)
     one = torch.eye(matrices.shape[1], device=matrices.device, dtype=matrices.dtype)

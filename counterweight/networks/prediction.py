@@ -1,5 +1,6 @@
 """Label new images, each resized as the images of the dataset were."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -32,20 +33,8 @@ def predict(
 ) -> tuple[NDArray[np.float64], list[str]]:
     """Compute scores that are bit-identical to those of the same images in the dataset.
 
-    Images are resized, encoded in the dataset's format and decoded again, because JPEG is lossy.
-
-    Parameters
-    ----------
-    classifier : Classifier
-        Its config says how to resize.
-    source : ImageSource
-        Where the images are.
-    names : sequence of str
-        Names of the images in ``source``.
-    compute : Compute
-        Device and worker processes.
-    chunk : int
-        Images whose resized files are on disk at one time.
+    Images are resized as the classifier's config says, encoded in the dataset's format and decoded again, because JPEG
+    is lossy. At most ``chunk`` resized files are on disk at one time.
 
     Returns
     -------
@@ -80,23 +69,15 @@ def table_rows(
 ) -> Iterator[list[str | float]]:
     """Yield one row per image: name, predicted labels, probability of each label, each label as 0 or 1, problem.
 
-    Parameters
-    ----------
-    names : sequence of str
-        The images.
-    scores, problems
-        What `predict` returned.
-    decisions : DecisionRule
-        The rule of the model; it is applied as `counterweight.metrics.decisions.DEPLOYED` says.
+    ``scores`` and ``problems`` are what `predict` returned for the images ``names``. The model's rule is applied as
+    `counterweight.metrics.decisions.DEPLOYED` says.
     """
     readable = [not problem for problem in problems]
     y_pred = np.zeros(scores.shape, np.bool_)
     y_pred[readable] = decisions.apply(scores[readable], DEPLOYED[decisions.task])
     empty = [""] * (2 * len(decisions.labels))
     for name, image_scores, predicted, problem in zip(names, scores.tolist(), y_pred.tolist(), problems, strict=True):
-        labels = ",".join(
-            label for label, is_predicted in zip(decisions.labels, predicted, strict=True) if is_predicted
-        )
+        labels = ",".join(itertools.compress(decisions.labels, predicted))
         yield [name, labels, *(empty if problem else [*image_scores, *map(int, predicted)]), problem]
 
 

@@ -11,7 +11,7 @@ from counterweight.augmentation.allocation import Source
 from counterweight.augmentation.copy_maker import CopyConfig, copy_seed, quality_problem
 from counterweight.augmentation.imgaug_pipeline import AugmentationPipeline
 from counterweight.augmentation.oversampling import CopyResult, copy_warnings, make_copies
-from counterweight.augmentation.strategies import GroupPlan, LabelPlan, TrainImages
+from counterweight.augmentation.strategies import Plan, TrainImages, label_plan
 from counterweight.base.errors import InputError
 from counterweight.images import codec
 from counterweight.images.geometry import Pixels
@@ -50,9 +50,8 @@ def fill_clusters(
     cache: Cache = NO_CACHE,
 ) -> CopyResult:
     members = {str(cluster): [source.image_id for source in sources] for cluster, sources in clusters.items()}
-    plan = GroupPlan(
-        members, {str(cluster): count for cluster, count in needed.items()}, seed=0, max_per_image=max_per_image
-    )
+    target_counts = {str(cluster): len(clusters[cluster]) + count for cluster, count in needed.items()}
+    plan = Plan(members, target_counts, seed=0, max_per_image=max_per_image)
     return make_copies(
         plan,
         [source for sources in clusters.values() for source in sources],
@@ -309,7 +308,7 @@ def test_compose_applies_all_augmenters_to_each_copy(tmp_path: Path, three_photo
 def test_copies_of_a_label_plan_count_for_all_labels_on_them(tmp_path: Path, three_photos: list[Source]) -> None:
     targets = np.array([[1, 1, 0], [0, 0, 1], [0, 0, 1]])
     train = TrainImages(["a.png", "b.png", "c.png"], [0, 0, 0], targets, ["ice", "fog", "sea"])
-    plan = LabelPlan(train, {"ice": 3, "fog": 3}, 0, None)
+    plan = label_plan(train, {"ice": 3, "fog": 3}, 0, None)
     result = make_copies(
         plan,
         three_photos,

@@ -4,8 +4,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from counterweight.augmentation import strategies
 from counterweight.augmentation.allocation import AllocationConfig, Copy
-from counterweight.augmentation.strategies import GroupPlan, LabelPlan, Plan, TrainImages, build_plan
+from counterweight.augmentation.strategies import Plan, TrainImages, build_plan
 
 # Six images show sea, two ice, and one of these fog: IRLbl 1, 3 and 6, MeanIR 10 / 3.
 IMAGES = ["a", "b", "c", "d", "e", "f", "g"]
@@ -21,9 +22,14 @@ def plan(strategy: str, **changes: Any) -> Plan:
     return build_plan(strategy, train, AllocationConfig(**settings))
 
 
-def label_plan(target_counts: dict[str, int], targets: Any = TARGETS, max_per_image: int | None = None) -> LabelPlan:
+def label_plan(target_counts: dict[str, int], targets: Any = TARGETS, max_per_image: int | None = None) -> Plan:
     train = TrainImages(IMAGES[: len(targets)], [0] * len(targets), targets, LABELS)
-    return LabelPlan(train, target_counts, 0, max_per_image)
+    return strategies.label_plan(train, target_counts, 0, max_per_image)
+
+
+def group_plan(members: dict[str, list[str]], needed: dict[str, int], **changes: Any) -> Plan:
+    target_counts = {group: len(members[group]) + count for group, count in needed.items()}
+    return Plan(members, target_counts, seed=0, **{"max_per_image": None} | changes)
 
 
 def sources(plan: Plan) -> Counter[str]:
@@ -38,7 +44,7 @@ def after(plan: Plan, targets: Any = TARGETS) -> list[int]:
 
 
 def test_groups_get_the_copies_they_need_from_their_own_images() -> None:
-    groups = GroupPlan({"0": ["a", "b"], "1": ["c"], "2": ["d"]}, {"1": 2, "0": 1}, seed=0, max_per_image=None)
+    groups = group_plan({"0": ["a", "b"], "1": ["c"], "2": ["d"]}, {"1": 2, "0": 1})
     copies = groups.next_copies({}, set())
     assert copies[:2] == [Copy("c", 1), Copy("c", 2)]
     assert len(copies) == 3
@@ -46,7 +52,7 @@ def test_groups_get_the_copies_they_need_from_their_own_images() -> None:
 
 
 def test_group_lacks_the_copies_that_are_not_made_yet() -> None:
-    groups = GroupPlan({"0": ["a", "b"], "1": ["c"]}, {"0": 3, "1": 2}, seed=0, max_per_image=None)
+    groups = group_plan({"0": ["a", "b"], "1": ["c"]}, {"0": 3, "1": 2})
     assert groups.shortfall({}) == {"0": 3, "1": 2}
     assert groups.shortfall({"a": 1, "b": 1, "c": 2}) == {"0": 1}
     assert groups.shortfall({"a": 2, "b": 1, "c": 2}) == {}
@@ -54,19 +60,19 @@ def test_group_lacks_the_copies_that_are_not_made_yet() -> None:
 
 
 def test_other_images_of_a_group_replace_unusable_ones() -> None:
-    groups = GroupPlan({"0": ["a", "b"]}, {"0": 2}, seed=0, max_per_image=None)
+    groups = group_plan({"0": ["a", "b"]}, {"0": 2})
     assert groups.next_copies({}, {"a"}) == [Copy("b", 1), Copy("b", 2)]
     assert groups.next_copies({"b": 1}, {"a"}) == [Copy("b", 2)]
     assert groups.next_copies({}, {"a", "b"}) == []
 
 
 def test_copies_of_a_group_follow_the_weights() -> None:
-    groups = GroupPlan({"0": ["a", "b"]}, {"0": 4}, seed=0, max_per_image=None, weights={"a": 3.0, "b": 1.0})
+    groups = group_plan({"0": ["a", "b"]}, {"0": 4}, weights={"a": 3.0, "b": 1.0})
     assert sources(groups) == {"a": 3, "b": 1}
 
 
 def test_max_per_image_leaves_a_group_short() -> None:
-    groups = GroupPlan({"0": ["a", "b"]}, {"0": 5}, seed=0, max_per_image=2)
+    groups = group_plan({"0": ["a", "b"]}, {"0": 5}, max_per_image=2)
     copies = groups.next_copies({}, set())
     assert len(copies) == 4
     assert groups.shortfall(Counter(copy.source_id for copy in copies)) == {"0": 1}

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.data import BatchSampler, SequentialSampler
 
 from counterweight.base.errors import InputError
 from counterweight.networks.distributed import ProcessGroup, ShardedBatchSampler, init_process_group
@@ -53,8 +52,7 @@ def test_shard_is_not_empty_when_there_are_fewer_items_than_processes() -> None:
 
 
 def test_each_process_gets_its_shard_of_every_batch() -> None:
-    batches = BatchSampler(SequentialSampler(range(7)), 4, drop_last=False)
-    first, second = (ShardedBatchSampler(batches, ProcessGroup(CPU, rank, 2)) for rank in range(2))
+    first, second = (ShardedBatchSampler(range(7), 4, ProcessGroup(CPU, rank, 2), drop_last=False) for rank in range(2))
     assert list(first) == [[0, 2], [4, 6]]
     assert list(second) == [[1, 3], [5, 6]]
     assert len(first) == 2

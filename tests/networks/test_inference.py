@@ -24,7 +24,7 @@ from counterweight.networks.inference import (
 )
 from counterweight.networks.loader import ImageFiles, Preprocessing
 from counterweight.runtime.cache import Cache
-from counterweight.runtime.malloc import trim_heap
+from counterweight.runtime.parallel import trim_heap
 from tests.designs import design
 
 CPU = Compute(torch.device("cpu"), 0)

@@ -177,7 +177,7 @@ torch.manual_seed(0)
 network = Backbone("resnet18", "layer2", (32, 32))
 batch = torch.zeros(8, 32, 32, 3, dtype=torch.uint8)
 for _ in range(3):
-    engine = OpenVINOModule(network, (32, 32), calibration=[batch])
+    engine = OpenVINOModule(network, (32, 32), calibration=batch)
 del engine
 received = []
 signal.signal(signal.SIGUSR1, lambda *_: received.append(1))
