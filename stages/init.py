@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from counterweight.base.command import prog_name, run, wrap
+from counterweight.base.command import build_parser, run
 from counterweight.base.errors import InputError
 from counterweight.base.params import load_params
 from counterweight.dataset.label_sheet import open_label_sheet
@@ -23,9 +23,7 @@ EXAMPLE = "data/example/images"
 
 def options(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        prog=prog_name(), description=wrap(__doc__ or ""), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = build_parser(__doc__)
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="your folder or .npy array")
     parser.add_argument(
         "--sheet", type=Path, metavar="FILE", help=".xlsx or .csv; default: the folders are the classes"

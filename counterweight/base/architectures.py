@@ -45,8 +45,7 @@ or a torchvision classifier such as resnet18
     own = (*CONVNETS, VGG_CONVS)
     if name in own or name in TORCHVISION:
         return name
-    close = get_close_matches(name, [*own, *TORCHVISION], 1)
+    close, *_ = [*get_close_matches(name, [*own, *TORCHVISION], 1), "resnet50"]
     raise ValueError(
-        f"'{name}' is not a model. Choose one of {', '.join(own)}, or a torchvision classifier such as "
-        f"{close[0] if close else 'resnet50'}"
+        f"'{name}' is not a model. Choose one of {', '.join(own)}, or a torchvision classifier such as {close}"
     )

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from counterweight.base import timing
+from counterweight.base.describing import help_text
 from counterweight.base.errors import InputError
 
 # Errors of the disk and its permissions, which are the user's to fix.
@@ -21,27 +22,18 @@ DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM,
 
 
 def parse_options(doc: str | None, argv: Sequence[str] | None, *paths: str, params: bool = True) -> argparse.Namespace:
-    """Parse a stage's options: one required path per name, and the params file.
+    """Parse a stage's options: one required path per name and, if ``params``, the params file.
 
     Parameters
     ----------
     doc : str or None
-        Text that ``--help`` shows, wrapped to the terminal.
+        Text that ``--help`` shows, see `counterweight.base.describing.help_text`.
     argv : sequence of str or None
         Arguments without the program's name; None means ``sys.argv[1:]``.
     *paths : str
         Names of the path options, in the order of ``--help``.
-    params : bool
-        Whether to accept ``--params``, by default ``params.yaml``.
-
-    Returns
-    -------
-    argparse.Namespace
-        One ``pathlib.Path`` per name, and ``params``.
     """
-    parser = argparse.ArgumentParser(
-        prog=prog_name(), description=wrap(doc or ""), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = build_parser(doc)
     for name in paths:
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="PATH")
     if params:
@@ -49,12 +41,20 @@ def parse_options(doc: str | None, argv: Sequence[str] | None, *paths: str, para
     return parser.parse_args(argv)
 
 
-def wrap(text: str) -> str:
+def build_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Return a parser without options, whose ``--help`` shows a text and the command that was started."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    return argparse.ArgumentParser(
+        prog=f"python -m {module.name}" if module else None,
+        description=_wrap(help_text(doc)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _wrap(text: str) -> str:
     r"""Wrap text to the terminal's width; an indented line continues the one above.
 
-    Examples
-    --------
-    >>> wrap("Resize.\n\nReads   data/manifest.csv,\n        data/images/")
+    >>> _wrap("Resize.\n\nReads   data/manifest.csv,\n        data/images/")
     'Resize.\n\nReads   data/manifest.csv, data/images/'
     """
     width = shutil.get_terminal_size().columns - 2
@@ -65,20 +65,8 @@ def wrap(text: str) -> str:
     )
 
 
-def prog_name() -> str | None:
-    """Return ``python -m MODULE`` if a module was started that way, else None."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return f"python -m {spec.name}" if spec else None
-
-
 def run(main: Callable[[], str]) -> None:
-    """Run a stage as a command: log to stderr, log a summary with the elapsed seconds, and set the exit code.
-
-    Parameters
-    ----------
-    main : callable
-        The stage; returns a one-line summary with its counts.
-    """
+    """Run a stage as a command: log the summary it returns and the elapsed seconds to stderr, and set the exit code."""
     # OpenMP threads spin for some 10 ms after their work, on cores that the processes decoding images need. This many
     # iterations outlast the gap between two layers.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")

@@ -1,23 +1,18 @@
 """Params that are valid one by one but not together; checked even if others are invalid, to report all at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from counterweight.base.architectures import CONVNETS, VGG_CONVS
 
 
-def conflicts(params: Any) -> list[tuple[str, str]]:
-    """Return the conflicts between values of params.yaml.
+def conflicts(params: Any) -> Iterator[tuple[str, str]]:
+    """Yield the dotted name of one of the conflicting params, and what is wrong with it.
 
     Parameters
     ----------
     params : mapping of str to mapping, or anything else
         Content of the file, not validated yet.
-
-    Returns
-    -------
-    list of (str, str)
-        Dotted name of one of the conflicting params, and what is wrong with it.
     """
 
     def value(name: str) -> Any:
@@ -26,24 +21,23 @@ def conflicts(params: Any) -> list[tuple[str, str]]:
             node = node.get(key) if isinstance(node, Mapping) else None
         return node
 
-    problems = []
     columns, images = value("data.columns"), value("data.images")
     no_column = isinstance(columns, Mapping) and "image" in columns and columns["image"] is None
     if no_column and isinstance(images, str) and not images.endswith(".npy"):
-        problems.append(("data.columns.image", "is null, but data.images is not a .npy array. Name the column"))
+        yield "data.columns.image", "is null, but data.images is not a .npy array. Name the column"
 
     pipelines, pipeline = value("augment.pipelines"), value("augment.pipeline")
     if isinstance(pipelines, Mapping) and isinstance(pipeline, str) and pipeline not in pipelines:
         names = ", ".join(map(str, pipelines))
-        problems.append(("augment.pipeline", f"'{pipeline}' is not in augment.pipelines. Choose one of: {names}"))
+        yield "augment.pipeline", f"'{pipeline}' is not in augment.pipelines. Choose one of: {names}"
 
     loss = value("train.loss")
     if value("data.task") == "multilabel":
         needs = "needs one label per image, but data.task is multilabel"
         if value("augment.strategy") == "classes":
-            problems.append(("augment.strategy", f"classes {needs}. Choose labels, or another task"))
+            yield "augment.strategy", f"classes {needs}. Choose labels, or another task"
         if isinstance(loss, str) and loss.endswith("cross_entropy"):
-            problems.append(("train.loss", f"{loss} {needs}. Choose another loss, or another task"))
+            yield "train.loss", f"{loss} {needs}. Choose another loss, or another task"
 
     model, pooling, frozen = value("train.model"), value("train.pooling"), value("train.freeze") is True
     convnet = model in CONVNETS
@@ -51,32 +45,30 @@ def conflicts(params: Any) -> list[tuple[str, str]]:
     other = "or choose a torchvision classifier"
     if convnet:
         if value("train.weights") not in ("random", None):
-            problems.append(("train.weights", f"{model} is trained from scratch. Set it to random, {other}"))
+            yield "train.weights", f"{model} is trained from scratch. Set it to random, {other}"
         if frozen:
-            problems.append(("train.freeze", f"{model} is trained from scratch. Set it to false, {other}"))
+            yield "train.freeze", f"{model} is trained from scratch. Set it to false, {other}"
         if pooling in ("pyramid", "bilinear"):
-            problems.append(("train.pooling", f"{model} does not support {pooling}. Set it to average or max"))
+            yield "train.pooling", f"{model} does not support {pooling}. Set it to average or max"
     if model == VGG_CONVS and value("train.freeze") is False:
-        problems.append(("train.freeze", f"{model} needs a frozen VGG19. Set it to true, or train.model to vgg19"))
+        yield "train.freeze", f"{model} needs a frozen VGG19. Set it to true, or train.model to vgg19"
 
     name = "train.pretrained_until"
     if value(name) is not None:
         if convnet or model == VGG_CONVS:
-            problems.append((name, f"{model} does not support it. Set it to null, {other}"))
+            yield name, f"{model} does not support it. Set it to null, {other}"
         elif value("train.weights") == "random":
-            problems.append((name, "train.weights is random. Set this to null, or name pretrained weights"))
+            yield name, "train.weights is random. Set this to null, or name pretrained weights"
         if frozen:
-            frozen_random = "train.freeze would keep the layers after it random"
-            problems.append((name, f"{frozen_random}. Set this to null, or train.freeze to false"))
+            yield name, "train.freeze would keep the layers after it random. Set this to null, or train.freeze to false"
 
     if value("train.flip_tta") is True and (convnet or model == VGG_CONVS):
-        problems.append(("train.flip_tta", f"{model} does not support it. Set it to false, {other}"))
+        yield "train.flip_tta", f"{model} does not support it. Set it to false, {other}"
     if torchvision and value("train.layer") is None and pooling in ("max", "pyramid", "bilinear"):
-        problems.append(("train.pooling", f"{pooling} needs train.layer, which is null. Name a layer, or set average"))
+        yield "train.pooling", f"{pooling} needs train.layer, which is null. Name a layer, or set average"
     if value("train.channels") == 1 and isinstance(model, str) and not convnet:
         names = ", ".join(CONVNETS)
-        problems.append(("train.channels", f"{model} needs color images. Set it to 3, or choose one of {names}"))
+        yield "train.channels", f"{model} needs color images. Set it to 3, or choose one of {names}"
     if frozen and value("train.transforms"):
         fix = "Set train.freeze to false, or train.transforms to []"
-        problems.append(("train.transforms", f"train.freeze computes features once, without transforms. {fix}"))
-    return problems
+        yield "train.transforms", f"train.freeze computes features once, without transforms. {fix}"

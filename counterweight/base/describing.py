@@ -20,29 +20,24 @@ ENVIRONMENT = {
 
 
 def help_text(doc: str | None) -> str:
-    """Return a stage's docstring with descriptions of its params and environment variables.
+    """Return a stage's docstring, followed by descriptions of its params and environment variables.
 
     Parameters
     ----------
     doc : str or None
         Docstring. A line ``Params  ...`` names sections of params.yaml or single params by their dotted names; a last
-        paragraph ``Obeys   ...`` names environment variables.
-
-    Returns
-    -------
-    str
-        The docstring without the ``Obeys`` paragraph, followed by the two lists.
+        paragraph ``Obeys   ...``, which is left out, names environment variables.
     """
     text = doc or ""
-    head, _, variables = text.partition("\nObeys ")
+    head, _, obeyed = text.partition("\nObeys ")
+    variables = {name: ENVIRONMENT[name] for name in ENVIRONMENT if name in re.findall(r"\w+", obeyed)}
     parts = [head.strip()]
-    params = [f"{name}  {description}" for name, description in params_of(text).items()]
-    if params:
-        parts.append("\n".join(["Params, from params.yaml:", *params]))
-    names = re.findall(r"\w+", variables)
-    obeyed = [f"{name}  {description}" for name, description in ENVIRONMENT.items() if name in names]
-    if obeyed:
-        parts.append("\n".join(["Environment variables, which change speed only:", *obeyed]))
+    for title, entries in (
+        ("Params, from params.yaml:", params_of(text)),
+        ("Environment variables, which change speed only:", variables),
+    ):
+        if entries:
+            parts.append("\n".join([title, *(f"{name}  {description}" for name, description in entries.items())]))
     return "\n\n".join(parts)
 
 
@@ -50,18 +45,13 @@ def params_of(doc: str) -> dict[str, str]:
     """Return the descriptions of the params that a docstring names, by dotted name; sections are expanded."""
     line = re.search(r"^Params  (.*)", doc, re.MULTILINE)
     names = re.findall(r"[\w.]+", line[1]) if line else []
-    known = [name for name in names if name.partition(".")[0] in Params.model_fields]
-    return dict(item for name in known for item in _descriptions(name))
+    known = dict(_descriptions(Params))
+    return {param: known[param] for name in names for param in known if f"{param}.".startswith(f"{name}.")}
 
 
-def _descriptions(name: str) -> Iterator[tuple[str, str]]:
-    model: type[Section] = Params
-    *sections, last = name.split(".")
-    for section in sections:
-        model = model.model_fields[section].annotation  # type: ignore[assignment]
-    field = model.model_fields[last]
-    if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-        for inner in field.annotation.model_fields:
-            yield from _descriptions(f"{name}.{inner}")
-    else:
-        yield name, str(field.description).replace("`", "")
+def _descriptions(section: type[Section], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from _descriptions(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", str(field.description).replace("`", "")

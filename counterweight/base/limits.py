@@ -14,7 +14,7 @@ BYTES_PER_PIXEL = {"jpg": 0.8, "png": 2.2}
 
 
 def check_space(folder: Path, needed: float, what: str) -> None:
-    """Raise if the disk has too little free space.
+    """Raise InputError if the disk has less free space than the files need.
 
     Parameters
     ----------
@@ -24,11 +24,6 @@ def check_space(folder: Path, needed: float, what: str) -> None:
         Space that the files take, in bytes.
     what : str
         What the files are, in the plural.
-
-    Raises
-    ------
-    InputError
-        If fewer bytes are free; the message names the folder, the bytes needed and the bytes free.
     """
     free = free_bytes(folder)
     if needed > free:
@@ -52,9 +47,7 @@ def disk_error(error: Exception, path: Path, written: int) -> InputError | None:
     Parameters
     ----------
     error : Exception
-        Exception raised while writing. Libraries wrap the system's error in their own, or only quote it.
-    path : Path
-        The file or folder being written.
+        Exception raised while writing ``path``. Libraries wrap the system's error in their own, or only quote it.
     written : int
         Bytes already written.
     """
@@ -75,12 +68,9 @@ def disk_error(error: Exception, path: Path, written: int) -> InputError | None:
 
 
 def _has_errno(error: BaseException | None, numbers: Sequence[int]) -> bool:
-    if error is None:
-        return False
     # XlsxWriter puts the system's error into the arguments of its own; safetensors only quotes the number.
-    inner = [error, *(part for part in error.args if isinstance(part, OSError))]
-    return (
-        any(isinstance(part, OSError) and part.errno in numbers for part in inner)
+    return error is not None and (
+        any(isinstance(part, OSError) and part.errno in numbers for part in (error, *error.args))
         or any(f"(os error {number})" in str(error) for number in numbers)
         or _has_errno(error.__cause__, numbers)
     )

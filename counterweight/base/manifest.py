@@ -32,7 +32,7 @@ def build(
     source_ids: Sequence[str] | None = None,
     clusters: Sequence[int] | None = None,
 ) -> pd.DataFrame:
-    """Build a manifest from its columns, sorted by image id.
+    """Build a valid manifest from its columns, sorted by image id; by default of originals without clusters.
 
     Parameters
     ----------
@@ -42,15 +42,8 @@ def build(
         Names of the labels, in the order of the columns of ``targets``.
     targets : array of int, shape (n_images, n_labels)
         1 if the image has the label, 0 if not, -1 if unknown.
-    source_ids : sequence of str, optional
-        Source image of each copy, empty for originals.
-    clusters : sequence of int, optional
-        Clusters of train images, ``pd.NA`` for others.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A valid manifest.
+    source_ids, clusters : sequences, optional
+        One per image: empty for an original; ``pd.NA`` for an image outside train.
     """
     rows = len(image_ids)
     table = pd.DataFrame(
@@ -68,38 +61,24 @@ def build(
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read and validate a manifest.
+    """Read a manifest; raise InputError with all problems if it is invalid.
 
-    Parameters
-    ----------
-    path : Path
-        File written by `write`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Text columns are str (empty, never missing), ``cluster`` is Int64, labels are int8, -1 if unknown.
-
-    Raises
-    ------
-    InputError
-        If the manifest is invalid; all problems are reported.
+    Text columns are str (empty, never missing), ``cluster`` is Int64, labels are int8, -1 if unknown.
     """
     text = pd.read_csv(path, dtype="str", keep_default_na=False)
-    missing = [name for name in (*TEXT, "cluster") if name not in text.columns]
-    raise_problems([f"there is no column '{name}'. Make the file again: dvc repro." for name in missing], str(path))
+    _raise_problems([f"there is no column '{name}'" for name in (*TEXT, "cluster") if name not in text.columns], path)
     if not text["cluster"].str.fullmatch(r"\d{0,9}").all():
-        raise_problems(["a cluster is not a whole number. Make the file again: dvc repro."], str(path))
+        _raise_problems(["a cluster is not a whole number"], path)
     table = text.copy()
     table["cluster"] = pd.to_numeric(text["cluster"].where(text["cluster"] != "")).astype("Int64")
     for column in text.columns[text.columns.str.startswith(LABEL)]:
         table[column] = text[column].map({"0": 0, "1": 1, "": MISSING}).fillna(2).astype("int8")
-    return _validated(table, str(path))
+    return _validated(table, path)
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
     """Validate a manifest and write it atomically."""
-    columns = [name for name in _validated(table, str(path)).columns if name.startswith(LABEL)]
+    columns = [LABEL + name for name in label_names(_validated(table, path))]
     cells = {name: table[name].astype("Int8").mask(table[name] == MISSING) for name in columns}
     write_table(table.assign(**cells), path)
 
@@ -111,21 +90,11 @@ def label_names(table: pd.DataFrame) -> list[str]:
 
 def targets(table: pd.DataFrame) -> NDArray[np.int8]:
     """Return the label matrix, int8, shape (n_images, n_labels): 1 present, 0 absent, -1 (`MISSING`) unknown."""
-    return table[[name for name in table.columns if name.startswith(LABEL)]].to_numpy(dtype=np.int8)
+    return table[[LABEL + name for name in label_names(table)]].to_numpy(dtype=np.int8)
 
 
 def with_targets(table: pd.DataFrame, split: str, targets: NDArray[np.integer]) -> pd.DataFrame:
-    """Return a copy of the manifest with new labels for one split.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        A manifest.
-    split : str
-        Split whose labels are replaced.
-    targets : array of int, shape (n_rows, n_labels)
-        New labels, in the order of the split's rows.
-    """
+    """Return a copy of the manifest with new labels, shape (n_rows, n_labels), for the rows of one split."""
     changed = table.copy()
     for i, name in enumerate(label_names(table)):
         changed.loc[table["split"] == split, LABEL + name] = np.asarray(targets)[:, i].astype(np.int8)
@@ -137,26 +106,25 @@ def rows_of_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
     return table[table["split"] == split].reset_index(drop=True)
 
 
-def _validated(table: pd.DataFrame, where: str) -> pd.DataFrame:
+def _validated(table: pd.DataFrame, where: Path | str) -> pd.DataFrame:
     """Return the table if it is valid; raise with all problems otherwise."""
-    again = "Make the file again: dvc repro."
-    problems = []
-    if not table["image_id"].is_unique:
-        duplicate = table["image_id"][table["image_id"].duplicated()].iloc[0]
-        problems.append(f"image_id '{duplicate}' occurs twice. {again}")
-    if not table["image_id"].is_monotonic_increasing:
-        problems.append(f"the rows are not sorted by image_id. {again}")
+    ids, in_train, is_copy = table["image_id"], table["split"] == "train", table["source_id"] != ""
+    wrong = [f"image_id '{image_id}' occurs twice" for image_id in ids[ids.duplicated()].head(1)]
+    if not ids.is_monotonic_increasing:
+        wrong.append("the rows are not sorted by image_id")
     unknown = sorted(set(table["split"]) - set(SPLITS))
-    problems += [f"split '{split}' is none of {', '.join(SPLITS)}. {again}" for split in unknown]
+    wrong += [f"split '{split}' is none of {', '.join(SPLITS)}" for split in unknown]
     if not label_names(table):
-        problems.append(f"there is no label column. {again}")
+        wrong.append("there is no label column")
     elif not np.isin(targets(table), (0, 1, MISSING)).all():
-        problems.append(f"a label cell is not 0, 1 or empty. {again}")
-    if (table["cluster"].notna() & (table["split"] != "train")).any():
-        problems.append(f"a row outside train has a cluster. {again}")
-    is_copy = table["source_id"] != ""
-    train_ids = table["image_id"][(table["split"] == "train") & ~is_copy]
-    if (is_copy & (table["split"] != "train")).any() or not table["source_id"][is_copy].isin(train_ids).all():
-        problems.append(f"a copy is not in train, or its source is not. {again}")
-    raise_problems(problems, where)
+        wrong.append("a label cell is not 0, 1 or empty")
+    if (table["cluster"].notna() & ~in_train).any():
+        wrong.append("a row outside train has a cluster")
+    if (is_copy & ~in_train).any() or not table["source_id"][is_copy].isin(ids[in_train & ~is_copy]).all():
+        wrong.append("a copy is not in train, or its source is not")
+    _raise_problems(wrong, where)
     return table
+
+
+def _raise_problems(wrong: Sequence[str], where: Path | str) -> None:
+    raise_problems([f"{problem}. Make the file again: dvc repro." for problem in wrong], str(where))

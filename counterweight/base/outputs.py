@@ -26,15 +26,7 @@ if sys.platform != "win32":
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary file beside ``path`` that replaces ``path`` if the block succeeds.
 
-    Parameters
-    ----------
-    path : Path
-        Final path. Missing parent folders are created.
-
-    Yields
-    ------
-    Path
-        Temporary file in the same folder.
+    Missing parent folders are created.
 
     Raises
     ------
@@ -56,25 +48,16 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder beside ``path`` that replaces ``path`` if the block succeeds.
 
-    Parameters
-    ----------
-    path : Path
-        Final path.
-
-    Yields
-    ------
-    Path
-        Temporary folder.
-
-    Raises
-    ------
-    InputError
-        If another process is writing the same folder, or the disk is full or fails.
+    Parent folders and errors are as in `atomic_file`.
     """
     aside, old = (path.with_name(f".{path.name}.{state}") for state in ("partial", "old"))
     with _locked(aside, path, partial(aside.mkdir, parents=True, exist_ok=True)):
         try:
-            _empty(aside)
+            for leftover in aside.iterdir():
+                if leftover.is_dir() and not leftover.is_symlink():
+                    shutil.rmtree(leftover)
+                else:
+                    leftover.unlink()
             with _explain_disk_errors(aside, path):
                 yield aside
                 shutil.rmtree(old, ignore_errors=True)
@@ -146,18 +129,9 @@ def _explain_disk_errors(aside: Path, path: Path) -> Iterator[None]:
         raise explained from None
 
 
-def _empty(folder: Path) -> None:
-    for entry in os.scandir(folder):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-        else:
-            Path(entry.path).unlink()
-
-
 def write_json(content: Mapping[str, Any], path: Path) -> None:
     """Write a mapping as indented JSON in its own order, with a final newline."""
-    with atomic_file(path) as aside:
-        aside.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
 
 
 def write_text(text: str, path: Path) -> None:
@@ -178,17 +152,10 @@ def atomic_rows(path: Path, shape: tuple[int, int]) -> Iterator[Callable[[int, N
 
     The file is not memory-mapped, because a full disk kills a process that writes to mapped memory.
 
-    Parameters
-    ----------
-    path : Path
-        Final path.
-    shape : (int, int)
-        Number of rows and columns.
-
     Yields
     ------
     callable
-        Takes the index of a row and the row; write each row once, in any order.
+        Takes the index of a row and the row; write each row of ``shape`` once, in any order.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Loading and validation of params.yaml, which holds every value that changes a result."""
 
-import re
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,7 @@ def load_params(path: Path) -> Params:
     """
     # The first content knows its line numbers, the second has plain values.
     content, plain = (read_yaml(path, "--params", typ) for typ in ("rt", "safe"))
-    # A value that fits no branch of a union has one problem per branch; they are reported as one, at the longest name.
-    by_place: dict[str, list[str]] = {}
+    problems_at: defaultdict[tuple[int, str], list[str]] = defaultdict(list)
     params = None
     try:
         params = Params.model_validate(plain)
@@ -76,15 +75,19 @@ def load_params(path: Path) -> Params:
         problems = error.errors()
         renamed = {RENAMED.get(".".join(map(str, problem["loc"]))) for problem in problems}
         for problem in problems:
-            if problem["type"] == "missing" and ".".join(map(str, problem["loc"])) in renamed:
-                continue  # It is there under its former name, which is reported.
-            place = _locate(problem["loc"], content, missing=problem["type"] == "missing")
-            by_place.setdefault(place, []).append(_explain(problem))
-    for name, message in conflicts(plain):
-        by_place.setdefault(_locate(tuple(name.split(".")), content), []).append(message)
-    precise = [place for place in by_place if not any(other.startswith(f"{place}.") for other in by_place)]
-    messages = [f"{place}: {', or '.join(dict.fromkeys(by_place[place]))}" for place in precise]
-    raise_problems(sorted(messages, key=_line), str(path))
+            missing = problem["type"] == "missing"
+            # A missing param that is there under its former name is reported by that name only.
+            if not missing or ".".join(map(str, problem["loc"])) not in renamed:
+                problems_at[_locate(problem["loc"], content, missing=missing)].append(_explain(problem))
+    for param, message in conflicts(plain):
+        problems_at[_locate(tuple(param.split(".")), content)].append(message)
+    messages = []
+    for line, name in sorted(problems_at, key=lambda place: place[0]):
+        # A value that fits no branch of a union has one problem per branch: report them as one, at the longest name.
+        if not any(other == line and longer.startswith(f"{name}.") for other, longer in problems_at):
+            place = f"line {line}: {name}" if line else name
+            messages.append(f"{place}: {', or '.join(dict.fromkeys(problems_at[line, name]))}")
+    raise_problems(messages, str(path))
     assert params is not None
     return params
 
@@ -114,15 +117,9 @@ def read_yaml(path: Path, option: str, typ: str = "safe") -> Any:
         raise InputError(f"{path}: not YAML: {error}. Correct the file.") from None
 
 
-def _line(problem: str) -> int:
-    """Return the line number in a message, 0 if it has none."""
-    line = re.match(r"line (\d+): ", problem)
-    return int(line[1]) if line else 0
-
-
-def _locate(loc: tuple[int | str, ...], content: Any, *, missing: bool = False) -> str:
-    """Return the line number and dotted name of a param."""
-    name, line = [], None
+def _locate(loc: tuple[int | str, ...], content: Any, *, missing: bool = False) -> tuple[int, str]:
+    """Return the line number, 0 if there is none, and the dotted name of a param."""
+    name, line = [], 0
     for key in loc:
         try:
             position = content.lc.item(key) if isinstance(key, int) else content.lc.key(key)
@@ -134,8 +131,7 @@ def _locate(loc: tuple[int | str, ...], content: Any, *, missing: bool = False) 
             continue
         name.append(str(key))
         line = position[0] + 1
-    where = f"line {line}: " if line else ""
-    return f"{where}{'.'.join(name) or 'the file'}"
+    return line, ".".join(name) or "the file"
 
 
 def _explain(problem: Any) -> str:

@@ -80,10 +80,8 @@ class Data(Section):
     duplicates: Literal["report", "drop"] = Field(
         description="repeated images: `report` lists them; `drop` removes those of train and val until one is left"
     )
-    max_hash_distance: int = Field(
-        ge=0,
-        le=12,
-        description="bits (of 64) in which hashes of near duplicates may differ; above 6, other pictures match",
+    max_hash_distance: Annotated[int, Field(ge=0, le=12)] = Field(
+        description="bits (of 64) in which hashes of near duplicates may differ; above 6, other pictures match"
     )
     max_pixels: int = Field(ge=1, le=MAX_PIXELS, description="maximum pixels per image, checked before decoding")
     test: Fraction = Field(description="fraction of images for test, if the sheet has no split")
@@ -236,9 +234,8 @@ class Train(Section):
 class Evaluate(Section):
     """Evaluation of the arms on the test images."""
 
-    thresholds: Annotated[list[Fraction], AfterValidator(_unique)] = Field(
-        min_length=1,
-        description="scores from which a label is predicted, in addition to thresholds tuned on validation",
+    thresholds: Annotated[list[Fraction], Field(min_length=1), AfterValidator(_unique)] = Field(
+        description="scores from which a label is predicted, in addition to thresholds tuned on validation"
     )
 
 

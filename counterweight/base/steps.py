@@ -48,18 +48,12 @@ class Choice:
         return value in self.words
 
 
+# Accepted values by operation and argument.
 Schema = Mapping[str, Mapping[str, Number | Choice]]
 
 
 def validate_step(step: object, schema: Schema) -> str | None:
-    """Return what is wrong with a step, or None if it is valid.
-
-    Parameters
-    ----------
-    step : object
-        Valid is a mapping of one operation's name to its arguments, such as ``{"Fliplr": {"p": 0.7}}``.
-    schema : mapping of str to mapping
-        Accepted values by operation and argument.
+    """Return what is wrong with a step, or None if it is valid: one operation's name with its arguments.
 
     Examples
     --------

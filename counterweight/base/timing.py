@@ -47,41 +47,24 @@ def merge(timings: Timings) -> None:
 
 
 def summary(elapsed: float) -> str:
-    """Format the profile for the log.
+    """Format the profile of a stage that took ``elapsed`` seconds.
 
-    Parameters
-    ----------
-    elapsed : float
-        Duration of the stage, in seconds.
-
-    Returns
-    -------
-    str
-        Such as ``40 images (8.0 per second); decode 1.2 s, write 0.3 s; at most 0.21 GB per process``.
+    Such as ``40 images (8.0 per second); decode 1.2 s, write 0.3 s; at most 0.21 GB per process``.
     """
-    parts = [
-        ", ".join(
-            f"{number:,} {what} ({number / max(elapsed, 1e-9):.1f} per second)" for what, number in _items.items()
-        ),
-        ", ".join(f"{kind} {seconds:.1f} s" for kind, seconds in _seconds.items()),
-        f"at most {max(peak_memory(), *_peaks) / 1e9:.2f} GB per process",
-    ]
-    return "; ".join(part for part in parts if part)
+    items = [f"{number:,} {what} ({number / max(elapsed, 1e-9):.1f} per second)" for what, number in _items.items()]
+    seconds = [f"{kind} {seconds:.1f} s" for kind, seconds in _seconds.items()]
+    memory = [f"at most {max(peak_memory(), *_peaks) / 1e9:.2f} GB per process"]
+    return "; ".join(", ".join(part) for part in (items, seconds, memory) if part)
 
 
 def peak_memory() -> int:
     """Return the peak resident memory of this process in bytes; 0 if the system does not tell."""
     try:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
     except OSError:
-        return _peak_by_rusage()
-    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
-
-
-def _peak_by_rusage() -> int:
-    # Not for Linux, where a new process starts with its parent's peak.
-    if sys.platform == "win32":
-        return 0
-    import resource
+        if sys.platform == "win32":
+            return 0
+    import resource  # Not for Linux, where a new process starts with its parent's peak.
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

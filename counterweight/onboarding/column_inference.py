@@ -1,7 +1,7 @@
 """Infer the meaning of an unknown sheet's columns from their cells."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,10 +41,8 @@ class SheetSchema:
         ``multilabel``, ``multiclass`` or ``binary``.
     counts : dict of str to int
         Images per label, the most common first.
-    missing : int
-        Number of missing label cells.
-    without : int
-        Number of rows without a label.
+    missing, without : int
+        Numbers of missing label cells, and of rows without a label.
     files : list of list of str
         The images that each row's id matches.
     """
@@ -90,28 +88,37 @@ def infer_schema(
     rest = {name: cells for name, cells in columns.items() if name != image}
     split = next((name for name, cells in rest.items() if {cell.lower() for cell in cells} <= set(SPLIT_NAMES)), None)
     rest.pop(split or "", None)
-    flags = [name for name, cells in rest.items() if _is_binary(cells)]
-    separators = {
-        name: separator
-        for name, cells in rest.items()
-        if name not in flags and (separator := _infer_separator(cells)) is not None
-    }
+    labels, separator = _label_columns(rest, sheet)
+    rows = LabelSheet(sheet, image or sheet.columns[0], split, labels, None)
+    read = read_annotations(rows, where="the sheet", separator=separator, task="multilabel")
+    positive = read.targets == 1
+    one_each = ((positive.sum(axis=1) == 1) | read.missing.all(axis=1)).all()
+    if (isinstance(labels, list) and len(labels) == 1) or (one_each and len(read.labels) == 2):
+        task = "binary"
+    else:
+        task = "multiclass" if one_each else "multilabel"
+    counts = Counter(dict(zip(read.labels, positive.sum(axis=0).tolist(), strict=True)))
+    without = int((~positive.any(axis=1) & ~read.missing.any(axis=1)).sum())
+    files = [list(matches) for matches in find(columns[image] if image else [str(i) for i in range(len(sheet.rows))])]
+    missing = int(np.count_nonzero(read.missing))
+    return SheetSchema(image, split, labels, separator, task, dict(counts.most_common()), missing, without, files)
+
+
+def _label_columns(columns: Mapping[str, Sequence[str]], sheet: Sheet) -> tuple[str | list[str], str]:
+    """Return the column of label names or the 0/1 columns, and the separator of the names."""
+    flags = [name for name, cells in columns.items() if _is_binary(cells)]
+    others = {name: cells for name, cells in columns.items() if name not in flags}
+    separators = {name: found for name, cells in others.items() if (found := _infer_separator(cells)) is not None}
     if not separators and not flags:
         raise InputError(
             "no column holds labels: neither 0 and 1 in several columns, nor names that repeat. The columns are "
             f"{', '.join(sheet.columns)}. Add one, or set data.columns.labels by hand."
         )
     usual = [name for name in (*separators, *flags) if name.lower() in _LABEL_COLUMN_NAMES]
-    if usual and usual[0] in separators:
-        labels: str | list[str] = usual[0]
-    elif flags:
-        labels = flags
-    else:
-        labels = min(separators, key=lambda name: len(set(rest[name])))
-    separator = separators[labels] if isinstance(labels, str) else ","
-    ids = columns[image] if image else [str(i) for i in range(len(sheet.rows))]
-    files = [list(matches) for matches in find(ids)]
-    return _infer_task(sheet, files, image, split, labels, separator)
+    if flags and not (usual and usual[0] in separators):
+        return flags, ","
+    labels = usual[0] if usual else min(separators, key=lambda name: len(set(columns[name])))
+    return labels, separators[labels]
 
 
 def _image_column(
@@ -145,21 +152,3 @@ def _infer_separator(cells: Sequence[str]) -> str | None:
         candidates.append((len(names), all(len(row) < 2 for row in rows), separator))
     fewest, _, best = min(candidates, key=lambda candidate: candidate[:2])
     return best if 2 <= fewest <= min(_MAX_LABELS, len(full) / 2) else None
-
-
-def _infer_task(
-    sheet: Sheet, files: list[list[str]], image: str | None, split: str | None, labels: str | list[str], separator: str
-) -> SheetSchema:
-    rows = LabelSheet(sheet, image or sheet.columns[0], split, labels, None)
-    read = read_annotations(rows, where="the sheet", separator=separator, task="multilabel")
-    positive = read.targets == 1
-    one_each = bool(((positive.sum(axis=1) == 1) | read.missing.all(axis=1)).all())
-    is_single_column = isinstance(labels, list) and len(labels) == 1
-    if is_single_column or (one_each and len(read.labels) == 2):
-        task = "binary"
-    else:
-        task = "multiclass" if one_each else "multilabel"
-    counts = Counter(dict(zip(read.labels, positive.sum(axis=0).tolist(), strict=True)))
-    without = int((~positive.any(axis=1) & ~read.missing.any(axis=1)).sum())
-    missing = int(np.count_nonzero(read.missing))
-    return SheetSchema(image, split, labels, separator, task, dict(counts.most_common()), missing, without, files)

@@ -1,14 +1,13 @@
 """Forecast of the stages after ingest: numbers of images and copies, and disk space.
 
-    python -m counterweight.onboarding.forecast
+    python -m counterweight.onboarding.forecast --manifest data/manifest.csv
 
-ingest starts this as a command of its own, so that no output of that stage depends on the code of later stages.
+ingest starts this as a command of its own, so that no output of that stage depends on the code of later stages. It
+waits for a line on its input; if ingest fails, there is none.
 """
 
-import json
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,93 +16,55 @@ import pandas as pd
 from counterweight.augmentation.allocation import AllocationConfig
 from counterweight.augmentation.strategies import TrainImages, build_plan
 from counterweight.base import manifest
+from counterweight.base.command import parse_options
 from counterweight.base.limits import BYTES_PER_PIXEL, free_bytes, human_bytes
 from counterweight.base.params import Params, load_params
 
 # Features per image by the ResNet block that holds the layer; bottleneck blocks have four times as many.
-_WIDTHS = {"layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512, "avgpool": 512, "flatten": 512}
+_WIDTHS = {"layer1": 64, "layer2": 128, "layer3": 256}
 
 
-@dataclass(frozen=True)
-class Work:
-    """Amount of work after ingest.
-
-    Attributes
-    ----------
-    images, train, copies : int
-        Numbers of all images, of train images, and of copies to make.
-    qualifier : str
-        Precedes the number of copies: empty if the number is exact, else ``about `` or ``at most ``.
-    image_bytes, row_bytes : float
-        Upper bounds for the size of a resized image and of a row of features.
-    """
-
-    images: int
-    train: int
-    copies: int
-    qualifier: str
-    image_bytes: float
-    row_bytes: float
-
-
-def work_ahead(train: pd.DataFrame, images: int, params: Params) -> Work:
-    """Derive the work after ingest from params.yaml.
+def forecast(table: pd.DataFrame, params: Params, *, free: int) -> list[str]:
+    """Return the forecast as lines for the log.
 
     Parameters
     ----------
-    train : pandas.DataFrame
-        The train rows of ingest's manifest.
-    images : int
-        Number of all its rows.
+    table : pandas.DataFrame
+        The manifest of ingest.
     params : Params
-        All sections.
-    """
-    copies, is_exact = copies_to_make(train, params.augment.model_dump(), params.cluster.n_clusters)
-    # Missing labels that will be imputed are not counted yet.
-    uncertain = params.data.missing == "self_train" and copies
-    resize, features = params.resize, params.features
-    return Work(
-        images, len(train), copies, "at most " if not is_exact else "about " if uncertain else "",
-        image_bytes=resize.width * resize.height * BYTES_PER_PIXEL[resize.format],
-        row_bytes=4 * row_width(features.model, features.layer),
-    )  # fmt: skip
-
-
-def log_lines(work: Work, *, free: int) -> list[str]:
-    """Format the forecast for the log.
-
-    Parameters
-    ----------
-    work : Work
-        Amount of work.
+        All sections of params.yaml.
     free : int
         Free bytes on the disk.
     """
+    train, resize, features = manifest.rows_of_split(table, "train"), params.resize, params.features
+    copies, is_exact = copies_to_make(train, params.augment.model_dump(), params.cluster.n_clusters)
+    # Missing labels that will be imputed are not counted yet.
+    uncertain = params.data.missing == "self_train" and copies
+    qualifier = "at most " if not is_exact else "about " if uncertain else ""
+    image_bytes = resize.width * resize.height * BYTES_PER_PIXEL[resize.format]
+    row_bytes = 4 * row_width(features.model, features.layer)
     return [
-        f"next: {work.images:,} images to resize, {work.qualifier}{work.copies:,} copies to make",
-        f"disk: at most {human_bytes(work.image_bytes * work.images)} of resized images, at most "
-        f"{human_bytes(work.image_bytes * work.copies)} of copies, {human_bytes(work.row_bytes * work.train)} of "
-        f"features; {human_bytes(free)} are free",
+        f"next: {len(table):,} images to resize, {qualifier}{copies:,} copies to make",
+        f"disk: at most {human_bytes(image_bytes * len(table))} of resized images, at most "
+        f"{human_bytes(image_bytes * copies)} of copies, {human_bytes(row_bytes * len(train))} of features; "
+        f"{human_bytes(free)} are free",
     ]
 
 
 def copies_to_make(train: pd.DataFrame, augment: Mapping[str, Any], clusters: int) -> tuple[int, bool]:
     """Return the number of copies, and whether it is exact or an upper bound.
 
+    It is exact for classes and labels, provided that every image yields usable copies. It is a bound for clusters,
+    whose sizes are not known yet.
+
     Parameters
     ----------
     train : pandas.DataFrame
-        The train rows of a manifest without clusters.
+        The train rows of a manifest.
     augment : mapping of str to value
         The section ``augment`` of params.yaml.
     clusters : int
         Number of clusters.
-
-    Returns
-    -------
-    int, bool
-        Exact for classes and labels, provided that every image yields usable copies. A bound for clusters, whose sizes
-        are not known yet.
     """
     target = 1.0 if augment["target"] == "majority" else augment["target"]
     minority = None if augment["fill_smallest"] == "all" else augment["fill_smallest"]
@@ -153,15 +114,12 @@ def row_width(model: str, layer: str) -> int:
     return _WIDTHS.get(layer.partition(".")[0], 512) * (1 if model in {"resnet18", "resnet34"} else 4)
 
 
-def main() -> None:
-    """Answer the question on stdin: JSON with the paths of ``manifest`` and ``params``; nothing if ingest failed."""
-    question = sys.stdin.read()
-    if not question:
-        return
-    paths = json.loads(question)
-    params, table = load_params(Path(paths["params"])), manifest.read(Path(paths["manifest"]))
-    work = work_ahead(manifest.rows_of_split(table, "train"), len(table), params)
-    sys.stdout.write("\n".join(log_lines(work, free=free_bytes(Path()))))
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    args = parse_options(__doc__, argv, "manifest")
+    if sys.stdin.read():
+        lines = forecast(manifest.read(args.manifest), load_params(args.params), free=free_bytes(Path()))
+        sys.stdout.write("\n".join(lines))
 
 
 if __name__ == "__main__":

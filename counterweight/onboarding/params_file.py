@@ -1,7 +1,7 @@
 """Set params by dotted names, and keep the comments and the layout of params.yaml."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node
 from ruamel.yaml.scalarstring import ScalarString
 
-from counterweight.base.errors import InputError, raise_problems
+from counterweight.base.errors import InputError
 from counterweight.base.outputs import atomic_file
 from counterweight.base.params import RENAMED, load_params
 
@@ -19,38 +19,6 @@ from counterweight.base.params import RENAMED, load_params
 EXTENSIBLE = ("augment.pipelines",)
 
 Changes = dict[str, tuple[Any, Any]]
-
-
-def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
-    """Parse settings from the command line.
-
-    Parameters
-    ----------
-    settings : sequence of str
-        Each ``NAME=VALUE``, with the value in YAML 1.2.
-
-    Examples
-    --------
-    >>> parse_settings(["cluster.n_clusters=4", "evaluate.thresholds=[0.2, 0.5]", "augment.copies_per_image=null"])
-    {'cluster.n_clusters': 4, 'evaluate.thresholds': [0.2, 0.5], 'augment.copies_per_image': None}
-    >>> parse_settings(["cluster.n_clusters"])
-    Traceback (most recent call last):
-        ...
-    counterweight.base.errors.InputError: -S: 1 problem
-      'cluster.n_clusters' has no value. Write cluster.n_clusters=VALUE.
-    """
-    values, problems = {}, []
-    for setting in settings:
-        name, sign, text = setting.partition("=")
-        if not sign:
-            problems.append(f"'{name}' has no value. Write {name}=VALUE.")
-            continue
-        try:
-            values[name] = _yaml().load(text)
-        except YAMLError:
-            problems.append(f"'{setting}' is not YAML. Give the value in quotes.")
-    raise_problems(problems, "-S")
-    return values
 
 
 def overlay(text: str, values: Mapping[str, Any], where: str) -> tuple[str, Changes]:
@@ -75,7 +43,7 @@ def overlay(text: str, values: Mapping[str, Any], where: str) -> tuple[str, Chan
     Raises
     ------
     InputError
-        If a name is not in the file.
+        If the text is not YAML, or a name is not in it.
 
     Examples
     --------
@@ -88,7 +56,7 @@ def overlay(text: str, values: Mapping[str, Any], where: str) -> tuple[str, Chan
     {'cluster.n_clusters': (5, 12)}
     """
     try:
-        tree, root = _yaml().load(text), _yaml().compose(text)
+        tree, root = round_trip_yaml().load(text), round_trip_yaml().compose(text)
     except YAMLError as error:
         raise InputError(f"{where}: not YAML: {error}. Correct the file.") from None
     names = list(_names(tree))
@@ -116,19 +84,7 @@ def overlay(text: str, values: Mapping[str, Any], where: str) -> tuple[str, Chan
 
 
 def apply_overlay(path: Path, values: Mapping[str, Any]) -> Changes:
-    """Set params in a params file if the whole file is valid with them.
-
-    Parameters
-    ----------
-    path : Path
-        params.yaml.
-    values : mapping of str to value
-        New values by dotted names.
-
-    Returns
-    -------
-    dict of str to (old, new)
-        The values that changed.
+    """Set params in a params file, as `overlay` does, if the whole file is valid with them, and return the changes.
 
     Raises
     ------
@@ -163,11 +119,12 @@ def as_yaml(value: Any) -> str:
     if value is None:
         return "null"
     stream = io.StringIO()
-    _yaml().dump([value], stream)  # in a list, so that what would end a list is quoted
+    round_trip_yaml().dump([value], stream)  # in a list, so that what would end a list is quoted
     return stream.getvalue().strip()[1:-1]
 
 
-def _yaml() -> YAML:
+def round_trip_yaml() -> YAML:
+    """Return a reader and writer that keeps the quotes and the formats of values, and writes them on one line."""
     yaml = YAML(typ="rt", pure=True)
     yaml.preserve_quotes = True
     yaml.default_flow_style = True
@@ -187,28 +144,29 @@ def _names(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def _edit(text: str, section: MappingNode, key: str, new: Any) -> tuple[int, int, str]:
     """Return where the text of a value starts and ends, and its replacement."""
     entry = next((entry for entry in section.value if entry[0].value == key), None)
-    if section.flow_style:
-        last = section.end_mark.index - 1
-        return (*_span(entry[1]), as_yaml(new)) if entry else (last, last, f", {key}: {as_yaml(new)}")
+    if section.flow_style and entry is None:
+        end = section.end_mark.index - 1
+        return end, end, f", {key}: {as_yaml(new)}"
     indent = section.value[0][0].start_mark.column
     if entry is None:
-        last = _line_end(text, _span(section)[1])
-        return last, last, f"\n{' ' * indent}{key}:" + _format(new, "", indent)
+        end = _line_end(text, _end(section))
+        return end, end, f"\n{' ' * indent}{key}:{_format(new, '', indent)}"
     name, value = entry
+    if section.flow_style:
+        return value.start_mark.index, value.end_mark.index, as_yaml(new)
     start = name.end_mark.index + 1
-    end = max(len(text[: _span(value)[1]].rstrip()), start)
+    end = max(len(text[: _end(value)].rstrip()), start)
     # The comment on a block list is beside its key, any other comment behind the value.
     beside = start if isinstance(value, CollectionNode) and not value.flow_style else end
     comment = "".join(text[beside : _line_end(text, beside)].partition("#")[1:])
     return start, _line_end(text, end), _format(new, comment, indent)
 
 
-def _span(node: Node) -> tuple[int, int]:
-    """Return where a node starts and ends, without the comments and empty lines that follow it."""
-    last = node
-    while isinstance(last, CollectionNode) and not last.flow_style:
-        last = last.value[-1][1] if isinstance(last, MappingNode) else last.value[-1]
-    return node.start_mark.index, last.end_mark.index
+def _end(node: Node) -> int:
+    """Return where a node ends, without the comments and empty lines that follow it."""
+    while isinstance(node, CollectionNode) and not node.flow_style:
+        node = node.value[-1][1] if isinstance(node, MappingNode) else node.value[-1]
+    return int(node.end_mark.index)
 
 
 def _line_end(text: str, index: int) -> int:

@@ -26,13 +26,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Sizes:
-    """Minimum, median and maximum of the images' widths and heights, computed for each side separately.
-
-    Attributes
-    ----------
-    least, median, most : (int, int)
-        Width and height in pixels.
-    """
+    """Minimum, median and maximum of the images' (width, height) in pixels, computed for each side separately."""
 
     least: Size
     median: Size
@@ -47,13 +41,6 @@ class Sizes:
 def sample_sizes(source: ImageSource, names: Sequence[str]) -> Sizes:
     """Measure the sizes of an evenly spaced sample of the images.
 
-    Parameters
-    ----------
-    source : FolderImages or ArrayImages
-        The images.
-    names : sequence of str
-        Names of all images.
-
     Raises
     ------
     InputError
@@ -67,10 +54,8 @@ def sample_sizes(source: ImageSource, names: Sequence[str]) -> Sizes:
             shapes.append(source.read(names[i]).shape[1::-1])
     if not shapes:
         raise InputError(f"{source.location}: it has no readable image. Give --images your folder of images.")
-    least, median, most = (
-        (int(w), int(h)) for w, h in (reduce(shapes, axis=0) for reduce in (np.min, np.median, np.max))
-    )
-    return Sizes(least, median, most)
+    summary = np.quantile(shapes, (0, 0.5, 1), axis=0).astype(int).tolist()
+    return Sizes(*((width, height) for width, height in summary))
 
 
 def deepest_layer(weights: str) -> str:
@@ -85,25 +70,18 @@ def deepest_layer(weights: str) -> str:
 def suggest_params(
     schema: SheetSchema, sizes: Sizes, *, images: str, sheet: str, weights: str, count: int
 ) -> dict[str, Any]:
-    """Suggest values for params.yaml.
+    """Suggest values for params.yaml, by dotted names such as ``data.images``.
 
     Parameters
     ----------
-    schema : SheetSchema
-        Columns and task of the sheet.
-    sizes : Sizes
-        Sizes of the images.
+    schema, sizes
+        What `infer_schema` and `sample_sizes` found in the data.
     images, sheet : str
         Paths of the images and of the sheet.
     weights : str
         Weights of the feature network, see `counterweight.networks.backbones.load_weights`.
     count : int
         Number of images.
-
-    Returns
-    -------
-    dict of str to value
-        By dotted names, such as ``data.images``.
     """
     photographs = min(sizes.median) >= _MIN_PHOTOGRAPH_SIDE
     width, height = (_PHOTOGRAPH_SIZE, _PHOTOGRAPH_SIZE) if photographs else (max(side, 8) for side in sizes.median)

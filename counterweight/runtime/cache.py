@@ -16,7 +16,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from counterweight.runtime.file_links import link_or_copy
 
 # `prune` goes down to this fraction of the limit, so that not every run has to delete.
 _FILL_AFTER_PRUNE = 0.9
-_NAME = re.compile(r"(?P<key>[0-9a-f]{64})-(?P<checksum>[0-9a-f]{64})-(?P<note>[a-z0-9]*)")
+_NAME = re.compile(r"[0-9a-f]{64}-[0-9a-f]{64}-[a-z0-9]*")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 # Temporary files of this module, and unfinished work with its temporary files.
 _PARTIAL = re.compile(r"\.[0-9a-f]{16}\.partial")
@@ -34,7 +34,7 @@ _UNFINISHED = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\.partial")
 KINDS = ("training",)  # Folders of unfinished work.
 
 TAG = "CACHEDIR.TAG"
-_MARK = """Signature: 8a477f597d28d172789f06886806bc55
+_MARK = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This file is a cache directory tag created by Counterweight. The folder holds finished work, and may be deleted.
 """
 
@@ -115,9 +115,9 @@ class Cache:
         entries = {}
         for shard in {key[:2] for key in wanted}:
             for file in _files(self.folder / shard, _NAME):
-                name = _NAME.fullmatch(file.name)
-                if name is not None and name["key"] in wanted:
-                    entries[name["key"]] = Entry(Path(file.path), name["checksum"], name["note"])
+                key, checksum, note = file.name.split("-")
+                if key in wanted:
+                    entries[key] = Entry(Path(file.path), checksum, note)
         return entries
 
     def read(self, entry: Entry) -> bytes | None:
@@ -148,14 +148,12 @@ class Cache:
 
     def put(self, key: str, file: Path, checksum: str, note: str = "") -> None:
         """Add a finished file."""
-        if self.limit:
-            self._write_entry(key, checksum, note, lambda aside: link_or_copy(file, aside))
+        self._write_entry(f"{key}-{checksum}-{note}", lambda aside: link_or_copy(file, aside))
 
     def put_bytes(self, key: str, content: bytes, note: str = "") -> None:
         """Add bytes."""
-        if self.limit:
-            checksum = hashlib.sha256(content).hexdigest()
-            self._write_entry(key, checksum, note, lambda aside: aside.write_bytes(content))
+        checksum = hashlib.sha256(content).hexdigest()
+        self._write_entry(f"{key}-{checksum}-{note}", lambda aside: aside.write_bytes(content))
 
     def scratch_path(self, kind: str, key: str) -> Path | None:
         """Return a path for unfinished work, which the caller writes and deletes; None if the cache cannot keep it."""
@@ -174,44 +172,42 @@ class Cache:
                     status = file.stat(follow_symlinks=False)
                     files.append((status.st_atime_ns, status.st_size, Path(file.path)))
         total = sum(size for _, size, _ in files)
-        if total <= self.limit:
-            return
+        allowed = self.limit if total <= self.limit else self.limit * _FILL_AFTER_PRUNE
         for _, size, path in sorted(files):
-            if total <= self.limit * _FILL_AFTER_PRUNE:
+            if total <= allowed:
                 return
             with contextlib.suppress(OSError):
                 path.unlink()
             total -= size
 
-    def _write_entry(self, key: str, checksum: str, note: str, write: Any) -> None:
-        final = self.folder / key[:2] / f"{key}-{checksum}-{note}"
-        aside = final.with_name(f".{secrets.token_hex(8)}.partial")
+    def _write_entry(self, name: str, write: Callable[[Path], object]) -> None:
         # Without the entry, because the disk is full or the folder was deleted, a later run only takes longer.
-        try:
-            self._mark()
-            final.parent.mkdir(exist_ok=True)
-            write(aside)
-            aside.replace(final)
-        except OSError:
-            with contextlib.suppress(OSError):
-                aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if self.limit:
+                self._mark()
+                shard = self.folder / name[:2]
+                shard.mkdir(exist_ok=True)
+                _write_aside(shard / name, write)
 
     def _mark(self) -> None:
         """Create the folder, and mark it before anything else."""
-        if _is_marked(self.folder):
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        aside = self.folder / f".{secrets.token_hex(8)}.partial"
-        try:
-            aside.write_text(_MARK, encoding="utf-8")
-            aside.replace(self.folder / TAG)
-        finally:
-            aside.unlink(missing_ok=True)
+        if not _is_marked(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write_aside(self.folder / TAG, lambda aside: aside.write_bytes(_MARK))
+
+
+def _write_aside(file: Path, write: Callable[[Path], object]) -> None:
+    aside = file.with_name(f".{secrets.token_hex(8)}.partial")
+    try:
+        write(aside)
+        aside.replace(file)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _is_marked(folder: Path) -> bool:
     try:
-        return (folder / TAG).read_bytes() == _MARK.encode()
+        return (folder / TAG).read_bytes() == _MARK
     except OSError:
         return False
 
@@ -220,9 +216,8 @@ def _holds_foreign_files(folder: Path) -> bool:
     """Whether a folder has no mark but files, other than a mark that is being written."""
     # A mark that the disk fails to read is no error here: below it nothing is deleted either.
     with contextlib.suppress(OSError):
-        if (folder / TAG).exists() and (folder / TAG).read_bytes() == _MARK.encode():
-            return False
-        return any(not _PARTIAL.fullmatch(entry.name) for entry in _entries(folder))
+        marked = (folder / TAG).exists() and (folder / TAG).read_bytes() == _MARK
+        return not marked and any(not _PARTIAL.fullmatch(entry.name) for entry in _entries(folder))
     return False
 
 

@@ -32,7 +32,7 @@ def fingerprint(modules: Iterable[str], packages: Iterable[str]) -> str:
         SHA-256 in hexadecimal.
     """
     files = sorted(set().union(*(import_closure(ROOT / f"{name.replace('.', '/')}.py") for name in modules)))
-    code = {str(file.relative_to(ROOT)): _code_hash(file) for file in files}
+    code = {str(file.relative_to(ROOT)): _parsed(file)[0] for file in files}
     # The dump of a syntax tree depends on the version of Python.
     versions = {"python": sys.version_info[:2], **{name: version(name) for name in packages}}
     return hashlib.sha256(json.dumps([code, versions], sort_keys=True).encode()).hexdigest()
@@ -46,19 +46,19 @@ def import_closure(file: Path) -> set[Path]:
         module = queue.pop()
         if module not in closure:
             closure.add(module)
-            queue += _imported(module)
+            queue += _parsed(module)[1]
     return closure
 
 
 @cache
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_bytes())
-
-
-@cache
-def _imported(file: Path) -> list[Path]:
-    candidates = (ROOT / f"{name.replace('.', '/')}.py" for name in _imported_names(_tree(file)))
-    return [candidate for candidate in candidates if candidate.is_file()]
+def _parsed(file: Path) -> tuple[str, list[Path]]:
+    """Return the hash of a module's code, and the modules of the library that it imports itself."""
+    tree = ast.parse(file.read_bytes())
+    candidates = [ROOT / f"{name.replace('.', '/')}.py" for name in _imported_names(tree)]
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False):
+            del node.body[0]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), [file for file in candidates if file.is_file()]
 
 
 def _imported_names(tree: ast.Module) -> Iterator[str]:
@@ -70,12 +70,3 @@ def _imported_names(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and f"{node.module}.".startswith(prefix):
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-@cache
-def _code_hash(file: Path) -> str:
-    tree = _tree(file)
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False):
-            del node.body[0]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

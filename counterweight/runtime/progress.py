@@ -16,14 +16,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def track_progress(total: int, what: str) -> Iterator[Callable[[int], object]]:
-    """Show the progress of a loop.
-
-    Parameters
-    ----------
-    total : int
-        Number of items.
-    what : str
-        Name of the items, in the plural.
+    """Show the progress of a loop over ``total`` items, which ``what`` names in the plural.
 
     Yields
     ------
@@ -38,15 +31,7 @@ def track_progress(total: int, what: str) -> Iterator[Callable[[int], object]]:
 
 
 class LogProgress:
-    """Log progress with the rate and the remaining time, at most once in `LOG_INTERVAL` seconds.
-
-    Parameters
-    ----------
-    total, what
-        As in `track_progress`.
-    clock : callable
-        Returns the time in seconds.
-    """
+    """Log progress with the rate and the remaining time, at most once in `LOG_INTERVAL` seconds of a clock."""
 
     def __init__(self, total: int, what: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.total = total
@@ -63,10 +48,8 @@ class LogProgress:
             return
         self.last_logged = now
         rate = self.done / (now - self.started)
-        log.info(
-            "%s of %s %s, %.3g per second, %s left",
-            f"{self.done:,}", f"{self.total:,}", self.what, rate, human_duration((self.total - self.done) / rate),
-        )  # fmt: skip
+        left = human_duration((self.total - self.done) / rate)
+        log.info("%s of %s %s, %.3g per second, %s left", f"{self.done:,}", f"{self.total:,}", self.what, rate, left)
 
 
 def human_duration(seconds: float) -> str:

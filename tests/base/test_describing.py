@@ -37,3 +37,9 @@ def test_lists_of_params_and_variables_follow_the_docstring() -> None:
 
 def test_without_params_and_variables_the_help_is_the_docstring() -> None:
     assert help_text("Compare.\n\nReads   a.csv\n") == "Compare.\n\nReads   a.csv"
+
+
+def test_descriptions_are_shown_without_the_backticks_of_the_docs() -> None:
+    assert params_of("Params  resize.format\n") == {
+        "resize.format": "file format of resized images and copies; png is lossless"
+    }

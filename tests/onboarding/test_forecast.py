@@ -1,9 +1,7 @@
 import io
 import itertools
-import json
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +11,18 @@ import pytest
 
 from counterweight.augmentation.allocation import copies_needed
 from counterweight.base import manifest
-from counterweight.base.params import load_params
-from counterweight.onboarding.forecast import Work, copies_to_make, log_lines, main, most_copies, work_ahead
+from counterweight.base.params import Params, load_params
+from counterweight.onboarding.forecast import copies_to_make, forecast, main, most_copies
 from tests.workspace import PROJECT, write_params
 
 PARAMS = load_params(PROJECT / "params.yaml")
 AUGMENT = PARAMS.augment.model_dump()
+
+
+def with_params(**sections: dict[str, Any]) -> Params:
+    """Return the params of the project with some values changed."""
+    changed = {name: getattr(PARAMS, name).model_copy(update=values) for name, values in sections.items()}
+    return PARAMS.model_copy(update=changed)
 
 
 def train_of(targets: list[list[int]]) -> pd.DataFrame:
@@ -66,50 +70,56 @@ def test_without_a_known_label_there_is_nothing_to_copy(strategy: str) -> None:
     assert copies_to_make(train_of([[-1, -1], [-1, -1]]), AUGMENT | {"strategy": strategy}, clusters=2) == (0, True)
 
 
-WORK = Work(images=10_000, train=8_000, copies=3_000, qualifier="", image_bytes=200_000, row_bytes=2_048)
-
-
 def test_images_copies_and_disk_space_are_logged() -> None:
-    assert log_lines(WORK, free=9_000_000_000) == [
+    names = [f"{i:05}.png" for i in range(10_000)]
+    targets = np.array([[1, 0]] * 5_500 + [[0, 1]] * 4_500)
+    table = manifest.build(names, names, ["train"] * 8_000 + ["test"] * 2_000, ["cat", "dog"], targets, names)
+    params = with_params(
+        augment={"strategy": "classes", "copies_per_image": None},
+        resize={"width": 500, "height": 500, "format": "jpg"},
+        features={"model": "resnet18", "layer": "layer4"},
+    )
+    assert forecast(table, params, free=9_000_000_000) == [
         "next: 10,000 images to resize, 3,000 copies to make",
         "disk: at most 2.0 GB of resized images, at most 600.0 MB of copies, 16.4 MB of features; 9.0 GB are free",
     ]
 
 
-def test_a_bound_is_logged_as_one() -> None:
-    lines = log_lines(replace(WORK, qualifier="at most "), free=0)
-    assert lines[0] == "next: 10,000 images to resize, at most 3,000 copies to make"
+@pytest.mark.parametrize(("strategy", "missing", "copies"), [
+    ("clusters", "mask", "at most 3"),
+    ("clusters", "self_train", "at most 3"),
+    ("classes", "mask", "1"),
+    ("classes", "self_train", "about 1"),
+    ("none", "self_train", "0"),
+])  # fmt: skip
+def test_a_bound_and_labels_to_be_imputed_make_the_number_of_copies_uncertain(
+    strategy: str, missing: str, copies: str
+) -> None:
+    params = with_params(augment={"strategy": strategy}, data={"missing": missing}, cluster={"n_clusters": 2})
+    lines = forecast(train_of([[1, 0], [1, 0], [1, 0], [0, 1], [0, 1]]), params, free=0)
+    assert lines[0] == f"next: 5 images to resize, {copies} copies to make"
 
 
-def test_labels_to_be_imputed_make_the_number_of_copies_uncertain() -> None:
-    data = PARAMS.data.model_copy(update={"missing": "self_train"})
-    augment = PARAMS.augment.model_copy(update={"strategy": "classes"})
-    work = work_ahead(
-        train_of([[1, 0], [1, 0], [0, 1]]), 3, PARAMS.model_copy(update={"data": data, "augment": augment})
-    )
-    assert (work.copies, work.qualifier) == (1, "about ")
-
-
-def answer(question: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(question))
-    main()
+def run_with_input(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what the command prints."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    main(["--manifest", str(folder / "manifest.csv"), "--params", str(folder / "params.yaml")])
     return capsys.readouterr().out
 
 
-def test_the_command_answers_from_the_manifest_and_the_params(
+def test_the_command_reads_the_manifest_and_the_params(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_params(tmp_path / "params.yaml", {})
     manifest.write(train_of([[1, 0], [1, 0], [0, 1]]), tmp_path / "manifest.csv")
-    question = {"manifest": str(tmp_path / "manifest.csv"), "params": str(tmp_path / "params.yaml")}
-    counts, disk = answer(json.dumps(question), monkeypatch, capsys).splitlines()
+    counts, disk = run_with_input("go\n", tmp_path, monkeypatch, capsys).splitlines()
     assert counts == "next: 3 images to resize, at most 0 copies to make"
     assert re.match(
         r"disk: at most \d+\.\d kB of resized images, at most 0 bytes of copies, 1\.5 kB of features; .* are free", disk
     )
 
 
-def test_a_failed_ingest_without_a_question_gets_no_answer(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_without_a_line_because_ingest_failed_the_command_prints_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert answer("", monkeypatch, capsys) == ""
+    assert run_with_input("", tmp_path, monkeypatch, capsys) == ""

@@ -10,8 +10,7 @@ from counterweight.runtime.fingerprint import fingerprint, import_closure
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A library in which copies imports pixels, pixels imports errors, and nothing imports report."""
     monkeypatch.setattr(module, "ROOT", tmp_path)
-    for cached in (module._tree, module._imported, module._code_hash):
-        cached.cache_clear()
+    module._parsed.cache_clear()
     folder = tmp_path / "counterweight"
     folder.mkdir()
     (folder / "copies.py").write_text("from counterweight import pixels\n")
@@ -25,8 +24,7 @@ def changed(file: Path, code: str) -> bool:
     """Whether new code in a file changes the fingerprint of copies."""
     before = fingerprint(["counterweight.copies"], [])
     file.write_text(code)
-    for cached in (module._tree, module._imported, module._code_hash):
-        cached.cache_clear()
+    module._parsed.cache_clear()
     return fingerprint(["counterweight.copies"], []) != before
 
 

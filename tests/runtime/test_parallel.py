@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from counterweight.base.errors import InputError
-from counterweight.runtime.parallel import parallel_map
+from counterweight.runtime.parallel import parallel_map, trim_heap
 
 
 def refuse_200(item: int) -> int:
@@ -107,3 +107,22 @@ def test_worker_processes_import_no_heavy_packages(module: str) -> None:
     heavy = "{'imgaug', 'pandas', 'scipy', 'sklearn', 'torch'}"
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"[]\n"
+
+
+def resident() -> int:
+    """Return the anonymous resident memory of this process in bytes."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps freed memory")
+def test_freed_memory_between_small_blocks_is_returned() -> None:
+    large, small = [], []
+    for _ in range(1_000):
+        large.append(bytearray(100_000))
+        small.append(bytearray(1_000))
+    del large
+    before = resident()
+    trim_heap()
+    assert before - resident() > 80_000_000
+    assert len(small) == 1_000
