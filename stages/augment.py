@@ -20,7 +20,6 @@ from counterweight.augmentation.provenance import append_copies, retry_table, tr
 from counterweight.augmentation.strategies import GROUP_KIND, TrainImages, build_plan
 from counterweight.base import manifest
 from counterweight.base.command import parse_options, run, worker_count
-from counterweight.base.describing import help_text
 from counterweight.base.limits import check_row_count
 from counterweight.base.outputs import atomic_folder, write_json, write_table
 from counterweight.base.params import load_params
@@ -33,9 +32,7 @@ log = logging.getLogger("augment")
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = parse_options(
-        help_text(__doc__), argv, "clusters", "resized", "images", "manifest", "labels", "redrawn", "metrics"
-    )
+    args = parse_options(__doc__, argv, "clusters", "resized", "images", "manifest", "labels", "redrawn", "metrics")
     params = load_params(args.params)
     augment = params.augment
 

@@ -13,7 +13,6 @@ import pandas as pd
 
 from counterweight.base import manifest
 from counterweight.base.command import parse_options, run
-from counterweight.base.describing import help_text
 from counterweight.base.outputs import write_json, write_table
 from counterweight.base.params import load_params
 from counterweight.clustering.kmeans import fit_clusters
@@ -21,7 +20,7 @@ from counterweight.clustering.kmeans import fit_clusters
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = parse_options(help_text(__doc__), argv, "table", "features", "clusters", "plane", "sweep", "metrics")
+    args = parse_options(__doc__, argv, "table", "features", "clusters", "plane", "sweep", "metrics")
     params = load_params(args.params).cluster
 
     table = manifest.read(args.table)

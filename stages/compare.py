@@ -25,14 +25,10 @@ def main(argv: Sequence[str] | None = None) -> str:
         __doc__, argv,
         "original-metrics", "original-labels", "balanced-metrics", "balanced-labels", "table", "json", "chart",
     )  # fmt: skip
-    metrics = {
-        "original": json.loads(args.original_metrics.read_text(encoding="utf-8")),
-        "balanced": json.loads(args.balanced_metrics.read_text(encoding="utf-8")),
-    }
-    labels = {
-        "original": read_label_table(args.original_labels),
-        "balanced": read_label_table(args.balanced_labels),
-    }
+    files = {"original": args.original_metrics, "balanced": args.balanced_metrics}
+    metrics = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in files.items()}
+    tables = {"original": args.original_labels, "balanced": args.balanced_labels}
+    labels = {name: read_label_table(path) for name, path in tables.items()}
 
     table, aggregates = (
         rows.assign(difference=rows["balanced"] - rows["original"])

@@ -14,7 +14,6 @@ import pandas as pd
 
 from counterweight.base import manifest
 from counterweight.base.command import device_name, parse_options, run, worker_count
-from counterweight.base.describing import help_text
 from counterweight.base.outputs import write_json, write_table, write_text
 from counterweight.base.params import load_params
 from counterweight.metrics import decisions
@@ -29,7 +28,7 @@ log = logging.getLogger("evaluate")
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = parse_options(
-        help_text(__doc__), argv,
+        __doc__, argv,
         "model", "table", "resized", "metrics", "labels", "scores", "report", "roc", "precision-recall", "confusion",
         "confusion-chart",
     )  # fmt: skip

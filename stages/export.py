@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from counterweight.base import manifest
 from counterweight.base.command import parse_options, run, worker_count
-from counterweight.base.describing import help_text
 from counterweight.base.outputs import atomic_folder, write_table
 from counterweight.base.params import load_params
 from counterweight.dataset.export import fiftyone_samples, layout, link_images, metadata, missing_class_warnings
@@ -22,7 +21,7 @@ log = logging.getLogger("export")
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = parse_options(help_text(__doc__), argv, "manifest", "resized", "copies", "out")
+    args = parse_options(__doc__, argv, "manifest", "resized", "copies", "out")
     params = load_params(args.params)
     by_class = params.data.task != "multilabel"
 

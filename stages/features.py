@@ -16,7 +16,6 @@ import numpy as np
 
 from counterweight.base import manifest
 from counterweight.base.command import device_name, parse_options, run, worker_count
-from counterweight.base.describing import help_text
 from counterweight.base.outputs import atomic_rows, write_array
 from counterweight.base.params import load_params
 from counterweight.runtime.cache import open_cache
@@ -28,7 +27,7 @@ log = logging.getLogger("features")
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = parse_options(help_text(__doc__), argv, "table", "resized", "out")
+    args = parse_options(__doc__, argv, "table", "resized", "out")
     params = load_params(args.params).features
 
     # Imported here, so that --help, wrong options and wrong params do not wait for PyTorch.

@@ -13,7 +13,6 @@ import numpy as np
 
 from counterweight.base import manifest
 from counterweight.base.command import parse_options, run
-from counterweight.base.describing import help_text
 from counterweight.base.outputs import write_json, write_table
 from counterweight.base.params import load_params
 from counterweight.dataset.missing_labels import imputed_table, summary, unchanged
@@ -23,7 +22,7 @@ log = logging.getLogger("impute")
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = parse_options(help_text(__doc__), argv, "table", "features", "labeled", "imputed", "metrics")
+    args = parse_options(__doc__, argv, "table", "features", "labeled", "imputed", "metrics")
     params = load_params(args.params)
 
     table = manifest.read(args.table)

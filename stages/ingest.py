@@ -14,7 +14,6 @@ import pandas as pd
 
 from counterweight.base import manifest
 from counterweight.base.command import parse_options, run, worker_count
-from counterweight.base.describing import help_text
 from counterweight.base.errors import raise_problems
 from counterweight.base.limits import check_row_count
 from counterweight.base.outputs import write_json, write_table
@@ -33,7 +32,7 @@ log = logging.getLogger("ingest")
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     files = ("images", "sheet", "manifest", "labels", "unlisted", "dropped", "duplicates", "metrics")
-    args = parse_options(help_text(__doc__), argv, *files)
+    args = parse_options(__doc__, argv, *files)
     params = load_params(args.params)
     data = params.data
 
@@ -51,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     raise_problems(rows.problems + matches.problems + absent + unreadable, str(args.sheet))
 
     images = matching.usable_images(rows, matches, checks, source)
-    forecast = SideProcess("counterweight.onboarding.forecast")
+    forecast = SideProcess("counterweight.onboarding.forecast", "--manifest", args.manifest, "--params", args.params)
     table, repeated, redundant = matching.build_dataset(
         images, test=data.test, validation=data.validation, seed=data.seed, max_hash_distance=data.max_hash_distance,
         drop_duplicates=data.duplicates == "drop",
@@ -76,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         *duplicates.duplicate_warnings(repeated, args.duplicates),
     ):
         log.warning(warning)
-    for line in forecast.ask({"manifest": args.manifest, "params": args.params}, timeout=60):
+    for line in forecast.finish(timeout=60):
         log.info(line)
     sizes = ", ".join(f"{len(targets)} {split}" for split, targets in parts.items())
     return f"{len(table)} images ({sizes}), {len(rows.labels)} labels, MeanIR {measures['train']['mean_ir']:.2f}"

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Sequence
 
 from counterweight.base.command import device_name, parse_options, run, worker_count
-from counterweight.base.describing import help_text
 from counterweight.base.errors import InputError
 from counterweight.dataset.spreadsheet import write_sheet
 from counterweight.images.codec import SUFFIXES
@@ -21,7 +20,7 @@ log = logging.getLogger("predict")
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the command."""
-    args = parse_options(help_text(__doc__), argv, "model", "images", "out", params=False)
+    args = parse_options(__doc__, argv, "model", "images", "out", params=False)
 
     # Imported here, so that --help and wrong options do not wait for PyTorch.
     from counterweight.networks.backbones import resolve_device

@@ -15,14 +15,12 @@ import pandas as pd
 
 from counterweight.base import manifest
 from counterweight.base.command import parse_options, run
-from counterweight.base.describing import help_text
 from counterweight.base.outputs import read_label_table, write_text
 from counterweight.base.params import load_params
 from counterweight.metrics import decisions
 from counterweight.report.data_sections import clusters_section, copies_section, labels_section
-from counterweight.report.page import render_page, run_section
+from counterweight.report.page import render_page, run_section, run_warnings
 from counterweight.report.results_section import Arm, compare_arms, results_section, summary_section
-from counterweight.report.run_warnings import run_warnings
 
 TEXT = {"image_id": "str", "label": "str"}
 
@@ -42,7 +40,7 @@ def read_arm(folder: Path) -> Arm:
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = parse_options(
-        help_text(__doc__), argv,
+        __doc__, argv,
         "ingest", "clusters", "plane", "sweep", "augment", "manifest", "redrawn", "resized", "copies", "original",
         "balanced", "out",
     )  # fmt: skip

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from counterweight.base import manifest
 from counterweight.base.command import parse_options, run, worker_count
-from counterweight.base.describing import help_text
 from counterweight.base.outputs import atomic_folder
 from counterweight.base.params import load_params
 from counterweight.images.geometry import TargetSize
@@ -23,7 +22,7 @@ from counterweight.runtime.dask_pool import dask_workers
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = parse_options(help_text(__doc__), argv, "manifest", "images", "resized", "table")
+    args = parse_options(__doc__, argv, "manifest", "images", "resized", "table")
     params = load_params(args.params).resize
 
     cache, table = open_cache(os.environ), manifest.read(args.manifest)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from counterweight.base import manifest
 from counterweight.base.command import parse_options, run
-from counterweight.base.describing import help_text
 from counterweight.base.limits import check_row_count
 from counterweight.base.params import load_params
 from counterweight.dataset.balanced_sheet import balanced_sheet
@@ -19,7 +18,7 @@ from counterweight.dataset.spreadsheet import write_sheet
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = parse_options(help_text(__doc__), argv, "sheet", "manifest", "out")
+    args = parse_options(__doc__, argv, "sheet", "manifest", "out")
     params = load_params(args.params)
 
     table = manifest.read(args.manifest)

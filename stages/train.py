@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from counterweight.base import manifest
 from counterweight.base.command import device_name, parse_options, run, worker_count
-from counterweight.base.describing import help_text
 from counterweight.base.outputs import atomic_folder, write_text
 from counterweight.base.params import load_params
 from counterweight.runtime.cache import open_cache
@@ -20,7 +19,7 @@ from counterweight.runtime.cache import open_cache
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = parse_options(help_text(__doc__), argv, "table", "resized", "copies", "model", "history")
+    args = parse_options(__doc__, argv, "table", "resized", "copies", "model", "history")
     params = load_params(args.params)
 
     # These load PyTorch, whose seconds neither --help nor a wrong option or param should wait for.
@@ -65,10 +64,8 @@ def main(argv: Sequence[str] | None = None) -> str:
     kept = " (kept from an earlier run)" * (files is not None)
     checkpoint = cache.scratch_path("training", key)
     if files is None:
-        images = ArmImages(args.resized, args.copies)
-        files = arm.train_arm(
-            classifier, table, images, config=config, fitting=fitting, group=group, checkpoint=checkpoint
-        ).files()
+        images = ArmImages(args.resized, args.copies, group, fitting.workers)
+        files = arm.train_arm(classifier, table, images, config=config, fitting=fitting, checkpoint=checkpoint)
         if group.rank == 0:
             arm.keep_files(cache, key, files)
     if group.rank == 0:

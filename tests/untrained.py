@@ -1,5 +1,7 @@
 """An untrained model in the format of the train stage, and images to evaluate it on."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +9,13 @@ import torch
 
 from counterweight.base import manifest
 from counterweight.images import codec
-from counterweight.metrics import decisions
+from counterweight.metrics.decisions import DecisionRule
 from counterweight.networks.classifier import Classifier, ModelConfig, save
+
+
+def write_rule(rule: DecisionRule, folder: Path) -> None:
+    """Write a decision rule into the folder of a model."""
+    (folder / "decisions.json").write_text(json.dumps(asdict(rule)), encoding="utf-8")
 
 
 def untrained(folder: Path, labels: list[str], task: str, targets: list[list[int]]) -> Path:
@@ -30,5 +37,5 @@ def untrained(folder: Path, labels: list[str], task: str, targets: list[list[int
     save(Classifier(config), model)
     positive = labels[-1] if task == "binary" else None
     thresholds = {label: 0.5 for label in labels if positive in (None, label)}
-    decisions.write(decisions.DecisionRule(task, labels, positive, 0.5, thresholds), model)
+    write_rule(DecisionRule(task, labels, positive, 0.5, thresholds), model)
     return folder

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from counterweight.metrics.per_label import as_indicator
-
 # With fewer test images than this, a label can hardly be judged: one image is a tenth of its recall.
 MIN_TEST_IMAGES = 10
 # Bootstrap samples at a time, so that memory does not grow with their number.
@@ -16,13 +14,7 @@ _CHUNK = 100
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and its 95 % confidence interval.
-
-    Attributes
-    ----------
-    value, low, high : float
-        On all images; the 2.5th and the 97.5th percentile of the bootstrap samples.
-    """
+    """A value on all images, and its 95 % confidence interval: percentiles 2.5 and 97.5 of the bootstrap samples."""
 
     value: float
     low: float
@@ -51,45 +43,31 @@ def macro_f1_intervals(
         1 if the image has the label, 0 if not, -1 if unknown.
     original, balanced : arrays of bool, shape (n_images, n_labels)
         Predictions of each arm.
-    n_samples : int
-        Number of bootstrap samples.
-    seed : int
-        Seed of the samples.
+    n_samples, seed : int
+        Number and seed of the bootstrap samples.
     """
-    arms = (original, balanced)
-    parts = [
-        [_macro_f1(y_true, y_pred, weights) for y_pred in arms]
-        for weights in _bootstrap_weights(len(y_true), n_samples, seed)
+    chunks = [
+        [_macro_f1(y_true, y_pred, weights) for y_pred in (original, balanced)]
+        for weights in _image_weights(len(y_true), n_samples, seed)
     ]
-    sampled = np.concatenate(parts, axis=1)
-    once = np.ones((1, len(y_true)))
-    first, second = (float(_macro_f1(y_true, y_pred, once)[0]) for y_pred in arms)
-    return (
-        _interval(first, sampled[0]),
-        _interval(second, sampled[1]),
-        _interval(second - first, sampled[1] - sampled[0]),
-    )
+    first, second = np.concatenate(chunks, axis=1)
+    return _interval(first), _interval(second), _interval(second - first)
 
 
 def verdict(difference: Interval, images: int) -> str:
     """Say in a sentence whether the copies helped.
 
-    Parameters
-    ----------
-    difference : Interval
-        Macro F1, balanced minus original.
-    images : int
-        Test images.
+    ``difference`` is that of macro F1, balanced minus original; ``images`` is the number of test images.
 
     Examples
     --------
-    >>> verdict(Interval(0.05, 0.01, 0.09), 400)
-    'The copies helped on these 400 test images: macro F1 +0.050 (95 % CI +0.010 to +0.090).'
     >>> verdict(Interval(-0.013, -0.061, 0.034), 200)
     'Inconclusive on 200 test images: macro F1 -0.013 (95 % CI -0.061 to +0.034).'
     """
     value, low, high = difference.value, difference.low, difference.high
-    change = f"macro F1 {_signed(value)} (95 % CI {_signed(low)} to {_signed(high)})."
+    # Adding 0.0 turns -0.0 into 0.0.
+    shown, *ends = (f"{round(number, 3) + 0.0:+.3f}" for number in (value, low, high))
+    change = f"macro F1 {shown} (95 % CI {' to '.join(ends)})."
     if min(value, low) > 0:
         return f"The copies helped on these {images} test images: {change}"
     if max(value, high) < 0:
@@ -97,12 +75,9 @@ def verdict(difference: Interval, images: int) -> str:
     return f"Inconclusive on {images} test images: {change}"
 
 
-def _signed(number: float) -> str:
-    return f"{round(number, 3) + 0.0:+.3f}"  # Adding 0.0 turns -0.0 into 0.0.
-
-
-def _bootstrap_weights(n_images: int, n_samples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Yield how often each bootstrap sample holds each image, shape (at most `_CHUNK`, n_images)."""
+def _image_weights(n_images: int, n_samples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Yield all images once, then how often each bootstrap sample holds each, shape (at most `_CHUNK`, n_images)."""
+    yield np.ones((1, n_images))
     rng = np.random.default_rng(seed)
     for start in range(0, n_samples, _CHUNK):
         size = min(_CHUNK, n_samples - start)
@@ -113,14 +88,12 @@ def _macro_f1(
     y_true: NDArray[np.integer], y_pred: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Mean F1 over the labels in each bootstrap sample; a label neither present nor predicted counts as 0."""
-    positive, predicted, columns = as_indicator(y_true, y_pred)
-    positive, predicted = positive[:, columns], predicted[:, columns]
-    hits, total = weights @ (positive * predicted), weights @ positive + weights @ predicted
+    positive, predicted = y_true == 1, y_pred & (y_true >= 0)
+    hits, total = weights @ (positive & predicted), weights @ positive + weights @ predicted
     f1 = np.divide(2 * hits, total, out=np.zeros_like(hits), where=total > 0)
     mean: NDArray[np.float64] = f1.mean(axis=1)
     return mean
 
 
-def _interval(value: float, sampled: NDArray[np.float64]) -> Interval:
-    low, high = np.percentile(sampled, [2.5, 97.5])
-    return Interval(value, float(low), float(high))
+def _interval(values: NDArray[np.float64]) -> Interval:
+    return Interval(float(values[0]), *np.percentile(values[1:], [2.5, 97.5]).tolist())

@@ -25,10 +25,7 @@ def compare(metrics: Mapping[str, Mapping[str, Any]], label_tables: Mapping[str,
         with the label ``all``.
     """
     by_label = _side_by_side(
-        {
-            arm: {(row["label"], name): row[name] for row in table.to_dict("records") for name in table.columns[1:]}
-            for arm, table in label_tables.items()
-        }
+        {arm: pd.concat(dict(table.set_index("label").T.items())) for arm, table in label_tables.items()}
     )
     by_label.index.names = ["label", "measure"]
     aggregates = compare_aggregates(metrics)
@@ -39,28 +36,19 @@ def compare(metrics: Mapping[str, Mapping[str, Any]], label_tables: Mapping[str,
 def compare_aggregates(metrics: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Tabulate the metrics over all labels.
 
-    Parameters
-    ----------
-    metrics : mapping of str to mapping
-        As in `compare`.
-
     Returns
     -------
     pandas.DataFrame
         One row per metric: ``measure``, such as ``map``, ``macro_f1_tuned`` or ``validation_macro_f1_tuned``, and one
         column per arm, NaN if the arm lacks the metric. Text and the thresholds of single labels are left out.
     """
-    table = _side_by_side({arm: dict(_numbers(content)) for arm, content in metrics.items()})
-    return table.rename_axis("measure").reset_index()
+    numbers = {arm: pd.Series(dict(_numbers(content)), dtype="float64") for arm, content in metrics.items()}
+    return _side_by_side(numbers).rename_axis("measure").reset_index()
 
 
-def _side_by_side(columns: Mapping[str, Mapping[Any, float | None]]) -> pd.DataFrame:
+def _side_by_side(columns: Mapping[str, pd.Series]) -> pd.DataFrame:
     """Combine columns of numbers; rows keep the order in which they first appear."""
-    keys = list(dict.fromkeys(key for values in columns.values() for key in values))
-    index = pd.MultiIndex.from_tuples(keys) if keys and isinstance(keys[0], tuple) else pd.Index(keys)
-    return pd.DataFrame(
-        {arm: [values.get(key) for key in keys] for arm, values in columns.items()}, index=index, dtype="float64"
-    )
+    return pd.concat(columns, axis=1, sort=False).astype("float64")
 
 
 def _numbers(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | None]]:

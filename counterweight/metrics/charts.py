@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -23,12 +24,8 @@ _CELL, _PANEL, _LINE, _LETTER, _MARGIN = 0.42, (1.2, 0.6), 0.28, 0.09, 0.2
 def chart_style(text_color: str = "black") -> AbstractContextManager[None]:
     """Apply the project's chart style within a ``with`` block.
 
-    Text stays text, dollar signs do not start a formula, and the same chart has the same bytes.
-
-    Parameters
-    ----------
-    text_color : str
-        Color of text, axes and ticks.
+    Text stays text, dollar signs do not start a formula, and the same chart has the same bytes. ``text_color`` is that
+    of text, axes and ticks.
     """
     style: Any = {
         "svg.hashsalt": "counterweight", "svg.fonttype": "none", "text.parse_math": False, "font.size": 10,
@@ -39,30 +36,12 @@ def chart_style(text_color: str = "black") -> AbstractContextManager[None]:
 
 
 def bar_chart(names: Sequence[str], bars: Mapping[str, Sequence[float]], title: str, path: Path) -> None:
-    """Draw numbers from 0 to 1 as grouped horizontal bars.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Names of the groups, from top to bottom.
-    bars : mapping of str to sequence of float
-        One number per group for each entry of the legend; NaN has no bar.
-    title : str
-        Title of the chart.
-    path : Path
-        The .svg to write.
-    """
-    height = 0.8 / len(bars)
+    """Draw numbers from 0 to 1 as grouped horizontal bars in an .svg; see `draw_bars`. NaN has no bar."""
     with chart_style():
         figure = Figure(figsize=(8, 1.2 + (0.1 + 0.18 * len(bars)) * len(names)), layout="constrained")
         axes = figure.subplots()
-        for i, (name, values) in enumerate(bars.items()):
-            positions = np.arange(len(names)) + (i - (len(bars) - 1) / 2) * height
-            container = axes.barh(positions, values, height, color=COLORS[i % len(COLORS)], label=name)
-            texts = ["" if np.isnan(value) else f"{value:.3f}" for value in values]
-            axes.bar_label(container, texts, padding=3, fontsize=8)
-        axes.set_yticks(np.arange(len(names)), names)
-        axes.set_ylim(len(names) - 0.5, -0.5)
+        for container in draw_bars(axes, names, bars):
+            axes.bar_label(container, fmt="%.3f", padding=3, fontsize=8)
         axes.set_xlim(0, 1.1)
         axes.set_title(title, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
@@ -70,8 +49,30 @@ def bar_chart(names: Sequence[str], bars: Mapping[str, Sequence[float]], title: 
         _save(figure, path)
 
 
+def draw_bars(axes: Axes, names: Sequence[str], bars: Mapping[str, Sequence[float]]) -> list[BarContainer]:
+    """Draw grouped horizontal bars.
+
+    Parameters
+    ----------
+    axes : Axes
+        What is drawn on.
+    names : sequence of str
+        Names of the groups, from top to bottom.
+    bars : mapping of str to sequence of float
+        One number per group for each entry of the legend.
+    """
+    centers, height = np.arange(len(names)), 0.8 / len(bars)
+    containers = []
+    for i, (name, values) in enumerate(bars.items()):
+        positions = centers + (i - (len(bars) - 1) / 2) * height
+        containers.append(axes.barh(positions, values, height, color=COLORS[i % len(COLORS)], label=name))
+    axes.set_yticks(centers, names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    return containers
+
+
 def comparison_chart(tables: Mapping[str, pd.DataFrame], metric: str, title: str, path: Path) -> None:
-    """Draw a metric of each label for each arm, the commonest label first.
+    """Draw a metric of each label for each arm in an .svg, the commonest label first.
 
     Parameters
     ----------
@@ -79,10 +80,6 @@ def comparison_chart(tables: Mapping[str, pd.DataFrame], metric: str, title: str
         The result of `classification.label_metrics` for each arm.
     metric : str
         The column to draw.
-    title : str
-        Title of the chart.
-    path : Path
-        The .svg to write.
     """
     order = next(iter(tables.values())).sort_values(["train", "label"], ascending=[False, True])["label"]
     rows = {arm: table.set_index("label").loc[order] for arm, table in tables.items()}
@@ -93,21 +90,15 @@ def comparison_chart(tables: Mapping[str, pd.DataFrame], metric: str, title: str
 
 
 def confusion_chart(labels: Sequence[str], matrices: Mapping[str, NDArray[np.integer]], title: str, path: Path) -> None:
-    """Draw confusion matrices, each cell shaded by its share of its row.
+    """Draw confusion matrices in an .svg, each cell shaded by its share of its row.
 
     Matrices between classes are stacked. Below them, decisions about single labels have one column each, and labels one
     row each.
 
     Parameters
     ----------
-    labels : sequence of str
-        Names of the labels.
     matrices : mapping of str to array of int
         The result of `counterweight.metrics.confusion.confusion_matrices`.
-    title : str
-        Title of the chart.
-    path : Path
-        The .svg to write.
     """
     between_classes = {name: matrix for name, matrix in matrices.items() if matrix.ndim == 2}
     per_label = {name: matrix for name, matrix in matrices.items() if matrix.ndim == 3}

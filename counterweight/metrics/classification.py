@@ -10,22 +10,17 @@ from typing import Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import (
-    accuracy_score,
-    hamming_loss,
-    jaccard_score,
-    precision_recall_fscore_support,
-)
+from sklearn.metrics import accuracy_score, hamming_loss, jaccard_score, precision_recall_fscore_support
 
-from counterweight.metrics.decisions import commonest, rarest
+from counterweight.metrics.decisions import rarest
 from counterweight.metrics.per_label import (
-    RATES_AND_COUNTS,
     Predictions,
     Scores,
     Targets,
     as_indicator,
     aucs,
     average_precisions,
+    defined_mean,
     label_rates,
 )
 
@@ -43,18 +38,9 @@ VALIDATION_METRICS = ("micro_f1", "macro_f1", "balanced_accuracy", "minority_rec
 
 @dataclass(frozen=True)
 class LabelRoles:
-    """The positive, rarest and most common labels.
+    """The labels in the order of the columns, the positive class of a binary task, the rarest and the commonest label.
 
-    Attributes
-    ----------
-    task : str
-        ``multilabel``, ``multiclass`` or ``binary``.
-    labels : list of str
-        In the order of the columns.
-    positive : str or None
-        The positive class of a binary task.
-    rarest, commonest : str
-        By the original train images.
+    The task is ``multilabel``, ``multiclass`` or ``binary``.
     """
 
     task: str
@@ -67,7 +53,7 @@ class LabelRoles:
     def from_train_targets(cls, task: str, labels: Sequence[str], positive: str | None, train: Targets) -> Self:
         """Derive the roles from the targets of the original train images."""
         counts = (train == 1).sum(axis=0)
-        return cls(task, list(labels), positive, rarest(labels, counts), commonest(labels, counts))
+        return cls(task, list(labels), positive, rarest(labels, counts), labels[int(counts.argmax())])
 
 
 def aggregate(y_true: Targets, y_pred: Predictions, roles: LabelRoles) -> Metrics:
@@ -82,11 +68,11 @@ def aggregate(y_true: Targets, y_pred: Predictions, roles: LabelRoles) -> Metric
         fraction of images in the right class, and the arithmetic and geometric means of the recalls of the classes.
         Sensitivity and specificity are those of the positive class, or means over labels.
     """
+    metrics: Metrics = dict.fromkeys(AGGREGATES)
     known = y_true >= 0
     some_known = known.any(axis=1)
     if not some_known.any():
-        return dict.fromkeys(AGGREGATES)
-    metrics: Metrics = dict.fromkeys(AGGREGATES)
+        return metrics
     positive, predicted, columns = as_indicator(y_true[some_known], y_pred[some_known])
     for average in AVERAGES:
         options = {"labels": columns, "average": average, "zero_division": 0}
@@ -101,11 +87,11 @@ def aggregate(y_true: Targets, y_pred: Predictions, roles: LabelRoles) -> Metric
 
     rates = label_rates(y_true, y_pred)
     if roles.task == "multilabel":
-        metrics |= {name: _mean(getattr(rates, name)) for name in ("accuracy", "balanced_accuracy", "g_mean")}
+        metrics |= {name: defined_mean(getattr(rates, name)) for name in ("accuracy", "balanced_accuracy", "g_mean")}
     else:
         recalls = rates.sensitivity[~np.isnan(rates.sensitivity)]
         g_mean = float(np.prod(recalls)) ** (1 / len(recalls)) if len(recalls) else None
-        metrics |= {"accuracy": metrics["exact_match"], "balanced_accuracy": _mean(recalls), "g_mean": g_mean}
+        metrics |= {"accuracy": metrics["exact_match"], "balanced_accuracy": defined_mean(recalls), "g_mean": g_mean}
     of_interest = roles.labels if roles.positive is None else [roles.positive]
     for name, rate, labels in (
         ("sensitivity", rates.sensitivity, of_interest),
@@ -113,7 +99,7 @@ def aggregate(y_true: Targets, y_pred: Predictions, roles: LabelRoles) -> Metric
         ("minority_recall", rates.sensitivity, [roles.rarest]),
         ("majority_recall", rates.sensitivity, [roles.commonest]),
     ):
-        metrics[name] = _mean(rate[[roles.labels.index(label) for label in labels]])
+        metrics[name] = defined_mean(rate[[roles.labels.index(label) for label in labels]])
     return {name: None if value is None else float(value) for name, value in metrics.items()}
 
 
@@ -122,23 +108,12 @@ def classification_metrics(
 ) -> dict[str, float | Metrics | None]:
     """Return the metrics over all labels, for a metrics file.
 
-    Parameters
-    ----------
-    y_true, scores : arrays, shape (n_images, n_labels)
-        Targets and scores.
-    predictions : mapping of str to array of bool, shape (n_images, n_labels)
-        Predictions by the name of the decision.
-    roles : LabelRoles
-        The labels and their roles.
-
-    Returns
-    -------
-    dict
-        ``map``, the mean average precision; ``macro_auc``; and as ``threshold_NAME`` the `aggregate` of each decision.
+    They are ``map``, the mean average precision; ``macro_auc``; and as ``threshold_NAME`` the `aggregate` of each
+    decision. ``predictions`` are arrays of bool, shape (n_images, n_labels), by the name of the decision.
     """
     return {
-        "map": _mean(average_precisions(y_true, scores)),
-        "macro_auc": _mean(aucs(y_true, scores)),
+        "map": defined_mean(average_precisions(y_true, scores)),
+        "macro_auc": defined_mean(aucs(y_true, scores)),
         **{f"threshold_{name}": aggregate(y_true, y_pred, roles) for name, y_pred in predictions.items()},
     }
 
@@ -164,18 +139,16 @@ def label_metrics(
 
     Parameters
     ----------
-    labels : sequence of str
-        Names of the columns.
+    labels, y_true, scores, predictions
+        Names of the columns, and arrays as in `classification_metrics`.
     train_counts : array of int, shape (n_labels,)
         Train images with the label, copies included.
-    y_true, scores, predictions
-        As in `classification_metrics`.
 
     Returns
     -------
     pandas.DataFrame
         One row per label: ``label``, ``train`` and ``test`` (images), ``average_precision``, ``auc``, and for each
-        decision every rate and count in `RATES_AND_COUNTS`, as ``precision_NAME`` and so on.
+        decision every rate and count in `LabelRates`, as ``precision_NAME`` and so on.
     """
     table = pd.DataFrame(
         {
@@ -187,12 +160,6 @@ def label_metrics(
         }
     )
     for name, y_pred in predictions.items():
-        rates = label_rates(y_true, y_pred)
-        table = table.assign(**{f"{rate}_{name}": getattr(rates, rate) for rate in RATES_AND_COUNTS})
+        rates = label_rates(y_true, y_pred)._asdict()
+        table = table.assign(**{f"{rate}_{name}": values for rate, values in rates.items()})
     return table
-
-
-def _mean(values: NDArray[np.float64]) -> float | None:
-    """Return the mean without NaNs; None if nothing remains."""
-    numbers = values[~np.isnan(values)]
-    return float(numbers.mean()) if len(numbers) else None

@@ -23,12 +23,8 @@ def confusion_matrices(
 
     Parameters
     ----------
-    labels : sequence of str
-        Names of the columns.
-    y_true : array of int, shape (n_images, n_labels)
-        Targets.
-    predictions : mapping of str to array of bool, shape (n_images, n_labels)
-        Predictions by the name of the decision.
+    labels, y_true, predictions
+        Names of the columns, targets, and predictions by the name of the decision.
     single_label : collection of str
         Names of the decisions that predict exactly one label per image, in a task with exactly one label per image.
 
@@ -62,33 +58,18 @@ def confusion_table(labels: Sequence[str], matrices: Mapping[str, NDArray[np.int
         One row per count: ``decision``, ``label``, ``actual``, ``predicted``, ``count``. In a matrix of classes, actual
         and predicted are class names and label is empty; in a matrix of one label, they are 0 and 1.
     """
-    rows: list[tuple[str, str, str, str, int]] = []
+    rows: list[tuple[str | int, ...]] = []
     for name, matrix in matrices.items():
-        if matrix.ndim == 2:
-            rows += [
-                (name, "", labels[i], labels[j], int(matrix[i, j])) for i, j in product(range(len(labels)), repeat=2)
-            ]
-        else:
-            rows += [
-                (name, label, str(i), str(j), int(matrix[k, i, j]))
-                for k, label in enumerate(labels)
-                for i, j in product((0, 1), repeat=2)
-            ]
+        pairs = list(product(labels if matrix.ndim == 2 else ("0", "1"), repeat=2))
+        for label, counts in zip([""] if matrix.ndim == 2 else labels, matrix.reshape(-1, len(pairs)), strict=True):
+            rows += [(name, label, *pair, int(count)) for pair, count in zip(pairs, counts, strict=True)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def classification_reports(
     labels: Sequence[str], y_true: Targets, predictions: Mapping[str, Predictions], titles: Mapping[str, str]
 ) -> str:
-    """Return scikit-learn's classification report of each decision, under its title.
-
-    Parameters
-    ----------
-    labels, y_true, predictions
-        As in `confusion_matrices`.
-    titles : mapping of str to str
-        Titles by the name of the decision.
-    """
+    """Return scikit-learn's classification report of each decision, under its title; see `confusion_matrices`."""
     some_known = (y_true >= 0).any(axis=1)
     parts = []
     for name, y_pred in predictions.items():

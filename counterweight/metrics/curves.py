@@ -19,13 +19,6 @@ _Points = tuple[NDArray[np.float64], ...]
 def roc_table(labels: Sequence[str], y_true: Targets, scores: Scores) -> pd.DataFrame:
     """Tabulate the ROC curve of each label.
 
-    Parameters
-    ----------
-    labels : sequence of str
-        Names of the columns.
-    y_true, scores : arrays, shape (n_images, n_labels)
-        Targets and scores.
-
     Returns
     -------
     pandas.DataFrame
@@ -40,16 +33,8 @@ def roc_table(labels: Sequence[str], y_true: Targets, scores: Scores) -> pd.Data
 def precision_recall_table(labels: Sequence[str], y_true: Targets, scores: Scores) -> pd.DataFrame:
     """Tabulate the precision-recall curve of each label.
 
-    Parameters
-    ----------
-    labels, y_true, scores
-        As in `roc_table`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As in `roc_table`, with the columns ``label``, ``threshold``, ``recall``, ``precision``. A label has no points
-        if no image has it.
+    The result is that of `roc_table`, with the columns ``label``, ``threshold``, ``recall``, ``precision``. A label has
+    no points if no image has it.
     """
     columns = ("label", "threshold", "recall", "precision")
     return _curve_table(_precision_recall, columns, labels, y_true, scores, required={1})
@@ -74,12 +59,11 @@ def _curve_table(
     scores: Scores,
     required: set[int],
 ) -> pd.DataFrame:
-    parts = [pd.DataFrame({name: pd.Series(dtype="str" if name == "label" else "float64") for name in columns})]
+    parts = []
     for label, target, score in zip(labels, y_true.T, scores.T, strict=True):
         known = target >= 0
-        if not required <= set(target[known].tolist()):
-            continue
-        points = curve(target[known], score[known])
-        kept = np.unique(np.linspace(0, len(points[0]) - 1, MAX_POINTS).round().astype(int))  # Both ends included.
-        parts.append(pd.DataFrame(dict(zip(columns, (label, *(values[kept] for values in points)), strict=True))))
-    return pd.concat(parts[1:] or parts, ignore_index=True)
+        if required <= set(target[known].tolist()):
+            points = curve(target[known], score[known])
+            kept = np.unique(np.linspace(0, len(points[0]) - 1, MAX_POINTS).round().astype(int))  # Both ends included.
+            parts.append(pd.DataFrame(dict(zip(columns, (label, *(values[kept] for values in points)), strict=True))))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(columns))

@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterweight.base.errors import InputError
-from counterweight.base.outputs import write_json
 from counterweight.metrics.platt import platt_threshold, platt_thresholds
 from counterweight.metrics.thresholds import (
     argmax_mask,
@@ -40,10 +39,9 @@ class DecisionRule:
         In the order of the columns of scores.
     positive : str or None
         The class that thresholds apply to in a binary task; None in other tasks.
-    tuned : float
-        One threshold for all labels.
-    per_label : dict of str to float
-        One threshold per label; in a binary task only that of the positive class, equal to ``tuned``.
+    tuned, per_label : float, dict of str to float
+        One threshold for all labels, and one per label; in a binary task only that of the positive class, which equals
+        ``tuned``.
     """
 
     task: str
@@ -103,14 +101,7 @@ class DecisionRule:
 
 
 def decision_names(task: str, thresholds: Sequence[float]) -> dict[str, float | str]:
-    """Return every decision of a task by the name under which its metrics are reported.
-
-    Parameters
-    ----------
-    task : str
-        As in `DecisionRule`.
-    thresholds : sequence of float
-        Fixed thresholds.
+    """Return every decision of a task, with fixed thresholds first, by the name under which its metrics are reported.
 
     Examples
     --------
@@ -128,27 +119,9 @@ def is_single_label(task: str, name: str) -> bool:
     return task == "binary" or (task == "multiclass" and name in (PER_LABEL, ARGMAX))
 
 
-def rarest(labels: Sequence[str], counts: Sequence[int] | NDArray[np.integer]) -> str:
-    """Return the label with the fewest images, the last of equal ones.
-
-    Parameters
-    ----------
-    labels : sequence of str
-        Names of the labels.
-    counts : sequence of int
-        Original train images with each.
-    """
-    return min(zip(counts, range(0, -len(labels), -1), labels, strict=True))[2]
-
-
-def commonest(labels: Sequence[str], counts: Sequence[int] | NDArray[np.integer]) -> str:
-    """Return the label with the most images, the first of equal ones; see `rarest`."""
-    return max(zip(counts, range(0, -len(labels), -1), labels, strict=True))[2]
-
-
-def positive_class(task: str, labels: Sequence[str], counts: NDArray[np.integer]) -> str | None:
-    """Return the `rarest` class of a binary task, which thresholds apply to; None for other tasks."""
-    return rarest(labels, counts) if task == "binary" else None
+def rarest(labels: Sequence[str], counts: NDArray[np.integer]) -> str:
+    """Return the label with the fewest images, the last of equal ones."""
+    return labels[::-1][int(np.argmin(counts[::-1]))]
 
 
 def summary(rule: DecisionRule) -> dict[str, float | str | dict[str, float]]:
@@ -158,19 +131,8 @@ def summary(rule: DecisionRule) -> dict[str, float | str | dict[str, float]]:
     return {**headline, "tuned_threshold": rule.tuned, "thresholds": rule.per_label}
 
 
-def write(rule: DecisionRule, folder: Path) -> None:
-    """Write the rule into a model's folder, as ``decisions.json``."""
-    write_json(asdict(rule), folder / FILE)
-
-
 def read(folder: Path) -> DecisionRule:
-    """Read the rule that `write` stored in a model's folder.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or invalid.
-    """
+    """Read the rule of a model's folder; raise InputError if the file is missing or invalid."""
     try:
         content: Mapping[str, object] = json.loads((folder / FILE).read_text(encoding="utf-8"))
         return DecisionRule(**content)  # type: ignore[arg-type]
@@ -197,12 +159,8 @@ def tune(
         1 if the image has the label, 0 if not, -1 if unknown.
     scores : array of float in [0, 1], shape (n_images, n_labels)
         Outputs of the model.
-    labels : sequence of str
-        Names of the columns.
-    task : str
+    labels, task, positive
         As in `DecisionRule`.
-    positive : str, optional
-        The class that the threshold applies to in a binary task.
     metric : str
         The metric to maximize, ``f1`` or ``balanced_accuracy``; or ``platt``, see `counterweight.metrics.platt`.
     """

@@ -17,6 +17,13 @@ from numpy.typing import NDArray
 
 from counterweight.base.manifest import MISSING
 
+# What a split cannot do for labels that none of its images has.
+_CONSEQUENCE = {
+    "train": "nothing to learn from",
+    "val": "no threshold can be tuned",
+    "test": "recall cannot be measured",
+}
+
 
 def irlbl(targets: NDArray[np.integer]) -> NDArray[np.float64]:
     """Imbalance ratio of each label: the count of the commonest label over the label's own.
@@ -32,9 +39,9 @@ def irlbl(targets: NDArray[np.integer]) -> NDArray[np.float64]:
     array([1., 4.])
     """
     counts = _counts(targets)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios: NDArray[np.float64] = counts.max() / counts
-    return np.where(counts == 0, np.inf, ratios)
+    with np.errstate(divide="ignore"):
+        ratios: NDArray[np.float64] = np.maximum(counts.max(), 1) / counts
+    return ratios
 
 
 def mean_ir(targets: NDArray[np.integer]) -> float:
@@ -68,26 +75,21 @@ def label_scumble(targets: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 def rarer_label_warnings(before: NDArray[np.integer], after: NDArray[np.integer], labels: Sequence[str]) -> list[str]:
-    """Return a warning for each label whose IRLbl rose.
-
-    Parameters
-    ----------
-    before, after : arrays of int, shape (n_images, n_labels)
-        Targets without and with the copies.
-    labels : sequence of str
-        Names of the labels.
-
-    Examples
-    --------
-    >>> rarer_label_warnings(np.array([[1, 0], [1, 1]]), np.array([[1, 0], [1, 1], [1, 0]]), ["sea", "ice"])
-    ["label 'ice' got relatively rarer: IRLbl 2.00 before, 3.00 after. Consider augment.strategy clusters_labels or \
-labels"]
-    """
+    """Return a warning for each label whose IRLbl is higher after the copies were added than before."""
     return [
         f"label '{label}' got relatively rarer: IRLbl {old:.2f} before, {new:.2f} after. "
         "Consider augment.strategy clusters_labels or labels"
         for label, old, new in zip(labels, irlbl(before), irlbl(after), strict=True)
         if new > old
+    ]
+
+
+def absent_label_warnings(labels: Sequence[str], parts: Mapping[str, NDArray[np.integer]]) -> list[str]:
+    """Return a warning for each split (``train``, ``val`` or ``test``) with labels that none of its images has."""
+    return [
+        f"no {split} image has {', '.join(map(repr, absent))}: {_CONSEQUENCE[split]}"
+        for split, targets in parts.items()
+        if (absent := [name for name, count in zip(labels, _counts(targets), strict=True) if not count])
     ]
 
 
@@ -101,37 +103,24 @@ def irlbl_weights(targets: NDArray[np.integer]) -> NDArray[np.float64]:
     >>> irlbl_weights(np.array([[1, 0], [1, 0], [1, 1], [0, 0]]))
     array([1., 1., 2., 1.])
     """
-    present = targets == 1
-    ratios = np.where(np.isfinite(ratio := irlbl(targets)), ratio, 0.0)
+    present, ratios = targets == 1, np.nan_to_num(irlbl(targets), posinf=0.0)
     counts = present.sum(axis=1)
     return np.where(counts > 0, (present * ratios).sum(axis=1) / np.maximum(counts, 1), 1.0)
 
 
 def summary(targets: NDArray[np.integer]) -> dict[str, float]:
     """Return the number of images and all their measures, for a metrics file."""
-    return {
-        "images": len(targets),
-        "mean_ir": mean_ir(targets),
-        "cvir": cvir(targets),
-        "scumble": scumble(targets),
-    }
+    return {"images": len(targets), "mean_ir": mean_ir(targets), "cvir": cvir(targets), "scumble": scumble(targets)}
 
 
 def label_table(parts: Mapping[str, NDArray[np.integer]], labels: Sequence[str]) -> pd.DataFrame:
     """Tabulate count, IRLbl and SCUMBLE of each label in several sets of images.
 
-    Parameters
-    ----------
-    parts : mapping of str to array of int, shape (n_images, n_labels)
-        Targets of each set, by the prefix of its columns.
-    labels : sequence of str
-        Names of the labels.
-
     Returns
     -------
     pandas.DataFrame
-        One row per label: ``label``, then ``NAME_count``, ``NAME_irlbl`` and ``NAME_scumble`` for each set, and
-        ``NAME_missing`` (images on which the label is missing) if any label is missing anywhere.
+        One row per label: ``label``, then ``NAME_count``, ``NAME_irlbl`` and ``NAME_scumble`` for each name in
+        ``parts``, and ``NAME_missing`` (images on which the label is missing) if any label is missing anywhere.
     """
     some_missing = any((targets == MISSING).any() for targets in parts.values())
     table = pd.DataFrame({"label": list(labels)})
@@ -146,15 +135,11 @@ def label_table(parts: Mapping[str, NDArray[np.integer]], labels: Sequence[str])
 
 def _concurrence(targets: NDArray[np.integer]) -> NDArray[np.float64]:
     """SCUMBLE of each image; 0 for an image without labels."""
-    ratios = irlbl(targets)
     present = targets == 1
-    counts = np.maximum(present.sum(axis=1), 1)
-    usable = np.where(np.isfinite(ratios), ratios, 1.0)
-    arithmetic = np.maximum((present * usable).sum(axis=1) / counts, 1e-300)
     # Dividing by the arithmetic mean before taking the geometric one gives exactly 0 for an image with one label.
-    relative = np.where(present, usable / arithmetic[:, None], 1.0)
-    concurrence: NDArray[np.float64] = 1.0 - np.exp(np.log(relative).sum(axis=1) / counts)
-    return concurrence
+    relative = np.where(present, irlbl(targets) / irlbl_weights(targets)[:, None], 1.0)
+    geometric: NDArray[np.float64] = np.exp(np.log(relative).sum(axis=1) / np.maximum(present.sum(axis=1), 1))
+    return 1.0 - geometric
 
 
 def _counts(targets: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -165,28 +150,3 @@ def _counts(targets: NDArray[np.integer]) -> NDArray[np.int64]:
 def _finite_irlbl(targets: NDArray[np.integer]) -> NDArray[np.float64]:
     ratios = irlbl(targets)
     return ratios[np.isfinite(ratios)]
-
-
-# What a split cannot do for labels that none of its images has.
-_CONSEQUENCE = {
-    "train": "nothing to learn from",
-    "val": "no threshold can be tuned",
-    "test": "recall cannot be measured",
-}
-
-
-def absent_label_warnings(labels: Sequence[str], parts: Mapping[str, NDArray[np.integer]]) -> list[str]:
-    """Return a warning for each split with labels that none of its images has.
-
-    Parameters
-    ----------
-    labels : sequence of str
-        Names of the labels.
-    parts : mapping of str to array of int, shape (n_images, n_labels)
-        Targets of the splits ``train``, ``val`` and ``test``.
-    """
-    return [
-        f"no {split} image has {', '.join(map(repr, absent))}: {_CONSEQUENCE[split]}"
-        for split, targets in parts.items()
-        if (absent := [name for name, count in zip(labels, _counts(targets), strict=True) if not count])
-    ]

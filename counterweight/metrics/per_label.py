@@ -6,7 +6,7 @@ are ignored.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,51 +20,27 @@ from sklearn.metrics import (
 Targets = NDArray[np.integer]
 Scores = NDArray[np.floating]
 Predictions = NDArray[np.bool_]
-RATES_AND_COUNTS = (
-    *("precision", "recall", "f1", "sensitivity", "specificity", "g_mean", "balanced_accuracy", "accuracy"),
-    *("tp", "fp", "tn", "fn"),
-)
 
 
-@dataclass(frozen=True)
-class LabelRates:
-    """Confusion counts and rates, arrays of shape (n_labels,).
+class LabelRates(NamedTuple):
+    """Rates and confusion counts, arrays of shape (n_labels,), in the order of their columns in a table.
 
-    Precision, recall and F1 are 0 where their denominator is 0; the other rates are NaN there.
+    Precision, recall and F1 are 0 where their denominator is 0; the other rates are NaN there. G-mean is the geometric
+    mean of sensitivity and specificity (Kubat and Matwin, 1997), and balanced accuracy their arithmetic mean.
     """
 
-    tp: NDArray[np.int64]
-    fp: NDArray[np.int64]
-    fn: NDArray[np.int64]
-    tn: NDArray[np.int64]
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
     f1: NDArray[np.float64]
-
-    @property
-    def sensitivity(self) -> NDArray[np.float64]:
-        """Fraction of the images with the label that are predicted to have it."""
-        return _ratio(self.tp, self.tp + self.fn)
-
-    @property
-    def specificity(self) -> NDArray[np.float64]:
-        """Fraction of the images without the label that are predicted not to have it."""
-        return _ratio(self.tn, self.tn + self.fp)
-
-    @property
-    def g_mean(self) -> NDArray[np.float64]:
-        """Geometric mean of sensitivity and specificity (Kubat and Matwin, 1997)."""
-        return np.sqrt(self.sensitivity * self.specificity)
-
-    @property
-    def balanced_accuracy(self) -> NDArray[np.float64]:
-        """Mean of sensitivity and specificity."""
-        return (self.sensitivity + self.specificity) / 2
-
-    @property
-    def accuracy(self) -> NDArray[np.float64]:
-        """Fraction of the images whose prediction is correct."""
-        return _ratio(self.tp + self.tn, self.tp + self.tn + self.fp + self.fn)
+    sensitivity: NDArray[np.float64]
+    specificity: NDArray[np.float64]
+    g_mean: NDArray[np.float64]
+    balanced_accuracy: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    tp: NDArray[np.int64]
+    fp: NDArray[np.int64]
+    tn: NDArray[np.int64]
+    fn: NDArray[np.int64]
 
 
 def label_rates(y_true: Targets, y_pred: Predictions) -> LabelRates:
@@ -83,8 +59,11 @@ def label_rates(y_true: Targets, y_pred: Predictions) -> LabelRates:
     precision, recall, f1, _ = precision_recall_fscore_support(
         positive, predicted, labels=labels, average=None, zero_division=0
     )
-    n_unknown = (y_true < 0).sum(axis=0)
-    return LabelRates(tp, fp, fn, tn - n_unknown, precision, recall, f1)
+    tn = tn - (y_true < 0).sum(axis=0)
+    sensitivity, specificity, accuracy = _ratio(tp, tp + fn), _ratio(tn, tn + fp), _ratio(tp + tn, tp + tn + fp + fn)
+    g_mean, balanced_accuracy = np.sqrt(sensitivity * specificity), (sensitivity + specificity) / 2
+    rates = precision, recall, f1, sensitivity, specificity, g_mean, balanced_accuracy, accuracy
+    return LabelRates(*rates, tp, fp, tn, fn)
 
 
 def as_indicator(y_true: Targets, y_pred: Predictions) -> tuple[NDArray[np.int8], NDArray[np.int8], list[int]]:
@@ -112,6 +91,12 @@ def aucs(y_true: Targets, scores: Scores) -> NDArray[np.float64]:
 def average_precisions(y_true: Targets, scores: Scores) -> NDArray[np.float64]:
     """Average precision of each label, whose mean is mAP; NaN for a label that no image has."""
     return _by_label(average_precision_score, y_true, scores, required={1})
+
+
+def defined_mean(values: NDArray[np.float64]) -> float | None:
+    """Return the mean without NaNs; None if nothing remains."""
+    numbers = values[~np.isnan(values)]
+    return float(numbers.mean()) if len(numbers) else None
 
 
 def _by_label(

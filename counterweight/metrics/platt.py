@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from counterweight.metrics.per_label import Scores, Targets
+
 # Nearly none: it only keeps the sigmoid from becoming a step where no scores overlap.
 _REGULARIZATION = 1e-6
 # Scores are clipped, since softmax in float32 returns exact zeros and ones.
 _EPSILON = 1e-6
 
 
-def platt_threshold(y_true: NDArray[np.integer], scores: NDArray[np.floating]) -> float:
+def platt_threshold(y_true: Targets, scores: Scores) -> float:
     """Return one threshold for all labels, each of which has the same weight.
 
     Returns
@@ -43,6 +45,6 @@ def platt_threshold(y_true: NDArray[np.integer], scores: NDArray[np.floating]) -
     return 0.5 if slope <= 0 else float(1 / (1 + np.exp(intercept / slope)))
 
 
-def platt_thresholds(y_true: NDArray[np.integer], scores: NDArray[np.floating]) -> NDArray[np.float64]:
+def platt_thresholds(y_true: Targets, scores: Scores) -> NDArray[np.float64]:
     """Return one threshold per label, shape (n_labels,)."""
     return np.array([platt_threshold(y_true[:, [j]], scores[:, [j]]) for j in range(y_true.shape[1])])

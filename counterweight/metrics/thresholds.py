@@ -10,25 +10,24 @@ If each image has exactly one label, rows with unknown cells are ignored. Ties g
 import numpy as np
 from numpy.typing import NDArray
 
+from counterweight.metrics.per_label import Predictions, Scores, Targets
+
 THRESHOLDS = np.arange(1, 100) / 100
 _MAX_ROUNDS = 20  # A bound on the coordinate ascent, which converges in a few rounds.
+_Counts = NDArray[np.integer]
 
 
-def tuned_threshold(y_true: NDArray[np.integer], scores: NDArray[np.floating], metric: str = "f1") -> float:
+def tuned_threshold(y_true: Targets, scores: Scores, metric: str = "f1") -> float:
     """Return the threshold with the best mean over labels."""
     return float(_best_nearest_half(_metric_by_threshold(y_true, scores, metric).mean(axis=1, keepdims=True))[0])
 
 
-def label_thresholds(
-    y_true: NDArray[np.integer], scores: NDArray[np.floating], metric: str = "f1"
-) -> NDArray[np.float64]:
+def label_thresholds(y_true: Targets, scores: Scores, metric: str = "f1") -> NDArray[np.float64]:
     """Return the best threshold of each label, shape (n_labels,); 0.5 for a label that no image is known to have."""
     return _best_nearest_half(_metric_by_threshold(y_true, scores, metric))
 
 
-def class_thresholds(
-    y_true: NDArray[np.integer], scores: NDArray[np.floating], metric: str = "f1"
-) -> NDArray[np.float64]:
+def class_thresholds(y_true: Targets, scores: Scores, metric: str = "f1") -> NDArray[np.float64]:
     """Return the thresholds that divide the scores of the classes before the highest is taken.
 
     They maximize macro F1, or the mean recall of the classes, by coordinate ascent from 0.5 for all, which is the plain
@@ -53,19 +52,11 @@ def class_thresholds(
     return thresholds
 
 
-def binary_threshold(
-    y_true: NDArray[np.integer], scores: NDArray[np.floating], positive: int, metric: str = "f1"
-) -> float:
+def binary_threshold(y_true: Targets, scores: Scores, positive: int, metric: str = "f1") -> float:
     """Return the threshold on the positive class's scores with the best mean over both classes.
 
-    Images below the threshold are predicted to be in the other class.
-
-    Parameters
-    ----------
-    y_true, scores : arrays, shape (n_images, 2)
-        One-hot targets, and scores.
-    positive : int
-        Column of the positive class.
+    ``positive`` is the column of the positive class, one of two. Images below the threshold are predicted to be in the
+    other class.
     """
     y_true, scores = _fully_known_rows(y_true, scores)
     n_images, n_positive = len(y_true), y_true[:, positive].sum()
@@ -79,15 +70,13 @@ def binary_threshold(
     return float(_best_nearest_half(macro)[0])
 
 
-def argmax_mask(scores: NDArray[np.floating]) -> NDArray[np.bool_]:
+def argmax_mask(scores: Scores) -> Predictions:
     """Mark the highest score of each row, the first of equal ones."""
-    mask: NDArray[np.bool_] = np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None]
+    mask: Predictions = np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None]
     return mask
 
 
-def _fully_known_rows(
-    y_true: NDArray[np.integer], scores: NDArray[np.floating]
-) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+def _fully_known_rows(y_true: Targets, scores: Scores) -> tuple[Targets, Scores]:
     known = (y_true >= 0).all(axis=1)
     return y_true[known], scores[known]
 
@@ -99,19 +88,14 @@ def _best_nearest_half(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return best
 
 
-def _f1(
-    n_hits: NDArray[np.integer], n_predicted: NDArray[np.integer], n_positive: NDArray[np.integer]
-) -> NDArray[np.float64]:
+def _f1(n_hits: _Counts, n_predicted: _Counts, n_positive: _Counts) -> NDArray[np.float64]:
     """Return F1 from the numbers of true positives, predictions and positive images; 0 if there are none."""
-    return 2 * n_hits / np.maximum(n_predicted + n_positive, 1)
+    f1: NDArray[np.float64] = 2 * n_hits / np.maximum(n_predicted + n_positive, 1)
+    return f1
 
 
 def _metric(
-    metric: str,
-    n_hits: NDArray[np.integer],
-    n_predicted: NDArray[np.integer],
-    n_positive: NDArray[np.integer],
-    n_known: NDArray[np.integer] | int,
+    metric: str, n_hits: _Counts, n_predicted: _Counts, n_positive: _Counts, n_known: _Counts | int
 ) -> NDArray[np.float64]:
     """Return `_f1`, or balanced accuracy, which is 0 unless images with and without the label are known."""
     if metric == "f1":
@@ -122,7 +106,7 @@ def _metric(
     return np.where((n_positive > 0) & (n_negative > 0), (sensitivity + specificity) / 2, 0.0)
 
 
-def _counts(y_true: NDArray[np.integer], scores: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _counts(y_true: Targets, scores: Scores) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count true positives and predictions at each threshold, two arrays of shape (n_thresholds, n_labels)."""
     n_reached = np.searchsorted(THRESHOLDS, scores, side="right")  # How many thresholds each score reaches.
     n_labels = y_true.shape[1]
@@ -135,14 +119,14 @@ def _counts(y_true: NDArray[np.integer], scores: NDArray[np.floating]) -> tuple[
     return n_hits, n_predicted
 
 
-def _metric_by_threshold(y_true: NDArray[np.integer], scores: NDArray[np.floating], metric: str) -> NDArray[np.float64]:
+def _metric_by_threshold(y_true: Targets, scores: Scores, metric: str) -> NDArray[np.float64]:
     """Evaluate each label at each threshold, shape (n_thresholds, n_labels)."""
     n_positive, n_known = (y_true == 1).sum(axis=0), (y_true >= 0).sum(axis=0)
     return _metric(metric, *_counts(y_true, scores), n_positive, n_known)
 
 
 def _macro_by_threshold(
-    j: int, y_true: NDArray[np.integer], scores: NDArray[np.floating], thresholds: NDArray[np.float64], metric: str
+    j: int, y_true: Targets, scores: Scores, thresholds: NDArray[np.float64], metric: str
 ) -> NDArray[np.float64]:
     """Return macro F1, or mean recall, at each threshold of class j, with those of the other classes fixed."""
     n_classes, rows = y_true.shape[1], np.arange(len(y_true))

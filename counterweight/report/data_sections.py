@@ -1,6 +1,7 @@
 """The page's sections about the data: labels, clusters and copies."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,7 @@ _MIN_EXCESS = 0.05
 
 
 def labels_section(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
-    """Show the counts and the imbalance of each label.
-
-    Parameters
-    ----------
-    before, after : pandas.DataFrame
-        Manifests without and with the copies.
-    """
+    """Show the counts and the imbalance of each label, from the manifests without and with the copies."""
     names = manifest.label_names(before)
     targets = {split: manifest.targets(manifest.rows_of_split(before, split)) for split in ("train", "val", "test")}
     targets_after = manifest.targets(manifest.rows_of_split(after, "train"))
@@ -47,8 +42,8 @@ def labels_section(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
     if len(order) > MAX_ROWS:
         note = (
             f"The table lists the {MAX_ROWS // 2} commonest and the {MAX_ROWS // 2} rarest of {len(order):,} labels, "
+            f"the chart {MAX_BARS // 2} of either; all are in augmented/labels.csv."
         )
-        note += f"the chart {MAX_BARS // 2} of either; all are in augmented/labels.csv."
     return {
         "warnings": [
             *_rarer_label_warnings(targets["train"], targets_after, names),
@@ -122,39 +117,41 @@ def clusters_section(
         Number of typical and of unusual images to show.
     """
     train = manifest.rows_of_split(table, "train").merge(plane, on="image_id", validate="one_to_one")
-    sizes = train["cluster"].value_counts()
-    numbers = sorted(int(number) for number in sizes.index)
-    counts = {"before": [int(sizes[number]) for number in numbers], "after": [after[str(number)] for number in numbers]}
-    drawn = head_and_tail(range(len(numbers)), MAX_BARS)
-    hidden = len(numbers) - _MAX_SHOWN_CLUSTERS
-    counted, inertia, silhouette = (sweep[column].tolist() for column in ("clusters", "inertia", "silhouette"))
+    sizes = train["cluster"].value_counts().sort_index()
+    names = [str(number) for number in sizes.index]
+    counts = {"before": sizes.tolist(), "after": [after[name] for name in names]}
+    hidden = len(names) - _MAX_SHOWN_CLUSTERS
+    nearest_first = train.sort_values(["distance", "image_id"]).groupby("cluster")
     return {
         "sizes": counts,
         "chart": figures.bars(
-            [str(numbers[i]) for i in drawn],
-            {name: [count[i] for i in drawn] for name, count in counts.items()},
+            head_and_tail(names, MAX_BARS),
+            {part: head_and_tail(numbers, MAX_BARS) for part, numbers in counts.items()},
             unit="train images",
         ),
-        "plane": figures.scatter(train[["first", "second"]].to_numpy(), train["cluster"].astype(int).tolist()),
-        "sweep": figures.sweep_chart(counted, inertia, silhouette, len(numbers)) if len(sweep) else "",
+        "plane": figures.scatter(train[["first", "second"]].to_numpy(), train["cluster"].to_numpy(dtype=int)),
+        "sweep": figures.sweep_chart(sweep, len(names)) if len(sweep) else "",
         "details": [
             {
                 "name": number,
-                "before": int(sizes[number]),
+                "before": len(rows),
                 "after": after[str(number)],
-                "text": _describe_cluster(train, number),
-                "typical": _cluster_thumbnails(train, number, folder, images_per_group, typical=True),
-                "unusual": _cluster_thumbnails(train, number, folder, images_per_group, typical=False),
+                "text": _describe_cluster(train, (train["cluster"] == number).to_numpy(dtype=bool)),
+                "typical": _captioned(rows.head(images_per_group), folder),
+                "unusual": _captioned(rows[::-1].head(images_per_group), folder),
             }
-            for number in numbers[:_MAX_SHOWN_CLUSTERS]
+            for number, rows in islice(nearest_first, _MAX_SHOWN_CLUSTERS)
         ],
         "note": f"The images of {hidden} smaller clusters are not shown." if hidden > 0 else "",
     }
 
 
-def _describe_cluster(train: pd.DataFrame, number: int) -> str:
+def _captioned(rows: pd.DataFrame, folder: Path) -> list[tuple[str, str]]:
+    return list(zip(thumbnails(rows, folder), rows["image_id"], strict=True))
+
+
+def _describe_cluster(train: pd.DataFrame, inside: NDArray[np.bool_]) -> str:
     """Name up to three labels that are clearly more frequent in the cluster than elsewhere."""
-    inside = (train["cluster"] == number).to_numpy(dtype=bool)
     targets = manifest.targets(train)
     labels = manifest.label_names(train)
     if inside.all():
@@ -167,14 +164,6 @@ def _describe_cluster(train: pd.DataFrame, number: int) -> str:
     if not listed:
         return "No label is clearly more frequent than elsewhere."
     return f"More frequent than elsewhere: {', '.join(listed)}."
-
-
-def _cluster_thumbnails(
-    train: pd.DataFrame, number: int, folder: Path, count: int, *, typical: bool
-) -> list[tuple[str, str]]:
-    rows = train[train["cluster"] == number].sort_values(["distance", "image_id"], ascending=typical).head(count)
-    pictures = thumbnails([folder / path for path in rows["path"]], rows["checksum"].tolist())
-    return list(zip(pictures, rows["image_id"], strict=True))
 
 
 def copies_section(
@@ -199,8 +188,6 @@ def copies_section(
     rejected = redrawn.drop(columns="image_id")
     reasons = f", since {_describe_rejections(rejected.sum())}" if len(redrawn) else ""
     text = f"{len(copies):,} copies; {len(redrawn):,} of them were drawn again{reasons}."
-    if not len(copies):
-        return {"text": text, "sample": [], "strongest": [], "weakest": [], "compared": 0, "retried": []}
     by_id = table.set_index("image_id")
     random = np.random.default_rng(seed)
     compared = copies["image_id"].iloc[np.sort(random.permutation(len(copies))[:_MAX_COMPARED_COPIES])]

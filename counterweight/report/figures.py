@@ -3,13 +3,15 @@
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from counterweight.metrics.charts import COLORS, chart_style
+from counterweight.metrics.charts import COLORS, chart_style, draw_bars
 
 # Replaced by the page's text color, which depends on its color scheme.
 _TEXT_COLOR = "#010203"
@@ -25,34 +27,27 @@ def bars(names: Sequence[str], values: Mapping[str, Sequence[float]], *, unit: s
 
     Parameters
     ----------
-    names : sequence of str
-        Names of the groups, from top to bottom.
-    values : mapping of str to sequence of float
-        One number per group for each entry of the legend.
+    names, values
+        As in `counterweight.metrics.charts.draw_bars`.
     unit : str
         Unit of the numbers.
     """
-    height = 0.8 / len(values)
 
     def draw(axes: Axes) -> None:
-        for i, (name, numbers) in enumerate(values.items()):
-            positions = np.arange(len(names)) + (i - (len(values) - 1) / 2) * height
-            axes.barh(positions, numbers, height, color=COLORS[i % len(COLORS)], label=name)
-        axes.set_yticks(np.arange(len(names)), [_truncate(name) for name in names])
-        axes.set_ylim(len(names) - 0.5, -0.5)
+        draw_bars(axes, [name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…" for name in names], values)
         axes.set_xlabel(unit)
         axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(values))
 
     return _chart(draw, (6, 0.9 + (0.12 + 0.16 * len(values)) * len(names)))
 
 
-def head_and_tail(order: Sequence[int], most: int) -> list[int]:
+def head_and_tail(order: Sequence[Any], most: int) -> list[Any]:
     """Return all items, or half of ``most`` from either end of a longer sequence.
 
     Examples
     --------
-    >>> head_and_tail(range(10), 4), head_and_tail(range(3), 4)
-    ([0, 1, 8, 9], [0, 1, 2])
+    >>> head_and_tail("abcdef", 4), head_and_tail("abc", 4)
+    (['a', 'b', 'e', 'f'], ['a', 'b', 'c'])
     """
     half = most // 2
     return list(order) if len(order) <= most else [*order[:half], *order[-half:]]
@@ -86,18 +81,18 @@ def lines(
     return _chart(draw, (4.4, 3))
 
 
-def scatter(places: NDArray[np.floating], groups: Sequence[int]) -> str:
-    """Draw images as dots in the plane of two principal components.
+def scatter(positions: NDArray[np.floating], clusters: NDArray[np.integer]) -> str:
+    """Draw images, or an evenly spaced sample of many, as dots in the plane of two principal components.
 
     Parameters
     ----------
-    places : array of float, shape (n_images, 2)
-        Position of each image; an evenly spaced sample is drawn if there are many.
-    groups : sequence of int
+    positions : array of float, shape (n_images, 2)
+        Position of each image.
+    clusters : array of int, shape (n_images,)
         Cluster of each image.
     """
-    sample = np.unique(np.linspace(0, len(places) - 1, min(len(places), _MAX_POINTS)).astype(int))
-    positions, clusters = places[sample], np.asarray(groups)[sample]
+    sample = np.unique(np.linspace(0, len(positions) - 1, min(len(positions), _MAX_POINTS)).astype(int))
+    positions, clusters = positions[sample], clusters[sample]
 
     def draw(axes: Axes) -> None:
         for cluster in range(min(len(COLORS), int(clusters.max()) + 1)):
@@ -113,24 +108,15 @@ def scatter(places: NDArray[np.floating], groups: Sequence[int]) -> str:
     return _chart(draw, (6, 4))
 
 
-def sweep_chart(counts: Sequence[int], inertia: Sequence[float], silhouette: Sequence[float], chosen: int) -> str:
-    """Draw inertia and silhouette against the number of clusters.
-
-    Parameters
-    ----------
-    counts : sequence of int
-        Numbers of clusters.
-    inertia, silhouette : sequence of float
-        One value per number of clusters.
-    chosen : int
-        The number in use, which is marked.
-    """
+def sweep_chart(sweep: pd.DataFrame, chosen: int) -> str:
+    """Draw ``inertia`` and ``silhouette`` against the number of ``clusters``, and mark the number in use."""
 
     def draw(axes: Axes) -> None:
+        counts, inertia, silhouette = (sweep[name] for name in ("clusters", "inertia", "silhouette"))
         axes.plot(counts, silhouette, color=COLORS[1], marker="o", label="silhouette (higher is better)")
         axes.set_xlabel("clusters")
         axes.set_ylabel("silhouette")
-        axes.set_xticks(list(counts))
+        axes.set_xticks(counts)
         axes.axvline(chosen, color=_TEXT_COLOR, linewidth=1, linestyle=":")
         right = axes.twinx()
         right.plot(counts, inertia, color=COLORS[2], marker="s", label="inertia (look for the bend)")
@@ -148,10 +134,6 @@ def inline_svg(svg: str) -> str:
     referenced = set(re.findall(r'(?:url\(|href=")#([^)"]+)', svg))
     svg = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in referenced else "", svg)
     return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-
-
-def _truncate(name: str) -> str:
-    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
 
 
 def _chart(draw: Callable[[Axes], None], size: tuple[float, float]) -> str:

@@ -5,7 +5,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from counterweight.base import manifest
+from counterweight.metrics.imbalance import absent_label_warnings
 
 _TEMPLATE = Path(__file__).with_name("report.html")
 # Packages whose versions affect the numbers.
@@ -18,10 +22,7 @@ def render_page(sections: Mapping[str, Mapping[str, Any]]) -> str:
     All text is escaped, including names of files and labels; only charts of `counterweight.report.figures` are inserted
     as they are.
 
-    Parameters
-    ----------
-    sections : mapping of str to mapping
-        ``summary``, ``labels``, ``clusters``, ``copies``, ``results`` and ``run``.
+    The sections are ``summary``, ``labels``, ``clusters``, ``copies``, ``results`` and ``run``.
     """
     loader = FileSystemLoader(_TEMPLATE.parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
@@ -29,17 +30,7 @@ def render_page(sections: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def run_section(params: str, ingest: Mapping[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
-    """Describe the run.
-
-    Parameters
-    ----------
-    params : str
-        The text of params.yaml.
-    ingest : mapping
-        The metrics of ingest: dropped rows, bad images, duplicates and leaks.
-    warnings : sequence of str
-        The result of `counterweight.report.run_warnings.run_warnings`.
-    """
+    """Show the warnings about the run, the counts of ingest, the versions of packages, and the text of params.yaml."""
     duplicates = ingest["duplicates"]
     facts = [
         ["rows dropped", ingest["dropped_rows"]],
@@ -50,3 +41,32 @@ def run_section(params: str, ingest: Mapping[str, Any], warnings: Sequence[str])
         ["versions", ", ".join(f"{package} {version(package)}" for package in _PACKAGES)],
     ]
     return {"warnings": warnings, "facts": facts, "params": params}
+
+
+def run_warnings(table: pd.DataFrame, ingest: Mapping[str, Any], augment: Mapping[str, Any], weights: str) -> list[str]:
+    """Return warnings about a run that succeeded, the most serious first.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The manifest.
+    ingest, augment : mapping
+        The metrics of ingest and of augment.
+    weights : str
+        ``features.weights``.
+    """
+    duplicates = ingest["duplicates"]
+    targets = {split: manifest.targets(manifest.rows_of_split(table, split)) for split in manifest.SPLITS}
+    counted = [
+        (duplicates["leaks"], "images also appear in a later split (leak): results there look better than they are"),
+        (duplicates["other_labels"], "images have other labels than a duplicate"),
+        (ingest["dropped_rows"], "rows were dropped"),
+        (ingest["unlisted_files"], "images have no row and were left out"),
+        (augment["unfit_images"], "images gave no usable copy, so others were copied instead"),
+    ]
+    sentences = [f"{count} {text}." for count, text in counted if count]
+    absent = absent_label_warnings(manifest.label_names(table), targets)
+    sentences += [f"{warning[0].upper()}{warning[1:]}." for warning in absent]
+    if weights == "random":
+        sentences.append("The features come from random weights: they capture color and texture, not content.")
+    return sentences

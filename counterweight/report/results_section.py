@@ -32,16 +32,13 @@ class Arm:
 
     Attributes
     ----------
-    decisions : DecisionRule
-        Its thresholds.
     scores : pandas.DataFrame
         ``image_id``, ``split`` and one column per label, for validation and test images.
-    labels : pandas.DataFrame
-        The result of `counterweight.metrics.classification.label_metrics`.
+    labels, curve : pandas.DataFrame
+        The results of `counterweight.metrics.classification.label_metrics` and of
+        `counterweight.metrics.curves.precision_recall_table`.
     history : pandas.DataFrame
         One row per epoch.
-    curve : pandas.DataFrame
-        The result of `counterweight.metrics.curves.precision_recall_table`.
     confusion : str
         SVG of its confusion matrices.
     """
@@ -67,16 +64,9 @@ class Arm:
 
 @dataclass(frozen=True)
 class ArmComparison:
-    """Macro F1 of both arms on the test images, over the labels that have enough of them.
+    """Macro F1 of both arms on the test images, their difference, and numbers of test images and of labels.
 
-    Attributes
-    ----------
-    original, balanced, difference : Interval
-        See `macro_f1_intervals`.
-    images : int
-        Number of test images.
-    judged, labels : int
-        Number of labels with at least `MIN_TEST_IMAGES` test images (all labels if none has), and of all labels.
+    A label is judged, that is averaged, if it has at least `MIN_TEST_IMAGES` test images, or if no label has.
     """
 
     original: Interval
@@ -88,17 +78,7 @@ class ArmComparison:
 
 
 def compare_arms(table: pd.DataFrame, arms: Mapping[str, Arm], *, n_samples: int, seed: int) -> ArmComparison:
-    """Compare the arms on the test images.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        The manifest.
-    arms : mapping of str to Arm
-        The arms ``original`` and ``balanced``.
-    n_samples, seed : int
-        Number and seed of the bootstrap samples.
-    """
+    """Compare the arms ``original`` and ``balanced`` on the test images of a manifest; see `macro_f1_intervals`."""
     test = manifest.rows_of_split(table, "test")
     targets = manifest.targets(test)
     frequent = (targets == 1).sum(axis=0) >= MIN_TEST_IMAGES
@@ -117,10 +97,8 @@ def summary_section(
     ----------
     comparison : ArmComparison
         The result of `compare_arms`.
-    images : (int, int)
-        Train images before and after.
-    mean_ir : (float, float)
-        MeanIR before and after.
+    images, mean_ir : (int, int), (float, float)
+        Train images, and MeanIR, before and after.
     sizes : two sequences of int
         Sizes of the clusters before and after.
     """
@@ -172,7 +150,7 @@ def results_section(
     }  # fmt: skip
     by_label = [arm.labels.set_index("label") for arm in arms.values()]
     order = by_label[0].sort_values(["train", "label"], ascending=[False, True]).index.tolist()
-    listed = [order[i] for i in figures.head_and_tail(range(len(order)), figures.MAX_ROWS)]
+    listed = figures.head_and_tail(order, figures.MAX_ROWS)
     columns = [rows.loc[listed, metric].tolist() for metric in metrics for rows in by_label]
     tests = by_label[0].loc[listed, "test"].tolist()
     rules = "; ".join(f"{name}: {arm.decisions.describe(decision)}" for name, arm in arms.items())
@@ -239,10 +217,9 @@ def _correct_in_one_arm(
     for name, other in zip(arms, list(arms)[::-1], strict=True):
         rows = test[correct[name] & ~correct[other]]
         shown = rows.head(max_shown)
-        pictures = thumbnails([folder / path for path in shown["path"]], shown["checksum"].tolist())
         captions = [
             f"{image}: {', '.join(labels[cells == 1]) or ('unknown' if (cells < 0).any() else 'no label')}"
             for image, cells in zip(shown["image_id"], manifest.targets(shown), strict=True)
         ]
-        result.append((name, len(rows), list(zip(pictures, captions, strict=True))))
+        result.append((name, len(rows), list(zip(thumbnails(shown, folder), captions, strict=True))))
     return result

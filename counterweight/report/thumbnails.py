@@ -1,11 +1,11 @@
 """Thumbnails as text for an HTML page."""
 
 import base64
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from counterweight.images import codec
@@ -16,13 +16,7 @@ _QUALITY = 80
 
 
 def thumbnail(pixels: NDArray[np.uint8]) -> str:
-    """Return a small JPEG as a ``data:`` URL.
-
-    Parameters
-    ----------
-    pixels : array of uint8, shape (height, width, 3)
-        RGB.
-    """
+    """Return RGB pixels, shape (height, width, 3), as a ``data:`` URL of a small JPEG."""
     height, width = pixels.shape[:2]
     scale = min(SIDE / max(height, width), 1)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
@@ -31,9 +25,10 @@ def thumbnail(pixels: NDArray[np.uint8]) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
 
 
-def thumbnails(files: Sequence[Path], checksums: Sequence[str]) -> list[str]:
-    """Return the thumbnails of image files, which must have these ``checksums``."""
-    return [thumbnail(codec.read(file, checksum)) for file, checksum in zip(files, checksums, strict=True)]
+def thumbnails(rows: pd.DataFrame, folder: Path) -> list[str]:
+    """Return the thumbnails of a manifest's rows, whose images are in a folder."""
+    files = zip(rows["path"], rows["checksum"], strict=True)
+    return [thumbnail(codec.read(folder / path, checksum)) for path, checksum in files]
 
 
 def mean_difference(copy: NDArray[np.uint8], source: NDArray[np.uint8]) -> float:

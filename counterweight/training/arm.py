@@ -3,34 +3,33 @@
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from safetensors.torch import save
+from torch.utils.data import Sampler
 
 from counterweight.base import manifest
 from counterweight.images import codec
 from counterweight.metrics.decisions import FILE as DECISIONS
-from counterweight.metrics.decisions import DecisionRule
+from counterweight.metrics.decisions import DecisionRule, rarest, tune
 from counterweight.metrics.imbalance import irlbl_weights
 from counterweight.networks.classifier import Classifier
 from counterweight.networks.distributed import ProcessGroup
+from counterweight.networks.inference import Compute, predict_scores
 from counterweight.networks.weights import weights_checksum
 from counterweight.runtime.cache import Cache, cache_key
 from counterweight.runtime.fingerprint import fingerprint
 from counterweight.training.callbacks import best_epoch
 from counterweight.training.datasets import ArmImages, build_dataset
-from counterweight.training.losses import build_loss, unweighted_loss
+from counterweight.training.losses import build_loss
 from counterweight.training.module import Objective
 from counterweight.training.pretrained_body import fit_pretrained_body
 from counterweight.training.sampler import SeededSampler, build_sampler
 from counterweight.training.trainer import FitConfig, fit
 from counterweight.training.transforms import TransformedDataset
-from counterweight.training.tuning import tune_on_validation
 
 # What a training depends on, beside the packages of `codec` and the code of this module and of all that it imports.
 PACKAGES = ("lightning", "torch", "torchvision")
@@ -44,18 +43,13 @@ class ArmConfig:
 
     Attributes
     ----------
-    loss, monitor : str
-        As in `counterweight.training.losses.build_loss` and in `Objective`.
+    loss, monitor, transforms, recalibrate, threshold_metric
+        As in `build_loss`, `Objective`, `TransformedDataset` (empty for none), `fit_pretrained_body` and
+        `counterweight.metrics.decisions.tune`.
     sampler : str
         ``weighted`` draws images by the mean IRLbl of their labels; ``none`` takes each once per epoch.
-    transforms : sequence of mapping
-        As in `TransformedDataset`; empty for none.
     freeze : bool
         Train the head alone, on features that are computed once.
-    recalibrate : bool
-        As in `fit_pretrained_body`.
-    threshold_metric : str
-        As in `counterweight.metrics.decisions.tune`.
     seed : int
         Of the order of images and of the transforms.
     """
@@ -70,25 +64,6 @@ class ArmConfig:
     seed: int
 
 
-@dataclass(frozen=True)
-class TrainedArm:
-    """A trained classifier, its decision rule, and one row per epoch as `fit` returned it."""
-
-    classifier: Classifier
-    rule: DecisionRule
-    history: list[dict[str, float]]
-
-    def files(self) -> dict[str, bytes]:
-        """Content of the files in `FILES`, by name."""
-        weights = {name: value.contiguous().cpu() for name, value in self.classifier.state_dict().items()}
-        return {
-            "model.safetensors": save(weights),
-            "model.json": _json(asdict(self.classifier.config)),
-            DECISIONS: _json(asdict(self.rule)),
-            HISTORY: pd.DataFrame(self.history).to_csv(index=False, lineterminator="\n").encode(),
-        }
-
-
 def train_arm(
     classifier: Classifier,
     table: pd.DataFrame,
@@ -96,47 +71,74 @@ def train_arm(
     *,
     config: ArmConfig,
     fitting: FitConfig,
-    group: ProcessGroup,
     checkpoint: Path | None,
-) -> TrainedArm:
+) -> dict[str, bytes]:
     """Train a classifier on the train rows of a manifest, and tune its thresholds on the validation rows.
 
     Parameters
     ----------
     classifier : Classifier
         With its first weights; it is trained in place.
-    table : pandas.DataFrame
-        The arm's manifest.
-    images : ArmImages
-        Where the images are.
+    table, images : pandas.DataFrame, ArmImages
+        The arm's manifest and images.
     config, fitting : ArmConfig, FitConfig
         How to train.
-    group : ProcessGroup
-        The processes that train; each returns the same.
     checkpoint : Path or None
         As in `fit`.
+
+    Returns
+    -------
+    dict of str to bytes
+        The result of `model_files`, the same in all processes.
     """
-    rows = {split: manifest.rows_of_split(table, split) for split in ("train", "val")}
-    compute: dict[str, Any] = {"images": images, "group": group, "workers": fitting.workers}
-    fit_pretrained_body(classifier, rows["train"], recalibrate=config.recalibrate, **compute)
-    train, validation = (build_dataset(classifier, part, frozen=config.freeze, **compute) for part in rows.values())
-    targets, scores = manifest.targets(rows["train"]), classifier.config.scores
-    sampler = build_sampler(len(targets), config.seed, _image_weights(targets, config.sampler))
+    train, val = (manifest.rows_of_split(table, split) for split in ("train", "val"))
+    fit_pretrained_body(classifier, train, images, recalibrate=config.recalibrate)
+    examples, validation = (build_dataset(classifier, rows, images, frozen=config.freeze) for rows in (train, val))
+    targets, scores = manifest.targets(train), classifier.config.scores
+    weights = irlbl_weights(targets) if config.sampler == "weighted" else None
+    sampler: Sampler[Any] = build_sampler(len(targets), config.seed, weights)
+    if config.transforms:
+        examples = TransformedDataset(examples, config.transforms, classifier.config.input_size)
+        sampler = SeededSampler(sampler, config.seed)
+    unweighted = build_loss("cross_entropy" if scores == "softmax" else "bce", targets)
     history = fit(
         classifier.head if config.freeze else classifier,
-        Objective(build_loss(config.loss, targets), unweighted_loss(scores, targets.shape[1]), scores, config.monitor),
-        TransformedDataset(train, config.transforms, classifier.config.input_size) if config.transforms else train,
+        Objective(build_loss(config.loss, targets), unweighted, scores, config.monitor),
+        examples,
         validation,
-        sampler=SeededSampler(sampler, config.seed) if config.transforms else sampler,
-        config=fitting.without_workers() if config.freeze else fitting,
-        group=group,
+        sampler=sampler,
+        config=replace(fitting, workers=0) if config.freeze else fitting,
+        group=images.group,
         checkpoint=checkpoint,
     )
-    rule = tune_on_validation(
-        classifier, rows["train"], rows["val"],
-        metric=config.threshold_metric, images=images, device=group.device, workers=fitting.workers,
-    )  # fmt: skip
-    return TrainedArm(classifier, rule, history)
+    rule = tune_on_validation(classifier, train, val, images, config.threshold_metric)
+    return model_files(classifier, rule, history)
+
+
+def tune_on_validation(
+    classifier: Classifier, train: pd.DataFrame, validation: pd.DataFrame, images: ArmImages, metric: str
+) -> DecisionRule:
+    """Choose the thresholds that are best on validation images, scored exactly as evaluation scores them.
+
+    In a binary task, the class that is rarer among the train originals is positive. ``metric`` is that of
+    `counterweight.metrics.decisions.tune`.
+    """
+    config = classifier.config
+    scores = predict_scores(classifier, images.files(validation), Compute(images.group.device, images.workers))
+    counts = (manifest.targets(train[train["source_id"] == ""]) == 1).sum(axis=0)
+    positive = rarest(config.labels, counts) if config.task == "binary" else None
+    return tune(manifest.targets(validation), scores, config.labels, config.task, positive, metric=metric)
+
+
+def model_files(classifier: Classifier, rule: DecisionRule, history: list[dict[str, float]]) -> dict[str, bytes]:
+    """Return the content of the files in `FILES`, by name; ``history`` has one row per epoch as in `fit`."""
+    weights = {name: value.contiguous().cpu() for name, value in classifier.state_dict().items()}
+    return {
+        "model.safetensors": save(weights),
+        "model.json": _json(asdict(classifier.config)),
+        DECISIONS: _json(asdict(rule)),
+        HISTORY: pd.DataFrame(history).to_csv(index=False, lineterminator="\n").encode(),
+    }
 
 
 def arm_key(
@@ -146,12 +148,12 @@ def arm_key(
 
     Parameters
     ----------
-    classifier : Classifier
-        With its first weights.
+    classifier, config, fitting : Classifier, ArmConfig, FitConfig
+        As in `train_arm`.
     table : bytes
         The arm's manifest, which holds the checksums of all images.
-    config, fitting, group
-        As in `train_arm`.
+    group : ProcessGroup
+        The processes that train.
     threads : int
         CPU threads, which change the order of sums.
     """
@@ -159,7 +161,7 @@ def arm_key(
         "model": asdict(classifier.config),
         "weights": weights_checksum(classifier),
         "config": asdict(config),
-        "fitting": asdict(fitting.without_workers()),
+        "fitting": asdict(replace(fitting, workers=0)),
         "device": group.device.type,
         "processes": group.size,
         "threads": threads,
@@ -190,8 +192,8 @@ def write_model(files: Mapping[str, bytes], folder: Path) -> None:
 
 def summary(files: Mapping[str, bytes], monitor: str) -> str:
     """Describe a training for the log: its epochs, the best one, and how good that is on validation."""
-    history = pd.read_csv(io.BytesIO(files[HISTORY])).to_dict("records")
-    best = best_epoch([{str(name): float(value) for name, value in row.items()} for row in history], monitor)
+    history: list[Any] = pd.read_csv(io.BytesIO(files[HISTORY])).to_dict("records")
+    best = best_epoch(history, monitor)
     return (
         f"{len(history)} epochs, best {best['epoch']:.0f} with validation loss {best['validation_loss']:.4f} "
         f"and F1 {best['validation_f1']:.3f}"
@@ -200,10 +202,6 @@ def summary(files: Mapping[str, bytes], monitor: str) -> str:
 
 def _file_key(key: str, name: str) -> str:
     return cache_key(key, name, {})
-
-
-def _image_weights(targets: NDArray[np.integer], sampler: str) -> NDArray[np.float64] | None:
-    return irlbl_weights(targets) if sampler == "weighted" else None
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

@@ -1,9 +1,9 @@
-"""Lightning callbacks: the history, the best weights, and a checkpoint to resume from after a kill."""
+"""Lightning callbacks: the history with the best weights, and a checkpoint to resume from after a kill."""
 
 import contextlib
 import math
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,86 +12,50 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
-from counterweight.runtime.progress import LogProgress
 from counterweight.training.epoch_metrics import epoch_metrics
 from counterweight.training.module import LitClassifier
 
 
 class History(Callback):
-    """One row per epoch: losses and metrics on the train batches as they were seen, and on validation."""
+    """One row per epoch, and the weights of the epoch that is best by ``monitor``, the first among equals.
 
-    def __init__(self) -> None:
+    A row has losses and metrics on the train batches as they were seen, and on validation.
+    """
+
+    def __init__(self, monitor: str) -> None:
+        self.monitor = monitor
         self.rows: list[dict[str, float]] = []
-        self.validated: list[tuple[Tensor, Tensor]] = []
+        self.weights: dict[str, Tensor] = {}
         self.validation: dict[str, float] = {}
-
-    def on_validation_batch_end(self, _trainer: Trainer, _module: LightningModule, outputs: Any, *_: Any) -> None:
-        """Collect a batch."""
-        self.validated.append((outputs["logits"], outputs["targets"]))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compute the epoch's validation metrics."""
-        assert isinstance(pl_module, LitClassifier)
-        self.validation = epoch_metrics(self.validated, pl_module.scores, ranked=True)
-        self.validated = []
-        pl_module.log_dict({f"validation_{name}": value for name, value in self.validation.items()})
+        self.validation = _metrics(pl_module, "validation")
+        pl_module.log_dict(self.validation)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the epoch's row."""
-        assert isinstance(pl_module, LitClassifier)
-        losses: Mapping[str, Any] = trainer.callback_metrics
-        train = epoch_metrics(pl_module.seen, pl_module.scores)
-        pl_module.seen = []
-        self.rows.append(
-            {
-                "epoch": trainer.current_epoch + 1,
-                "train_loss": float(losses["train_loss"]),
-                "validation_loss": float(losses["validation_loss"]),
-                **{f"train_{name}": value for name, value in train.items()},
-                **{f"validation_{name}": value for name, value in self.validation.items()},
-            }
-        )
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what the checkpoint stores."""
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore what the checkpoint stores."""
-        self.rows = state_dict["rows"]
-
-
-class BestWeights(Callback):
-    """The weights of the best epoch, the first among equals."""
-
-    def __init__(self, history: History, monitor: str) -> None:
-        self.history = history
-        self.monitor = monitor
-        self.weights: dict[str, Tensor] = {}
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Copy the weights if the epoch is the best so far."""
-        if best_epoch(self.history.rows, self.monitor) is self.history.rows[-1]:
+        """Add the epoch's row, and copy the weights if it is the best so far."""
+        losses = {name: float(trainer.callback_metrics[name]) for name in ("train_loss", "validation_loss")}
+        metrics = _metrics(pl_module, "train") | self.validation
+        self.rows.append({"epoch": trainer.current_epoch + 1, **losses, **metrics})
+        if best_epoch(self.rows, self.monitor) is self.rows[-1]:
             self.weights = {name: value.detach().cpu().clone() for name, value in pl_module.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the checkpoint stores."""
-        return {"weights": self.weights}
+        return {"rows": self.rows, "weights": self.weights}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore what the checkpoint stores."""
-        self.weights = state_dict["weights"]
+        self.rows, self.weights = state_dict["rows"], state_dict["weights"]
 
 
-class EpochLog(Callback):
-    """Progress of the training in the log."""
-
-    def __init__(self, lines: LogProgress) -> None:
-        self.lines = lines
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count the epoch."""
-        self.lines.update(1)
+def _metrics(module: LightningModule, part: str) -> dict[str, float]:
+    """Return the metrics of the batches that a module has seen in an epoch, and forget the batches."""
+    assert isinstance(module, LitClassifier)
+    metrics = epoch_metrics(module.seen[part], module.scores, ranked=part == "validation")
+    module.seen[part] = []
+    return {f"{part}_{name}": value for name, value in metrics.items()}
 
 
 class ResumeCheckpoint(Checkpoint):
@@ -142,19 +106,13 @@ class ResumeCheckpoint(Checkpoint):
             generator.set_state(state)
 
     def load(self) -> dict[str, Any] | None:
-        """Read the file; return None if it does not exist, and delete it if it is damaged."""
-        try:
-            with zipfile.ZipFile(self.file) as parts:
-                damaged = parts.testzip() is not None
-        except FileNotFoundError:
-            return None
-        except zipfile.BadZipFile:
-            damaged = True
-        if damaged:
-            self.file.unlink(missing_ok=True)
-            return None
-        state: dict[str, Any] = torch.load(self.file, map_location="cpu", weights_only=True)
-        return state
+        """Read the file; return None if it does not exist, or is damaged and so deleted."""
+        with contextlib.suppress(FileNotFoundError, zipfile.BadZipFile), zipfile.ZipFile(self.file) as parts:
+            if parts.testzip() is None:
+                state: dict[str, Any] = torch.load(self.file, map_location="cpu", weights_only=True)
+                return state
+        self.file.unlink(missing_ok=True)
+        return None
 
 
 def best_epoch(history: list[dict[str, float]], monitor: str) -> dict[str, float]:
@@ -166,9 +124,3 @@ def best_epoch(history: list[dict[str, float]], monitor: str) -> dict[str, float
         return -math.inf if math.isnan(value) else value
 
     return max(history, key=gain)
-
-
-def callback_state(checkpoint: dict[str, Any], callback: type[Callback]) -> dict[str, Any]:
-    """Return the state of one of these callbacks in a checkpoint."""
-    state: dict[str, Any] = checkpoint["callbacks"][callback.__qualname__]
-    return state

@@ -11,18 +11,28 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
 from counterweight.base import manifest
-from counterweight.networks.classifier import Classifier, ModelConfig
+from counterweight.networks.classifier import Classifier
 from counterweight.networks.distributed import ProcessGroup
 from counterweight.networks.inference import Compute, extract_features
-from counterweight.networks.loader import ImageDataset, ImageFiles
+from counterweight.networks.loader import ImageDataset, ImageFiles, Preprocessing
 
 
 @dataclass(frozen=True)
 class ArmImages:
-    """The folders of an arm's images: the user's own, resized, and the copies."""
+    """An arm's images, and what runs them through a network.
+
+    Attributes
+    ----------
+    resized, copies : Path
+        The folders of the user's own images, resized, and of the copies.
+    group, workers : ProcessGroup, int
+        The processes that train, and how many others decode images for each of them.
+    """
 
     resized: Path
     copies: Path
+    group: ProcessGroup
+    workers: int
 
     def files(self, table: pd.DataFrame) -> ImageFiles:
         """Return the image file of each row of a manifest."""
@@ -32,57 +42,24 @@ class ArmImages:
         ]
         return ImageFiles(paths, table["checksum"].tolist())
 
+    def features(self, network: nn.Module, table: pd.DataFrame, preprocessing: Preprocessing) -> NDArray[np.float32]:
+        """Return a network's outputs, one row per image of a table; each process computes its shard and gets all."""
+        shard = self.files(table.iloc[self.group.shard(len(table))])
+        part = extract_features(network, shard, preprocessing, Compute(self.group.device, self.workers))
+        network.cpu()
+        return self.group.all_gather_array(part, len(table))
+
 
 def build_dataset(
-    classifier: Classifier,
-    table: pd.DataFrame,
-    *,
-    frozen: bool,
-    images: ArmImages,
-    group: ProcessGroup,
-    workers: int,
+    classifier: Classifier, table: pd.DataFrame, images: ArmImages, *, frozen: bool
 ) -> Dataset[tuple[Tensor, ...]]:
-    """Build pairs of input and targets.
+    """Build pairs of input and targets from the rows of a manifest.
 
-    Parameters
-    ----------
-    classifier : Classifier
-        Its config says how it sees an image.
-    table : pandas.DataFrame
-        Rows of a manifest.
-    frozen : bool
-        Whether the body is not trained. Its outputs are then computed once, and are the inputs.
-    images : ArmImages
-        Where the images are.
-    group : ProcessGroup
-        The processes that compute those outputs.
-    workers : int
-        Processes that decode images for them.
-
-    Returns
-    -------
-    Dataset
-        Inputs are uint8 images (height, width, 3), or features; targets are float32 (n_labels,), -1 where missing.
+    Inputs are uint8 images (height, width, 3) as the classifier sees them; or, if its body is ``frozen``, the body's
+    outputs, which are computed once. Targets are float32 (n_labels,), -1 where missing.
     """
-    targets, config = torch.tensor(manifest.targets(table), dtype=torch.float32), classifier.config
+    targets = torch.tensor(manifest.targets(table), dtype=torch.float32)
+    preprocessing = classifier.config.preprocessing
     if not frozen:
-        return ImageDataset(images.files(table), config.preprocessing, targets)
-    features = table_features(classifier.body, table, config, images, group, workers)
-    return TensorDataset(torch.tensor(features), targets)
-
-
-def table_features(
-    network: nn.Module, table: pd.DataFrame, config: ModelConfig, images: ArmImages, group: ProcessGroup, workers: int
-) -> NDArray[np.float32]:
-    """Run the images of a table through a network; each process computes its shard.
-
-    Returns
-    -------
-    array of float32, shape (n_images, n_outputs)
-        The same in all processes.
-    """
-    shard = table.iloc[group.shard(len(table))]
-    compute = Compute(group.device, workers)
-    part = extract_features(network, images.files(shard), config.preprocessing, compute)
-    network.cpu()
-    return group.all_gather_array(part, len(table))
+        return ImageDataset(images.files(table), preprocessing, targets)
+    return TensorDataset(torch.tensor(images.features(classifier.body, table, preprocessing)), targets)

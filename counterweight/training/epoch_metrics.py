@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from counterweight.metrics.per_label import aucs, average_precisions, label_rates
+from counterweight.metrics.per_label import aucs, average_precisions, defined_mean, label_rates
+from counterweight.metrics.thresholds import argmax_mask
 
 
 def epoch_metrics(seen: Sequence[tuple[Tensor, Tensor]], scores: str, *, ranked: bool = False) -> dict[str, float]:
@@ -31,7 +32,7 @@ def epoch_metrics(seen: Sequence[tuple[Tensor, Tensor]], scores: str, *, ranked:
     targets = torch.cat([batch[1] for batch in seen]).numpy().astype(np.int8)
     if scores == "softmax":
         values = logits.softmax(dim=1).numpy().astype(np.float64)
-        y_pred = np.eye(values.shape[1], dtype=bool)[values.argmax(axis=1)]
+        y_pred = argmax_mask(values)
         known = (targets >= 0).all(axis=1)
         right = (targets[known] == y_pred[known]).all(axis=1)
     else:
@@ -40,18 +41,9 @@ def epoch_metrics(seen: Sequence[tuple[Tensor, Tensor]], scores: str, *, ranked:
         known = targets >= 0
         right = targets[known] == y_pred[known]
     rates = label_rates(targets, y_pred)
-    metrics = {
-        "accuracy": float(right.mean()) if right.size else 0.0,
-        "precision": float(rates.precision.mean()),
-        "recall": float(rates.recall.mean()),
-        "f1": float(rates.f1.mean()),
-    }
+    metrics = {"accuracy": float(right.mean()) if right.size else 0.0}
+    metrics |= {name: float(getattr(rates, name).mean()) for name in ("precision", "recall", "f1")}
     if ranked:
-        metrics["auc"] = _mean(aucs(targets, values))
-        metrics["average_precision"] = _mean(average_precisions(targets, values))
+        metrics["auc"] = defined_mean(aucs(targets, values)) or 0.0
+        metrics["average_precision"] = defined_mean(average_precisions(targets, values)) or 0.0
     return metrics
-
-
-def _mean(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
-    defined = values[np.isfinite(values)]
-    return float(defined.mean()) if len(defined) else 0.0

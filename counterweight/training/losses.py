@@ -1,5 +1,7 @@
 """Loss functions for rare labels. All ignore missing cells, whose target is -1."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,12 +28,9 @@ def label_weights(targets: NDArray[np.integer]) -> tuple[NDArray[np.float64], ND
     >>> label_weights(np.array([[1], [0], [0], [0]]))
     (array([2.]), array([0.66666667]))
     """
-    positives, negatives = (targets == 1).sum(axis=0), (targets == 0).sum(axis=0)
-
-    def weight(count: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.where(count > 0, (positives + negatives) / (2 * np.maximum(count, 1)), 0.0)
-
-    return weight(positives), weight(negatives)
+    counts = np.stack([(targets == 1).sum(axis=0), (targets == 0).sum(axis=0)])
+    positive, negative = np.where(counts > 0, counts.sum(axis=0) / (2 * np.maximum(counts, 1)), 0.0)
+    return positive, negative
 
 
 def class_weights(targets: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -65,17 +64,13 @@ class BinaryCrossEntropy(CellLoss):
 
     Parameters
     ----------
-    positive, negative : Tensor of float, shape (n_labels,)
+    positive, negative : arrays of float, shape (n_labels,)
         Weight of a 1 and of a 0; ones give the plain loss.
     """
 
-    positive: Tensor
-    negative: Tensor
-
-    def __init__(self, positive: Tensor, negative: Tensor) -> None:
+    def __init__(self, positive: NDArray[np.floating], negative: NDArray[np.floating]) -> None:
         super().__init__()
-        self.register_buffer("positive", positive)
-        self.register_buffer("negative", negative)
+        self.positive, self.negative = _buffer(positive), _buffer(negative)
 
     def cells(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Weighted binary cross-entropy."""
@@ -121,16 +116,13 @@ class DistributionBalanced(CellLoss):
     """
 
     ALPHA, BETA, MU, LAMBDA, KAPPA = 0.1, 10.0, 0.2, 2.0, 0.05
-    rarity: Tensor
-    bias: Tensor
 
     def __init__(self, targets: NDArray[np.integer]) -> None:
         super().__init__()
         counts = (targets == 1).sum(axis=0).clip(1)
         known = (targets >= 0).sum(axis=0).clip(2)
         share = np.minimum(counts / known, 1 - 1 / known)
-        self.register_buffer("rarity", torch.tensor(1 / counts, dtype=torch.float32))
-        self.register_buffer("bias", torch.tensor(self.KAPPA * np.log(1 / share - 1), dtype=torch.float32))
+        self.rarity, self.bias = _buffer(1 / counts), _buffer(self.KAPPA * np.log(1 / share - 1))
 
     def cells(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Negative-tolerant cross-entropy, weighted by how often label-wise sampling repeats the image."""
@@ -144,19 +136,11 @@ class DistributionBalanced(CellLoss):
 
 
 class CrossEntropy(nn.Module):
-    """Class-weighted cross-entropy for one class per image: the mean over known rows.
+    """Cross-entropy for one class per image, weighted by class; the mean over known rows."""
 
-    Parameters
-    ----------
-    weights : Tensor of float, shape (n_classes,)
-        Ones give the plain loss.
-    """
-
-    weights: Tensor
-
-    def __init__(self, weights: Tensor) -> None:
+    def __init__(self, weights: NDArray[np.floating]) -> None:
         super().__init__()
-        self.register_buffer("weights", weights)
+        self.weights = _buffer(weights)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits against one-hot rows, both of shape (n, n_classes); a row with -1 is missing."""
@@ -164,6 +148,11 @@ class CrossEntropy(nn.Module):
         classes = targets.argmax(dim=1)
         rows = cross_entropy(logits.float(), classes, reduction="none") * self.weights[classes]
         return torch.where(known, rows, torch.zeros_like(rows)).sum() / known.sum().clamp(min=1)
+
+
+def _buffer(values: NDArray[np.floating]) -> nn.Buffer:
+    """Return constants of a loss, which move to another device with it."""
+    return nn.Buffer(torch.tensor(values, dtype=torch.float32))
 
 
 def build_loss(name: str, targets: NDArray[np.integer]) -> nn.Module:
@@ -177,31 +166,19 @@ def build_loss(name: str, targets: NDArray[np.integer]) -> nn.Module:
     targets : array of int, shape (n_images, n_labels)
         Targets of the arm's train rows, copies included.
     """
-    ones = torch.ones(targets.shape[1])
-    match name:
-        case "bce":
-            return BinaryCrossEntropy(ones, ones.clone())
-        case "weighted_bce":
-            positive, negative = label_weights(targets)
-            return BinaryCrossEntropy(torch.from_numpy(positive).float(), torch.from_numpy(negative).float())
-        case "focal":
-            return Focal()
-        case "asymmetric":
-            return Asymmetric()
-        case "distribution_balanced":
-            return DistributionBalanced(targets)
-        case "weighted_cross_entropy":
-            return CrossEntropy(torch.from_numpy(class_weights(targets)).float())
-        case _:
-            return CrossEntropy(ones)
+    ones = np.ones(targets.shape[1])
+    losses: dict[str, Callable[[], nn.Module]] = {
+        "bce": lambda: BinaryCrossEntropy(ones, ones),
+        "weighted_bce": lambda: BinaryCrossEntropy(*label_weights(targets)),
+        "focal": Focal,
+        "asymmetric": Asymmetric,
+        "distribution_balanced": lambda: DistributionBalanced(targets),
+        "cross_entropy": lambda: CrossEntropy(ones),
+        "weighted_cross_entropy": lambda: CrossEntropy(class_weights(targets)),
+    }
+    return losses[name]()
 
 
 def score_function(loss: str) -> str:
     """Return how logits become scores: ``softmax`` for the cross-entropies, else ``sigmoid``."""
     return "softmax" if loss.endswith("cross_entropy") else "sigmoid"
-
-
-def unweighted_loss(scores: str, n_labels: int) -> nn.Module:
-    """Build the loss without weights, by which runs with different losses can be compared."""
-    ones = torch.ones(n_labels)
-    return CrossEntropy(ones) if scores == "softmax" else BinaryCrossEntropy(ones, ones.clone())

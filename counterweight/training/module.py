@@ -55,23 +55,16 @@ class LitClassifier(LightningModule):
         self.optimizer_config = optimizer_config
         self.group = group
         self.batch_size = batch_size
-        self.seen: list[tuple[Tensor, Tensor]] = []
+        self.seen: dict[str, list[tuple[Tensor, Tensor]]] = {"train": [], "validation": []}
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        """Compute the loss of a batch, and collect its logits and targets for the history."""
-        logits, targets = self._gather(batch, index, self.trainer.train_dataloader)
-        loss: Tensor = self.loss(logits, targets)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
-        self.seen.append((logits.detach().float().cpu(), targets.cpu()))
+        """Return the loss of a batch."""
         # Each process has the loss of the whole batch, but gradients of its own shard only, and DDP averages gradients.
-        return loss * self.group.size
+        return self._run("train", batch, index, self.trainer.train_dataloader) * self.group.size
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> dict[str, Tensor]:
-        """Return logits and targets of a batch, and log its loss."""
-        logits, targets = self._gather(batch, index, self.trainer.val_dataloaders)
-        loss = self.validation_loss(logits, targets)
-        self.log("validation_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
-        return {"logits": logits.float().cpu(), "targets": targets.cpu()}
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        """Log the loss of a batch."""
+        self._run("validation", batch, index, self.trainer.val_dataloaders)
 
     def configure_optimizers(self) -> Any:
         """Build optimizer and schedule."""
@@ -81,8 +74,11 @@ class LitClassifier(LightningModule):
             steps=int(self.trainer.estimated_stepping_batches),
         )
 
-    def _gather(self, batch: tuple[Tensor, Tensor], index: int, loader: Any) -> tuple[Tensor, Tensor]:
-        """Gather logits and targets of a batch from the shards of all processes."""
-        inputs, targets = batch
+    def _run(self, part: str, batch: tuple[Tensor, Tensor], index: int, loader: Any) -> Tensor:
+        """Log and return the loss of a batch of all processes, and collect its logits and targets for the history."""
         count = min(self.batch_size, len(loader.dataset) - index * self.batch_size)
-        return self.group.all_gather(self.network(inputs), count), self.group.all_gather(targets, count)
+        logits, targets = (self.group.all_gather(rows, count) for rows in (self.network(batch[0]), batch[1]))
+        loss: Tensor = (self.loss if part == "train" else self.validation_loss)(logits, targets)
+        self.log(f"{part}_loss", loss, on_step=False, on_epoch=True, batch_size=len(targets))
+        self.seen[part].append((logits.detach().float().cpu(), targets.cpu()))
+        return loss

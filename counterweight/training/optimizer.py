@@ -1,11 +1,19 @@
 """PyTorch's optimizers and learning-rate schedules by name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import nn, optim
 from torch.optim import lr_scheduler
+
+_OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
+    "adam": optim.Adam,
+    "adamw": optim.AdamW,
+    "adadelta": optim.Adadelta,
+    "sgd": partial(optim.SGD, momentum=0.9, nesterov=True),
+}
 
 
 @dataclass(frozen=True)
@@ -45,10 +53,8 @@ class OptimizerConfig:
 
         Parameters
         ----------
-        parameters : sequence of Parameter
-            All parameters to train.
-        backbone : sequence of Parameter
-            Those trained at `backbone_lr_scale` times the learning rate.
+        parameters, backbone : sequence of Parameter
+            All parameters to train, and those trained at `backbone_lr_scale` times the learning rate.
         steps : int
             Total steps over all epochs.
         """
@@ -58,7 +64,7 @@ class OptimizerConfig:
             rate = self.learning_rate * (self.backbone_lr_scale if id(parameter) in slow else 1)
             decay = self.weight_decay if parameter.dim() > 1 else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
-        optimizer = self._optimizer(
+        optimizer = _OPTIMIZERS[self.optimizer](
             [{"params": chosen, "lr": rate, "weight_decay": decay} for (rate, decay), chosen in groups.items()]
         )
         match self.schedule:
@@ -68,11 +74,10 @@ class OptimizerConfig:
             case "cosine":
                 return {"optimizer": optimizer, "lr_scheduler": lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)}
             case "one_cycle":
+                rates = [group["lr"] for group in optimizer.param_groups]
+                has_momentum = self.optimizer != "adadelta"
                 cycle = lr_scheduler.OneCycleLR(
-                    optimizer,
-                    [group["lr"] for group in optimizer.param_groups],
-                    total_steps=max(steps, 2),
-                    cycle_momentum=self.optimizer != "adadelta",  # It has none.
+                    optimizer, rates, total_steps=max(steps, 2), cycle_momentum=has_momentum
                 )
                 return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
             case "plateau":
@@ -80,14 +85,3 @@ class OptimizerConfig:
                 return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "validation_loss"}}
             case _:
                 return {"optimizer": optimizer}
-
-    def _optimizer(self, groups: list[dict[str, Any]]) -> optim.Optimizer:
-        match self.optimizer:
-            case "adam":
-                return optim.Adam(groups)
-            case "adamw":
-                return optim.AdamW(groups)
-            case "adadelta":
-                return optim.Adadelta(groups)
-            case _:
-                return optim.SGD(groups, momentum=0.9, nesterov=True)

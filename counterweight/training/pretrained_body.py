@@ -8,8 +8,9 @@ whose batch norm was folded into the convolutions, and with images unlike those 
 network computes something else afterwards. Here scale and shift compensate, so that in evaluation nothing changes.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from copy import copy
 from math import ceil
 
 import pandas as pd
@@ -19,67 +20,50 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from counterweight.networks.backbones import Backbone
 from counterweight.networks.classifier import Classifier
-from counterweight.networks.distributed import ProcessGroup
 from counterweight.networks.loader import ImageDataset
-from counterweight.training.datasets import ArmImages, table_features
+from counterweight.training.datasets import ArmImages
 
 # Images that the body is fitted to: a hundred points and more for each of the 64 directions of bilinear pooling.
 MAX_FIT_IMAGES = 256
 _BATCH = 16
 
 
-def fit_pretrained_body(
-    classifier: Classifier,
-    table: pd.DataFrame,
-    *,
-    recalibrate: bool,
-    images: ArmImages,
-    group: ProcessGroup,
-    workers: int,
-) -> None:
+def fit_pretrained_body(classifier: Classifier, table: pd.DataFrame, images: ArmImages, *, recalibrate: bool) -> None:
     """Fit bilinear pooling and batch norm of a torchvision body to train images; other bodies stay as they are.
 
     Parameters
     ----------
     classifier : Classifier
         It is changed.
-    table : pandas.DataFrame
-        Train rows of a manifest. `MAX_FIT_IMAGES` originals are used, evenly spread.
+    table, images : pandas.DataFrame, ArmImages
+        Train rows of a manifest, and their images. `MAX_FIT_IMAGES` originals are used, evenly spread.
     recalibrate : bool
         Whether to recalibrate batch norm: if the body is trained and did not start from random weights. Layers that
         were reinitialized are left alone.
-    images, group, workers
-        As in `counterweight.training.datasets.build_dataset`.
     """
     body = classifier.body
     if not isinstance(body, Backbone):
         return
     originals = table[table["source_id"] == ""]
     sample = originals.iloc[:: ceil(len(originals) / MAX_FIT_IMAGES)]
-    config = classifier.config
+    preprocessing = classifier.config.preprocessing
     if body.bilinear is not None:
-        body.bilinear.fit(torch.tensor(table_features(_Unpooled(body), sample, config, images, group, workers)))
+        unpooled = copy(body)
+        unpooled.pooling = None
+        body.bilinear.fit(torch.tensor(images.features(unpooled, sample, preprocessing)))
     norms = batch_norms(body.trunk, exclude=body.reinitialized)
     if recalibrate and norms:
-        dataset = ImageDataset(images.files(sample), config.preprocessing)
+        dataset = ImageDataset(images.files(sample), preprocessing)
         with activation_stats(norms) as stats, torch.inference_mode():
             body.eval()
             for start in range(0, len(dataset), _BATCH):
                 body.feature_maps(torch.stack([dataset[i][0] for i in range(start, min(start + _BATCH, len(dataset)))]))
-        for norm, seen in zip(norms, stats, strict=True):
+        for norm, seen in stats.items():
             recalibrate_batch_norm(norm, seen)
 
 
 def batch_norms(network: nn.Module, *, exclude: Collection[str] = ()) -> list[_BatchNorm]:
-    """Batch norms of a network that keep running statistics and have a scale and a shift.
-
-    Parameters
-    ----------
-    network : Module
-        The network.
-    exclude : collection of str
-        Names of parameters; a batch norm whose weight is among them is left out.
-    """
+    """Batch norms that keep running statistics and have a scale and a shift, but for those with an excluded weight."""
     return [
         module
         for name, module in network.named_modules()
@@ -91,41 +75,31 @@ def batch_norms(network: nn.Module, *, exclude: Collection[str] = ()) -> list[_B
 
 
 @contextmanager
-def activation_stats(norms: Sequence[_BatchNorm]) -> Iterator[list[list[Tensor]]]:
+def activation_stats(norms: Iterable[_BatchNorm]) -> Iterator[dict[_BatchNorm, list[Tensor]]]:
     """Record what enters batch norms while their network runs.
 
     Yields
     ------
-    list of list of Tensor
-        For each batch norm, the values of each batch, float64 of shape (channels, 2): per channel the mean and the mean
-        square, one tensor per image.
+    dict of batch norm to list of Tensor
+        One tensor per image, float64 of shape (channels, 2): per channel the mean and the mean square.
     """
-    stats: list[list[Tensor]] = [[] for _ in norms]
+    stats: dict[_BatchNorm, list[Tensor]] = {norm: [] for norm in norms}
 
-    def record(into: list[Tensor], inputs: Tensor) -> None:
-        values = inputs.detach().double().flatten(2) if inputs.dim() > 2 else inputs.detach().double()[..., None]
-        into.extend(torch.stack([values.mean(dim=2), values.square().mean(dim=2)], dim=2))
+    def record(norm: _BatchNorm, inputs: tuple[Tensor]) -> None:
+        values = inputs[0].detach().double()
+        values = values.flatten(2) if values.dim() > 2 else values[..., None]
+        stats[norm].extend(torch.stack([values.mean(dim=2), values.square().mean(dim=2)], dim=2))
 
-    hooks = [
-        norm.register_forward_pre_hook(lambda _, inputs, into=into: record(into, inputs[0]))
-        for norm, into in zip(norms, stats, strict=True)
-    ]
-    try:
+    with ExitStack() as hooks:
+        for norm in stats:
+            hooks.enter_context(norm.register_forward_pre_hook(record))
         yield stats
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def recalibrate_batch_norm(norm: _BatchNorm, stats: Sequence[Tensor]) -> None:
     """Give a batch norm the statistics of images, and change scale and shift so that it computes the same as before.
 
-    Parameters
-    ----------
-    norm : batch norm
-        It is changed.
-    stats : sequence of Tensor of float64, shape (channels, 2)
-        Mean and mean square of each channel, one per image; see `activation_stats`.
+    ``stats`` are those of `activation_stats`: per image the mean and the mean square of each channel.
     """
     assert norm.running_mean is not None
     assert norm.running_var is not None
@@ -137,14 +111,3 @@ def recalibrate_batch_norm(norm: _BatchNorm, stats: Sequence[Tensor]) -> None:
         norm.weight.copy_(scale * (variance + norm.eps).sqrt())
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
-
-
-class _Unpooled(nn.Module):
-    """A backbone without its pooling."""
-
-    def __init__(self, body: Backbone) -> None:
-        super().__init__()
-        self.body = body
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.body.feature_maps(images)

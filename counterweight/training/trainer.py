@@ -3,13 +3,13 @@
 import logging
 import sys
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback
 from torch import Tensor, nn, tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -17,7 +17,7 @@ from counterweight.base.errors import InputError
 from counterweight.networks.distributed import ProcessGroup, peer_errors
 from counterweight.networks.loader import build_loader, worker_errors
 from counterweight.runtime.progress import LogProgress
-from counterweight.training.callbacks import BestWeights, EpochLog, History, ResumeCheckpoint, callback_state
+from counterweight.training.callbacks import History, ResumeCheckpoint
 from counterweight.training.module import LitClassifier, Objective
 from counterweight.training.optimizer import OptimizerConfig
 from counterweight.training.sampler import generators_of
@@ -45,10 +45,6 @@ class FitConfig:
     patience: int
     batch_size: int
     workers: int = 0
-
-    def without_workers(self) -> "FitConfig":
-        """Return the same for examples that lie in memory."""
-        return replace(self, workers=0)
 
 
 def fit(
@@ -78,10 +74,8 @@ def fit(
         Pairs of input and targets.
     sampler : Sampler
         Order in which ``train`` is seen; see `counterweight.training.sampler`.
-    config : FitConfig
-        Optimizer, patience and batch size.
-    group : ProcessGroup
-        The processes that train.
+    config, group : FitConfig, ProcessGroup
+        How to train, and the processes that do so.
     checkpoint : Path, optional
         File to write after each epoch. If it exists, training resumes from its epoch; it must have been written with
         the same arguments. It may be deleted once the result is safe.
@@ -94,16 +88,18 @@ def fit(
     """
     _silence_lightning()
     device, on_gpu = group.device, group.device.type == "cuda"
-    history = History()
-    best = BestWeights(history, objective.monitor)
-    # The history comes first: the others look at its measures.
+    history = History(objective.monitor)
+    # The history comes first: early stopping looks at its metrics.
     monitor, mode = f"validation_{objective.monitor}", "min" if objective.monitor == "loss" else "max"
-    watchers: list[Callback] = [history, EarlyStopping(monitor, patience=config.patience, mode=mode), best]
+    callbacks: list[Callback] = [history, EarlyStopping(monitor, patience=config.patience, mode=mode)]
     if not sys.stderr.isatty() and group.rank == 0:
-        watchers.append(EpochLog(LogProgress(config.optimizer.epochs, "epochs")))
-    written = None if checkpoint is None else ResumeCheckpoint(checkpoint, generators_of(sampler))
-    known = None if written is None else written.load()
-    _check_same_epoch(group, -1 if known is None else int(known["epoch"]))
+        progress = LogProgress(config.optimizer.epochs, "epochs")
+        callbacks.append(LambdaCallback(on_train_epoch_end=lambda *_: progress.update(1)))
+    resume = None if checkpoint is None else ResumeCheckpoint(checkpoint, generators_of(sampler))
+    known = None if resume is None else resume.load()
+    epoch = -1 if known is None else int(known["epoch"])
+    _check_same_epoch(group, epoch)
+    stopped = known is not None and known["callbacks"][ResumeCheckpoint.__qualname__]["stopped"]
     trained = LitClassifier(network, objective, config.optimizer, group, config.batch_size)
     trained.train()  # Lightning leaves it as it is; what has looked at images before has put it into evaluation mode.
     trainer = Trainer(
@@ -115,13 +111,11 @@ def fit(
         use_distributed_sampler=False,
         precision="bf16-mixed" if on_gpu else "32-true",
         deterministic="warn",
-        # One that had stopped early is not to begin another epoch.
-        max_epochs=config.optimizer.epochs
-        if known is None or not callback_state(known, ResumeCheckpoint)["stopped"]
-        else len(callback_state(known, History)["rows"]),
-        callbacks=watchers if written is None else [*watchers, written],
+        # A training that had stopped early does not begin another epoch.
+        max_epochs=epoch + 1 if stopped else config.optimizer.epochs,
+        callbacks=callbacks if resume is None else [*callbacks, resume],
         logger=False,
-        enable_checkpointing=written is not None,
+        enable_checkpointing=resume is not None,
         enable_model_summary=False,
         enable_progress_bar=sys.stderr.isatty(),
         num_sanity_val_steps=0,
@@ -132,7 +126,7 @@ def fit(
             trained, read(train, sampler=sampler, drop_single=True), read(validation),
             ckpt_path=None if known is None else checkpoint, weights_only=True,
         )  # fmt: skip
-    trained.cpu().load_state_dict(best.weights)
+    trained.cpu().load_state_dict(history.weights)
     return history.rows
 
 

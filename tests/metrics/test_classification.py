@@ -316,3 +316,8 @@ def test_ranking_metrics_are_not_mixed_up() -> None:
 def test_unknown_train_targets_do_not_make_a_label_common() -> None:
     train = np.array([[1, 0], [1, -1], [0, 1], [0, -1], [0, -1]])
     assert LabelRoles.from_train_targets("multilabel", ["sea", "desert"], None, train) == SCENES
+
+
+def test_ties_go_to_the_last_rarest_and_the_first_commonest_label() -> None:
+    roles = LabelRoles.from_train_targets("multilabel", ["cat", "dog", "owl"], None, np.ones((4, 3), int))
+    assert (roles.rarest, roles.commonest) == ("owl", "cat")

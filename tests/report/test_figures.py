@@ -2,15 +2,17 @@ import re
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from counterweight.report import figures
 
+SWEEP = pd.DataFrame({"clusters": [3, 4], "inertia": [9.0, 5.0], "silhouette": [0.4, 0.3]})
 CHARTS = {
     "bars": lambda: figures.bars(["sea & sky", "<ice>"], {"before": [3, 1], "after": [3, 3]}, unit="images"),
     "lines": lambda: figures.lines({"a": ([0, 1], [0, 1]), "b": ([0, 1], [1, 0])}, x="x", y="y", marked=[0.5]),
-    "plane": lambda: figures.scatter(np.arange(20.0).reshape(10, 2), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]),
-    "sweep": lambda: figures.sweep_chart([3, 4], [9.0, 5.0], [0.4, 0.3], 4),
+    "plane": lambda: figures.scatter(np.arange(20.0).reshape(10, 2), np.repeat(np.arange(5), 2)),
+    "sweep": lambda: figures.sweep_chart(SWEEP, 4),
 }
 
 
@@ -49,5 +51,5 @@ def test_names_are_text_and_not_markup() -> None:
 
 
 def test_many_images_are_sampled() -> None:
-    many = figures.scatter(np.random.default_rng(0).random((20_000, 2)), [0] * 20_000)
+    many = figures.scatter(np.random.default_rng(0).random((20_000, 2)), np.zeros(20_000, int))
     assert many.count("<use") < 1_700

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from counterweight.base.errors import InputError
@@ -33,7 +34,7 @@ def test_changed_file_is_an_error(tmp_path: Path) -> None:
     checksum = codec.write(np.zeros((8, 8, 3), np.uint8), tmp_path / "a.png", "png")
     codec.write(np.ones((8, 8, 3), np.uint8), tmp_path / "a.png", "png")
     with pytest.raises(InputError, match=r"a\.png: the file has changed"):
-        thumbnails([tmp_path / "a.png"], [checksum])
+        thumbnails(pd.DataFrame({"path": ["a.png"], "checksum": [checksum]}), tmp_path)
 
 
 def test_change_is_the_mean_difference_in_gray_levels() -> None:

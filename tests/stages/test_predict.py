@@ -6,9 +6,9 @@ import openpyxl
 import pytest
 
 from counterweight.images import codec
-from counterweight.metrics import decisions
+from counterweight.metrics.decisions import DecisionRule
 from tests.conftest import run_stage
-from tests.untrained import untrained
+from tests.untrained import untrained, write_rule
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -62,9 +62,7 @@ def test_labels_are_those_whose_probability_reaches_their_threshold(scenes: Path
     model = scenes / "results/balanced/model"
     run_stage(scenes, "predict", *PREDICT)
     probability = float(read_table(scenes / "labels.csv")[0]["probability:sun"])
-    decisions.write(
-        decisions.DecisionRule("multilabel", ["sea", "sun"], None, 0.5, {"sea": 1.0, "sun": probability}), model
-    )
+    write_rule(DecisionRule("multilabel", ["sea", "sun"], None, 0.5, {"sea": 1.0, "sun": probability}), model)
     run_stage(scenes, "predict", *PREDICT)
     first = read_table(scenes / "labels.csv")[0]
     assert [first[name] for name in ("image", "labels", "label:sea", "label:sun")] == ["=1+1.png", "sun", "0", "1"]

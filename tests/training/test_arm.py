@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from counterweight.metrics import decisions
 from counterweight.metrics.decisions import DecisionRule
 from counterweight.networks.classifier import Classifier, load
 from counterweight.networks.distributed import ProcessGroup
@@ -12,10 +13,10 @@ from counterweight.runtime.fingerprint import ROOT, import_closure
 from counterweight.training.arm import (
     FILES,
     ArmConfig,
-    TrainedArm,
     arm_key,
     keep_files,
     kept_files,
+    model_files,
     summary,
     write_model,
 )  # fmt: skip
@@ -26,6 +27,7 @@ from tests.designs import design
 CONFIG = ArmConfig("bce", "loss", "none", [], False, False, "f1", 0)
 FITTING = FitConfig(OptimizerConfig("adam", 0.01, 0.0, "none", 8), 4, 32, workers=2)
 GROUP = ProcessGroup(torch.device("cpu"))
+RULE = DecisionRule("multilabel", ["cat", "dog"], None, 0.5, {"cat": 0.25, "dog": 0.75})
 HISTORY = [
     {"epoch": 1, "validation_loss": 0.5, "validation_f1": 0.25},
     {"epoch": 2, "validation_loss": 0.25, "validation_f1": 0.5},
@@ -41,8 +43,7 @@ def classifier() -> Classifier:
 
 @pytest.fixture
 def files(classifier: Classifier) -> dict[str, bytes]:
-    rule = DecisionRule("multilabel", ["cat", "dog"], None, 0.5, {"cat": 0.25, "dog": 0.75})
-    return TrainedArm(classifier, rule, HISTORY).files()
+    return model_files(classifier, RULE, HISTORY)
 
 
 def key(classifier: Classifier, config: ArmConfig = CONFIG, fitting: FitConfig = FITTING) -> str:
@@ -56,6 +57,7 @@ def test_files_of_an_arm_are_read_as_the_classifier(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["decisions.json", "model.json", "model.safetensors"]
     again = load(tmp_path)
     assert again.config == classifier.config
+    assert decisions.read(tmp_path) == RULE
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in classifier.state_dict().items())
 
 
@@ -109,7 +111,7 @@ def test_code_of_other_rooms_is_not_part_of_a_training() -> None:
         "sampler",
         "transforms",
         "pretrained_body",
-        "tuning",
+        "datasets",
     }
     assert decisive <= {file.stem for file in closure}
 

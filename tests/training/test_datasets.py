@@ -18,9 +18,9 @@ from counterweight.networks.classifier import Classifier
 from counterweight.networks.distributed import ProcessGroup
 from counterweight.networks.inference import Compute, extract_features
 from counterweight.networks.loader import ImageDataset, ImageFiles, Preprocessing
+from counterweight.training.arm import tune_on_validation
 from counterweight.training.datasets import ArmImages, build_dataset
 from counterweight.training.pretrained_body import fit_pretrained_body
-from counterweight.training.tuning import tune_on_validation
 from tests.designs import design
 
 
@@ -54,18 +54,11 @@ ALONE = ProcessGroup(torch.device("cpu"))
 
 
 def folders(folder: Path) -> ArmImages:
-    return ArmImages(folder / "resized", folder / "copies")
+    return ArmImages(folder / "resized", folder / "copies", ALONE, workers=0)
 
 
 def made(classifier: Classifier, table: pd.DataFrame, folder: Path, *, frozen: bool) -> Dataset[Any]:
-    return build_dataset(
-        classifier,
-        table,
-        images=folders(folder),
-        frozen=frozen,
-        group=ALONE,
-        workers=0,
-    )
+    return build_dataset(classifier, table, folders(folder), frozen=frozen)
 
 
 def test_images_are_read_from_the_resized_and_copies_from_the_copies(
@@ -122,8 +115,7 @@ def test_bilinear_pooling_is_fitted_to_the_images_that_are_no_copies(
         assert isinstance(classifier.body, Backbone)
         assert classifier.body.bilinear is not None
         drawn = classifier.body.bilinear.reduce.weight.detach().clone()
-        images = folders(tmp_path)
-        fit_pretrained_body(classifier, table, recalibrate=False, images=images, group=ALONE, workers=0)
+        fit_pretrained_body(classifier, table, folders(tmp_path), recalibrate=False)
         fitted.append(classifier.body.bilinear.reduce.weight.detach())
         assert not torch.allclose(fitted[-1], drawn)
     assert torch.equal(*fitted)
@@ -134,20 +126,12 @@ def test_body_whose_norms_are_fitted_computes_in_training_what_it_does_in_evalua
 ) -> None:
     body, own = classifier.body, image_and_copy[:1]
     looks = torch.stack([square for square, _ in made(classifier, own, tmp_path, frozen=False)])
-    images = folders(tmp_path)
     with torch.no_grad():
         expected = body.eval()(looks)
         assert not torch.allclose(body.train()(looks), expected, rtol=0.05)
         classifier.load_state_dict(Classifier(classifier.config).state_dict())
         expected = body.eval()(looks)
-        fit_pretrained_body(
-            classifier,
-            image_and_copy,
-            recalibrate=True,
-            images=images,
-            group=ALONE,
-            workers=0,
-        )
+        fit_pretrained_body(classifier, image_and_copy, folders(tmp_path), recalibrate=True)
         assert torch.allclose(body.eval()(looks), expected, rtol=1e-4, atol=1e-5)
         assert torch.allclose(body.train()(looks), expected, rtol=1e-4, atol=1e-5)
 
@@ -158,8 +142,7 @@ def test_norms_that_begin_random_behind_weights_are_not_fitted(
     body = classifier.body
     assert isinstance(body, Backbone)
     body.reinitialized = frozenset(key for key in body.trunk.state_dict() if key.startswith("layer1.1."))
-    images = folders(tmp_path)
-    fit_pretrained_body(classifier, image_and_copy, recalibrate=True, images=images, group=ALONE, workers=0)
+    fit_pretrained_body(classifier, image_and_copy, folders(tmp_path), recalibrate=True)
     means = {key: value for key, value in body.trunk.state_dict().items() if key.endswith("running_mean")}
     assert {key for key, mean in means.items() if not mean.any()} == {
         "layer1.1.bn1.running_mean", "layer1.1.bn2.running_mean",
@@ -181,8 +164,7 @@ def test_thresholds_are_tuned_on_the_scores_of_the_users_own_images(
     classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
 ) -> None:
     own = image_and_copy[:1]
-    how = {"device": torch.device("cpu"), "workers": 0}
-    found = tune_on_validation(classifier, image_and_copy, own, metric="f1", images=folders(tmp_path), **how)
+    found = tune_on_validation(classifier, image_and_copy, own, folders(tmp_path), "f1")
     files = ImageFiles([tmp_path / "resized" / "a.png"], own["checksum"].tolist())
     logits = extract_features(classifier, files, Preprocessing("none", (32, 32)), Compute(torch.device("cpu"), 0))
     expected = tune(manifest.targets(own), expit(logits.astype(np.float64)), ["cat", "dog"], "multilabel")
@@ -202,8 +184,7 @@ def test_positive_class_is_the_rarer_of_the_users_own_images(image_and_copy: pd.
         ]
     )
     of_two = Classifier(design("resnet18", "layer1", ["cat", "dog"], 32, task="binary", scores="softmax"))
-    how = {"images": folders(tmp_path), "device": torch.device("cpu"), "workers": 0}
-    assert tune_on_validation(of_two, train, own.assign(**cat), metric="platt", **how).positive == "cat"
+    assert tune_on_validation(of_two, train, own.assign(**cat), folders(tmp_path), "platt").positive == "cat"
 
 
 def test_missing_labels_stay_missing_in_the_targets(

@@ -30,7 +30,7 @@ def stats_of(network: nn.Module, images: Tensor) -> list[Tensor]:
     with torch.no_grad(), activation_stats(batch_norms(network)) as stats:
         network.eval()(images[:4])
         network(images[4:])
-    return [torch.stack(seen) for seen in stats]
+    return [torch.stack(seen) for seen in stats.values()]
 
 
 def recalibrate(network: nn.Module, images: Tensor) -> None:

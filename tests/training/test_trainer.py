@@ -24,7 +24,7 @@ from counterweight.training.trainer import FitConfig, fit
 from counterweight.training.transforms import TransformedDataset
 from tests.designs import design
 
-PLAIN = BinaryCrossEntropy(torch.ones(1), torch.ones(1))
+PLAIN = BinaryCrossEntropy(np.ones(1), np.ones(1))
 MEASURES = ("accuracy", "precision", "recall", "f1", "auc", "average_precision")
 
 
@@ -110,7 +110,7 @@ def test_losses_of_a_separable_problem_fall(separable: TensorDataset) -> None:
 
 
 def test_validation_loss_is_the_plain_one_whatever_the_training_loss_weighs(separable: TensorDataset) -> None:
-    weighted = BinaryCrossEntropy(torch.full((1,), 10.0), torch.full((1,), 10.0))
+    weighted = BinaryCrossEntropy(np.full(1, 10.0), np.full(1, 10.0))
     network = line()
     (row,) = fitted(network, separable, separable, loss=weighted, epochs=1)
     assert row["validation_loss"] == pytest.approx(validation_loss(network, separable), abs=1e-6)
