@@ -39,18 +39,9 @@ def main(argv: Sequence[str] | None = None) -> str:
     table = manifest.read(args.clusters)
     labels, train = manifest.label_names(table), manifest.rows_of_split(table, "train")
     images = TrainImages(train["image_id"].tolist(), train["cluster"].tolist(), manifest.targets(train), labels)
-    allocation = AllocationConfig(
-        target=1.0 if augment.target == "majority" else augment.target,
-        fill_smallest=None if augment.fill_smallest == "all" else augment.fill_smallest,
-        max_per_image=augment.copies_per_image,
-        seed=augment.seed,
-    )
-    plan = build_plan(augment.strategy, images, allocation)
+    plan = build_plan(augment.strategy, images, AllocationConfig.from_params(augment.model_dump()))
     check_row_count(len(table) + len(plan.next_copies({}, set())), params.sheet.format)
-    config = CopyConfig(
-        augment.copy_mode, augment.pipelines[augment.pipeline], augment.composition, augment.seed, params.resize.format,
-        **augment.quality.model_dump(),
-    )  # fmt: skip
+    config = CopyConfig.from_params(augment.model_dump(), params.resize.format)
     cache, sources = open_cache(os.environ), train_sources(table)
     with dask_workers(os.environ, worker_count()) as workers, atomic_folder(args.images) as folder:
         result = make_copies(

@@ -10,17 +10,12 @@ Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_DEVICES, COUNTERWEIGHT_NODES, COUNTE
 import logging
 import os
 from collections.abc import Sequence
-from functools import partial
-
-import numpy as np
 
 from counterweight.base import manifest
 from counterweight.base.command import device_name, parse_options, run, worker_count
 from counterweight.base.outputs import atomic_rows, write_array
 from counterweight.base.params import load_params
 from counterweight.runtime.cache import open_cache
-
-SIZE = 224  # The size that ImageNet-trained ResNets were trained on.
 
 log = logging.getLogger("features")
 
@@ -31,49 +26,31 @@ def main(argv: Sequence[str] | None = None) -> str:
     params = load_params(args.params).features
 
     # Imported here, so that --help, wrong options and wrong params do not wait for PyTorch.
-    import torch
-
-    from counterweight.networks.backbones import Backbone, resolve_device
+    from counterweight.networks.backbones import resolve_device
     from counterweight.networks.distributed import init_process_group
-    from counterweight.networks.inference import Compute, extract_features_cached
-    from counterweight.networks.loader import ImageFiles, Preprocessing
-    from counterweight.networks.openvino import build_engine
-    from counterweight.networks.weights import load_weights
+    from counterweight.networks.feature_extractor import FeatureConfig, build_feature_extractor
+    from counterweight.networks.inference import Compute
+    from counterweight.networks.loader import ImageFiles
 
     group, cache = init_process_group(os.environ, resolve_device(device_name())), open_cache(os.environ)
 
-    torch.manual_seed(params.seed)
-    network = Backbone(params.model, params.layer, (SIZE, SIZE))
-    load_weights(network, params.weights)
     if params.weights == "random":
         log.warning("weights are random: such features see color and texture only, not what an image shows")
     train = manifest.rows_of_split(manifest.read(args.table), "train")
     files = ImageFiles([args.resized / path for path in train["path"]], train["checksum"].tolist())
-    preprocessing = Preprocessing(params.crop, (SIZE, SIZE))
-    runner, engine = build_engine(params.engine, network, files, preprocessing, group.device)
-    shard = group.shard(len(train))
-    extract = partial(
-        extract_features_cached,
-        runner,
-        files.take(shard),
-        preprocessing,
-        Compute(group.device, worker_count()),
-        name=f"{params.model} to {params.layer} by {engine}",
-        cache=cache,
-    )
+    compute = Compute(group.device, worker_count())
+    extractor = build_feature_extractor(FeatureConfig(**params.model_dump()), files, compute, cache)
     if group.size == 1:
-        with atomic_rows(args.out, (len(train), network.n_features)) as put:
-            extract(on_row=put)
+        with atomic_rows(args.out, (len(train), extractor.n_features)) as put:
+            extractor.extract(files, put)
     else:
-        part = np.empty((len(shard), network.n_features), dtype=np.float32)
-        extract(on_row=part.__setitem__)
-        rows = group.all_gather_array(part, len(train))
+        rows = group.all_gather_array(extractor.features(files.take(group.shard(len(train)))), len(train))
         if group.rank == 0:
             write_array(rows, args.out)
     if group.rank == 0:
         cache.prune()
 
-    return f"{len(train)} train images, {network.n_features} features each, on {group}"
+    return f"{len(train)} train images, {extractor.n_features} features each, on {group}"
 
 
 if __name__ == "__main__":

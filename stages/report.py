@@ -1,6 +1,7 @@
 """Show on one page what was done to the data, and whether it helped.
 
-Reads   data/ingest.json, features/clusters.csv, features/plane.csv, features/sweep.csv, augmented/manifest.csv,
+Reads   results/remedies.csv, results/remedies.json, results/label_issues.csv, results/learning_curve.csv,
+        data/ingest.json, features/clusters.csv, features/plane.csv, features/sweep.csv, augmented/manifest.csv,
         augmented/redrawn.csv, augmented/augment.json, the images of data/resized/ and augmented/images/,
         results/original/, results/balanced/
 Writes  results/report.html
@@ -20,6 +21,7 @@ from counterweight.base.params import load_params
 from counterweight.metrics import decisions
 from counterweight.report.data_sections import clusters_section, copies_section, labels_section
 from counterweight.report.page import render_page, run_section, run_warnings
+from counterweight.report.remedies_section import remedies_section
 from counterweight.report.results_section import Arm, compare_arms, results_section, summary_section
 
 TEXT = {"image_id": "str", "label": "str"}
@@ -41,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = parse_options(
         __doc__, argv,
-        "ingest", "clusters", "plane", "sweep", "augment", "manifest", "redrawn", "resized", "copies", "original",
-        "balanced", "out",
+        "remedies", "recommendation", "issues", "curve", "ingest", "clusters", "plane", "sweep", "augment", "manifest",
+        "redrawn", "resized", "copies", "original", "balanced", "out",
     )  # fmt: skip
     params = load_params(args.params)
     shown, seed = params.report.images_per_group, params.report.seed
@@ -51,6 +53,11 @@ def main(argv: Sequence[str] | None = None) -> str:
     plane, redrawn = (pd.read_csv(path, dtype=TEXT, keep_default_na=False) for path in (args.plane, args.redrawn))
     arms = {"original": read_arm(args.original), "balanced": read_arm(args.balanced)}
 
+    recommendation = json.loads(args.recommendation.read_text(encoding="utf-8"))
+    issues, curve = (pd.read_csv(path, dtype=TEXT, keep_default_na=False) for path in (args.issues, args.curve))
+    remedies = remedies_section(
+        pd.read_csv(args.remedies), recommendation, issues, curve, before, folder=args.resized, images_per_group=shown
+    )
     labels = labels_section(before, after)
     clusters = clusters_section(
         before, plane, pd.read_csv(args.sweep), augment["sizes"], folder=args.resized, images_per_group=shown
@@ -67,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> str:
     warnings = run_warnings(before, ingest, augment, params.features.weights)
     run_facts = run_section(args.params.read_text(encoding="utf-8"), ingest, warnings)
 
-    sections = {"summary": summary, "labels": labels, "clusters": clusters, "copies": copies, "results": results}
-    write_text(render_page(sections | {"run": run_facts}), args.out)
+    data = {"remedies": remedies, "labels": labels, "clusters": clusters, "copies": copies}
+    write_text(render_page({"summary": summary, **data, "results": results, "run": run_facts}), args.out)
     return str(summary["verdict"]).rstrip(".")
 
 

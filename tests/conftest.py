@@ -27,6 +27,9 @@ TINY = {
     "features.layer": "layer1",
     "cluster.n_components": 8,
     "cluster.n_clusters": 3,
+    "probe.folds": 3,
+    "probe.repeats": 2,
+    "probe.max_copied": 6,
     "train.layer": "layer1",
     "train.input_size": 32,
     "train.epochs": 2,
@@ -113,6 +116,12 @@ CLUSTER = (
     "--table features/labeled.csv --features features/features.npy --clusters features/clusters.csv "
     "--plane features/plane.csv --sweep features/sweep.csv --metrics features/cluster.json"
 ).split()
+PROBE = (
+    "--clusters features/clusters.csv --features features/features.npy --duplicates data/duplicates.csv "
+    "--resized data/resized --remedies results/remedies.csv --folds results/remedy_folds.csv "
+    "--issues results/label_issues.csv --curve results/learning_curve.csv --metrics results/remedies.json "
+    "--chart results/remedies.svg"
+).split()
 AUGMENT = (
     "--clusters features/clusters.csv --resized data/resized --images augmented/images "
     "--manifest augmented/manifest.csv --labels augmented/labels.csv --redrawn augmented/redrawn.csv "
@@ -143,6 +152,8 @@ EVALUATE_ORIGINAL = [
     for option in EVALUATE
 ]
 REPORT = (
+    "--remedies results/remedies.csv --recommendation results/remedies.json --issues results/label_issues.csv "
+    "--curve results/learning_curve.csv "
     "--ingest data/ingest.json --clusters features/clusters.csv --plane features/plane.csv --sweep features/sweep.csv "
     "--augment augmented/augment.json --manifest augmented/manifest.csv --redrawn augmented/redrawn.csv "
     "--resized data/resized --copies augmented/images --original results/original --balanced results/balanced"
@@ -180,6 +191,12 @@ def clustered(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def probed(clustered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny folder after probe."""
+    return after("probe", PROBE, "probed", "clustered", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
 def augmented(clustered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny folder after augment."""
     return after("augment", AUGMENT, "augmented", "clustered", tmp_path_factory)
@@ -213,6 +230,12 @@ def both_trained(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def both_evaluated(both_trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny folder after evaluate of both arms."""
     return after("evaluate", EVALUATE_ORIGINAL, "both_evaluated", "both_trained", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def reportable(both_evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny folder with all that report reads."""
+    return after("probe", PROBE, "reportable", "both_evaluated", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ READ_BY = {
     "dask_workers": {"COUNTERWEIGHT_SCHEDULER"},
     "open_cache": {"COUNTERWEIGHT_CACHE", "COUNTERWEIGHT_CACHE_GB"},
     "load_weights": {"TORCH_HOME"},
+    "build_feature_extractor": {"TORCH_HOME"},
 }
 # Says of a command, when it is over, whether it has loaded PyTorch.
 PROBE = (
@@ -89,8 +90,8 @@ def test_help_does_not_wait_for_pytorch(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in STAGES if name not in {"example", "report"}])
 def test_the_params_of_the_docstring_are_those_of_dvc_yaml(name: str) -> None:
     declared = {param for dep in STAGES[name].deps if isinstance(dep, ParamsDependency) for param in dep.params}
-    line = re.search(r"^Params  (.*)$", docstring_of(name.partition("@")[0]), re.MULTILINE)
-    assert set(line[1].split(", ") if line else []) == declared
+    line = re.search(r"^Params  (.*(?:\n {8}.*)*)$", docstring_of(name.partition("@")[0]), re.MULTILINE)
+    assert set(re.findall(r"[\w.]+", line[1]) if line else []) == declared
 
 
 def test_every_variable_of_the_readme_is_described_and_no_other() -> None:

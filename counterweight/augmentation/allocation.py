@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 Group = TypeVar("Group", int, str)
 
@@ -23,6 +23,15 @@ class AllocationConfig:
     fill_smallest: int | None
     max_per_image: int | None
     seed: int
+
+    @classmethod
+    def from_params(cls, augment: Mapping[str, Any]) -> Self:
+        """Read the section ``augment`` of params.yaml."""
+        target, fill_smallest = augment["target"], augment["fill_smallest"]
+        return cls(
+            1.0 if target == "majority" else target, None if fill_smallest == "all" else fill_smallest,
+            augment["copies_per_image"], augment["seed"],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 import cv2
 
@@ -39,6 +39,15 @@ class CopyConfig:
     min_std: float
     min_contrast: float
     max_draws: int
+
+    @classmethod
+    def from_params(cls, augment: Mapping[str, Any], image_format: str, pipeline: str | None = None) -> Self:
+        """Read the section ``augment`` of params.yaml; a pipeline's name replaces its copy_mode and pipeline."""
+        return cls(
+            augment["copy_mode"] if pipeline is None else "augmented",
+            augment["pipelines"][pipeline or augment["pipeline"]],
+            augment["composition"], augment["seed"], image_format, **augment["quality"],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

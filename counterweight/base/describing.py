@@ -43,7 +43,7 @@ def help_text(doc: str | None) -> str:
 
 def params_of(doc: str) -> dict[str, str]:
     """Return the descriptions of the params that a docstring names, by dotted name; sections are expanded."""
-    line = re.search(r"^Params  (.*)", doc, re.MULTILINE)
+    line = re.search(r"^Params  (.*(?:\n {8}.*)*)", doc, re.MULTILINE)
     names = re.findall(r"[\w.]+", line[1]) if line else []
     known = dict(_descriptions(Params))
     return {param: known[param] for name in names for param in known if f"{param}.".startswith(f"{name}.")}

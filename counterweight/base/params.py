@@ -44,6 +44,7 @@ class Params(schema.Section):
     features: schema.Features
     impute: schema.Impute
     cluster: schema.Cluster
+    probe: schema.Probe
     augment: schema.Augment
     sheet: schema.Sheet
     train: schema.Train

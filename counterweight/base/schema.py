@@ -170,6 +170,17 @@ class Sheet(Section):
     format: Literal["xlsx", "csv"] = Field(description="`csv` for more rows than Excel's 1,048,576")
 
 
+class Probe(Section):
+    """Comparison of remedies before any training, by linear classifiers on the features."""
+
+    folds: int = Field(ge=3, le=20, description="folds of the cross-validation")
+    repeats: int = Field(ge=1, le=100, description="repeats of the cross-validation; more of them narrow intervals")
+    max_images: int = Field(ge=100, description="maximum number of train images, drawn at random")
+    max_copied: int = Field(ge=1, description="maximum number of images that are copied per strategy and pipeline")
+    copies_per_image: int = Field(ge=1, description="maximum number of copies per image, weighted for all")
+    seed: Seed = Field(description="seed of folds and samples")
+
+
 class Train(Section):
     """Training of the network, once per arm."""
 

@@ -1,1 +1,1 @@
-"""Comparisons of arms: tables of metrics, and confidence intervals of their difference."""
+"""What helps, and how sure that is: the probe before any training, and comparisons of arms after it."""

@@ -89,6 +89,36 @@ def comparison_chart(tables: Mapping[str, pd.DataFrame], metric: str, title: str
     bar_chart(names, bars, f"{title}\nbelow each label its train images: {' → '.join(tables)}", path)
 
 
+def draw_intervals(axes: Axes, table: pd.DataFrame) -> None:
+    """Draw by how much each remedy changes macro F1, with its 95 % confidence interval.
+
+    Parameters
+    ----------
+    axes : Axes
+        What is drawn on.
+    table : pandas.DataFrame
+        ``remedy``, ``macro_f1_difference``, ``macro_f1_low`` and ``macro_f1_high``, from top to bottom.
+    """
+    positions, value = np.arange(len(table)), table["macro_f1_difference"]
+    errors = [value - table["macro_f1_low"], table["macro_f1_high"] - value]
+    axes.axvline(0, color=COLORS[0], linewidth=1)
+    axes.errorbar(value, positions, xerr=errors, fmt="o", color=COLORS[2], markersize=4)
+    axes.set_yticks(positions, table["remedy"].tolist())
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    axes.set_xlabel("change of macro F1, 95 % interval")
+
+
+def remedies_chart(table: pd.DataFrame, path: Path) -> None:
+    """Draw the remedies of `counterweight.evidence.recommendation.remedy_table` in an .svg."""
+    remedies = table[(table["kind"] == "remedy") & (table["remedy"] != "nothing")]
+    with chart_style():
+        figure = Figure(figsize=(8, 1 + 0.28 * len(remedies)), layout="constrained")
+        axes = figure.subplots()
+        draw_intervals(axes, remedies)
+        axes.spines[["top", "right"]].set_visible(False)
+        _save(figure, path)
+
+
 def confusion_chart(labels: Sequence[str], matrices: Mapping[str, NDArray[np.integer]], title: str, path: Path) -> None:
     """Draw confusion matrices in an .svg, each cell shaded by its share of its row.
 

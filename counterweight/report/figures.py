@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from counterweight.metrics.charts import COLORS, chart_style, draw_bars
+from counterweight.metrics.charts import COLORS, chart_style, draw_bars, draw_intervals
 
 # Replaced by the page's text color, which depends on its color scheme.
 _TEXT_COLOR = "#010203"
@@ -39,6 +39,11 @@ def bars(names: Sequence[str], values: Mapping[str, Sequence[float]], *, unit: s
         axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(values))
 
     return _chart(draw, (6, 0.9 + (0.12 + 0.16 * len(values)) * len(names)))
+
+
+def intervals(table: pd.DataFrame) -> str:
+    """Draw the changes by remedies; see `counterweight.metrics.charts.draw_intervals`."""
+    return _chart(lambda axes: draw_intervals(axes, table), (7, 1 + 0.24 * len(table)))
 
 
 def head_and_tail(order: Sequence[Any], most: int) -> list[Any]:

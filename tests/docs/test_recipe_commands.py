@@ -82,7 +82,12 @@ def lay_out(folder: Path, recipe: str) -> None:
     commit(folder)
 
 
-@pytest.mark.parametrize("command", [each for each in HERE if each.document == RECIPES], ids=str)
+def marked(command: Command) -> object:
+    """Mark a second comparison, which takes half a minute and is a run of the first one's code, as slow."""
+    return pytest.param(command, marks=[pytest.mark.slow] * ("approaches_streets" in command.line), id=str(command))
+
+
+@pytest.mark.parametrize("command", [marked(each) for each in HERE if each.document == RECIPES])
 def test_command_of_a_recipe_does_its_work(command: Command, project: Path) -> None:
     lay_out(project, command.recipe)
     shell(project, command.line)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from counterweight.evidence import bootstrap
 from counterweight.evidence.bootstrap import Interval, macro_f1_intervals, verdict
 
 
@@ -126,3 +127,10 @@ def test_interval_covers_the_true_value_in_about_95_percent_of_datasets() -> Non
         interval = macro_f1_intervals(some[0], some[2], some[1], n_samples=200, seed=0)[1]
         covered += interval.low <= true <= interval.high
     assert 180 <= covered <= 198
+
+
+def test_there_are_as_many_samples_as_asked_for() -> None:
+    """Beside all images once, in chunks that bound the memory."""
+    chunks = list(bootstrap._image_weights(7, 250, seed=0))
+    assert [len(chunk) for chunk in chunks] == [1, 100, 100, 50]
+    assert all((chunk.sum(axis=1) == 7).all() for chunk in chunks)

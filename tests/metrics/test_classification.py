@@ -321,3 +321,14 @@ def test_unknown_train_targets_do_not_make_a_label_common() -> None:
 def test_ties_go_to_the_last_rarest_and_the_first_commonest_label() -> None:
     roles = LabelRoles.from_train_targets("multilabel", ["cat", "dog", "owl"], None, np.ones((4, 3), int))
     assert (roles.rarest, roles.commonest) == ("owl", "cat")
+
+
+def test_roles_come_from_the_known_train_targets() -> None:
+    train = np.array([[1, 0], [1, 0], [0, 1], [-1, -1], [-1, -1]])
+    assert LabelRoles.from_train_targets("binary", ["cat", "dog"], "dog", train) == PETS
+
+
+def test_g_mean_is_undefined_if_no_image_has_a_class() -> None:
+    metrics = aggregate(np.zeros((2, 3), np.int8), np.zeros((2, 3), np.bool_), FRUIT)
+    assert metrics["g_mean"] is None
+    assert metrics["balanced_accuracy"] is None

@@ -75,3 +75,24 @@ def test_partly_known_images_are_in_the_report() -> None:
         ["cat", "1.000", "1.000", "1.000", "1"],
         ["dog", "0.000", "0.000", "0.000", "1"],
     ]
+
+
+def test_table_lists_every_decision() -> None:
+    matrices = {"0.5": np.array([[[5, 1], [2, 3]], [[4, 2], [1, 4]]]), "argmax": np.array([[5, 1], [2, 3]])}
+    table = confusion_table(["cat", "dog"], matrices)
+    assert table["decision"].tolist() == ["0.5"] * 8 + ["argmax"] * 4
+    assert table["count"].tolist() == [5, 1, 2, 3, 4, 2, 1, 4, 5, 1, 2, 3]
+
+
+def test_report_counts_images_that_have_no_label() -> None:
+    """A prediction for an image that is known to have no label lowers the precision."""
+    y_true, y_pred = np.array([[1, 0], [0, 0]]), np.array([[True, False], [True, True]])
+    expected = classification_report(y_true, y_pred, target_names=["sea", "sun"], digits=3, zero_division=0)
+    assert classification_reports(["sea", "sun"], y_true, {"0.5": y_pred}, {"0.5": "0.5"}) == f"0.5\n\n{expected}"
+
+
+def test_report_of_a_single_label_has_one_row() -> None:
+    y_true, y_pred = np.array([[1], [0]]), np.array([[True], [True]])
+    report = classification_reports(["sea"], y_true, {"0.5": y_pred}, {"0.5": "0.5"})
+    assert [line.split()[0] for line in report.splitlines()[2:] if line.strip()][:2] == ["precision", "sea"]
+    assert "0.500" in report

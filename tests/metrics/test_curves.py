@@ -69,3 +69,11 @@ def test_precision_recall_points_between_two_hits_are_dropped() -> None:
     y_true, scores = np.array([[1], [0], [0], [0], [1]]), np.array([[0.9], [0.7], [0.5], [0.3], [0.1]])
     table = precision_recall_table(["sea"], y_true, scores)
     assert table[["recall", "precision"]].to_numpy().tolist() == [[0, 1], [0.5, 1], [0.5, 0.25], [1, 0.4]]
+
+
+def test_points_of_all_labels_are_numbered_on() -> None:
+    y_true, scores = np.array([[1, 0], [0, 1]]), np.array([[0.9, 0.2], [0.1, 0.8]])
+    table = roc_table(["sea", "sun"], y_true, scores)
+    assert table.index.tolist() == list(range(len(table)))
+    assert table["label"].unique().tolist() == ["sea", "sun"]
+    assert table["threshold"].dtype == np.float64

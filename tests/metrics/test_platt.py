@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 from sklearn.metrics import balanced_accuracy_score
 
 from counterweight.metrics.platt import platt_threshold, platt_thresholds
@@ -76,3 +77,30 @@ def test_threshold_is_a_half_if_scores_are_slightly_higher_without_the_label() -
 def test_threshold_separates_scores_near_0() -> None:
     y_true, scores = np.array([[0], [0], [1], [1]]), np.array([[0.001], [0.002], [0.004], [0.008]])
     assert 0.002 < platt_threshold(y_true, scores) < 0.004
+
+
+def test_threshold_is_where_the_weighted_log_loss_is_lowest() -> None:
+    """Found here by a general minimizer of the loss that the module describes."""
+    y_true, scores = samples(200, 0.2, seed=3)
+    log_odds = np.log(scores / (1 - scores))[:, 0]
+    weights = np.where(y_true == 1, 0.5 / y_true.sum(), 0.5 / (1 - y_true).sum())[:, 0]
+
+    def loss(line: NDArray[np.float64]) -> float:
+        margin = (line[0] * log_odds + line[1]) * np.where(y_true[:, 0] == 1, 1, -1)
+        return float((weights * np.logaddexp(0, -margin)).sum())
+
+    slope, intercept = minimize(loss, [1.0, 0.0], tol=1e-12).x
+    assert platt_threshold(y_true, scores) == pytest.approx(1 / (1 + np.exp(intercept / slope)), abs=1e-3)
+
+
+def test_a_label_with_images_on_one_side_alone_is_left_out() -> None:
+    y_true, scores = samples(200, 0.3, seed=1)
+    beside = np.column_stack([y_true, np.ones(200, dtype=int)]), np.column_stack([scores, np.full(200, 0.01)])
+    assert platt_threshold(*beside) == platt_threshold(y_true, scores)
+    absent = np.column_stack([y_true, np.zeros(200, dtype=int)]), np.column_stack([scores, np.full(200, 0.99)])
+    assert platt_threshold(*absent) == platt_threshold(y_true, scores)
+
+
+def test_scores_that_do_not_go_with_the_label_give_a_half() -> None:
+    assert platt_threshold(np.array([[1], [0]]), np.array([[0.3], [0.3]])) == 0.5
+    assert platt_threshold(np.array([[1], [0]]), np.array([[0.1], [0.9]])) == 0.5

@@ -256,3 +256,15 @@ def test_rows_that_are_known_in_part_are_ignored_if_images_have_one_label() -> N
     more_scores = np.vstack([scores, [[0.65, 0.35], [0.95, 0.05], [0.62, 0.38]]])
     assert class_thresholds(more_true, more_scores).tolist() == class_thresholds(y_true, scores).tolist()
     assert binary_threshold(more_true, more_scores, 0) == binary_threshold(y_true, scores, 0) == 0.61
+
+
+@pytest.mark.parametrize("metric", ["f1", "balanced_accuracy"])
+def test_a_label_of_a_single_image_counts_as_much_as_any_other(metric: str) -> None:
+    """The best threshold for all labels, by scikit-learn, where one image has the rare label."""
+    rng = np.random.default_rng(4)
+    y_true = np.column_stack([rng.random(40) < 0.5, np.arange(40) == 7]).astype(int)
+    scores = np.clip(rng.random((40, 2)) * 0.6 + 0.3 * y_true, 0, 1)
+    score = f1_score if metric == "f1" else balanced_accuracy_score
+    means = [np.mean([score(y_true[:, j], scores[:, j] >= threshold) for j in range(2)]) for threshold in THRESHOLDS]
+    tuned = tuned_threshold(y_true, scores, metric)
+    assert means[int(np.flatnonzero(np.isclose(THRESHOLDS, tuned))[0])] == pytest.approx(max(means))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from counterweight.metrics.decisions import DecisionRule, tune
+from counterweight.metrics.thresholds import class_thresholds, label_thresholds
 
 PETS = DecisionRule("binary", ["cat", "dog"], "dog", 0.3, {"dog": 0.3})
 
@@ -85,3 +86,14 @@ def test_platt_scaling_of_a_binary_task_uses_the_scores_of_the_positive_class_al
     dogs, scores = np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.4])
     both = np.stack([1 - dogs, dogs], axis=1), np.stack([1 - scores, scores], axis=1)
     assert 0.2 < tune(*both, ["cat", "dog"], "binary", "dog", metric="platt").tuned < 0.3
+
+
+def test_classes_are_tuned_for_the_highest_ratio_and_labels_each_for_itself() -> None:
+    rng = np.random.default_rng(0)
+    y_true = np.eye(3, dtype=int)[rng.choice(3, 60, p=[0.7, 0.2, 0.1])]
+    scores = rng.dirichlet([1, 1, 1], 60) / 2 + y_true / 4 + 1 / 12
+    classes = tune(y_true, scores, list("abc"), "multiclass").per_label
+    labels = tune(y_true, scores, list("abc"), "multilabel").per_label
+    assert list(classes.values()) == class_thresholds(y_true, scores).tolist()
+    assert list(labels.values()) == label_thresholds(y_true, scores).tolist()
+    assert classes != labels

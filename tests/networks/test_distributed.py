@@ -99,6 +99,7 @@ def test_first_process_may_still_end_by_itself_seconds_after_another_failed(tmp_
     assert "another process" not in result.stderr
 
 
+@pytest.mark.slow
 def test_first_process_that_does_not_end_after_another_failed_is_killed(tmp_path: Path) -> None:
     result = run_first_of_two(tmp_path, "1", "600")
     assert result.returncode == 1

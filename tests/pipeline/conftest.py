@@ -3,7 +3,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import AUGMENT, CLUSTER, EVALUATE, EXPORT, FEATURES, IMPUTE, INGEST, REPORT, RESIZE, SHEET, TRAIN
+from tests.conftest import (
+    AUGMENT,
+    CLUSTER,
+    EVALUATE,
+    EXPORT,
+    FEATURES,
+    IMPUTE,
+    INGEST,
+    PROBE,
+    REPORT,
+    RESIZE,
+    SHEET,
+    TRAIN,
+)
 
 COMPARE = (
     "--original-metrics results/original/metrics.json --original-labels results/original/labels.csv "
@@ -17,6 +30,7 @@ STAGES = {
     "features": (FEATURES, 1),
     "impute": (IMPUTE, 3),
     "cluster": (CLUSTER, 4),
+    "probe": (PROBE, 6),
     "augment": (AUGMENT, 5),
     "sheet": (SHEET, 1),
     "export": (EXPORT, 1),
@@ -28,7 +42,7 @@ STAGES = {
 
 
 @pytest.fixture(scope="session")
-def judged(both_evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def judged(reportable: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tiny folder after evaluate, without finished work, to disturb stages in."""
     folder = tmp_path_factory.mktemp("disturbed") / "tiny"
-    return Path(shutil.copytree(both_evaluated, folder, ignore=shutil.ignore_patterns(".counterweight")))
+    return Path(shutil.copytree(reportable, folder, ignore=shutil.ignore_patterns(".counterweight")))

@@ -150,6 +150,7 @@ def test_each_approach_has_its_confusion_matrices_and_its_bars(project: Path) ->
     assert all(f">{name}</text>" in chart for name in ("naive", "tuned", "on the fly", "copies"))
 
 
+@pytest.mark.slow
 def test_a_failed_approach_is_named_and_the_others_have_their_rows(project: Path) -> None:
     more = LIST.replace("train.epochs: 3", "train.seed: 1")
     (project / "more.yaml").write_text(more)

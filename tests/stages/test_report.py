@@ -10,7 +10,15 @@ from counterweight.base import manifest
 from tests.browser import CHROMIUM, look_at
 from tests.conftest import REPORT, run_stage
 
-SECTIONS = ["At a glance", "Labels", "Clusters", "Copies", "Results on the test images", "What was run"]
+SECTIONS = [
+    "At a glance",
+    "What pays, told before any training",
+    "Labels",
+    "Clusters",
+    "Copies",
+    "Results on the test images",
+    "What was run",
+]
 QUESTIONS = {
     "pictures": "document.images.length",
     "not drawn": "[...document.images].filter(image => !image.complete || !image.naturalWidth).length",
@@ -24,9 +32,9 @@ QUESTIONS = {
 
 
 @pytest.fixture(scope="module")
-def page(both_evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page(reportable: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report") / "report.html"
-    result = run_stage(both_evaluated, "report", *REPORT, "--out", str(out))
+    result = run_stage(reportable, "report", *REPORT, "--out", str(out))
     assert re.search("on (these )?20 test images: macro F1 ", result.stderr)
     return out
 
@@ -61,10 +69,10 @@ def cells(text: str, first: str) -> list[str]:
     return re.findall("<td>(.*?)</td>", rows[-1])
 
 
-def test_each_arm_has_its_own_metrics(page: Path, both_evaluated: Path) -> None:
+def test_each_arm_has_its_own_metrics(page: Path, reportable: Path) -> None:
     text = page.read_text(encoding="utf-8")
     tables = {
-        arm: pd.read_csv(both_evaluated / f"results/{arm}/labels.csv", dtype={"label": "str"}).set_index("label")
+        arm: pd.read_csv(reportable / f"results/{arm}/labels.csv", dtype={"label": "str"}).set_index("label")
         for arm in ("original", "balanced")
     }
     assert not tables["original"]["average_precision"].equals(tables["balanced"]["average_precision"])
@@ -74,10 +82,10 @@ def test_each_arm_has_its_own_metrics(page: Path, both_evaluated: Path) -> None:
         assert cells(text, label)[1:] == ["unknown" if value != value else f"{value:.3f}" for value in expected]
 
 
-def test_each_arm_has_its_own_threshold_and_confusion_matrices(page: Path, both_evaluated: Path) -> None:
+def test_each_arm_has_its_own_threshold_and_confusion_matrices(page: Path, reportable: Path) -> None:
     text = page.read_text(encoding="utf-8")
     rules = {
-        arm: json.loads((both_evaluated / f"results/{arm}/model/decisions.json").read_text())
+        arm: json.loads((reportable / f"results/{arm}/model/decisions.json").read_text())
         for arm in ("original", "balanced")
     }
     first, second = (rules[arm]["tuned"] for arm in ("original", "balanced"))
@@ -86,8 +94,7 @@ def test_each_arm_has_its_own_threshold_and_confusion_matrices(page: Path, both_
         f"original: each label that scores at least {first:g}, tuned .*; balanced: each label .* {second:g}, ", text
     )
     counts = {
-        arm: re.findall(r">(\d+)</text>", (both_evaluated / f"results/{arm}/confusion.svg").read_text())
-        for arm in rules
+        arm: re.findall(r">(\d+)</text>", (reportable / f"results/{arm}/confusion.svg").read_text()) for arm in rules
     }
     assert counts["original"] != counts["balanced"]
     for arm, expected in counts.items():
@@ -95,10 +102,10 @@ def test_each_arm_has_its_own_threshold_and_confusion_matrices(page: Path, both_
         assert re.findall(r">(\d+)</text>", matrices) == expected
 
 
-def test_verdict_is_of_the_balanced_arm_against_the_original(page: Path, both_evaluated: Path, tmp_path: Path) -> None:
+def test_verdict_is_of_the_balanced_arm_against_the_original(page: Path, reportable: Path, tmp_path: Path) -> None:
     """The original arm's scores are replaced by the right answers, so that the balanced arm must do harm."""
-    table = manifest.read(both_evaluated / "features/labeled.csv").set_index("image_id")
-    results = both_evaluated / "results"
+    table = manifest.read(reportable / "features/labeled.csv").set_index("image_id")
+    results = reportable / "results"
     for arm, wrong in (("original", False), ("balanced", True)):
         (tmp_path / arm / "model").mkdir(parents=True)
         for name in ("labels.csv", "history.csv", "precision_recall.csv", "confusion.svg", "model/decisions.json"):
@@ -108,7 +115,7 @@ def test_verdict_is_of_the_balanced_arm_against_the_original(page: Path, both_ev
         scores.iloc[:, 2:] = (targets != wrong).astype(float)
         scores.to_csv(tmp_path / arm / "scores.csv", index=False)
     options = [*REPORT[:-4], "--original", str(tmp_path / "original"), "--balanced", str(tmp_path / "balanced")]
-    result = run_stage(both_evaluated, "report", *options, "--out", str(tmp_path / "report.html"))
+    result = run_stage(reportable, "report", *options, "--out", str(tmp_path / "report.html"))
     assert "report: The copies did harm on these 20 test images: macro F1 -1.000" in result.stderr
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert fact(text, "Test macro F1, original") == "1.000"
@@ -117,8 +124,8 @@ def test_verdict_is_of_the_balanced_arm_against_the_original(page: Path, both_ev
     assert "0 test images that only the balanced arm gets right" in text
 
 
-def test_same_input_gives_the_same_page(page: Path, both_evaluated: Path, tmp_path: Path) -> None:
-    run_stage(both_evaluated, "report", *REPORT, "--out", str(tmp_path / "again.html"))
+def test_same_input_gives_the_same_page(page: Path, reportable: Path, tmp_path: Path) -> None:
+    run_stage(reportable, "report", *REPORT, "--out", str(tmp_path / "again.html"))
     assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
 
 

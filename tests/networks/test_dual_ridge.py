@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from counterweight.networks.ridge import DualRidge
+from counterweight.networks.openvino import DualRidge
 
 
 @pytest.fixture

@@ -1,0 +1,221 @@
+"""Cross-validate the linear probe under several trainings, with copies always in their source's fold."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from counterweight.evidence.linear_probe import Features, LinearProbe, fit_linear_probe, log_loss
+from counterweight.evidence.remedies import PLAIN, Training
+from counterweight.metrics import decisions
+from counterweight.metrics.decisions import DecisionRule
+
+# Penalties of `fit_linear_probe` to choose from, the strongest first: each fit starts from the one before.
+PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
+# Inner folds that choose the penalty; more of them cost time and change no second digit of it.
+_PENALTY_FOLDS = 2
+# Fractions of the train images in learning curves.
+FRACTIONS = (0.3, 0.6, 1.0)
+
+
+@dataclass(frozen=True)
+class CopyFeatures:
+    """Features of copies.
+
+    Attributes
+    ----------
+    features : array of float32, shape (n_copies, n_features)
+        Standardized like those of the images.
+    sources : array of int, shape (n_copies,)
+        Row of each copy's source.
+    """
+
+    features: Features
+    sources: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class ProbeData:
+    """The images and copies that the probe is fitted to and evaluated on.
+
+    Attributes
+    ----------
+    task : str
+        ``multilabel``, ``multiclass`` or ``binary``.
+    image_ids, labels : sequence of str
+        Names of the rows and columns of ``targets``.
+    features : array of float32, shape (n_images, n_features)
+        Standardized.
+    targets : array of int, shape (n_images, n_labels)
+        1 if the image has the label, 0 if not, -1 if unknown.
+    wanted : mapping of str to array of int, shape (n_images,)
+        Copies of each image, by strategy.
+    copies : mapping of str to CopyFeatures
+        By pipeline. They represent all copies that a strategy wants, weighted accordingly.
+    """
+
+    task: str
+    image_ids: Sequence[str]
+    labels: Sequence[str]
+    features: Features
+    targets: NDArray[np.integer]
+    wanted: Mapping[str, NDArray[np.int64]]
+    copies: Mapping[str, CopyFeatures]
+
+    @property
+    def is_single_label(self) -> bool:
+        """Whether an image has exactly one label."""
+        return self.task != "multilabel"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a probe says of the images that it was not fitted to.
+
+    Attributes
+    ----------
+    scores : array of float, shape (n_held_out, n_labels)
+    rule : DecisionRule
+        With thresholds tuned on the other folds.
+    """
+
+    scores: NDArray[np.float64]
+    rule: DecisionRule
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The probe's results on one fold.
+
+    Attributes
+    ----------
+    rows : array of int, shape (n_held_out,)
+        The held-out images.
+    by_training : dict of Training to HeldOut
+    by_fraction : dict of float to array of float, shape (n_held_out, n_labels)
+        Scores without any remedy, by the fraction of the other images that the probe was fitted to.
+    """
+
+    rows: NDArray[np.intp]
+    by_training: dict[Training, HeldOut]
+    by_fraction: dict[float, NDArray[np.float64]]
+
+
+def cross_validate(
+    data: ProbeData, folds: NDArray[np.intp], trainings: Collection[Training], *, workers: int
+) -> list[Fold]:
+    """Fit the probe under each training to all folds but one, and apply it to that one.
+
+    The penalty is chosen within the other folds, once without weights and once with weights. The result is the same for
+    any number of workers.
+
+    Parameters
+    ----------
+    data : ProbeData
+        The images.
+    folds : array of int, shape (n_repeats, n_images)
+        The result of `counterweight.evidence.folds.repeated_folds`.
+    trainings : collection of Training
+        The trainings to compare.
+    workers : int
+        Number of processes.
+
+    Returns
+    -------
+    list of Fold
+        All folds of the first repeat, then those of the next.
+    """
+    jobs = [(of_repeat, fold) for of_repeat in folds for fold in range(of_repeat.max() + 1)]
+    results: list[Fold] = Parallel(n_jobs=min(workers, len(jobs)))(
+        delayed(_evaluate_fold)(data, of_repeat, fold, list(trainings)) for of_repeat, fold in jobs
+    )
+    return results
+
+
+def _evaluate_fold(data: ProbeData, folds: NDArray[np.intp], fold: int, trainings: Sequence[Training]) -> Fold:
+    train, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+    counts = (data.targets[train] == 1).sum(axis=0)
+    positive = decisions.rarest(data.labels, counts) if data.task == "binary" else None
+    by_training = {}
+    with threadpool_limits(1):  # The number of threads changes sums, so the last digits.
+        penalties = {
+            balanced: _choose_penalty(data, train, folds, Training(balanced))
+            for balanced in {False, *(training.balanced for training in trainings)}
+        }
+        for training in trainings:
+            penalty = penalties[training.balanced]
+            out_of_fold = np.zeros(data.targets.shape)
+            probe = None
+            for rows, rest in _inner_folds(train, folds):
+                probe = _fit(data, rest, training, penalty, probe)
+                out_of_fold[rows] = probe.scores(data.features[rows])
+            rule = decisions.tune(data.targets[train], out_of_fold[train], data.labels, data.task, positive)
+            probe = _fit(data, train, training, penalty, probe)
+            by_training[training] = HeldOut(probe.scores(data.features[held_out]), rule)
+        order = np.random.default_rng(fold).permutation(train)
+        by_fraction = {
+            fraction: _fit(
+                data, order[: max(round(fraction * len(order)), 1)], Training(), penalties[False], None
+            ).scores(data.features[held_out])
+            for fraction in FRACTIONS
+        }
+    return Fold(held_out, by_training, by_fraction)
+
+
+def _inner_folds(train: NDArray[np.intp], folds: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Return the rows of each fold among the train rows, and the others."""
+    return [(train[folds[train] == fold], train[folds[train] != fold]) for fold in np.unique(folds[train])]
+
+
+def _choose_penalty(data: ProbeData, train: NDArray[np.intp], folds: NDArray[np.intp], training: Training) -> float:
+    """Return the penalty with the lowest log loss over the inner folds."""
+    losses = np.zeros(len(PENALTIES))
+    for rows, rest in _inner_folds(train, folds)[:_PENALTY_FOLDS]:
+        weights = _cell_weights(data.targets[rows], np.ones(len(rows)), training.balanced, data.is_single_label)
+        probe = None
+        for i, penalty in enumerate(PENALTIES):
+            probe = _fit(data, rest, training, penalty, probe)
+            losses[i] += len(rows) * log_loss(probe.scores(data.features[rows]), data.targets[rows], weights)
+    return PENALTIES[int(losses.argmin())]
+
+
+def _fit(
+    data: ProbeData, rows: NDArray[np.intp], training: Training, penalty: float, start: LinearProbe | None
+) -> LinearProbe:
+    """Fit a probe to images and to their copies."""
+    features, targets, weights = data.features[rows], data.targets[rows], np.ones(len(rows))
+    if training.strategy is not None and training.pipeline == PLAIN:
+        weights += data.wanted[training.strategy][rows]
+    elif training.strategy is not None:
+        copies, wanted = data.copies[training.pipeline], data.wanted[training.strategy]
+        chosen = np.flatnonzero(np.isin(copies.sources, rows) & (wanted[copies.sources] > 0))
+        sources = copies.sources[chosen]
+        each = wanted[sources] / np.bincount(sources, minlength=len(wanted))[sources]
+        # Sources that were left out are represented by the others.
+        each = each * (wanted[rows].sum() / max(each.sum(), 1))
+        features = np.concatenate([features, copies.features[chosen]])
+        targets, weights = np.concatenate([targets, data.targets[sources]]), np.concatenate([weights, each])
+    cells = _cell_weights(targets, weights, training.balanced, data.is_single_label)
+    return fit_linear_probe(
+        features, targets, cells, penalty=penalty, is_single_label=data.is_single_label, start=start
+    )
+
+
+def _cell_weights(
+    targets: NDArray[np.integer], weights: NDArray[np.float64], balanced: bool, is_single_label: bool
+) -> NDArray[np.float64]:
+    """Return the weight of each cell: that of its image, times N / count of its class or value if balanced."""
+    known: NDArray[np.float64] = (targets >= 0) * weights[:, None]
+    if not balanced:
+        return known
+    positive, negative = ((known * (targets == value)).sum(axis=0) for value in (1, 0))
+    if is_single_label:
+        by_class = positive.sum() / (len(positive) * np.maximum(positive, 1))
+        known *= ((targets == 1) @ by_class)[:, None]
+    else:
+        total = (positive + negative) / 2
+        known *= np.where(targets == 1, total / np.maximum(positive, 1), total / np.maximum(negative, 1))
+    return known

@@ -1,0 +1,149 @@
+"""Metrics of each remedy and of constant answers, fold by fold."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from counterweight.evidence.cross_validation import Fold, ProbeData
+from counterweight.evidence.remedies import Remedy
+from counterweight.metrics.per_label import (
+    Predictions,
+    Targets,
+    aucs,
+    average_precisions,
+    defined_mean,
+    label_rates,
+)
+
+METRICS = ("macro_f1", "rare_f1", "rare_recall", "map", "macro_auc")
+
+
+def rarest_third(targets: Targets) -> NDArray[np.intp]:
+    """Return the columns of the third of labels with the fewest images, at least one.
+
+    Examples
+    --------
+    >>> rarest_third(np.array([[1, 1, 0], [1, 0, 1], [1, 1, 0]]))
+    array([2])
+    """
+    order = np.argsort((targets == 1).sum(axis=0), kind="stable")
+    return np.sort(order[: -(-len(order) // 3)])
+
+
+def fold_table(
+    data: ProbeData, remedies: Sequence[Remedy], folds: Sequence[Fold], n_folds: int, *, workers: int
+) -> pd.DataFrame:
+    """Tabulate the metrics of each remedy and constant answer on the held-out images of each fold.
+
+    Parameters
+    ----------
+    data : ProbeData
+        The images.
+    remedies : sequence of Remedy
+        The remedies.
+    folds : sequence of Fold
+        The result of `counterweight.evidence.cross_validation.cross_validate`.
+    n_folds : int
+        Folds per repeat.
+    workers : int
+        Number of processes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per fold and remedy or constant answer: ``kind`` (remedy or chance), ``remedy``, ``repeat``, ``fold``
+        and `METRICS`. Means are over the labels that a held-out image has.
+    """
+    rare = rarest_third(data.targets)
+    tables: list[list[dict[str, Any]]] = Parallel(n_jobs=min(workers, len(folds)))(
+        delayed(_fold_rows)(data, remedies, fold, rare) for fold in folds
+    )
+    rows = [
+        {"repeat": number // n_folds, "fold": number % n_folds, **row}
+        for number, of_fold in enumerate(tables)
+        for row in of_fold
+    ]
+    return pd.DataFrame(rows)[["kind", "remedy", "repeat", "fold", *METRICS]]
+
+
+def _fold_rows(data: ProbeData, remedies: Sequence[Remedy], fold: Fold, rare: NDArray[np.intp]) -> list[dict[str, Any]]:
+    y_true, prevalence = data.targets[fold.rows], _prevalence(data.targets)
+    ranking = {
+        training: {
+            "map": _mean(average_precisions(y_true, held_out.scores)),
+            "macro_auc": _mean(aucs(y_true, held_out.scores)),
+        }
+        for training, held_out in fold.by_training.items()
+    }
+    constant = {"map": _mean(_prevalence(y_true)[(y_true == 1).any(axis=0)]), "macro_auc": 0.5}
+    rows = []
+    for remedy in remedies:
+        held_out = fold.by_training[remedy.training]
+        predicted = held_out.rule.apply(held_out.scores, remedy.decision)
+        rows.append(
+            {"kind": "remedy", "remedy": remedy.name, **_decided(y_true, predicted, rare), **ranking[remedy.training]}
+        )
+    for name, predicted in constant_answers(data.task, prevalence, len(y_true)).items():
+        rows.append({"kind": "chance", "remedy": name, **_decided(y_true, predicted, rare), **constant})
+    return rows
+
+
+def constant_answers(task: str, prevalence: NDArray[np.float64], n_images: int) -> dict[str, Predictions]:
+    """Return predictions that ignore the images, by name: each shape (n_images, n_labels).
+
+    Parameters
+    ----------
+    task : str
+        ``multilabel``, ``multiclass`` or ``binary``.
+    prevalence : array of float, shape (n_labels,)
+        Fraction of the images with each label.
+    n_images : int
+        Number of images.
+
+    Examples
+    --------
+    >>> sorted(constant_answers("multiclass", np.array([0.7, 0.3]), 1))
+    ['at random by prevalence', 'the most common class']
+    """
+    shape = (n_images, len(prevalence))
+    most_common = np.broadcast_to(np.arange(len(prevalence)) == prevalence.argmax(), shape)
+    rng = np.random.default_rng(0)
+    if task == "multilabel":
+        at_random = rng.random(shape) < prevalence
+        return {
+            "no label": np.zeros(shape, dtype=np.bool_),
+            "every label": np.ones(shape, dtype=np.bool_),
+            "the most common label": most_common,
+            "at random by prevalence": at_random,
+        }
+    drawn = rng.choice(len(prevalence), size=n_images, p=prevalence / prevalence.sum())
+    return {
+        "the most common class": most_common,
+        "at random by prevalence": np.eye(len(prevalence), dtype=np.bool_)[drawn],
+    }
+
+
+def _prevalence(targets: Targets) -> NDArray[np.float64]:
+    known = (targets >= 0).sum(axis=0)
+    prevalence: NDArray[np.float64] = (targets == 1).sum(axis=0) / np.maximum(known, 1)
+    return prevalence
+
+
+def _decided(y_true: Targets, y_pred: Predictions, rare: NDArray[np.intp]) -> dict[str, float]:
+    rates, occurs = label_rates(y_true, y_pred), (y_true == 1).any(axis=0)
+    rare = rare[occurs[rare]]
+    return {
+        "macro_f1": _mean(rates.f1[occurs]),
+        "rare_f1": _mean(rates.f1[rare]),
+        "rare_recall": _mean(rates.recall[rare]),
+    }
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """Return the mean of the defined values; NaN if there are none."""
+    mean = defined_mean(values)
+    return np.nan if mean is None else mean

@@ -1,0 +1,128 @@
+"""The probe: cross-validated linear classifiers that say, before any training, which remedy pays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from counterweight.evidence.cross_validation import FRACTIONS, Fold, ProbeData, cross_validate
+from counterweight.evidence.fold_metrics import fold_table
+from counterweight.evidence.folds import repeated_folds
+from counterweight.evidence.label_issues import find_label_issues
+from counterweight.evidence.recommendation import Recommendation, no_signal, recommend, remedy_table
+from counterweight.evidence.remedies import Remedy, Training, settings
+from counterweight.metrics.per_label import aucs, average_precisions
+
+# A classifier with a lower AUC contradicts more right labels than wrong ones, so its label issues are left out.
+MIN_ISSUE_AUC = 0.9
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """The probe's tables and conclusions.
+
+    Attributes
+    ----------
+    folds, remedies : pandas.DataFrame
+        The results of `fold_table` and `remedy_table`.
+    label_issues : pandas.DataFrame
+        The result of `find_label_issues`, for the labels whose AUC reaches `MIN_ISSUE_AUC`.
+    learning_curve : pandas.DataFrame
+        ``label``, ``fraction`` and number of train ``images`` with the label, and the ``average_precision`` and ``auc``
+        of the label without any remedy: means over the folds.
+    recommendation : Recommendation
+    no_signal : str or None
+        See `counterweight.evidence.recommendation.no_signal`.
+    """
+
+    folds: pd.DataFrame
+    remedies: pd.DataFrame
+    label_issues: pd.DataFrame
+    learning_curve: pd.DataFrame
+    recommendation: Recommendation
+    no_signal: str | None
+
+
+@dataclass(frozen=True)
+class ProbeConfig:
+    """Folds per repeat, repeats and seed of `counterweight.evidence.folds.repeated_folds`; and processes."""
+
+    n_folds: int
+    n_repeats: int
+    seed: int
+    workers: int
+
+
+def sample_rows(n_images: int, size: int, seed: int) -> NDArray[np.intp]:
+    """Draw rows at random, ascending; all of them if there are at most ``size``."""
+    return np.sort(np.random.default_rng(seed).permutation(n_images)[:size])
+
+
+def run_probe(
+    data: ProbeData, groups: NDArray[np.intp], remedies: Sequence[Remedy], config: ProbeConfig
+) -> ProbeResult:
+    """Compare the remedies on held-out train images.
+
+    Parameters
+    ----------
+    data : ProbeData
+        Train images and copies.
+    groups : array of int, shape (n_images,)
+        Group of each image; a group is held out as a whole.
+    remedies : sequence of Remedy
+        The simplest first, which is ``nothing``.
+    config : ProbeConfig
+        The number of processes does not affect the result.
+    """
+    assigned = repeated_folds(
+        data.targets, groups, n_folds=config.n_folds, n_repeats=config.n_repeats, seed=config.seed
+    )
+    trainings = dict.fromkeys(remedy.training for remedy in remedies)
+    folds = cross_validate(data, assigned, trainings, workers=config.workers)
+    by_fold = fold_table(data, remedies, folds, config.n_folds, workers=config.workers)
+    table = remedy_table(by_fold, config.n_folds)
+    scores = np.zeros(data.targets.shape)
+    for fold in folds:
+        scores[fold.rows] += fold.by_training[Training()].scores / config.n_repeats
+    issues = find_label_issues(data.image_ids, data.labels, data.targets, scores, is_single_label=data.is_single_label)
+    judged = [label for label, auc in zip(data.labels, aucs(data.targets, scores), strict=True) if auc >= MIN_ISSUE_AUC]
+    issues = issues[issues["label"].isin(judged)].reset_index(drop=True)
+    return ProbeResult(
+        by_fold, table, issues, _learning_curve(data, folds, config.n_folds),
+        recommend(table, remedies), no_signal(table, by_fold, config.n_folds),
+    )  # fmt: skip
+
+
+def _learning_curve(data: ProbeData, folds: Sequence[Fold], n_folds: int) -> pd.DataFrame:
+    counts = (data.targets == 1).sum(axis=0) * (n_folds - 1) / n_folds
+    parts = []
+    for fraction in FRACTIONS:
+        metrics = {
+            name: pd.DataFrame(metric(data.targets[fold.rows], fold.by_fraction[fraction]) for fold in folds).mean()
+            for name, metric in (("average_precision", average_precisions), ("auc", aucs))
+        }
+        images = np.round(counts * fraction).astype(int)
+        parts.append(pd.DataFrame({"label": data.labels, "fraction": fraction, "images": images, **metrics}))
+    return pd.concat(parts).sort_values(["label", "fraction"], ignore_index=True)
+
+
+def summary(result: ProbeResult, remedies: Sequence[Remedy], task: str) -> dict[str, Any]:
+    """Return the conclusions and the numbers behind them, for a metrics file."""
+    recommendation = result.recommendation
+    chosen = next(remedy for remedy in remedies if remedy.name == recommendation.remedy)
+    columns = ["macro_f1", "macro_f1_low", "macro_f1_high", "map", "rare_f1"]
+    numbers = result.remedies.set_index("remedy")[columns].round(6).astype(object)
+    by_remedy = numbers.where(numbers.notna(), None).to_dict("index")
+    return {
+        "recommended": recommendation.remedy,
+        "best": recommendation.best,
+        "sentence": recommendation.sentence,
+        "no_signal": result.no_signal,
+        "settings": settings(chosen, task),
+        "label_issues": len(result.label_issues),
+        "nothing": by_remedy["nothing"],
+        "recommended_remedy": by_remedy[recommendation.remedy],
+    }

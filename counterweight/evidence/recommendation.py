@@ -1,0 +1,133 @@
+"""What the probe recommends: the simplest remedy that may be as good as the best, or that nothing can be learned."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from counterweight.evidence.fold_metrics import METRICS
+from counterweight.evidence.remedies import Remedy
+from counterweight.evidence.resampled_t_test import corrected_difference, holm
+
+# Below this macro AUC, a classifier hardly ranks images better than chance, whatever its F1 is.
+MIN_AUC = 0.6
+
+
+def remedy_table(folds: pd.DataFrame, n_folds: int) -> pd.DataFrame:
+    """Summarize the metrics of all folds by remedy.
+
+    Parameters
+    ----------
+    folds : pandas.DataFrame
+        The result of `counterweight.evidence.fold_metrics.fold_table`.
+    n_folds : int
+        Folds per repeat.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per remedy, then per constant answer: ``kind``, ``remedy``; for each metric its mean, and as
+        ``METRIC_difference``, ``_low``, ``_high`` and ``_p`` the mean difference from ``nothing``, its 95 % confidence
+        interval, and its p-value by Holm's method over the remedies.
+    """
+    nothing, rows = folds[folds["remedy"] == "nothing"], []
+    for (kind, name), group in folds.groupby(["kind", "remedy"], sort=False):
+        row: dict[str, object] = {"kind": kind, "remedy": name}
+        for metric in METRICS:
+            pairs = group[metric].to_numpy() - nothing[metric].to_numpy()
+            difference = corrected_difference(pairs[~np.isnan(pairs)], n_folds)
+            row |= {
+                metric: group[metric].mean(),
+                f"{metric}_difference": difference.value,
+                f"{metric}_low": difference.low,
+                f"{metric}_high": difference.high,
+                f"{metric}_p": difference.p_value,
+            }
+        rows.append(row)
+    table = pd.DataFrame(rows).sort_values(
+        "kind", key=lambda kinds: kinds != "remedy", kind="stable", ignore_index=True
+    )
+    compared = (table["kind"] == "remedy") & (table["remedy"] != "nothing")
+    for metric in METRICS:
+        table.loc[compared, f"{metric}_p"] = holm(table.loc[compared, f"{metric}_p"].tolist())
+    return table
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to do.
+
+    Attributes
+    ----------
+    remedy : str
+        The recommended remedy.
+    best : str
+        The remedy with the highest mean.
+    sentence : str
+        The recommendation in words.
+    """
+
+    remedy: str
+    best: str
+    sentence: str
+
+
+def recommend(table: pd.DataFrame, remedies: Sequence[Remedy]) -> Recommendation:
+    """Recommend the simplest remedy whose interval of macro F1 overlaps that of the best.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The result of `remedy_table`.
+    remedies : sequence of Remedy
+        The simplest first.
+    """
+    rows, names = _by_remedy(table), [remedy.name for remedy in remedies]
+    best = max(names, key=lambda name: rows[name]["macro_f1"])
+    overlapping = (name for name in names if rows[name]["macro_f1_high"] >= rows[best]["macro_f1_low"])
+    chosen = next(overlapping, "nothing")
+    if chosen == "nothing":
+        reason = (
+            "the data are best as they are" if best == chosen else f"the best, {best}, changes {_effect(rows[best])}"
+        )
+        return Recommendation(chosen, best, f"No remedy clearly pays here: {reason}.")
+    sentence = f"Recommended: {chosen}, which changes {_effect(rows[chosen])} against no remedy"
+    if best != chosen:
+        sentence += f"; the best, {best}, changes {_effect(rows[best])}, and the two intervals overlap"
+    return Recommendation(chosen, best, f"{sentence}.")
+
+
+def no_signal(table: pd.DataFrame, folds: pd.DataFrame, n_folds: int) -> str | None:
+    """Say that the probe is not clearly better than chance; None if it is.
+
+    Parameters
+    ----------
+    table, folds : pandas.DataFrame
+        The results of `remedy_table` and `counterweight.evidence.fold_metrics.fold_table`.
+    n_folds : int
+        Folds per repeat.
+    """
+    rows = _by_remedy(table)
+    names = {kind: table.loc[table["kind"] == kind, "remedy"].tolist() for kind in ("remedy", "chance")}
+    best, constant = (max(names[kind], key=lambda name: rows[name]["macro_f1"]) for kind in names)
+    scores, baseline = (folds.loc[folds["remedy"] == name, "macro_f1"].to_numpy() for name in (best, constant))
+    difference, auc = corrected_difference(scores - baseline, n_folds), rows["nothing"]["macro_auc"]
+    if difference.low > 0 and auc >= MIN_AUC:
+        return None
+    f1, f1_of_constant = (rows[name]["macro_f1"] for name in (best, constant))
+    return (
+        f"Not clearly better than chance: the best remedy, {best}, has macro F1 {f1:.3f}, and the best answer "
+        f"that ignores the images, {constant}, {f1_of_constant:.3f} (difference "
+        f"{difference.value:+.3f}, 95 % CI {difference.low:+.3f} to {difference.high:+.3f}); macro AUC is {auc:.2f}, "
+        "by chance 0.50."
+    )
+
+
+def _by_remedy(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    return {str(row.pop("remedy")): row for row in table.to_dict("records")}  # type: ignore[misc]
+
+
+def _effect(row: Mapping[str, float]) -> str:
+    value, low, high = (row[f"macro_f1_{name}"] for name in ("difference", "low", "high"))
+    return f"macro F1 by {value:+.3f} (95 % CI {low:+.3f} to {high:+.3f})"

@@ -1,0 +1,81 @@
+"""The page's section about what the probe found before any training."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from counterweight.base import manifest
+from counterweight.report import figures
+from counterweight.report.thumbnails import thumbnails
+
+# The columns of the table.
+METRICS = ("macro_f1", "rare_f1", "rare_recall", "map", "macro_auc")
+# A label whose average precision still grows by this much from 60 to 100 % of the images would gain from more of them.
+_MIN_GROWTH = 0.02
+# Labels that the sentence about more images names.
+_MAX_NAMED_LABELS = 5
+
+
+def remedies_section(
+    remedies: pd.DataFrame,
+    summary: Mapping[str, Any],
+    issues: pd.DataFrame,
+    curve: pd.DataFrame,
+    table: pd.DataFrame,
+    *,
+    folder: Path,
+    images_per_group: int,
+) -> dict[str, Any]:
+    """Show the remedies, what is recommended, the labels that are likely wrong, and whether more images would help.
+
+    Parameters
+    ----------
+    remedies, issues, curve : pandas.DataFrame
+        The tables of `counterweight.evidence.probe.ProbeResult`.
+    summary : mapping
+        The result of `counterweight.evidence.probe.summary`.
+    table : pandas.DataFrame
+        The manifest.
+    folder : Path
+        The resized images.
+    images_per_group : int
+        Likely wrong labels to show.
+    """
+    drawn = remedies[(remedies["kind"] == "remedy") & (remedies["remedy"] != "nothing")]
+    shown = issues.head(images_per_group)
+    images = table.set_index("image_id").loc[shown["image_id"]]
+    captions = [f"{row.image_id}: {row.label} {row.issue}, score {row.score:.2f}" for row in shown.itertuples()]
+    return {
+        "no_signal": summary["no_signal"] or "",
+        "sentence": summary["sentence"],
+        "command": "dvc exp run " + " ".join(f"-S {name}={value}" for name, value in summary["settings"].items()),
+        "chart": figures.intervals(drawn),
+        "head": ["on held-out train images", "macro F1", "F1 of the rarest third", "its recall", "mAP", "macro AUC"],
+        "rows": [[_name(row), *(f"{row[metric]:.3f}" for metric in METRICS)] for row in remedies.to_dict("records")],
+        "issues": f"{len(issues):,} labels that are likely wrong" if len(issues) else "",
+        "pictures": list(zip(thumbnails(images, folder), captions, strict=True)),
+        "growth": _growth_sentence(curve, len(manifest.label_names(table))),
+    }
+
+
+def _name(row: Mapping[Any, Any]) -> str:
+    return f"chance: {row['remedy']}" if row["kind"] == "chance" else str(row["remedy"])
+
+
+def _growth_sentence(curve: pd.DataFrame, n_labels: int) -> str:
+    """Say which labels still gain from more train images."""
+    by_fraction = {
+        fraction: rows.set_index("label")["average_precision"] for fraction, rows in curve.groupby("fraction")
+    }
+    growth = (by_fraction[1.0] - by_fraction[0.6]).sort_values(ascending=False, kind="stable")
+    grows = growth[growth >= _MIN_GROWTH]
+    if not len(grows):
+        return "From 60 to 100 % of the train images, no label gains: better features would help more than more images."
+    named = ", ".join(f"{label} ({gain:+.2f})" for label, gain in grows.head(_MAX_NAMED_LABELS).items())
+    more = f" and {len(grows) - _MAX_NAMED_LABELS} more" if len(grows) > _MAX_NAMED_LABELS else ""
+    return (
+        f"More images would help {len(grows)} of {n_labels} labels, whose average precision still grows from 60 to "
+        f"100 % of the train images: {named}{more}."
+    )

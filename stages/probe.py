@@ -1,0 +1,90 @@
+"""Compare remedies before any training: linear classifiers on the train features, with and without copies.
+
+Reads   features/clusters.csv, features/features.npy, data/duplicates.csv, data/resized/
+Writes  results/remedies.csv (each remedy and constant answer), results/remedy_folds.csv (the same by fold),
+        results/label_issues.csv (labels that are likely wrong), results/learning_curve.csv (by label),
+        results/remedies.json (metrics, with the recommendation), results/remedies.svg
+Params  probe, features, data.task, resize.format, augment.target, augment.fill_smallest, augment.copies_per_image,
+        augment.composition, augment.seed, augment.quality, augment.pipelines
+Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB, TORCH_HOME
+"""
+
+import logging
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from counterweight.augmentation.allocation import AllocationConfig
+from counterweight.augmentation.copy_maker import CopyConfig
+from counterweight.augmentation.provenance import train_sources
+from counterweight.augmentation.strategies import TrainImages
+from counterweight.base import manifest
+from counterweight.base.command import device_name, parse_options, run, worker_count
+from counterweight.base.outputs import atomic_file, scratch_folder, write_json, write_table
+from counterweight.base.params import load_params
+from counterweight.metrics.charts import remedies_chart
+from counterweight.runtime.cache import open_cache
+
+log = logging.getLogger("probe")
+
+
+def main(argv: Sequence[str] | None = None) -> str:
+    """Run the stage."""
+    args = parse_options(
+        __doc__, argv,
+        "clusters", "features", "duplicates", "resized", "remedies", "folds", "issues", "curve", "metrics", "chart",
+    )  # fmt: skip
+    params = load_params(args.params)
+    options, task = params.probe, params.data.task
+    augment = params.augment.model_dump(exclude={"strategy", "copy_mode", "pipeline"})  # It tries all of these.
+
+    # Imported here, so that --help, wrong options and wrong params do not wait for PyTorch.
+    from counterweight.evidence import copy_sample, folds, probe, remedies
+    from counterweight.evidence.cross_validation import ProbeData
+    from counterweight.evidence.linear_probe import standardize
+    from counterweight.networks.backbones import resolve_device
+    from counterweight.networks.feature_extractor import FeatureConfig, build_feature_extractor
+    from counterweight.networks.inference import Compute
+    from counterweight.networks.loader import ImageFiles
+
+    table, cache, workers = manifest.read(args.clusters), open_cache(os.environ), worker_count()
+    train = manifest.rows_of_split(table, "train")
+    files = ImageFiles([args.resized / path for path in train["path"]], train["checksum"].tolist())
+    rows = probe.sample_rows(len(train), options.max_images, options.seed)
+    features = np.load(args.features, mmap_mode="r", allow_pickle=False)[rows]
+    images = TrainImages(
+        train["image_id"][rows].tolist(), train["cluster"][rows].tolist(), manifest.targets(train)[rows],
+        manifest.label_names(table),
+    )  # fmt: skip
+    wanted = remedies.copies_wanted(images, task, AllocationConfig.from_params(augment))
+    plan = copy_sample.plan_copies(images.ids, wanted, options.max_copied, options.copies_per_image, options.seed)
+    candidates = remedies.build_remedies(task, list(augment["pipelines"]))
+    configs = {name: CopyConfig.from_params(augment, params.resize.format, name) for name in augment["pipelines"]}
+    compute, config = Compute(resolve_device(device_name()), workers), FeatureConfig(**params.features.model_dump())
+    network = build_feature_extractor(config, files, compute, cache)
+    with atomic_file(args.remedies) as aside:
+        with scratch_folder(args.remedies) as scratch:
+            extract = copy_sample.CopyExtractor(args.resized, scratch, network.features, features, cache, workers)
+            copies = extract(plan, [train_sources(table)[row] for row in rows], configs)
+        duplicates = pd.read_csv(args.duplicates, dtype={"image_id": "str"}, keep_default_na=False)
+        result = probe.run_probe(
+            ProbeData(task, images.ids, images.labels, standardize(features, features), images.targets, wanted, copies),
+            folds.duplicate_groups(images.ids, duplicates),
+            candidates, probe.ProbeConfig(options.folds, options.repeats, options.seed, workers),
+        )  # fmt: skip
+        result.remedies.to_csv(aside, index=False, lineterminator="\n")
+    cache.prune()
+
+    write_table(result.folds, args.folds)
+    write_table(result.label_issues, args.issues)
+    write_table(result.learning_curve, args.curve)
+    write_json(probe.summary(result, candidates, task), args.metrics)
+    remedies_chart(result.remedies, args.chart)
+    log.info("%s", result.no_signal or result.recommendation.sentence)
+    return f"{len(candidates)} remedies on {len(rows)} train images, {len(result.label_issues)} labels likely wrong"
+
+
+if __name__ == "__main__":
+    run(main)

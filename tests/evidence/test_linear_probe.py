@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from counterweight.evidence.linear_probe import fit_linear_probe, log_loss, standardize
+
+
+@pytest.fixture
+def features() -> np.ndarray:
+    """200 images with five features."""
+    return np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
+
+
+def test_each_label_gets_the_coefficients_of_scikit_learn(features: np.ndarray) -> None:
+    noise = np.random.default_rng(1).normal(size=(200, 2))
+    targets = (features[:, :2] + noise > 0.5).astype(int)
+    probe = fit_linear_probe(features, targets, np.ones((200, 2)), penalty=0.01, is_single_label=False)
+    for column in range(2):
+        model = LogisticRegression(C=1 / (0.01 * 200), tol=1e-8).fit(features, targets[:, column])
+        np.testing.assert_allclose(probe.scores(features)[:, column], model.predict_proba(features)[:, 1], atol=2e-3)
+
+
+def test_classes_get_the_scores_of_scikit_learn(features: np.ndarray) -> None:
+    classes = (features[:, :3] + np.random.default_rng(1).normal(size=(200, 3))).argmax(axis=1)
+    probe = fit_linear_probe(
+        features, np.eye(3, dtype=int)[classes], np.ones((200, 3)), penalty=0.01, is_single_label=True
+    )
+    model = LogisticRegression(C=1 / (0.01 * 200), tol=1e-8).fit(features, classes)
+    np.testing.assert_allclose(probe.scores(features), model.predict_proba(features), atol=2e-3)
+
+
+def test_a_weight_of_two_is_an_image_twice(features: np.ndarray) -> None:
+    targets = (features[:, :1] > 0).astype(int)
+    twice = np.arange(200) < 20
+    weighted = fit_linear_probe(features, targets, 1.0 + twice[:, None], penalty=0.1, is_single_label=False)
+    repeated = np.concatenate([np.arange(200), np.arange(20)])
+    copied = fit_linear_probe(
+        features[repeated], targets[repeated], np.ones((220, 1)), penalty=0.1, is_single_label=False
+    )
+    np.testing.assert_allclose(weighted.coefficients, copied.coefficients, atol=2e-3)
+
+
+def test_unknown_cells_change_nothing(features: np.ndarray) -> None:
+    targets = (features[:, :2] > 0).astype(int)
+    known = np.ones((200, 2))
+    known[:50, 0] = 0
+    with_unknown = np.where(known == 1, targets, -1)
+    probe = fit_linear_probe(features, with_unknown, known, penalty=0.1, is_single_label=False)
+    alone = fit_linear_probe(features[50:], targets[50:, :1], np.ones((150, 1)), penalty=0.1, is_single_label=False)
+    np.testing.assert_allclose(probe.coefficients[:, :1], alone.coefficients, atol=2e-3)
+
+
+def test_a_start_changes_no_solution(features: np.ndarray) -> None:
+    targets = (features[:, :1] > 0).astype(int)
+    cold = fit_linear_probe(features, targets, np.ones((200, 1)), penalty=0.1, is_single_label=False)
+    far = fit_linear_probe(features, targets, np.ones((200, 1)), penalty=10.0, is_single_label=False)
+    warm = fit_linear_probe(features, targets, np.ones((200, 1)), penalty=0.1, is_single_label=False, start=far)
+    np.testing.assert_allclose(warm.coefficients, cold.coefficients, atol=2e-3)
+
+
+def test_a_label_that_no_image_has_gets_low_scores_and_disturbs_no_other(features: np.ndarray) -> None:
+    targets = np.column_stack([features[:, 0] > 0, np.zeros(200)]).astype(int)
+    scores = fit_linear_probe(features, targets, np.ones((200, 2)), penalty=0.1, is_single_label=False).scores(features)
+    assert scores[:, 1].max() < 0.05
+    assert ((scores[:, 0] > 0.5) == (targets[:, 0] == 1)).mean() > 0.95
+
+
+def test_log_loss_is_the_mean_over_known_cells() -> None:
+    scores, targets = np.array([[0.5, 0.9], [0.25, 0.1]]), np.array([[1, 1], [-1, 0]])
+    weights = (targets >= 0).astype(float)
+    assert log_loss(scores, targets, weights) == pytest.approx((-np.log(0.5) - np.log(0.9)) / 2)
+
+
+def test_features_are_scaled_like_the_reference_and_constant_ones_vanish() -> None:
+    reference = np.array([[0, 5], [2, 5]], dtype=np.float32)
+    np.testing.assert_array_equal(standardize(np.array([[3, 9]], dtype=np.float32), reference), [[2, 0]])

@@ -1,0 +1,76 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from counterweight.evidence.fold_metrics import METRICS
+from counterweight.evidence.recommendation import no_signal, recommend, remedy_table
+from counterweight.evidence.remedies import build_remedies
+
+REMEDIES = build_remedies("binary", [])[:3]  # nothing, one tuned threshold, weights
+
+
+def folds(effects: dict[str, float], noise: float = 0.01, auc: float = 0.9) -> pd.DataFrame:
+    """Ten folds in which nothing has macro F1 0.7, and each remedy its effect, with noise of its own."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for name, effect in {"nothing": 0.0, **effects}.items():
+        for fold in range(10):
+            f1 = 0.7 + effect + (rng.normal(scale=noise) if name != "nothing" else 0)
+            kind = "chance" if name == "every label" else "remedy"
+            rows.append(
+                {"kind": kind, "remedy": name, "repeat": fold // 5, "fold": fold % 5, **dict.fromkeys(METRICS, f1)}
+            )
+            rows[-1]["macro_auc"] = auc
+    return pd.DataFrame(rows)
+
+
+def table(effects: dict[str, float], **options: float) -> pd.DataFrame:
+    return remedy_table(folds(effects, **options), n_folds=5)
+
+
+def test_a_clear_gain_is_recommended() -> None:
+    result = recommend(table({"one tuned threshold": 0.1, "weights": 0.02}), REMEDIES)
+    assert (result.remedy, result.best) == ("one tuned threshold", "one tuned threshold")
+    assert result.sentence == (
+        "Recommended: one tuned threshold, which changes macro F1 by +0.101 (95 % CI +0.090 to +0.111) against no "
+        "remedy."
+    )
+
+
+def test_the_simpler_of_two_equal_remedies_is_recommended() -> None:
+    result = recommend(table({"one tuned threshold": 0.100, "weights": 0.103}), REMEDIES)
+    assert result.remedy == "one tuned threshold"
+
+
+def test_where_no_remedy_is_clearly_better_nothing_is_recommended() -> None:
+    result = recommend(table({"one tuned threshold": 0.005, "weights": 0.01}, noise=0.05), REMEDIES)
+    assert result.remedy == "nothing"
+    assert result.sentence.startswith("No remedy clearly pays here: the best, ")
+
+
+def test_where_every_remedy_does_harm_nothing_is_the_best() -> None:
+    result = recommend(table({"one tuned threshold": -0.1, "weights": -0.1}), REMEDIES)
+    assert result.sentence == "No remedy clearly pays here: the data are best as they are."
+
+
+def test_p_values_are_corrected_for_the_number_of_remedies_and_leave_out_chance() -> None:
+    alone = table({"weights": 0.02}).set_index("remedy").loc["weights", "macro_f1_p"]
+    effects = {"weights": 0.02, "one tuned threshold": 0.0, "every label": -0.3}
+    among = table(effects).set_index("remedy").loc["weights", "macro_f1_p"]
+    assert among == pytest.approx(2 * alone)
+
+
+@pytest.mark.parametrize(
+    ("chance", "auc", "expected"), [(-0.3, 0.9, None), (-0.01, 0.9, "macro F1"), (-0.3, 0.55, "macro AUC is 0.55")]
+)
+def test_scores_like_those_of_constant_answers_are_called_chance(
+    chance: float, auc: float, expected: str | None
+) -> None:
+    by_fold = folds({"weights": 0.0, "every label": chance}, noise=0.02, auc=auc)
+    sentence = no_signal(remedy_table(by_fold, n_folds=5), by_fold, n_folds=5)
+    if expected is None:
+        assert sentence is None
+    else:
+        assert sentence is not None
+        assert sentence.startswith("Not clearly better than chance: ")
+        assert expected in sentence

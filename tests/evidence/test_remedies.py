@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from counterweight.augmentation.allocation import AllocationConfig
+from counterweight.augmentation.strategies import TrainImages
+from counterweight.base.params import load_params
+from counterweight.evidence.remedies import Remedy, Training, build_remedies, copies_wanted, settings
+from counterweight.onboarding.params_file import apply_overlay
+from tests.workspace import make_workspace
+
+NAMES = {
+    "multilabel": [
+        "nothing", "one tuned threshold", "tuned thresholds per label", "weights",
+        "plain copies by clusters", "plain copies by labels", "plain copies by clusters_labels",
+        "gentle copies by clusters", "gentle copies by labels", "gentle copies by clusters_labels",
+        "weights and plain copies by labels",
+    ],
+    "multiclass": [
+        "nothing", "tuned thresholds per class", "weights", "plain copies by clusters", "plain copies by classes",
+        "gentle copies by clusters", "gentle copies by classes", "weights and plain copies by classes",
+    ],
+    "binary": [
+        "nothing", "one tuned threshold", "weights", "plain copies by clusters", "plain copies by classes",
+        "gentle copies by clusters", "gentle copies by classes", "weights and plain copies by classes",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", NAMES)
+def test_each_task_has_its_remedies_the_simplest_first(task: str) -> None:
+    assert [remedy.name for remedy in build_remedies(task, ["gentle"])] == NAMES[task]
+
+
+@pytest.mark.parametrize("task", NAMES)
+def test_the_params_of_each_remedy_are_valid(task: str, tmp_path) -> None:
+    project = make_workspace(tmp_path / "project", {"data.task": task, "train.loss": "bce", "augment.strategy": "none"})
+    for remedy in build_remedies(task, ["gentle"]):
+        apply_overlay(project / "params.yaml", settings(remedy, task))
+        params = load_params(project / "params.yaml")
+        assert params.train.loss.startswith("weighted") == remedy.training.balanced
+        assert params.augment.strategy == (remedy.training.strategy or "none")
+
+
+def test_plain_copies_need_no_pipeline() -> None:
+    values = settings(Remedy("", Training(strategy="classes"), "argmax"), "multiclass")
+    assert values == {"train.loss": "cross_entropy", "augment.strategy": "classes", "augment.copy_mode": "plain"}
+
+
+def test_wanted_copies_are_those_of_the_strategies() -> None:
+    images = TrainImages(list("abcd"), [0, 0, 0, 1], np.array([[1, 0], [1, 0], [1, 1], [1, 0]]), ["sea", "sunset"])
+    wanted = copies_wanted(images, "multilabel", AllocationConfig(1.0, None, None, seed=0))
+    assert wanted["clusters"].tolist() == [0, 0, 0, 2]
+    assert wanted["labels"].tolist() == [0, 0, 3, 0]
