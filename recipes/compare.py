@@ -1,9 +1,9 @@
-"""Train every approach to imbalance as a DVC experiment, and compare their metrics on the test images in one table.
+"""Train every approach to imbalance as a DVC experiment, choose one on validation, and tabulate the metrics on test.
 
     python -m recipes.compare [--approaches FILE] [--only NAME ...]
 
 Reads   recipes/approaches.yaml, the committed params.yaml
-Writes  results/approaches.csv, results/approaches.md (rounded, the best of each column marked with *),
+Writes  results/approaches.csv, results/approaches.md (rounded, the best on validation marked with *),
         results/approaches.svg (recall of the rarest and the commonest label, and accuracy),
         results/approaches/NAME.svg (confusion matrices of each approach, one per threshold)
 
@@ -29,6 +29,8 @@ from counterweight.onboarding.params_file import apply_overlay
 from recipes.approaches import Approach, read_approaches, settings_of, table_decision
 from recipes.experiments import clean_commit, dvc, finished, override, shown_experiments
 
+# The column that the choice is made by.
+CHOSEN_BY = "validation_macro_f1"
 METRICS = ("macro_f1", "micro_f1", "minority_recall", "majority_recall", "accuracy")
 DRAWN = {
     "minority_recall": "recall of the rarest",
@@ -52,35 +54,35 @@ def table_of(approaches: Sequence[Approach], metrics: Mapping[str, Mapping[str, 
     Returns
     -------
     pandas.DataFrame
-        ``approach`` and the columns of `METRICS`, NaN if a metric is undefined.
+        ``approach``, macro F1 on validation, and the columns of `METRICS` on test; NaN if a metric is undefined.
     """
-    rows = [
-        [each.name, *(metrics[each.experiment][f"threshold_{each.decision or decision}"][name] for name in METRICS)]
-        for each in approaches
-        if each.experiment in metrics
-    ]
-    table = pd.DataFrame(rows, columns=["approach", *METRICS])
-    return table.astype(dict.fromkeys(METRICS, "float64"))
+    rows = []
+    for each in approaches:
+        if each.experiment in metrics:
+            content, threshold = metrics[each.experiment], f"threshold_{each.decision or decision}"
+            validation = content["validation"][threshold]["macro_f1"]
+            rows.append([each.name, validation, *(content[threshold][name] for name in METRICS)])
+    table = pd.DataFrame(rows, columns=["approach", CHOSEN_BY, *METRICS])
+    return table.astype(dict.fromkeys((CHOSEN_BY, *METRICS), "float64"))
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Format the table in Markdown, with three decimals and the best of each column marked with ``*``.
+    """Format the table in Markdown, with three decimals and the best on validation marked with ``*``.
 
     Examples
     --------
-    >>> table = pd.DataFrame({"approach": ["naive", "clusters"], "macro_f1": [0.4, 0.5]})
+    >>> rows = [["naive", 0.4, 0.6], ["copies", 0.5, 0.5]]
+    >>> table = pd.DataFrame(rows, columns=["approach", "validation_macro_f1", "macro_f1"])
     >>> print(markdown(table), end="")
-    | approach   | macro_f1   |
-    |------------|------------|
-    | naive      | 0.400      |
-    | clusters   | 0.500*     |
+    | approach   | validation_macro_f1   | macro_f1   |
+    |------------|-----------------------|------------|
+    | naive      | 0.400                 | 0.600      |
+    | copies     | 0.500*                | 0.500      |
     """
-    cells = table.copy().astype("object")
-    for name, values in table.drop(columns="approach").items():
-        stars = ["*" if is_best else "" for is_best in values == values.max()]
-        cells[name] = [
-            "" if pd.isna(value) else f"{value:.3f}{star}" for value, star in zip(values, stars, strict=True)
-        ]
+    cells = table.drop(columns="approach").map(lambda value: "" if pd.isna(value) else f"{value:.3f}")
+    is_best = table[CHOSEN_BY] == table[CHOSEN_BY].max()
+    cells[CHOSEN_BY] += is_best.map({True: "*", False: ""})
+    cells.insert(0, "approach", table["approach"])
     return cells.to_markdown(index=False, tablefmt="github", disable_numparse=True) + "\n"
 
 

@@ -103,6 +103,13 @@ report:
   images_per_group: 6
   bootstrap_samples: 2000
   seed: 0
+probe:
+  folds: 5
+  repeats: 5
+  max_images: 10000
+  max_copied: 200
+  copies_per_image: 2
+  seed: 0
 """
 
 

@@ -23,6 +23,7 @@ params = load_params(pathlib.Path("params.yaml"))
 decisions = [*params.evaluate.thresholds, "tuned", "per_label", "argmax"]
 measures = ("macro_f1", "micro_f1", "minority_recall", "majority_recall", "accuracy")
 metrics = {f"threshold_{name}": dict.fromkeys(measures, 0.5) for name in decisions}
+metrics["validation"] = dict(metrics)
 pathlib.Path(f"results/{sys.argv[1]}/metrics.json").write_text(json.dumps(metrics))
 pathlib.Path(f"results/{sys.argv[1]}/confusion.svg").write_text("<svg/>")
 """

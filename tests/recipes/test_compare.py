@@ -25,8 +25,12 @@ METRICS = {
     "approach-naive": {
         "threshold_0.5": values(0.4, 0.6, 0.1, 0.9),
         "threshold_tuned": values(0.55, 0.6, 0.3, 0.8),
+        "validation": {"threshold_0.5": {"macro_f1": 0.3}, "threshold_tuned": {"macro_f1": 0.6}},
     },
-    "approach-clusters": {"threshold_0.5": values(0.5, 0.5, 0.45, 0.7)},
+    "approach-clusters": {
+        "threshold_0.5": values(0.7, 0.5, 0.45, 0.7),
+        "validation": {"threshold_0.5": {"macro_f1": 0.5}},
+    },
 }
 
 
@@ -34,7 +38,8 @@ def test_an_approach_that_shares_a_run_has_its_own_decision() -> None:
     expected = pd.DataFrame(
         {
             "approach": ["naive", "tuned", "clusters"],
-            "macro_f1": [0.4, 0.55, 0.5],
+            "validation_macro_f1": [0.3, 0.6, 0.5],
+            "macro_f1": [0.4, 0.55, 0.7],
             "micro_f1": [0.6, 0.6, 0.5],
             "minority_recall": [0.1, 0.3, 0.45],
             "majority_recall": [0.9, 0.8, 0.7],
@@ -44,19 +49,35 @@ def test_an_approach_that_shares_a_run_has_its_own_decision() -> None:
     pd.testing.assert_frame_equal(table_of(APPROACHES, METRICS, "0.5"), expected)
 
 
-def test_the_best_of_each_column_is_marked_including_ties() -> None:
+def test_the_best_on_validation_is_marked_whatever_test_says() -> None:
     assert markdown(table_of(APPROACHES, METRICS, "0.5")) == (
-        "| approach   | macro_f1   | micro_f1   | minority_recall   | majority_recall   | accuracy   |\n"
-        "|------------|------------|------------|-------------------|-------------------|------------|\n"
-        "| naive      | 0.400      | 0.600*     | 0.100             | 0.900*            | 0.750*     |\n"
-        "| tuned      | 0.550*     | 0.600*     | 0.300             | 0.800             | 0.750*     |\n"
-        "| clusters   | 0.500      | 0.500      | 0.450*            | 0.700             | 0.750*     |\n"
+        "| approach   | validation_macro_f1   | macro_f1   | micro_f1   | minority_recall   | majority_recall   "
+        "| accuracy   |\n"
+        "|------------|-----------------------|------------|------------|-------------------|-------------------"
+        "|------------|\n"
+        "| naive      | 0.300                 | 0.400      | 0.600      | 0.100             | 0.900             "
+        "| 0.750      |\n"
+        "| tuned      | 0.600*                | 0.550      | 0.600      | 0.300             | 0.800             "
+        "| 0.750      |\n"
+        "| clusters   | 0.500                 | 0.700      | 0.500      | 0.450             | 0.700             "
+        "| 0.750      |\n"
     )
 
 
+def test_equally_good_approaches_are_all_marked() -> None:
+    metrics = {
+        "approach-naive": {**METRICS["approach-naive"], "validation": METRICS["approach-clusters"]["validation"]}
+    }
+    table = table_of([APPROACHES[0], APPROACHES[2]], METRICS | metrics, "0.5")
+    assert markdown(table).count("0.500*") == 2
+
+
 def test_an_undefined_metric_is_an_empty_cell() -> None:
-    metrics = {"approach-naive": {"threshold_argmax": values(None, 0.5, 0.5, 0.5)}}
-    assert "| naive      |            | 0.500*     |" in markdown(table_of(APPROACHES[:1], metrics, "argmax"))
+    undefined = {"threshold_argmax": values(None, 0.5, 0.5, 0.5)}
+    metrics = {"approach-naive": {**undefined, "validation": {"threshold_argmax": {"macro_f1": 0.5}}}}
+    assert "| naive      | 0.500*                |            | 0.500" in markdown(
+        table_of(APPROACHES[:1], metrics, "argmax")
+    )
 
 
 # Replaces training: metrics that show which params it got.
@@ -70,6 +91,7 @@ names = ("macro_f1", "micro_f1", "minority_recall", "majority_recall", "accuracy
 half = [len(train["transforms"]) / 10, train["epochs"] / 10, train["loss"] == "bce", arm == "balanced", 0.5]
 decisions = {"threshold_0.5": half, "threshold_tuned": [0.9] * 5}
 content = {name: dict(zip(names, map(float, values))) for name, values in decisions.items()}
+content["validation"] = {name: {"macro_f1": 1 - content[name]["macro_f1"]} for name in decisions}
 pathlib.Path(f"results/{arm}/metrics.json").write_text(json.dumps(content))
 pathlib.Path(f"results/{arm}/confusion.svg").write_text(f"<svg><!-- {train['epochs']} epochs --></svg>")
 """
@@ -116,12 +138,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 COMPARE = (sys.executable, "-m", "recipes.compare", "--approaches", "approaches.yaml")
 EXPECTED = """\
-| approach   | macro_f1   | micro_f1   | minority_recall   | majority_recall   | accuracy   |
-|------------|------------|------------|-------------------|-------------------|------------|
-| naive      | 0.000      | 0.200      | 1.000*            | 0.000             | 0.500      |
-| tuned      | 0.900*     | 0.900*     | 0.900             | 0.900             | 0.900*     |
-| on the fly | 0.200      | 0.200      | 0.000             | 0.000             | 0.500      |
-| copies     | 0.000      | 0.300      | 0.000             | 1.000*            | 0.500      |
+| approach   | validation_macro_f1   | macro_f1   | micro_f1   | minority_recall   | majority_recall   | accuracy   |
+|------------|-----------------------|------------|------------|-------------------|-------------------|------------|
+| naive      | 1.000*                | 0.000      | 0.200      | 1.000             | 0.000             | 0.500      |
+| tuned      | 0.100                 | 0.900      | 0.900      | 0.900             | 0.900             | 0.900      |
+| on the fly | 0.800                 | 0.200      | 0.200      | 0.000             | 0.000             | 0.500      |
+| copies     | 1.000*                | 0.000      | 0.300      | 0.000             | 1.000             | 0.500      |
 """
 
 
