@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from counterweight.base.command import parse_options, run
 from counterweight.base.outputs import read_label_table, write_json, write_table
+from counterweight.evidence.bootstrap import shown_difference
 from counterweight.evidence.comparison import compare, compare_aggregates
 from counterweight.metrics.charts import comparison_chart
 
@@ -44,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> str:
 
     logged = aggregates[aggregates["measure"].isin(["map", "macro_auc", *(f"{name}_{headline}" for name in LOGGED)])]
     log.info("on the test images\n%s", logged.to_string(index=False, float_format="{:.3f}".format))
-    gain = float(aggregates.set_index("measure")["difference"][f"macro_f1_{headline}"])
+    by_measure = aggregates.set_index("measure")
+    gain = shown_difference(*(float(by_measure[arm][f"macro_f1_{headline}"]) for arm in ("original", "balanced")))
     return f"macro F1 {DECISION_PHRASES[headline]} changed by {gain:+.3f}"
 
 

@@ -58,7 +58,7 @@ def look_at(page: Path, *, width: int, scheme: str, questions: Mapping[str, str]
         JavaScript expressions by name.
     """
     assert CHROMIUM
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         command = [CHROMIUM, *OPTIONS, f"--user-data-dir={folder}", "about:blank"]
         browser = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         try:

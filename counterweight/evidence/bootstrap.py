@@ -1,7 +1,7 @@
 """Bootstrap confidence intervals over the test images."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,10 @@ def macro_f1_intervals(
     The percentile bootstrap of Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13. Each sample
     evaluates both arms on the same images, so the difference is paired.
 
-    Pass only labels with at least `MIN_TEST_IMAGES` images: a rarer one is absent from some samples, which biases them
-    downwards.
+    All labels are averaged, as in `counterweight.metrics.classification.aggregate`. A sample without any image of a
+    label that others have leaves that label out, rather than counting it as 0, which would bias it downwards.
+
+    The difference is that of the values as they are shown, with three decimals.
 
     Parameters
     ----------
@@ -51,7 +53,19 @@ def macro_f1_intervals(
         for weights in _image_weights(len(y_true), n_samples, seed)
     ]
     first, second = np.concatenate(chunks, axis=1)
-    return _interval(first), _interval(second), _interval(second - first)
+    both, difference = (_interval(first), _interval(second)), _interval(second - first)
+    return *both, replace(difference, value=shown_difference(both[0].value, both[1].value))
+
+
+def shown_difference(original: float, balanced: float) -> float:
+    """Return the difference of two numbers that are shown with three decimals.
+
+    Examples
+    --------
+    >>> shown_difference(0.4504, 0.4536)  # 0.450 and 0.454
+    0.004
+    """
+    return round(round(balanced, 3) - round(original, 3), 3)
 
 
 def verdict(difference: Interval, images: int) -> str:
@@ -64,15 +78,26 @@ def verdict(difference: Interval, images: int) -> str:
     >>> verdict(Interval(-0.013, -0.061, 0.034), 200)
     'Inconclusive on 200 test images: macro F1 -0.013 (95 % CI -0.061 to +0.034).'
     """
-    value, low, high = difference.value, difference.low, difference.high
+    if min(difference.value, difference.low) > 0:
+        return f"The copies helped on these {images} test images: {change(difference)}."
+    if max(difference.value, difference.high) < 0:
+        return f"The copies did harm on these {images} test images: {change(difference)}."
+    return f"Inconclusive on {images} test images: {change(difference)}."
+
+
+def change(difference: Interval) -> str:
+    """Format a difference of macro F1 with its interval.
+
+    Examples
+    --------
+    >>> change(Interval(-0.013, -0.061, 0.034))
+    'macro F1 -0.013 (95 % CI -0.061 to +0.034)'
+    """
     # Adding 0.0 turns -0.0 into 0.0.
-    shown, *ends = (f"{round(number, 3) + 0.0:+.3f}" for number in (value, low, high))
-    change = f"macro F1 {shown} (95 % CI {' to '.join(ends)})."
-    if min(value, low) > 0:
-        return f"The copies helped on these {images} test images: {change}"
-    if max(value, high) < 0:
-        return f"The copies did harm on these {images} test images: {change}"
-    return f"Inconclusive on {images} test images: {change}"
+    value, low, high = (
+        f"{round(number, 3) + 0.0:+.3f}" for number in (difference.value, difference.low, difference.high)
+    )
+    return f"macro F1 {value} (95 % CI {low} to {high})"
 
 
 def _image_weights(n_images: int, n_samples: int, seed: int) -> Iterator[NDArray[np.float64]]:
@@ -87,11 +112,13 @@ def _image_weights(n_images: int, n_samples: int, seed: int) -> Iterator[NDArray
 def _macro_f1(
     y_true: NDArray[np.integer], y_pred: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Mean F1 over the labels in each bootstrap sample; a label neither present nor predicted counts as 0."""
+    """Mean F1 over the labels in each bootstrap sample; a label that no image has at all counts as 0."""
     positive, predicted = y_true == 1, y_pred & (y_true >= 0)
-    hits, total = weights @ (positive & predicted), weights @ positive + weights @ predicted
+    hits, present = weights @ (positive & predicted), weights @ positive
+    total = present + weights @ predicted
     f1 = np.divide(2 * hits, total, out=np.zeros_like(hits), where=total > 0)
-    mean: NDArray[np.float64] = f1.mean(axis=1)
+    is_counted = (present > 0) | ~positive.any(axis=0)
+    mean: NDArray[np.float64] = (f1 * is_counted).sum(axis=1) / is_counted.sum(axis=1)
     return mean
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from counterweight.evidence.cross_validation import Fold, ProbeData
 from counterweight.evidence.remedies import Remedy
+from counterweight.metrics.imbalance import rarest_third
 from counterweight.metrics.per_label import (
     Predictions,
     Targets,
@@ -20,18 +21,6 @@ from counterweight.metrics.per_label import (
 )
 
 METRICS = ("macro_f1", "rare_f1", "rare_recall", "map", "macro_auc")
-
-
-def rarest_third(targets: Targets) -> NDArray[np.intp]:
-    """Return the columns of the third of labels with the fewest images, at least one.
-
-    Examples
-    --------
-    >>> rarest_third(np.array([[1, 1, 0], [1, 0, 1], [1, 1, 0]]))
-    array([2])
-    """
-    order = np.argsort((targets == 1).sum(axis=0), kind="stable")
-    return np.sort(order[: -(-len(order) // 3)])
 
 
 def fold_table(

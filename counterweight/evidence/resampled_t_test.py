@@ -38,8 +38,9 @@ def corrected_difference(differences: NDArray[np.float64], n_folds: int) -> Diff
 
     Examples
     --------
-    >>> corrected_difference(np.array([0.02, 0.04, 0.03, 0.05, 0.01]), n_folds=5)
-    Difference(value=0.03, low=0.0005, high=0.0595, p_value=0.0474)
+    >>> result = corrected_difference(np.array([0.02, 0.04, 0.03, 0.05, 0.01]), n_folds=5)
+    >>> round(result.value, 4), round(result.low, 4), round(result.high, 4), round(result.p_value, 4)
+    (0.03, 0.0006, 0.0594, 0.0474)
     """
     count = len(differences)
     if count < 2:

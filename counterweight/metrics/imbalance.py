@@ -108,6 +108,18 @@ def irlbl_weights(targets: NDArray[np.integer]) -> NDArray[np.float64]:
     return np.where(counts > 0, (present * ratios).sum(axis=1) / np.maximum(counts, 1), 1.0)
 
 
+def rarest_third(targets: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Return the columns of the third of labels with the fewest images, at least one.
+
+    Examples
+    --------
+    >>> rarest_third(np.array([[1, 1, 0], [1, 0, 1], [1, 1, 0]]))
+    array([2])
+    """
+    order = np.argsort(_counts(targets), kind="stable")
+    return np.sort(order[: -(-len(order) // 3)])
+
+
 def summary(targets: NDArray[np.integer]) -> dict[str, float]:
     """Return the number of images and all their measures, for a metrics file."""
     return {"images": len(targets), "mean_ir": mean_ir(targets), "cvir": cvir(targets), "scumble": scumble(targets)}

@@ -10,12 +10,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from counterweight.base import manifest
-from counterweight.evidence.bootstrap import MIN_TEST_IMAGES, Interval, macro_f1_intervals, verdict
+from counterweight.evidence.bootstrap import MIN_TEST_IMAGES, Interval, change, macro_f1_intervals, verdict
 from counterweight.metrics.decisions import HEADLINE, TUNED, DecisionRule
+from counterweight.metrics.imbalance import rarest_third
 from counterweight.metrics.per_label import label_rates
 from counterweight.report import figures
 from counterweight.report.thumbnails import thumbnails
 
+# Labels that a sentence names.
+_MAX_NAMED_LABELS = 6
 # Labels whose precision-recall curves are shown, the rarest first.
 _MAX_CURVES = 6
 # Points of a drawn curve.
@@ -64,28 +67,43 @@ class Arm:
 
 @dataclass(frozen=True)
 class ArmComparison:
-    """Macro F1 of both arms on the test images, their difference, and numbers of test images and of labels.
+    """Macro F1 of both arms on the test images, and their difference.
 
-    A label is judged, that is averaged, if it has at least `MIN_TEST_IMAGES` test images, or if no label has.
+    Attributes
+    ----------
+    original, balanced, difference : Interval
+        Over all labels, as evaluate and compare report it.
+    rare : Interval
+        The difference over ``rare_labels``, the rarest third of the labels.
+    images : int
+        Test images.
+    few : int
+        Labels with fewer than `MIN_TEST_IMAGES` test images.
     """
 
     original: Interval
     balanced: Interval
     difference: Interval
+    rare: Interval
+    rare_labels: list[str]
     images: int
-    judged: int
-    labels: int
+    few: int
 
 
 def compare_arms(table: pd.DataFrame, arms: Mapping[str, Arm], *, n_samples: int, seed: int) -> ArmComparison:
     """Compare the arms ``original`` and ``balanced`` on the test images of a manifest; see `macro_f1_intervals`."""
-    test = manifest.rows_of_split(table, "test")
+    test, names = manifest.rows_of_split(table, "test"), manifest.label_names(table)
     targets = manifest.targets(test)
-    frequent = (targets == 1).sum(axis=0) >= MIN_TEST_IMAGES
-    judged = frequent if frequent.any() else np.ones_like(frequent)
-    original, balanced = (arms[name].predictions(test)[:, judged] for name in ("original", "balanced"))
-    intervals = macro_f1_intervals(targets[:, judged], original, balanced, n_samples=n_samples, seed=seed)
-    return ArmComparison(*intervals, len(test), int(judged.sum()), len(judged))
+    rare = rarest_third(manifest.targets(manifest.rows_of_split(table, "train")))
+    predictions = [arms[name].predictions(test) for name in ("original", "balanced")]
+    intervals, of_rare = (
+        macro_f1_intervals(
+            targets[:, columns], *(y_pred[:, columns] for y_pred in predictions), n_samples=n_samples, seed=seed
+        )
+        for columns in (np.arange(len(names)), rare)
+    )
+    few = int(((targets == 1).sum(axis=0) < MIN_TEST_IMAGES).sum())
+    return ArmComparison(*intervals, of_rare[2], [names[column] for column in rare], len(test), few)
 
 
 def summary_section(
@@ -103,13 +121,17 @@ def summary_section(
         Sizes of the clusters before and after.
     """
     clusters = [f"{min(each)} to {max(each)}" if min(each) < max(each) else f"{max(each)} each" for each in sizes]
-    few = comparison.labels - comparison.judged
-    omitted = f" {few} labels with fewer than {MIN_TEST_IMAGES} test images are left out." if few else ""
+    once = "Each arm was trained once: before you trust a small difference, try another train.seed."
+    few = f" {comparison.few} labels have fewer than {MIN_TEST_IMAGES} test images, each of which moves the mean."
+    named = ", ".join(comparison.rare_labels[:_MAX_NAMED_LABELS])
+    more = len(comparison.rare_labels) - _MAX_NAMED_LABELS
+    rarest = f"{named} and {more} more" if more > 0 else named
     return {
         "verdict": verdict(comparison.difference, comparison.images)
         if images[1] > images[0]
         else "No copies were made, so both arms were trained on the same images.",
-        "caveat": f"Each arm was trained once: before you trust a small difference, try another train.seed.{omitted}",
+        "rare": f"The rarest third of the labels ({rarest}): {change(comparison.rare)}.",
+        "caveat": once + few * (comparison.few > 0),
         "facts": [
             {"name": "Train images", "value": f"{images[0]:,} → {images[1]:,}", "note": "with the copies"},
             {"name": "Images per cluster", "value": " → ".join(clusters), "note": f"{len(sizes[0])} clusters"},
@@ -118,7 +140,7 @@ def summary_section(
                 {
                     "name": f"Test macro F1, {arm}",
                     "value": f"{f1.value:.3f}",
-                    "note": f"95 % CI {f1.low:.3f} to {f1.high:.3f}, {comparison.judged} of {comparison.labels} labels",
+                    "note": f"95 % CI {f1.low:.3f} to {f1.high:.3f}, all labels",
                 }
                 for arm, f1 in (("original", comparison.original), ("balanced", comparison.balanced))
             ),

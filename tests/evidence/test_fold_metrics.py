@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from counterweight.evidence.cross_validation import Fold, HeldOut, ProbeData
-from counterweight.evidence.fold_metrics import constant_answers, fold_table, rarest_third
+from counterweight.evidence.fold_metrics import constant_answers, fold_table
 from counterweight.evidence.remedies import Remedy, Training
 from counterweight.metrics.decisions import DecisionRule
 
@@ -62,8 +62,3 @@ def test_a_constant_answer_with_one_label_per_image_is_one_class() -> None:
     at_random = answers["at random by prevalence"]
     assert (at_random.sum(axis=1) == 1).all()
     assert at_random.mean(axis=0) == pytest.approx([0.2, 0.5, 0.3], abs=0.05)
-
-
-@pytest.mark.parametrize(("n_labels", "expected"), [(1, 1), (3, 1), (4, 2), (6, 2), (7, 3)])
-def test_a_third_of_the_labels_is_rounded_up(n_labels: int, expected: int) -> None:
-    assert len(rarest_third(np.ones((2, n_labels), dtype=int))) == expected

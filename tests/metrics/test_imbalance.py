@@ -13,6 +13,7 @@ from counterweight.metrics.imbalance import (
     label_table,
     mean_ir,
     rarer_label_warnings,
+    rarest_third,
     scumble,
     summary,
 )
@@ -202,3 +203,8 @@ def test_labels_that_no_image_of_a_split_has_are_named_with_the_consequence() ->
     assert absent_label_warnings(["a"], {"test": np.array([[0]])}) == [
         "no test image has 'a': recall cannot be measured"
     ]
+
+
+@pytest.mark.parametrize(("n_labels", "expected"), [(1, 1), (3, 1), (4, 2), (6, 2), (7, 3)])
+def test_a_third_of_the_labels_is_rounded_up(n_labels: int, expected: int) -> None:
+    assert len(rarest_third(np.ones((2, n_labels), dtype=int))) == expected

@@ -20,7 +20,13 @@ def sections(name: str) -> dict[str, dict[str, object]]:
     picture = [("data:", name)]
     cluster = {"name": name, "before": 1, "after": 2, "text": name, "typical": picture, "unusual": picture}
     return {
-        "summary": {"verdict": name, "caveat": name, "facts": [{"name": name, "value": name, "note": name}]},
+        "summary": {
+            "verdict": name, "rare": name, "caveat": name, "facts": [{"name": name, "value": name, "note": name}],
+        },
+        "remedies": {
+            "no_signal": name, "sentence": name, "command": name, "chart": "<svg/>", "head": [name], "rows": [[name]],
+            "growth": name, "issues": name, "pictures": picture,
+        },
         "labels": {
             "warnings": [name], "chart": "<svg/>", "head": [name], "rows": [[name]], "note": name,
             "pairs": [[name, 1, "1%"]],
@@ -44,7 +50,7 @@ def test_every_name_is_escaped() -> None:
 
 
 def test_charts_are_inserted_as_they_are() -> None:
-    assert render_page(sections("a")).count("<svg/>") == 8
+    assert render_page(sections("a")).count("<svg/>") == 9
 
 
 def test_counts_of_ingest_are_listed() -> None:

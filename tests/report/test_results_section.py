@@ -54,16 +54,29 @@ def test_arm_that_is_wrong_more_often_has_the_lower_f1(table: pd.DataFrame) -> N
     # 3 or 1 of the 12 images with the first label are missed; unknown cells do not count.
     assert comparison.original.value == pytest.approx((2 * 9 / 21 + 1) / 2)
     assert comparison.balanced.value == pytest.approx((2 * 11 / 23 + 1) / 2)
-    assert comparison.difference.value == pytest.approx(comparison.balanced.value - comparison.original.value)
-    assert (comparison.images, comparison.judged, comparison.labels) == (24, 2, 2)
+    assert comparison.difference.value == pytest.approx(0.978 - 0.929)
+    assert (comparison.images, comparison.few) == (24, 0)
 
 
-def test_label_with_few_test_images_is_not_judged(table: pd.DataFrame) -> None:
+def test_all_labels_are_averaged_and_those_with_few_test_images_are_counted(table: pd.DataFrame) -> None:
     rare = table.assign(**{"label:split": [1 if i < 9 else 0 for i in range(len(table))]})
     arms = {"original": arm(rare, set()), "balanced": arm(rare, {"00.png"})}
     comparison = compare_arms(rare, arms, n_samples=100, seed=0)
-    assert (comparison.judged, comparison.labels) == (1, 2)
-    assert comparison.difference.value == 0
+    assert comparison.few == 1
+    assert comparison.balanced.value == pytest.approx((2 * 8 / 17 + 1) / 2)
+    assert comparison.difference.value == pytest.approx(0.971 - 1)
+
+
+def test_the_rarest_third_of_the_labels_has_a_difference_of_its_own(table: pd.DataFrame) -> None:
+    """Among the train images, the second label is the rarer one, of which no arm misses an image."""
+    train = table.assign(image_id=[f"train{i:02}" for i in range(len(table))], split="train")
+    train["label:image_id"] = [1, *[0] * (len(train) - 1)]
+    whole = pd.concat([table, train], ignore_index=True)
+    arms = {"original": arm(table, {"00.png", "04.png"}), "balanced": arm(table, {"00.png"})}
+    comparison = compare_arms(whole, arms, n_samples=100, seed=0)
+    assert comparison.rare_labels == ["image_id"]
+    assert comparison.rare == Interval(0.0, 0.0, 0.0)
+    assert comparison.difference.value > 0
 
 
 def test_order_of_the_arms_does_not_matter(table: pd.DataFrame) -> None:
@@ -74,13 +87,15 @@ def test_order_of_the_arms_does_not_matter(table: pd.DataFrame) -> None:
 
 
 def compared(difference: Interval) -> ArmComparison:
-    return ArmComparison(Interval(0.5, 0.4, 0.6), Interval(0.6, 0.5, 0.7), difference, 24, 1, 3)
+    rare = Interval(0.02, -0.1, 0.1)
+    return ArmComparison(Interval(0.5, 0.4, 0.6), Interval(0.6, 0.5, 0.7), difference, rare, ["sea", "sun"], 24, 2)
 
 
 def test_summary_has_the_verdict_and_the_main_numbers() -> None:
     summary = summary_section(compared(Interval(0.1, 0.05, 0.2)), [10, 20], [3.0, 1.5], [[8, 2], [8, 8]])
     assert summary["verdict"].startswith("The copies helped on these 24 test images")
-    assert summary["caveat"].endswith("2 labels with fewer than 10 test images are left out.")
+    assert summary["rare"] == ("The rarest third of the labels (sea, sun): macro F1 +0.020 (95 % CI -0.100 to +0.100).")
+    assert summary["caveat"].endswith("2 labels have fewer than 10 test images, each of which moves the mean.")
     assert {fact["name"]: fact["value"] for fact in summary["facts"]} == {
         "Train images": "10 → 20",
         "Images per cluster": "2 to 8 → 8 each",
