@@ -3,11 +3,14 @@
     python -m tools.mutation metrics evidence [--processes 2]
 
 mutmut makes the changes ("mutants") and runs the tests of each, in a copy of the files that git knows. The command
-prints what became of the mutants and, by function, those that survived. Hours for large rooms.
+prints what became of the mutants and, by function, those that survived. 2,000 of them take a quarter of an hour.
+What a process computes once and keeps, such as the network of `median_filter`, is from before the change, so that its
+mutants survive although its tests would fail.
 """
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -57,7 +60,11 @@ def score(results: Sequence[str]) -> list[str]:
     """
     pairs = [line.strip().rpartition(": ")[::2] for line in results if "__mutmut_" in line]
     noticed = sum(result in NOTICED for _, result in pairs)
-    names = (name.rpartition("__mutmut_")[0].replace("x_", "", 1) for name, result in pairs if result not in NOTICED)
+    names = (
+        re.sub(r"\.x(_|ǁ)", ".", name.rpartition("__mutmut_")[0]).replace("ǁ", ".")
+        for name, result in pairs
+        if result not in NOTICED
+    )
     survived = sorted(Counter(names).items(), key=lambda item: (-item[1], item[0]))
     share = 100 * noticed / max(len(pairs), 1)
     return [

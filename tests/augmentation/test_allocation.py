@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterweight.augmentation.allocation import Copy, allocate_copies, copies_needed
+from counterweight.augmentation.allocation import AllocationConfig, Copy, allocate_copies, copies_needed
 
 ARTICLE = {0: 19118, 1: 16265, 2: 14019, 3: 8651, 4: 6621}
 
@@ -175,3 +175,15 @@ def test_existing_copies_count_towards_an_images_proportion() -> None:
 def test_unusable_image_gets_no_copy_whatever_its_weight() -> None:
     allocated = allocate_copies(["a", "b"], 2, seed=0, unusable={"a"}, weights={"a": 9.0, "b": 1.0})
     assert allocated == [Copy("b", 1), Copy("b", 2)]
+
+
+SECTION = {"target": "majority", "fill_smallest": "all", "copies_per_image": None, "seed": 7, "strategy": "clusters"}
+
+
+def test_words_of_the_params_are_all_groups_and_their_full_size() -> None:
+    assert AllocationConfig.from_params(SECTION) == AllocationConfig(1.0, None, None, 7)
+
+
+def test_numbers_of_the_params_are_kept() -> None:
+    section = SECTION | {"target": 0.5, "fill_smallest": 2, "copies_per_image": 3}
+    assert AllocationConfig.from_params(section) == AllocationConfig(0.5, 2, 3, 7)
