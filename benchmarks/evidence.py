@@ -25,13 +25,13 @@ from counterweight.augmentation.allocation import AllocationConfig
 from counterweight.augmentation.strategies import TrainImages
 from counterweight.base import manifest
 from counterweight.evidence.cross_validation import CopyFeatures, ProbeData, cross_validate
+from counterweight.evidence.fold_intervals import corrected_difference
 from counterweight.evidence.fold_metrics import fold_table
 from counterweight.evidence.folds import repeated_folds
 from counterweight.evidence.label_issues import find_label_issues
 from counterweight.evidence.linear_probe import standardize
 from counterweight.evidence.probe import ProbeConfig, run_probe
 from counterweight.evidence.remedies import Training, build_remedies, copies_wanted
-from counterweight.evidence.resampled_t_test import corrected_difference
 from tests.workspace import PROJECT, make_workspace, run, write_params
 
 WORKERS = 2

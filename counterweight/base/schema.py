@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from counterweight.base.architectures import CONVNETS, VGG_CONVS, validate_model
-from counterweight.base.steps import AUGMENTERS, TRANSFORMS, Schema, validate_step
+from counterweight.base.steps import AUGMENTERS, TRANSFORMS, validate_steps
 
 # Pillow's limit.
 MAX_PIXELS = 178_956_970
@@ -26,17 +26,10 @@ def _unique(values: list[Any]) -> list[Any]:
     return values
 
 
-def _validate_steps(steps: list[dict[str, Any]], schema: Schema) -> list[dict[str, Any]]:
-    problems = [f"step {i}: {wrong}" for i, step in enumerate(steps, 1) if (wrong := validate_step(step, schema))]
-    if problems:
-        raise ValueError("; ".join(problems))
-    return steps
-
-
 Names = Annotated[list[str], Field(min_length=1), AfterValidator(_unique)]
 Steps = list[dict[str, Any]]
-Augmenters = Annotated[Steps, Field(min_length=1), AfterValidator(lambda steps: _validate_steps(steps, AUGMENTERS))]
-Transforms = Annotated[Steps, AfterValidator(lambda steps: _validate_steps(steps, TRANSFORMS))]
+Augmenters = Annotated[Steps, Field(min_length=1), AfterValidator(lambda steps: validate_steps(steps, AUGMENTERS))]
+Transforms = Annotated[Steps, AfterValidator(lambda steps: validate_steps(steps, TRANSFORMS))]
 
 
 class Section(BaseModel):
@@ -74,9 +67,7 @@ class Data(Section):
         "them as 0, `self_train` lets a classifier fill those of train images"
     )
     missing_files: OnProblem = Field(description="rows without an image file: an error, or dropped")
-    bad_images: OnProblem = Field(
-        description="rows with an unreadable, truncated or too large image: error, or dropped"
-    )
+    bad_images: OnProblem = Field(description="rows with an unreadable, cut off or too large image: error, or dropped")
     duplicates: Literal["report", "drop"] = Field(
         description="repeated images: `report` lists them; `drop` removes those of train and val until one is left"
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,14 @@ def validate_step(step: object, schema: Schema) -> str | None:
         if not accepted[argument].accepts(value):
             return f"{name}: {argument} is {value!r}. Give {accepted[argument]}"
     return None
+
+
+def validate_steps(steps: list[dict[str, Any]], schema: Schema) -> list[dict[str, Any]]:
+    """Return the steps if all are valid; raise ValueError with all problems otherwise."""
+    problems = [f"step {i}: {wrong}" for i, step in enumerate(steps, 1) if (wrong := validate_step(step, schema))]
+    if problems:
+        raise ValueError("; ".join(problems))
+    return steps
 
 
 _FLAG = Choice((False, True))

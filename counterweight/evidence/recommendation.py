@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from counterweight.evidence.fold_intervals import corrected_difference, holm
 from counterweight.evidence.fold_metrics import METRICS
 from counterweight.evidence.remedies import Remedy
-from counterweight.evidence.resampled_t_test import corrected_difference, holm
 
 # Below this macro AUC, a classifier hardly ranks images better than chance, whatever its F1 is.
 MIN_AUC = 0.6

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from counterweight.evidence.resampled_t_test import corrected_difference, holm
+from counterweight.evidence.fold_intervals import corrected_difference, holm
 
 
 def test_the_variance_is_that_of_nadeau_and_bengio() -> None:
