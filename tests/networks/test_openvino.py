@@ -152,6 +152,7 @@ def test_rows_of_int8_are_close_to_torchs(int8_engine: nn.Module, network: Backb
     assert np.abs(found - expected).max() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.exists(), reason="real photographs and weights are not beside the project")
 def test_int8_changes_rows_of_photographs_by_less_than_3_percent_of_their_spread() -> None:
     photographs = Backbone("resnet18", "layer3", (224, 224))

@@ -87,6 +87,7 @@ def two_workers(start: Callable[..., subprocess.Popen[str]], address: str) -> st
     raise AssertionError("the scheduler does not have two workers")
 
 
+@pytest.mark.slow
 def test_all_batches_are_done_even_if_a_worker_is_killed(two_workers: str) -> None:
     with dask_workers({"COUNTERWEIGHT_SCHEDULER": two_workers}, 1) as workers:
         ((_, victim),) = parallel_map(squared, [0], workers=workers, what="numbers")

@@ -74,6 +74,7 @@ def test_no_test_or_validation_row_takes_part(probed: Path, copied: Path) -> Non
     assert contents(copied) == contents(probed)
 
 
+@pytest.mark.slow
 def test_labels_at_random_are_called_chance(copied: Path) -> None:
     table = manifest.read(copied / "features/clusters.csv")
     train = manifest.targets(manifest.rows_of_split(table, "train"))
@@ -88,6 +89,7 @@ def test_copies_are_made_in_a_scratch_folder_that_is_removed(probed: Path) -> No
     assert sorted(path.name for path in (probed / "results").iterdir()) == sorted(Path(name).name for name in OUTPUTS)
 
 
+@pytest.mark.slow
 def test_images_without_any_label_are_called_chance(copied: Path) -> None:
     table = manifest.read(copied / "features/clusters.csv")
     nothing = np.zeros_like(manifest.targets(manifest.rows_of_split(table, "train")))

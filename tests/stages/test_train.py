@@ -83,6 +83,7 @@ def test_finished_training_comes_from_the_cache_to_the_byte(trained: Path, tmp_p
     assert history == (trained / "results/balanced/history.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_other_threads_are_another_training(trained: Path, tmp_path: Path) -> None:
     write_params(tmp_path / "params.yaml", TINY | {"train.threads": 1})
     options = ["--model", str(tmp_path / "model"), "--history", str(tmp_path / "history.csv")]
