@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     from counterweight.networks.loader import ImageFiles
 
     table, cache, workers = manifest.read(args.clusters), open_cache(os.environ), worker_count()
-    train = manifest.rows_of_split(table, "train")
+    train, sources = manifest.rows_of_split(table, "train"), train_sources(table)
     files = ImageFiles([args.resized / path for path in train["path"]], train["checksum"].tolist())
     rows = probe.sample_rows(len(train), options.max_images, options.seed)
     features = np.load(args.features, mmap_mode="r", allow_pickle=False)[rows]
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     with atomic_file(args.remedies) as aside:
         with scratch_folder(args.remedies) as scratch:
             extract = copy_sample.CopyExtractor(args.resized, scratch, network.features, features, cache, workers)
-            copies = extract(plan, [train_sources(table)[row] for row in rows], configs)
+            copies = extract(plan, [sources[row] for row in rows], configs)
         duplicates = pd.read_csv(args.duplicates, dtype={"image_id": "str"}, keep_default_na=False)
         result = probe.run_probe(
             ProbeData(task, images.ids, images.labels, standardize(features, features), images.targets, wanted, copies),

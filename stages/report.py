@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     arms = {"original": read_arm(args.original), "balanced": read_arm(args.balanced)}
 
     recommendation = json.loads(args.recommendation.read_text(encoding="utf-8"))
-    issues, curve = (pd.read_csv(path, dtype=TEXT, keep_default_na=False) for path in (args.issues, args.curve))
+    issues, curve = pd.read_csv(args.issues, dtype=TEXT, keep_default_na=False), read_label_table(args.curve)
     remedies = remedies_section(
         pd.read_csv(args.remedies), recommendation, issues, curve, before, folder=args.resized, images_per_group=shown
     )

@@ -116,17 +116,12 @@ class CopyExtractor:
         """
         row_of = {source.image_id: row for row, source in enumerate(sources)}
         features = {}
-        for name, config in configs.items():
-            folder = self.scratch / name
+        for number, (name, config) in enumerate(configs.items()):
+            folder = self.scratch / str(number)  # A pipeline's name is the user's, and may hold a slash.
             made = make_copies(
-                plan,
-                sources,
-                resized=self.resized,
-                folder=folder,
-                config=config,
-                cache=self.cache,
+                plan, sources, resized=self.resized, folder=folder, config=config, cache=self.cache,
                 workers=self.workers,
-            ).copies
+            ).copies  # fmt: skip
             files = ImageFiles([folder / copy.path for copy in made], [copy.checksum for copy in made])
             rows = np.array([row_of[copy.source.image_id] for copy in made], dtype=np.intp)
             features[name] = CopyFeatures(standardize(self.extract(files), self.reference), rows)

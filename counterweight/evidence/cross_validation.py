@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from counterweight.evidence.linear_probe import Features, LinearProbe, fit_linear_probe, log_loss
-from counterweight.evidence.remedies import PLAIN, Training
+from counterweight.evidence.remedies import Training
 from counterweight.metrics import decisions
 from counterweight.metrics.decisions import DecisionRule
 
@@ -187,9 +187,9 @@ def _fit(
 ) -> LinearProbe:
     """Fit a probe to images and to their copies."""
     features, targets, weights = data.features[rows], data.targets[rows], np.ones(len(rows))
-    if training.strategy is not None and training.pipeline == PLAIN:
+    if training.strategy is not None and training.pipeline is None:
         weights += data.wanted[training.strategy][rows]
-    elif training.strategy is not None:
+    elif training.strategy is not None and training.pipeline is not None:
         copies, wanted = data.copies[training.pipeline], data.wanted[training.strategy]
         chosen = np.flatnonzero(np.isin(copies.sources, rows) & (wanted[copies.sources] > 0))
         sources = copies.sources[chosen]

@@ -49,7 +49,7 @@ def fold_table(
     """
     rare = rarest_third(data.targets)
     tables: list[list[dict[str, Any]]] = Parallel(n_jobs=min(workers, len(folds)))(
-        delayed(_fold_rows)(data, remedies, fold, rare) for fold in folds
+        delayed(_fold_rows)(data.task, data.targets, remedies, fold, rare) for fold in folds
     )
     rows = [
         {"repeat": number // n_folds, "fold": number % n_folds, **row}
@@ -59,8 +59,10 @@ def fold_table(
     return pd.DataFrame(rows)[["kind", "remedy", "repeat", "fold", *METRICS]]
 
 
-def _fold_rows(data: ProbeData, remedies: Sequence[Remedy], fold: Fold, rare: NDArray[np.intp]) -> list[dict[str, Any]]:
-    y_true, prevalence = data.targets[fold.rows], _prevalence(data.targets)
+def _fold_rows(
+    task: str, targets: Targets, remedies: Sequence[Remedy], fold: Fold, rare: NDArray[np.intp]
+) -> list[dict[str, Any]]:
+    y_true, prevalence = targets[fold.rows], _prevalence(targets)
     ranking = {
         training: {
             "map": _mean(average_precisions(y_true, held_out.scores)),
@@ -76,7 +78,7 @@ def _fold_rows(data: ProbeData, remedies: Sequence[Remedy], fold: Fold, rare: ND
         rows.append(
             {"kind": "remedy", "remedy": remedy.name, **_decided(y_true, predicted, rare), **ranking[remedy.training]}
         )
-    for name, predicted in constant_answers(data.task, prevalence, len(y_true)).items():
+    for name, predicted in constant_answers(task, prevalence, len(y_true)).items():
         rows.append({"kind": "chance", "remedy": name, **_decided(y_true, predicted, rare), **constant})
     return rows
 

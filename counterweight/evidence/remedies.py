@@ -11,7 +11,6 @@ from counterweight.augmentation.allocation import AllocationConfig
 from counterweight.augmentation.strategies import TrainImages, build_plan
 from counterweight.metrics import decisions
 
-PLAIN = "plain"
 # Strategies of `augment.strategy` by task, and the one that is also combined with weights.
 STRATEGIES = {
     "multilabel": ("clusters", "labels", "clusters_labels"),
@@ -33,13 +32,13 @@ class Training:
         Whether each label's two values, or the classes, are weighted to equal sums.
     strategy : str or None
         Strategy by which images are copied; None for no copies.
-    pipeline : str
-        Pipeline that changes the copies; `PLAIN` for none.
+    pipeline : str or None
+        Pipeline that changes the copies; None for plain ones.
     """
 
     balanced: bool = False
     strategy: str | None = None
-    pipeline: str = PLAIN
+    pipeline: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,9 +86,11 @@ def _remedies(task: str, pipelines: Sequence[str]) -> Iterator[Remedy]:
         kind = "label" if task == "multilabel" else "class"
         yield Remedy(f"tuned thresholds per {kind}", nothing, decisions.PER_LABEL)
     yield Remedy("weights", Training(balanced=True), fixed)
-    for pipeline in (PLAIN, *pipelines):
+    for strategy in STRATEGIES[task]:
+        yield Remedy(f"plain copies by {strategy}", Training(False, strategy), fixed)
+    for pipeline in pipelines:
         for strategy in STRATEGIES[task]:
-            yield Remedy(f"{pipeline} copies by {strategy}", Training(False, strategy, pipeline), fixed)
+            yield Remedy(f"copies by {strategy}, {pipeline}", Training(False, strategy, pipeline), fixed)
     combined = COMBINED[task]
     yield Remedy(f"weights and plain copies by {combined}", Training(True, combined), fixed)
 
@@ -110,7 +111,7 @@ def settings(remedy: Remedy, task: str) -> dict[str, str]:
     }
     if training.strategy is None:
         return values
-    if training.pipeline == PLAIN:
+    if training.pipeline is None:
         return {**values, "augment.copy_mode": "plain"}
     return {**values, "augment.copy_mode": "augmented", "augment.pipeline": training.pipeline}
 

@@ -109,15 +109,17 @@ def irlbl_weights(targets: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 def rarest_third(targets: NDArray[np.integer]) -> NDArray[np.intp]:
-    """Return the columns of the third of labels with the fewest images, at least one.
+    """Return the columns of the third of labels with the fewest images, at least one; labels of no image are left out.
 
     Examples
     --------
-    >>> rarest_third(np.array([[1, 1, 0], [1, 0, 1], [1, 1, 0]]))
+    >>> rarest_third(np.array([[1, 1, 0, 0], [1, 0, 1, 0], [1, 1, 0, 0]]))
     array([2])
     """
-    order = np.argsort(_counts(targets), kind="stable")
-    return np.sort(order[: -(-len(order) // 3)])
+    counts = _counts(targets)
+    order = np.argsort(counts, kind="stable")
+    present = order[counts[order] > 0] if counts.any() else order
+    return np.sort(present[: -(-len(present) // 3)])
 
 
 def summary(targets: NDArray[np.integer]) -> dict[str, float]:

@@ -12,16 +12,16 @@ NAMES = {
     "multilabel": [
         "nothing", "one tuned threshold", "tuned thresholds per label", "weights",
         "plain copies by clusters", "plain copies by labels", "plain copies by clusters_labels",
-        "gentle copies by clusters", "gentle copies by labels", "gentle copies by clusters_labels",
+        "copies by clusters, gentle", "copies by labels, gentle", "copies by clusters_labels, gentle",
         "weights and plain copies by labels",
     ],
     "multiclass": [
         "nothing", "tuned thresholds per class", "weights", "plain copies by clusters", "plain copies by classes",
-        "gentle copies by clusters", "gentle copies by classes", "weights and plain copies by classes",
+        "copies by clusters, gentle", "copies by classes, gentle", "weights and plain copies by classes",
     ],
     "binary": [
         "nothing", "one tuned threshold", "weights", "plain copies by clusters", "plain copies by classes",
-        "gentle copies by clusters", "gentle copies by classes", "weights and plain copies by classes",
+        "copies by clusters, gentle", "copies by classes, gentle", "weights and plain copies by classes",
     ],
 }  # fmt: skip
 
@@ -51,3 +51,9 @@ def test_wanted_copies_are_those_of_the_strategies() -> None:
     wanted = copies_wanted(images, "multilabel", AllocationConfig(1.0, None, None, seed=0))
     assert wanted["clusters"].tolist() == [0, 0, 0, 2]
     assert wanted["labels"].tolist() == [0, 0, 3, 0]
+
+
+def test_a_pipeline_that_is_called_plain_is_not_taken_for_plain_copies() -> None:
+    remedies = build_remedies("binary", ["plain"])
+    assert len({remedy.name for remedy in remedies}) == len({remedy.training for remedy in remedies}) + 1
+    assert settings(remedies[-2], "binary")["augment.copy_mode"] == "augmented"

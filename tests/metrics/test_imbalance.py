@@ -208,3 +208,7 @@ def test_labels_that_no_image_of_a_split_has_are_named_with_the_consequence() ->
 @pytest.mark.parametrize(("n_labels", "expected"), [(1, 1), (3, 1), (4, 2), (6, 2), (7, 3)])
 def test_a_third_of_the_labels_is_rounded_up(n_labels: int, expected: int) -> None:
     assert len(rarest_third(np.ones((2, n_labels), dtype=int))) == expected
+
+
+def test_a_label_that_no_image_has_is_not_among_the_rarest() -> None:
+    assert rarest_third(columns_with([9, 5, 0, 2], images=9)).tolist() == [3]
