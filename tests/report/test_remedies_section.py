@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from counterweight.base import manifest
+from counterweight.base.outputs import read_label_table, write_table
+from counterweight.images import codec
+from counterweight.report.remedies_section import METRICS, remedies_section
+
+SUMMARY = {
+    "no_signal": None, "sentence": "Recommended: weights.",
+    "settings": {"train.loss": "weighted_bce", "augment.strategy": "none"},
+}  # fmt: skip
+NO_ISSUES = pd.DataFrame(columns=["image_id", "issue", "label", "score", "margin"])
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> pd.DataFrame:
+    """Two train images."""
+    names = ["a.png", "b.png"]
+    sums = [codec.write(np.full((8, 8, 3), 90 * i, np.uint8), tmp_path / name, "png") for i, name in enumerate(names)]
+    return manifest.build(names, names, ["train"] * 2, ["sea", "ice"], np.eye(2, dtype=np.int8), sums)
+
+
+@pytest.fixture
+def remedies() -> pd.DataFrame:
+    """Two remedies, and an answer that ignores the images."""
+    rows = [("remedy", "nothing", 0.5), ("remedy", "weights", 0.6), ("chance", "every label", 0.4)]
+    columns = ("macro_f1_difference", "macro_f1_low", "macro_f1_high")
+    return pd.DataFrame(
+        {"kind": kind, "remedy": name, **dict.fromkeys(METRICS, f1), **dict.fromkeys(columns, f1 - 0.5)}
+        for kind, name, f1 in rows
+    )
+
+
+def curve(tmp_path: Path, *rows: tuple[str, float, float, float]) -> pd.DataFrame:
+    """Average precision of labels at 30, 60 and 100 %, written and read as by the stages."""
+    points = [
+        (label, fraction, value)
+        for label, *values in rows
+        for fraction, value in zip((0.3, 0.6, 1.0), values, strict=True)
+    ]
+    write_table(pd.DataFrame(points, columns=["label", "fraction", "average_precision"]), tmp_path / "curve.csv")
+    return read_label_table(tmp_path / "curve.csv")
+
+
+def test_the_command_sets_what_is_recommended(table: pd.DataFrame, remedies: pd.DataFrame, tmp_path: Path) -> None:
+    points = curve(tmp_path, ("sea", 0.5, 0.6, 0.6))
+    section = remedies_section(remedies, SUMMARY, NO_ISSUES, points, table, folder=tmp_path, images_per_group=2)
+    assert section["command"] == "dvc exp run -S train.loss=weighted_bce -S augment.strategy=none"
+    assert [row[:2] for row in section["rows"]] == [
+        ["nothing", "0.500"], ["weights", "0.600"], ["chance: every label", "0.400"],
+    ]  # fmt: skip
+    assert section["issues"] == ""
+
+
+def test_labels_that_still_gain_are_named(table: pd.DataFrame, remedies: pd.DataFrame, tmp_path: Path) -> None:
+    points = curve(tmp_path, ("sea", 0.5, 0.6, 0.7), ("ice", 0.5, 0.6, 0.61))
+    section = remedies_section(remedies, SUMMARY, NO_ISSUES, points, table, folder=tmp_path, images_per_group=2)
+    assert section["growth"] == (
+        "More images would help 1 of 2 labels, whose average precision still grows from 60 to 100 % of the train "
+        "images: sea (+0.10)."
+    )
+
+
+def test_a_label_of_no_train_image_has_no_curve(table: pd.DataFrame, remedies: pd.DataFrame, tmp_path: Path) -> None:
+    points = curve(tmp_path, ("sea", 0.5, 0.6, 0.6), ("ice", np.nan, np.nan, np.nan))
+    section = remedies_section(remedies, SUMMARY, NO_ISSUES, points, table, folder=tmp_path, images_per_group=2)
+    assert section["growth"].endswith("no label gains: better features would help more than more images.")
+
+
+def test_likely_wrong_labels_are_pictured(table: pd.DataFrame, remedies: pd.DataFrame, tmp_path: Path) -> None:
+    issues = pd.DataFrame([["b.png", "surplus", "ice", 0.04, 0.9]], columns=NO_ISSUES.columns)
+    points = curve(tmp_path, ("sea", 0.5, 0.6, 0.6))
+    section = remedies_section(remedies, SUMMARY, issues, points, table, folder=tmp_path, images_per_group=2)
+    assert [caption for _, caption in section["pictures"]] == ["b.png: ice surplus, score 0.04"]
