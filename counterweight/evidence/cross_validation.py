@@ -1,6 +1,7 @@
 """Cross-validate the linear probe under several trainings, with copies always in their source's fold."""
 
 from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,7 @@ class HeldOut:
     ----------
     scores : array of float, shape (n_held_out, n_labels)
     rule : DecisionRule
-        With thresholds tuned on the other folds.
+        With thresholds tuned on the other folds, or of 0.5.
     """
 
     scores: NDArray[np.float64]
@@ -105,7 +106,12 @@ class Fold:
 
 
 def cross_validate(
-    data: ProbeData, folds: NDArray[np.intp], trainings: Collection[Training], *, workers: int
+    data: ProbeData,
+    folds: NDArray[np.intp],
+    trainings: Collection[Training],
+    *,
+    tuned: Collection[Training] = (),
+    workers: int,
 ) -> list[Fold]:
     """Fit the probe under each training to all folds but one, and apply it to that one.
 
@@ -118,8 +124,8 @@ def cross_validate(
         The images.
     folds : array of int, shape (n_repeats, n_images)
         The result of `counterweight.evidence.folds.repeated_folds`.
-    trainings : collection of Training
-        The trainings to compare.
+    trainings, tuned : collections of Training
+        The trainings to compare, and those whose thresholds are tuned, which takes five times as long.
     workers : int
         Number of processes.
 
@@ -130,15 +136,18 @@ def cross_validate(
     """
     jobs = [(of_repeat, fold) for of_repeat in folds for fold in range(of_repeat.max() + 1)]
     results: list[Fold] = Parallel(n_jobs=min(workers, len(jobs)))(
-        delayed(_evaluate_fold)(data, of_repeat, fold, list(trainings)) for of_repeat, fold in jobs
+        delayed(_evaluate_fold)(data, of_repeat, fold, list(trainings), set(tuned)) for of_repeat, fold in jobs
     )
     return results
 
 
-def _evaluate_fold(data: ProbeData, folds: NDArray[np.intp], fold: int, trainings: Sequence[Training]) -> Fold:
+def _evaluate_fold(
+    data: ProbeData, folds: NDArray[np.intp], fold: int, trainings: Sequence[Training], tuned: AbstractSet[Training]
+) -> Fold:
     train, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
     counts = (data.targets[train] == 1).sum(axis=0)
     positive = decisions.rarest(data.labels, counts) if data.task == "binary" else None
+    untuned = DecisionRule(data.task, list(data.labels), positive, 0.5, dict.fromkeys(data.labels, 0.5))
     by_training = {}
     with threadpool_limits(1):  # The number of threads changes sums, so the last digits.
         penalties = {
@@ -146,14 +155,11 @@ def _evaluate_fold(data: ProbeData, folds: NDArray[np.intp], fold: int, training
             for balanced in {False, *(training.balanced for training in trainings)}
         }
         for training in trainings:
-            penalty = penalties[training.balanced]
-            out_of_fold = np.zeros(data.targets.shape)
-            probe = None
-            for rows, rest in _inner_folds(train, folds):
-                probe = _fit(data, rest, training, penalty, probe)
-                out_of_fold[rows] = probe.scores(data.features[rows])
-            rule = decisions.tune(data.targets[train], out_of_fold[train], data.labels, data.task, positive)
-            probe = _fit(data, train, training, penalty, probe)
+            penalty, rule = penalties[training.balanced], untuned
+            if training in tuned:
+                scores = _out_of_fold_scores(data, train, folds, training, penalty)
+                rule = decisions.tune(data.targets[train], scores[train], data.labels, data.task, positive)
+            probe = _fit(data, train, training, penalty, None)
             by_training[training] = HeldOut(probe.scores(data.features[held_out]), rule)
         order = np.random.default_rng(fold).permutation(train)
         by_fraction = {
@@ -168,6 +174,17 @@ def _evaluate_fold(data: ProbeData, folds: NDArray[np.intp], fold: int, training
 def _inner_folds(train: NDArray[np.intp], folds: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Return the rows of each fold among the train rows, and the others."""
     return [(train[folds[train] == fold], train[folds[train] != fold]) for fold in np.unique(folds[train])]
+
+
+def _out_of_fold_scores(
+    data: ProbeData, train: NDArray[np.intp], folds: NDArray[np.intp], training: Training, penalty: float
+) -> NDArray[np.float64]:
+    """Return scores of the train rows, each by a probe that was not fitted to its fold; the other rows are 0."""
+    scores, probe = np.zeros(data.targets.shape), None
+    for rows, rest in _inner_folds(train, folds):
+        probe = _fit(data, rest, training, penalty, probe)
+        scores[rows] = probe.scores(data.features[rows])
+    return scores
 
 
 def _choose_penalty(data: ProbeData, train: NDArray[np.intp], folds: NDArray[np.intp], training: Training) -> float:

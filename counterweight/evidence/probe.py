@@ -13,7 +13,7 @@ from counterweight.evidence.fold_metrics import fold_table
 from counterweight.evidence.folds import repeated_folds
 from counterweight.evidence.label_issues import find_label_issues
 from counterweight.evidence.recommendation import Recommendation, no_signal, recommend, remedy_table
-from counterweight.evidence.remedies import Remedy, Training, settings
+from counterweight.evidence.remedies import FIXED, Remedy, Training, settings
 from counterweight.metrics.per_label import aucs, average_precisions
 
 # A classifier with a lower AUC contradicts more right labels than wrong ones, so its label issues are left out.
@@ -81,7 +81,8 @@ def run_probe(
         data.targets, groups, n_folds=config.n_folds, n_repeats=config.n_repeats, seed=config.seed
     )
     trainings = dict.fromkeys(remedy.training for remedy in remedies)
-    folds = cross_validate(data, assigned, trainings, workers=config.workers)
+    tuned = {remedy.training for remedy in remedies if remedy.decision != FIXED[data.task]}
+    folds = cross_validate(data, assigned, trainings, tuned=tuned, workers=config.workers)
     by_fold = fold_table(data, remedies, folds, config.n_folds, workers=config.workers)
     table = remedy_table(by_fold, config.n_folds)
     scores = np.zeros(data.targets.shape)

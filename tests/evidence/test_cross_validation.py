@@ -42,7 +42,8 @@ def test_the_labels_of_held_out_images_do_not_change_their_scores(data: ProbeDat
     other = data.targets.copy()
     other[rows] = 1 - other[rows]
     before, after = (
-        cross_validate(changed, folds, trainings, workers=1)[0] for changed in (data, replace(data, targets=other))
+        cross_validate(changed, folds, trainings, tuned=trainings, workers=1)[0]
+        for changed in (data, replace(data, targets=other))
     )
     for training in trainings:
         np.testing.assert_array_equal(before.by_training[training].scores, after.by_training[training].scores)
@@ -89,3 +90,11 @@ def test_one_label_per_image_has_scores_that_sum_to_one(data: ProbeData, folds: 
     held_out = fold.by_training[Training(balanced=True)]
     np.testing.assert_allclose(held_out.scores.sum(axis=1), 1)
     assert held_out.rule.positive in LABELS
+
+
+def test_only_asked_for_thresholds_are_tuned(data: ProbeData, folds: np.ndarray) -> None:
+    trainings = [Training(), Training(balanced=True)]
+    fold = cross_validate(data, folds, trainings, tuned=[Training()], workers=1)[0]
+    tuned, untuned = (fold.by_training[training].rule for training in trainings)
+    assert tuned.per_label != dict.fromkeys(LABELS, 0.5)
+    assert (untuned.tuned, untuned.per_label) == (0.5, dict.fromkeys(LABELS, 0.5))
