@@ -25,9 +25,8 @@ from counterweight.augmentation.allocation import AllocationConfig
 from counterweight.augmentation.strategies import TrainImages
 from counterweight.base import manifest
 from counterweight.evidence.cross_validation import CopyFeatures, ProbeData, cross_validate
-from counterweight.evidence.fold_intervals import corrected_difference
 from counterweight.evidence.fold_metrics import fold_table
-from counterweight.evidence.folds import repeated_folds
+from counterweight.evidence.folds import corrected_difference, repeated_folds
 from counterweight.evidence.label_issues import find_label_issues
 from counterweight.evidence.linear_probe import standardize
 from counterweight.evidence.probe import ProbeConfig, run_probe

@@ -54,7 +54,12 @@ def head_scores(
     train = targets[splits == "train"]
     fit(
         head,
-        Objective(build_loss(loss, train), build_loss("bce", train), "sigmoid", "average_precision"),
+        Objective(
+            build_loss(loss.removeprefix("weighted_"), train, weighted=loss.startswith("weighted_")),
+            build_loss("bce", train, weighted=False),
+            "sigmoid",
+            "average_precision",
+        ),
         parts["train"],
         parts["val"],
         sampler=build_sampler(len(train), 0),

@@ -37,15 +37,16 @@ ROOMS = (
 FIRST = (
     "data.images", "data.sheet", "data.task", "data.columns.image", "data.columns.split", "data.columns.labels",
     "features.weights", "features.crop", "cluster.n_clusters", "augment.strategy", "augment.target", "augment.pipeline",
-    "train.model", "train.epochs",
+    "train.arms", "train.weights",
 )  # fmt: skip
 NEXT = (
     "data.separator", "data.missing", "data.missing_files", "data.bad_images", "data.duplicates", "data.test",
     "data.validation", "resize.width", "resize.height", "resize.mode", "features.model", "features.layer",
     "features.engine", "cluster.sweep", "augment.fill_smallest", "augment.copy_mode", "augment.copies_per_image",
-    "augment.composition", "augment.pipelines", "sheet.format", "train.weights", "train.layer", "train.freeze",
-    "train.crop", "train.input_size", "train.transforms", "train.loss", "train.learning_rate", "train.monitor",
-    "train.threshold_metric", "train.batch_size", "evaluate.thresholds",
+    "augment.composition", "augment.pipelines", "sheet.format", "train.repeats", "train.model", "train.layer",
+    "train.freeze", "train.crop", "train.input_size", "train.transforms", "train.loss", "train.weighting",
+    "train.optimizer", "train.learning_rate", "train.epochs", "train.monitor", "train.threshold_metric",
+    "train.batch_size", "evaluate.thresholds",
 )  # fmt: skip
 
 

@@ -5,9 +5,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
+from dvc import api as dvc_api
+from dvc.repo import Repo
+
 from counterweight.base.errors import InputError, raise_problems
+from counterweight.base.params import Params
 
 
 def override(name: str, value: Any) -> str:
@@ -23,8 +29,8 @@ def override(name: str, value: Any) -> str:
     return f"{name}=" + re.sub(r'"(\w+)": ', r"\1: ", json.dumps(value, ensure_ascii=False))
 
 
-def finished(shown: Sequence[Mapping[str, Any]], commit: str) -> dict[str, Mapping[str, Any] | None]:
-    """Return the metrics of the experiments based on a commit.
+def finished(shown: Sequence[Mapping[str, Any]], commit: str) -> dict[str, bool]:
+    """Return for each experiment based on a commit whether it succeeded.
 
     Parameters
     ----------
@@ -32,22 +38,38 @@ def finished(shown: Sequence[Mapping[str, Any]], commit: str) -> dict[str, Mappi
         The output of ``dvc exp show --json``.
     commit : str
         Full hash of the commit.
-
-    Returns
-    -------
-    dict of str to mapping or None
-        For each experiment the content of the metrics files by path; None if it failed or has not run.
     """
-    metrics: dict[str, Mapping[str, Any] | None] = {}
+    succeeded = {}
     for entry in shown:
         for experiment in (entry.get("experiments") or []) if entry["rev"] == commit else []:
-            latest = experiment["revs"][0]
             state = (experiment.get("executor") or {}).get("state", "success")
-            # DVC shows a failed experiment with the metrics of its base commit.
-            succeeded = not latest.get("error") and state == "success"
-            files = {path: file.get("data") or {} for path, file in (latest["data"] or {}).get("metrics", {}).items()}
-            metrics[experiment["name"]] = files if succeeded else None
-    return metrics
+            succeeded[experiment["name"]] = not experiment["revs"][0].get("error") and state == "success"
+    return succeeded
+
+
+def fetch(path: str, experiment: str) -> bytes:
+    """Return the content of an experiment's output, from DVC's cache."""
+    content: bytes = dvc_api.read(path, rev=experiment, mode="rb")
+    return content
+
+
+def untracked_paths(params: Params) -> dict[str, str]:
+    """Return params that are paths of this project which experiments, in folders of their own, would not find.
+
+    They are files and folders that neither git nor DVC tracks, as absolute paths by the dotted names of the params.
+    """
+    with Repo() as repo:
+        tracked = [Path(out.fs_path) for out in repo.index.outs]
+    found = {}
+    for name in ("data.images", "data.sheet", "features.weights", "train.weights"):
+        path = Path(attrgetter(name)(params))
+        absolute = path.absolute()
+        if path.is_absolute() or not path.exists():
+            continue
+        listed = subprocess.run(["git", "ls-files", "--", str(path)], capture_output=True, text=True, check=True).stdout
+        if not listed and not any(absolute.is_relative_to(out) for out in tracked):
+            found[name] = str(absolute)
+    return found
 
 
 def clean_commit() -> str:

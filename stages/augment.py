@@ -1,9 +1,9 @@
 """Fill minority clusters, classes or labels with copies.
 
 Reads   features/clusters.csv, data/resized/
-Writes  augmented/images/, augmented/manifest.csv (the table with the copies),
-        augmented/labels.csv (counts and IRLbl before and after), augmented/redrawn.csv (copies that were drawn again,
-        with the reasons), augmented/augment.json (metrics)
+Writes  augmented/images/, augmented/manifest.csv (the table with the copies), augmented/arms/ (the table of each arm,
+        without clusters), augmented/labels.csv (counts and IRLbl before and after), augmented/redrawn.csv (copies
+        that were drawn again, with the reasons), augmented/augment.json
 Params  augment, resize.format
 Obeys   COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_SCHEDULER, COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB
 """
@@ -12,17 +12,19 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
+from typing import get_args
 
 from counterweight.augmentation.allocation import AllocationConfig
 from counterweight.augmentation.copy_maker import QUALITY_PROBLEMS, CopyConfig
 from counterweight.augmentation.oversampling import copy_warnings, make_copies
-from counterweight.augmentation.provenance import append_copies, retry_table, train_sources
+from counterweight.augmentation.provenance import append_copies, arm_table, retry_table, train_sources
 from counterweight.augmentation.strategies import GROUP_KIND, TrainImages, build_plan
 from counterweight.base import manifest
 from counterweight.base.command import parse_options, run, worker_count
 from counterweight.base.limits import check_row_count
 from counterweight.base.outputs import atomic_folder, write_json, write_table
 from counterweight.base.params import load_params
+from counterweight.base.training_schema import Arm
 from counterweight.metrics import imbalance
 from counterweight.runtime.cache import open_cache
 from counterweight.runtime.dask_pool import dask_workers
@@ -32,7 +34,9 @@ log = logging.getLogger("augment")
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = parse_options(__doc__, argv, "clusters", "resized", "images", "manifest", "labels", "redrawn", "metrics")
+    args = parse_options(
+        __doc__, argv, "clusters", "resized", "images", "manifest", "arms", "labels", "redrawn", "metrics"
+    )
     params = load_params(args.params)
     augment = params.augment
 
@@ -54,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> str:
     rejections = Counter(reason for copy in result.copies for reason in copy.rejections)
 
     manifest.write(balanced, args.manifest)
+    with atomic_folder(args.arms) as folder:
+        for arm in get_args(Arm):
+            manifest.write(arm_table(balanced, arm), folder / f"{arm}.csv")
     write_table(imbalance.label_table(targets, labels), args.labels)
     write_table(retry_table(result.copies, list(QUALITY_PROBLEMS.values())), args.redrawn)
     metrics = {

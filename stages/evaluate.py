@@ -1,16 +1,15 @@
-"""Evaluate one arm's network on the test rows, which no earlier stage has seen, and on the validation rows.
+"""Evaluate the networks of an arm on the test rows, which no earlier stage has seen, and on the validation rows.
 
-Reads   results/<arm>/model/, the arm's table, data/resized/
-Writes  results/<arm>/metrics.json (metrics), labels.csv, scores.csv, report.txt, roc.csv, precision_recall.csv,
-        confusion.csv and confusion.svg
+Reads   results/arms/<arm>/models/, augmented/arms/<arm>.csv, data/resized/
+Writes  results/arms/<arm>/metrics.json and labels.csv (means over the seeds), scores.csv (of each seed);
+        of the first seed, report.txt, roc.csv, precision_recall.csv, confusion.csv and confusion.svg
 Params  evaluate
-Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS
+Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB
 """
 
 import logging
+import os
 from collections.abc import Sequence
-
-import pandas as pd
 
 from counterweight.base import manifest
 from counterweight.base.command import device_name, parse_options, run, worker_count
@@ -18,9 +17,11 @@ from counterweight.base.outputs import write_json, write_table, write_text
 from counterweight.base.params import load_params
 from counterweight.metrics import decisions
 from counterweight.metrics.charts import confusion_chart
-from counterweight.metrics.classification import LabelRoles, classification_metrics, label_metrics, validation_metrics
+from counterweight.metrics.classification import LabelRoles
 from counterweight.metrics.confusion import classification_reports, confusion_matrices, confusion_table
 from counterweight.metrics.curves import precision_recall_table, roc_table
+from counterweight.metrics.seed_means import deviations, evaluate_seed, mean_metrics, mean_table, score_table
+from counterweight.runtime.cache import open_cache
 
 log = logging.getLogger("evaluate")
 
@@ -29,56 +30,56 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = parse_options(
         __doc__, argv,
-        "model", "table", "resized", "metrics", "labels", "scores", "report", "roc", "precision-recall", "confusion",
+        "models", "table", "resized", "metrics", "labels", "scores", "report", "roc", "precision-recall", "confusion",
         "confusion-chart",
     )  # fmt: skip
     params = load_params(args.params).evaluate
 
-    # Imported here, since PyTorch takes seconds that --help and wrong options or params need not wait for.
+    # PyTorch takes seconds that --help and wrong options or params need not wait for.
     from counterweight.networks.backbones import resolve_device
     from counterweight.networks.classifier import load
-    from counterweight.networks.inference import Compute, predict_scores
+    from counterweight.networks.feature_extractor import predict_scores
+    from counterweight.networks.inference import Compute
     from counterweight.networks.loader import ImageFiles
 
-    classifier, rule = load(args.model), decisions.read(args.model)
-    labels, task = rule.labels, rule.task
-
-    table = manifest.read(args.table)
-    evaluated = table[table["split"] != "train"].reset_index(drop=True)
-    scores = predict_scores(
-        classifier,
-        ImageFiles([args.resized / path for path in evaluated["path"]], evaluated["checksum"].tolist()),
-        Compute(resolve_device(device_name()), worker_count()),
-    )
+    table, folders = manifest.read(args.table), decisions.seed_folders(args.models)
+    evaluated, train = table[table["split"] != "train"].reset_index(drop=True), manifest.rows_of_split(table, "train")
     targets, is_test = manifest.targets(evaluated), (evaluated["split"] == "test").to_numpy()
-    names = decisions.decision_names(task, params.thresholds)
-    titles = {name: f"{name}: {rule.describe(decision)}" for name, decision in names.items()}
-    test, val = (
-        (targets[rows], scores[rows], {name: rule.apply(scores[rows], decision) for name, decision in names.items()})
-        for rows in (is_test, ~is_test)
-    )
-    y_true, test_scores, predictions = test
-    train = manifest.rows_of_split(table, "train")
-    originals = manifest.targets(train[train["source_id"] == ""])
-    roles = LabelRoles.from_train_targets(task, labels, rule.positive, originals)
-    metrics = classification_metrics(*test, roles)
-    single_label = [name for name in names if decisions.is_single_label(task, name)]
-    matrices = confusion_matrices(labels, y_true, predictions, single_label)
+    files = ImageFiles([args.resized / path for path in evaluated["path"]], evaluated["checksum"].tolist())
+    compute, cache = Compute(resolve_device(device_name()), worker_count()), open_cache(os.environ)
+    rules = {seed: decisions.read(folder) for seed, folder in folders.items()}
+    scores = {seed: predict_scores(load(folder), files, compute, cache) for seed, folder in folders.items()}
+    cache.prune()
 
-    write_json(decisions.summary(rule) | metrics | {"validation": validation_metrics(*val, roles)}, args.metrics)
-    write_table(label_metrics(labels, (manifest.targets(train) == 1).sum(axis=0), *test), args.labels)
-    by_image = pd.concat([evaluated[["image_id", "split"]], pd.DataFrame(scores, columns=labels)], axis=1)
-    write_table(by_image, args.scores)
+    rule = next(iter(rules.values()))
+    labels, names = rule.labels, decisions.decision_names(rule.task, params.thresholds)
+    originals = manifest.targets(train[train["source_id"] == ""])
+    roles = LabelRoles.from_train_targets(rule.task, labels, rule.positive, originals)
+    images = (manifest.targets(train) == 1).sum(axis=0)
+    parts = {seed: [(targets[rows], found[rows]) for rows in (is_test, ~is_test)] for seed, found in scores.items()}
+    results = [
+        evaluate_seed(rules[seed], names, roles, images, test=test, val=val) for seed, (test, val) in parts.items()
+    ]
+    metrics, label_tables = zip(*results, strict=True)
+    means = mean_metrics(metrics) | {"seeds": len(rules)}
+
+    write_json(means | {"deviation": deviations(metrics, decisions.HEADLINE[rule.task])}, args.metrics)
+    write_table(mean_table(label_tables), args.labels)
+    write_table(score_table(evaluated, labels, scores), args.scores)
+    y_true, first = targets[is_test], next(iter(scores.values()))[is_test]
+    predictions = {name: rule.apply(first, decision) for name, decision in names.items()}
+    titles = {name: f"{name}: {rule.describe(decision)}" for name, decision in names.items()}
+    single_label = [name for name in names if decisions.is_single_label(rule.task, name)]
+    matrices = confusion_matrices(labels, y_true, predictions, single_label)
     write_text(classification_reports(labels, y_true, predictions, titles), args.report)
-    write_table(roc_table(labels, y_true, test_scores), args.roc)
-    write_table(precision_recall_table(labels, y_true, test_scores), args.precision_recall)
+    write_table(roc_table(labels, y_true, first), args.roc)
+    write_table(precision_recall_table(labels, y_true, first), args.precision_recall)
     write_table(confusion_table(labels, matrices), args.confusion)
     confusion_chart(labels, matrices, "Counts on the test images", args.confusion_chart)
 
-    absent = [label for label, count in zip(labels, (y_true == 1).sum(axis=0), strict=True) if not count]
-    if absent:
+    if absent := [label for label, count in zip(labels, (y_true == 1).sum(axis=0), strict=True) if not count]:
         log.warning("no test image is known to have %s: excluded from mAP and macro AUC", ", ".join(absent))
-    return f"{is_test.sum()} test images, mAP " + ("unknown" if metrics["map"] is None else f"{metrics['map']:.3f}")
+    return f"{is_test.sum()} test images, mAP " + ("unknown" if means["map"] is None else f"{means['map']:.3f}")
 
 
 if __name__ == "__main__":

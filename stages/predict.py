@@ -1,7 +1,8 @@
 """Label new images with a trained network; a command, not a stage of the pipeline.
 
 Reads   a model's folder, such as results/balanced/model; a folder of images, or a .npy array of them
-Writes  a table with one row per image, .csv or .xlsx; with an .xlsx also the same as .csv
+Writes  a table with one row per image, .csv or .xlsx; with an .xlsx also the same as .csv. Probabilities are calibrated
+        on validation; labels are decided by thresholds on the scores before that
 Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS
 """
 
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     if args.out not in files:
         log.warning("Excel cannot hold %d rows: only %s is written", len(names), files[0])
     log.info("labels: %s", rule.describe(decisions.DEPLOYED[rule.task]))
+    log.info("probabilities: %s", rule.describe_probabilities())
     unreadable = sum(map(bool, problems))
     return f"{len(names)} images, {unreadable} of them unreadable, see {' and '.join(map(str, files))}, on {device}"
 

@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     write_table(result.folds, args.folds)
     write_table(result.label_issues, args.issues)
     write_table(result.learning_curve, args.curve)
-    write_json(probe.summary(result, candidates, task), args.metrics)
+    write_json(probe.summary(result, candidates), args.metrics)
     remedies_chart(result.remedies, args.chart)
     log.info("%s", result.no_signal or result.recommendation.sentence)
     return f"{len(candidates)} remedies on {len(rows)} train images, {len(result.label_issues)} labels likely wrong"

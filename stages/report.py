@@ -3,7 +3,7 @@
 Reads   results/remedies.csv, results/remedies.json, results/label_issues.csv, results/learning_curve.csv,
         data/ingest.json, features/clusters.csv, features/plane.csv, features/sweep.csv, augmented/manifest.csv,
         augmented/redrawn.csv, augmented/augment.json, the images of data/resized/ and augmented/images/,
-        results/original/, results/balanced/
+        results/arms/, results/arms.csv, results/verdict.json
 Writes  results/report.html
 Params  report, and all others, which the page lists
 """
@@ -19,21 +19,25 @@ from counterweight.base.command import parse_options, run
 from counterweight.base.outputs import read_label_table, write_text
 from counterweight.base.params import load_params
 from counterweight.metrics import decisions
+from counterweight.metrics.seed_means import scores_by_seed
 from counterweight.report.data_sections import clusters_section, copies_section, labels_section
 from counterweight.report.page import render_page, run_section, run_warnings
 from counterweight.report.remedies_section import remedies_section
-from counterweight.report.results_section import Arm, compare_arms, results_section, summary_section
+from counterweight.report.results_section import Arm, results_section
+from counterweight.report.summary_section import convergence_warnings, summary_section
 
 TEXT = {"image_id": "str", "label": "str"}
 
 
 def read_arm(folder: Path) -> Arm:
     """Read the results that train and evaluate wrote for one arm."""
+    models = decisions.seed_folders(folder / "models")
+    scores = scores_by_seed(pd.read_csv(folder / "scores.csv", dtype=TEXT, keep_default_na=False))
     return Arm(
-        decisions.read(folder / "model"),
-        pd.read_csv(folder / "scores.csv", dtype=TEXT, keep_default_na=False),
+        decisions.read(next(iter(models.values()))),
+        next(iter(scores.values())),
         read_label_table(folder / "labels.csv"),
-        pd.read_csv(folder / "history.csv"),
+        {seed: pd.read_csv(model / "history.csv") for seed, model in models.items()},
         pd.read_csv(folder / "precision_recall.csv", dtype=TEXT, keep_default_na=False, na_values={"threshold": [""]}),
         (folder / "confusion.svg").read_text(encoding="utf-8"),
     )
@@ -44,16 +48,18 @@ def main(argv: Sequence[str] | None = None) -> str:
     args = parse_options(
         __doc__, argv,
         "remedies", "recommendation", "issues", "curve", "ingest", "clusters", "plane", "sweep", "augment", "manifest",
-        "redrawn", "resized", "copies", "original", "balanced", "out",
+        "redrawn", "resized", "copies", "arms", "differences", "verdict", "out",
     )  # fmt: skip
     params = load_params(args.params)
     shown, seed = params.report.images_per_group, params.report.seed
-    ingest, augment = (json.loads(path.read_text(encoding="utf-8")) for path in (args.ingest, args.augment))
+    ingest, augment, verdict, recommendation = (
+        json.loads(path.read_text("utf-8")) for path in (args.ingest, args.augment, args.verdict, args.recommendation)
+    )
     before, after = manifest.read(args.clusters), manifest.read(args.manifest)
     plane, redrawn = (pd.read_csv(path, dtype=TEXT, keep_default_na=False) for path in (args.plane, args.redrawn))
-    arms = {"original": read_arm(args.original), "balanced": read_arm(args.balanced)}
+    differences = pd.read_csv(args.differences)
+    arms = {arm: read_arm(args.arms / arm) for arm in differences["arm"]}
 
-    recommendation = json.loads(args.recommendation.read_text(encoding="utf-8"))
     issues, curve = pd.read_csv(args.issues, dtype=TEXT, keep_default_na=False), read_label_table(args.curve)
     remedies = remedies_section(
         pd.read_csv(args.remedies), recommendation, issues, curve, before, folder=args.resized, images_per_group=shown
@@ -63,13 +69,12 @@ def main(argv: Sequence[str] | None = None) -> str:
         before, plane, pd.read_csv(args.sweep), augment["sizes"], folder=args.resized, images_per_group=shown
     )
     copies = copies_section(after, redrawn, folder=args.copies, sources=args.resized, images_per_group=shown, seed=seed)
-    results = results_section(before, arms, folder=args.resized, images_per_group=shown)
+    converged = convergence_warnings(arms, params.train.monitor, params.train.epochs)
+    results = results_section(before, arms, differences, converged, folder=args.resized, images_per_group=shown)
     parts = [augment[part] for part in ("before", "after")]
+    sizes = [clusters["sizes"]["before"], clusters["sizes"]["after"]]
     summary = summary_section(
-        compare_arms(before, arms, n_samples=params.report.bootstrap_samples, seed=seed),
-        [part["images"] for part in parts],
-        [part["mean_ir"] for part in parts],
-        [clusters["sizes"]["before"], clusters["sizes"]["after"]],
+        verdict, differences, [part["images"] for part in parts], [part["mean_ir"] for part in parts], sizes
     )
     warnings = run_warnings(before, ingest, augment, params.features.weights)
     run_facts = run_section(args.params.read_text(encoding="utf-8"), ingest, warnings)

@@ -1,6 +1,7 @@
 """Tiny data, and the stages run on it as real commands, each once per test run."""
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -30,10 +31,18 @@ TINY = {
     "probe.folds": 3,
     "probe.repeats": 2,
     "probe.max_copied": 6,
+    "train.arms": ["nothing", "copies", "copies+weights"],
+    "train.repeats": 2,
+    "train.weights": "random",
     "train.layer": "layer1",
+    "train.freeze": False,
     "train.input_size": 32,
+    "train.optimizer": "adam",
     "train.epochs": 2,
+    "compare.bootstrap_samples": 200,
 }
+# The arms and seeds that these params train.
+ARMS, SEEDS = ("nothing", "copies", "copies+weights"), (0, 1)
 
 Stage = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -90,6 +99,19 @@ def after(stage: str, options: list[str], state: str, before: str, tmp_path_fact
     return project_in_state(tmp_path_factory, state, make)
 
 
+def after_arms(
+    stage: str, options: Callable[[str], list[str]], state: str, before: str, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return a copy of the tiny folder after a stage of each arm, all in one process, which imports PyTorch once."""
+    code = f"import json, sys\nfrom stages.{stage} import main\nfor options in json.loads(sys.argv[1]): main(options)"
+
+    def make(folder: Path) -> None:
+        shutil.copytree(_states(tmp_path_factory) / before, folder)
+        run(folder, "python", "-c", code, json.dumps([options(arm) for arm in ARMS]), PYTHONPATH=str(PROJECT))
+
+    return project_in_state(tmp_path_factory, state, make)
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with images, a sheet and params.yaml."""
@@ -124,39 +146,47 @@ PROBE = (
 ).split()
 AUGMENT = (
     "--clusters features/clusters.csv --resized data/resized --images augmented/images "
-    "--manifest augmented/manifest.csv --labels augmented/labels.csv --redrawn augmented/redrawn.csv "
-    "--metrics augmented/augment.json"
+    "--manifest augmented/manifest.csv --labels augmented/labels.csv --arms augmented/arms "
+    "--redrawn augmented/redrawn.csv --metrics augmented/augment.json"
 ).split()
 SHEET = "--sheet labels.xlsx --manifest augmented/manifest.csv --out augmented/balanced.xlsx".split()
 EXPORT = (
     "--manifest augmented/manifest.csv --resized data/resized --copies augmented/images --out augmented/dataset"
 ).split()
-TRAIN = (
-    "--table augmented/manifest.csv --resized data/resized --copies augmented/images "
-    "--model results/balanced/model --history results/balanced/history.csv"
-).split()
-EVALUATE = (
-    "--model results/balanced/model --table augmented/manifest.csv --resized data/resized "
-    "--metrics results/balanced/metrics.json --labels results/balanced/labels.csv --scores results/balanced/scores.csv "
-    "--report results/balanced/report.txt --roc results/balanced/roc.csv "
-    "--precision-recall results/balanced/precision_recall.csv --confusion results/balanced/confusion.csv "
-    "--confusion-chart results/balanced/confusion.svg"
-).split()
 
-TRAIN_ORIGINAL = (
-    "--table features/labeled.csv --resized data/resized --copies data/resized "
-    "--model results/original/model --history results/original/history.csv"
+
+def train_options(arm: str) -> list[str]:
+    """Options of train for an arm."""
+    results = f"results/arms/{arm}"
+    return (
+        f"--table augmented/arms/{arm}.csv --resized data/resized --copies augmented/images "
+        f"--models {results}/models --history {results}/history.csv"
+    ).split()
+
+
+def evaluate_options(arm: str) -> list[str]:
+    """Options of evaluate for an arm."""
+    results = f"results/arms/{arm}"
+    return (
+        f"--models {results}/models --table augmented/arms/{arm}.csv --resized data/resized "
+        f"--metrics {results}/metrics.json --labels {results}/labels.csv --scores {results}/scores.csv "
+        f"--report {results}/report.txt --roc {results}/roc.csv --precision-recall {results}/precision_recall.csv "
+        f"--confusion {results}/confusion.csv --confusion-chart {results}/confusion.svg"
+    ).split()
+
+
+TRAIN, EVALUATE = train_options("copies"), evaluate_options("copies")
+COMPARE = (
+    "--tables augmented/arms --arms results/arms --comparison results/comparison.csv --differences results/arms.csv "
+    "--verdict results/verdict.json --summary results/summary.json --chart results/comparison.svg"
 ).split()
-EVALUATE_ORIGINAL = [
-    option.replace("results/balanced", "results/original").replace("augmented/manifest.csv", "features/labeled.csv")
-    for option in EVALUATE
-]
 REPORT = (
     "--remedies results/remedies.csv --recommendation results/remedies.json --issues results/label_issues.csv "
     "--curve results/learning_curve.csv "
     "--ingest data/ingest.json --clusters features/clusters.csv --plane features/plane.csv --sweep features/sweep.csv "
     "--augment augmented/augment.json --manifest augmented/manifest.csv --redrawn augmented/redrawn.csv "
-    "--resized data/resized --copies augmented/images --original results/original --balanced results/balanced"
+    "--resized data/resized --copies augmented/images "
+    "--arms results/arms --differences results/arms.csv --verdict results/verdict.json"
 ).split()
 
 
@@ -210,32 +240,26 @@ def balanced(augmented: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(balanced: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny folder after train on the balanced arm."""
-    return after("train", TRAIN, "trained", "balanced", tmp_path_factory)
+    """The tiny folder after train of each arm."""
+    return after_arms("train", train_options, "trained", "balanced", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def evaluated(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny folder after evaluate of the balanced arm."""
-    return after("evaluate", EVALUATE, "evaluated", "trained", tmp_path_factory)
+    """The tiny folder after evaluate of each arm."""
+    return after_arms("evaluate", evaluate_options, "evaluated", "trained", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def both_trained(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny folder after train on the original arm, too."""
-    return after("train", TRAIN_ORIGINAL, "both_trained", "evaluated", tmp_path_factory)
+def compared(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny folder after compare."""
+    return after("compare", COMPARE, "compared", "evaluated", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def both_evaluated(both_trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny folder after evaluate of both arms."""
-    return after("evaluate", EVALUATE_ORIGINAL, "both_evaluated", "both_trained", tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def reportable(both_evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reportable(compared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny folder with all that report reads."""
-    return after("probe", PROBE, "reportable", "both_evaluated", tmp_path_factory)
+    return after("probe", PROBE, "reportable", "compared", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

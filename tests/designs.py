@@ -16,5 +16,6 @@ def design(model: str, layer: str | None, labels: list[str], size: int, **change
         "scores": "sigmoid",
         "crop": "none",
         "resize": {"width": 32, "height": 32, "mode": "stretch", "format": "png"},
+        "frozen": False,
     }
     return ModelConfig(model=model, layer=layer, labels=labels, input_size=(size, size), **(settings | changes))

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 from dvc.dependency import ParamsDependency
 
-from counterweight.base.describing import ENVIRONMENT, params_of
+from counterweight.base.command import ENVIRONMENT, params_of
 from tests.test_dvc_yaml import NO_STAGE, STAGES
 from tests.workspace import PROJECT
 

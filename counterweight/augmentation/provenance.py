@@ -38,6 +38,26 @@ def append_copies(table: pd.DataFrame, copies: Sequence[MadeCopy]) -> pd.DataFra
     return pd.concat([table, rows]).sort_values("image_id", ignore_index=True)
 
 
+def arm_table(table: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Return what an arm is trained and judged on.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The manifest with the copies.
+    arm : str
+        Remedies joined by ``+``, such as ``copies+weights``, or ``nothing``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The manifest without the clusters, which training does not read, so that other clusters train nothing again if
+        they lead to the same copies; and without the copies unless they are a remedy of the arm.
+    """
+    rows = table if "copies" in arm.split("+") else table[table["source_id"] == ""]
+    return rows.assign(cluster=pd.array([pd.NA] * len(rows), dtype="Int64")).reset_index(drop=True)
+
+
 def retry_table(copies: Sequence[MadeCopy], reasons: Sequence[str]) -> pd.DataFrame:
     """Return the copies that were drawn again.
 

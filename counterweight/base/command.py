@@ -1,4 +1,4 @@
-"""Command line shared by all stages: options, log and exit code."""
+"""Command line shared by all stages: options, help text, log and exit code."""
 
 import argparse
 import errno
@@ -10,13 +10,25 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from counterweight.base import timing
-from counterweight.base.describing import help_text
 from counterweight.base.errors import InputError
+from counterweight.base.params import Params
+from counterweight.base.schema import Section
 
+# These change speed only, never a result.
+ENVIRONMENT = {
+    "COUNTERWEIGHT_DEVICE": "cpu, cuda, cuda:1 or mps; by default a GPU if there is one",
+    "COUNTERWEIGHT_WORKERS": "worker processes; by default one per core",
+    "COUNTERWEIGHT_DEVICES": "GPUs to use on this machine; by default 1",
+    "COUNTERWEIGHT_NODES": "hosts on which torchrun or Slurm starts the stage; by default 1",
+    "COUNTERWEIGHT_SCHEDULER": "address of a Dask scheduler whose workers process the images; by default none",
+    "COUNTERWEIGHT_CACHE": "folder that caches finished work; by default .counterweight",
+    "COUNTERWEIGHT_CACHE_GB": "maximum size of the cache in gigabytes, 0 to disable it; by default 20",
+    "TORCH_HOME": "folder for downloaded weights; by default PyTorch's own",
+}
 # Errors of the disk and its permissions, which are the user's to fix.
 DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -27,7 +39,7 @@ def parse_options(doc: str | None, argv: Sequence[str] | None, *paths: str, para
     Parameters
     ----------
     doc : str or None
-        Text that ``--help`` shows, see `counterweight.base.describing.help_text`.
+        Text that ``--help`` shows, see `help_text`.
     argv : sequence of str or None
         Arguments without the program's name; None means ``sys.argv[1:]``.
     *paths : str
@@ -116,3 +128,41 @@ def worker_count() -> int:
 def device_name() -> str:
     """Return the device for networks, ``COUNTERWEIGHT_DEVICE`` (``cpu``, ``cuda:1``, ``mps``), by default ``auto``."""
     return os.environ.get("COUNTERWEIGHT_DEVICE", "auto")
+
+
+def help_text(doc: str | None) -> str:
+    """Return a stage's docstring, followed by descriptions of its params and environment variables.
+
+    Parameters
+    ----------
+    doc : str or None
+        Docstring. A line ``Params  ...`` names sections of params.yaml or single params by their dotted names; a last
+        paragraph ``Obeys   ...``, which is left out, names environment variables.
+    """
+    text = doc or ""
+    head, _, obeyed = text.partition("\nObeys ")
+    variables = {name: ENVIRONMENT[name] for name in ENVIRONMENT if name in re.findall(r"\w+", obeyed)}
+    parts = [head.strip()]
+    for title, entries in (
+        ("Params, from params.yaml:", params_of(text)),
+        ("Environment variables, which change speed only:", variables),
+    ):
+        if entries:
+            parts.append("\n".join([title, *(f"{name}  {description}" for name, description in entries.items())]))
+    return "\n\n".join(parts)
+
+
+def params_of(doc: str) -> dict[str, str]:
+    """Return the descriptions of the params that a docstring names, by dotted name; sections are expanded."""
+    line = re.search(r"^Params  (.*(?:\n {8}.*)*)", doc, re.MULTILINE)
+    names = re.findall(r"[\w.]+", line[1]) if line else []
+    known = dict(_descriptions(Params))
+    return {param: known[param] for name in names for param in known if f"{param}.".startswith(f"{name}.")}
+
+
+def _descriptions(section: type[Section], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from _descriptions(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", str(field.description).replace("`", "")

@@ -31,12 +31,17 @@ def conflicts(params: Any) -> Iterator[tuple[str, str]]:
         names = ", ".join(map(str, pipelines))
         yield "augment.pipeline", f"'{pipeline}' is not in augment.pipelines. Choose one of: {names}"
 
+    arms = value("train.arms")
+    missing = [arm for arm in ("nothing", "copies") if isinstance(arms, list) and arm not in arms]
+    if missing:
+        yield "train.arms", f"{missing[0]} is missing, but copies are judged against nothing. Add it"
+
     loss = value("train.loss")
     if value("data.task") == "multilabel":
         needs = "needs one label per image, but data.task is multilabel"
         if value("augment.strategy") == "classes":
             yield "augment.strategy", f"classes {needs}. Choose labels, or another task"
-        if isinstance(loss, str) and loss.endswith("cross_entropy"):
+        if loss == "cross_entropy":
             yield "train.loss", f"{loss} {needs}. Choose another loss, or another task"
 
     model, pooling, frozen = value("train.model"), value("train.pooling"), value("train.freeze") is True
@@ -69,6 +74,16 @@ def conflicts(params: Any) -> Iterator[tuple[str, str]]:
     if value("train.channels") == 1 and isinstance(model, str) and not convnet:
         names = ", ".join(CONVNETS)
         yield "train.channels", f"{model} needs color images. Set it to 3, or choose one of {names}"
+    if value("train.optimizer") == "lbfgs":
+        name = "train.optimizer"
+        if convnet or model == VGG_CONVS:
+            yield name, f"lbfgs trains a linear head on fixed features, not {model}. Set it to adam"
+        elif value("train.freeze") is False:
+            yield name, "lbfgs trains a head on fixed features. Set train.freeze to true, or this to adam"
+        repeats = value("train.repeats")
+        same = value("train.weights") != "random" and value("train.weighting") == "loss"
+        if isinstance(repeats, int) and repeats > 1 and same:
+            yield "train.repeats", "lbfgs comes to the same network from each seed. Set this to 1"
     if frozen and value("train.transforms"):
         fix = "Set train.freeze to false, or train.transforms to []"
         yield "train.transforms", f"train.freeze computes features once, without transforms. {fix}"

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from counterweight.base import schema
+from counterweight.base import schema, training_schema
 from counterweight.base.conflicts import conflicts
 from counterweight.base.errors import InputError, raise_problems
 
@@ -29,11 +29,14 @@ RENAMED = {
     "train.size": "train.input_size",
     "train.body_rate": "train.backbone_lr_scale",
     "train.tune": "train.threshold_metric",
+    "train.sampler": "train.weighting",
     "report.images": "report.images_per_group",
-    "report.repeats": "report.bootstrap_samples",
+    "report.repeats": "compare.bootstrap_samples",
+    "report.bootstrap_samples": "compare.bootstrap_samples",
 }
 # Current values of features.crop and train.crop by their former values.
 _RENAMED_VALUES = {"whole": "none", "centre": "center"}
+_WEIGHTED = "weighted_"
 
 
 class Params(schema.Section):
@@ -47,9 +50,10 @@ class Params(schema.Section):
     probe: schema.Probe
     augment: schema.Augment
     sheet: schema.Sheet
-    train: schema.Train
-    evaluate: schema.Evaluate
-    report: schema.Report
+    train: training_schema.Train
+    evaluate: training_schema.Evaluate
+    compare: training_schema.Compare
+    report: training_schema.Report
 
 
 def load_params(path: Path) -> Params:
@@ -143,6 +147,8 @@ def _explain(problem: Any) -> str:
     value = str(problem["input"])
     if name.endswith(".crop") and value in _RENAMED_VALUES:
         return f"'{value}' was renamed to {_RENAMED_VALUES[value]}. Rename it"
+    if name == "train.loss" and value.startswith(_WEIGHTED):
+        return f"weights are an arm now. Set this to {value.removeprefix(_WEIGHTED)}, and add weights to train.arms"
     messages = {
         "missing": "is missing. Add it",
         "extra_forbidden": "is not a param. Delete it, or correct its name",

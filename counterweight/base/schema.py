@@ -1,10 +1,10 @@
-"""Sections of params.yaml as models without defaults, so that every value is in the file."""
+"""Sections of params.yaml about the data, as models without defaults, so that every value is in the file."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from counterweight.base.architectures import CONVNETS, VGG_CONVS, validate_model
+from counterweight.base.architectures import validate_model
 from counterweight.base.steps import AUGMENTERS, TRANSFORMS, validate_steps
 
 # Pillow's limit.
@@ -19,14 +19,15 @@ ResNet = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 Model = Annotated[str, AfterValidator(validate_model)]
 
 
-def _unique(values: list[Any]) -> list[Any]:
+def unique(values: list[Any]) -> list[Any]:
+    """Return the values if none occurs twice; raise ValueError otherwise."""
     duplicates = [value for i, value in enumerate(values) if value in values[:i]]
     if duplicates:
         raise ValueError(f"{duplicates[0]!r} occurs twice. Delete one")
     return values
 
 
-Names = Annotated[list[str], Field(min_length=1), AfterValidator(_unique)]
+Names = Annotated[list[str], Field(min_length=1), AfterValidator(unique)]
 Steps = list[dict[str, Any]]
 Augmenters = Annotated[Steps, Field(min_length=1), AfterValidator(lambda steps: validate_steps(steps, AUGMENTERS))]
 Transforms = Annotated[Steps, AfterValidator(lambda steps: validate_steps(steps, TRANSFORMS))]
@@ -117,7 +118,7 @@ class Cluster(Section):
     algorithm: Literal["kmeans", "minibatch"] = Field(description="`minibatch` approximates k-means in less memory")
     n_components: int = Field(ge=1, description="number of principal components to cluster on")
     n_clusters: int = Field(ge=2, description="number of clusters")
-    sweep: Annotated[list[Annotated[int, Field(ge=2, le=1000)]], AfterValidator(_unique)] = Field(
+    sweep: Annotated[list[Annotated[int, Field(ge=2, le=1000)]], AfterValidator(unique)] = Field(
         description="other numbers of clusters to compare in the report, on a sample of the images; may be empty"
     )
     seed: Seed = Field(description="seed of PCA and k-means")
@@ -170,80 +171,3 @@ class Probe(Section):
     max_copied: int = Field(ge=1, description="maximum number of images that are copied per strategy and pipeline")
     copies_per_image: int = Field(ge=1, description="maximum number of copies per image, weighted for all")
     seed: Seed = Field(description="seed of folds and samples")
-
-
-class Train(Section):
-    """Training of the network, once per arm."""
-
-    model: Model = Field(
-        description=f"{', '.join(f'`{name}`' for name in (*CONVNETS, VGG_CONVS))}, or a torchvision classifier"
-    )
-    weights: str = Field(description="torchvision only: as in features; `random` trains from scratch")
-    pretrained_until: str | None = Field(
-        description="torchvision only: last node that takes pretrained `weights`; later layers start random and train "
-        "at the head's learning rate; `null`: all layers take them"
-    )
-    layer: str | None = Field(description="torchvision only: node that feeds a new head; `null`: only a new last layer")
-    freeze: bool = Field(description="torchvision only: train only the head")
-    activation: Literal["relu", "leaky_relu"] = Field(description="`cnn7` only: activation function")
-    pooling: Literal["average", "max", "pyramid", "bilinear"] = Field(
-        description="between convolutions of `cnn7`, or of torchvision's `layer`; the latter also with `pyramid` "
-        "(average and max over the image and its quarters) or `bilinear` (products of channels)"
-    )
-    flip_tta: bool = Field(
-        description="torchvision only: average over mirrored images, at twice the time; in training only with `freeze`"
-    )
-    channels: Literal[1, 3] = Field(description="1 for grayscale input; not for torchvision's models")
-    crop: Crop = Field(description="as in features, with `train.input_size` instead of 224")
-    input_size: Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)] = Field(
-        description="input size of the network in pixels: side of a square, or [width, height]"
-    )
-    transforms: Transforms = Field(description="random changes of train images, by torchvision's v2 names; [] for none")
-    sampler: Literal["none", "weighted"] = Field(
-        description="`weighted` draws images by the mean IRLbl of their labels; `none` takes each once per epoch"
-    )
-    loss: Literal[
-        "bce", "weighted_bce", "focal", "asymmetric", "distribution_balanced", "cross_entropy", "weighted_cross_entropy"
-    ] = Field(description="`weighted` ones weight inversely to counts; cross-entropies need one label per image")
-    optimizer: Literal["adam", "adamw", "adadelta", "sgd"] = Field(description="`sgd` uses Nesterov momentum 0.9")
-    learning_rate: float = Field(gt=0, description="initial learning rate; for `one_cycle`, the maximum")
-    backbone_lr_scale: float = Field(gt=0, le=1, description="learning-rate multiplier for the pretrained layers")
-    weight_decay: float = Field(ge=0, description="weight decay, except for biases and batch norm")
-    schedule: Literal["none", "step", "cosine", "one_cycle", "plateau"] = Field(
-        description="learning-rate schedule: `step` divides by 10 after each third of the epochs, `cosine` decays to "
-        "0, `one_cycle` rises and falls once, `plateau` halves after 3 epochs without improvement"
-    )
-    epochs: int = Field(ge=1, description="maximum number of epochs")
-    patience: int = Field(ge=1, description="epochs without improvement of `monitor` before training stops")
-    monitor: Literal["loss", "f1", "auc", "average_precision"] = Field(
-        description="validation metric that selects the best epoch; all but `loss` are means over labels"
-    )
-    threshold_metric: Literal["f1", "balanced_accuracy", "platt"] = Field(
-        description="validation metric that the tuned thresholds maximize; `balanced_accuracy` does not depend on a "
-        "label's prevalence; `platt` does the same with a sigmoid fitted to the scores, for labels with few images"
-    )
-    batch_size: int = Field(ge=2, description="images per step")
-    threads: int = Field(ge=1, description="CPU threads; they affect the order of sums, so the last digits")
-    seed: Seed = Field(description="seed of the initial weights, the order of images and the transforms")
-
-    @property
-    def width_and_height(self) -> tuple[int, int]:
-        """Input size as (width, height)."""
-        size = self.input_size
-        return (size, size) if isinstance(size, int) else (size[0], size[1])
-
-
-class Evaluate(Section):
-    """Evaluation of the arms on the test images."""
-
-    thresholds: Annotated[list[Fraction], Field(min_length=1), AfterValidator(_unique)] = Field(
-        description="scores from which a label is predicted, in addition to thresholds tuned on validation"
-    )
-
-
-class Report(Section):
-    """Content of the report."""
-
-    images_per_group: int = Field(ge=1, le=12, description="example images per group, such as per cluster")
-    bootstrap_samples: int = Field(ge=100, le=100_000, description="bootstrap samples for intervals of macro F1")
-    seed: Seed = Field(description="seed of the bootstrap and of the copies that are shown")

@@ -110,7 +110,7 @@ def _learning_curve(data: ProbeData, folds: Sequence[Fold], n_folds: int) -> pd.
     return pd.concat(parts).sort_values(["label", "fraction"], ignore_index=True)
 
 
-def summary(result: ProbeResult, remedies: Sequence[Remedy], task: str) -> dict[str, Any]:
+def summary(result: ProbeResult, remedies: Sequence[Remedy]) -> dict[str, Any]:
     """Return the conclusions and the numbers behind them, for a metrics file."""
     recommendation = result.recommendation
     chosen = next(remedy for remedy in remedies if remedy.name == recommendation.remedy)
@@ -122,7 +122,7 @@ def summary(result: ProbeResult, remedies: Sequence[Remedy], task: str) -> dict[
         "best": recommendation.best,
         "sentence": recommendation.sentence,
         "no_signal": result.no_signal,
-        "settings": settings(chosen, task),
+        "settings": settings(chosen),
         "label_issues": len(result.label_issues),
         "nothing": by_remedy["nothing"],
         "recommended_remedy": by_remedy[recommendation.remedy],

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from counterweight.evidence.fold_intervals import corrected_difference, holm
 from counterweight.evidence.fold_metrics import METRICS
+from counterweight.evidence.folds import corrected_difference, holm
 from counterweight.evidence.remedies import Remedy
 
 # Below this macro AUC, a classifier hardly ranks images better than chance, whatever its F1 is.

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,20 +96,21 @@ def _remedies(task: str, pipelines: Sequence[str]) -> Iterator[Remedy]:
     yield Remedy(f"weights and plain copies by {combined}", Training(True, combined), fixed)
 
 
-def settings(remedy: Remedy, task: str) -> dict[str, str]:
+def settings(remedy: Remedy) -> dict[str, Any]:
     """Return the params that set a remedy, by dotted names.
 
     Examples
     --------
-    >>> settings(Remedy("", Training(False, "labels", "gentle"), 0.5), "multilabel")
-    {'train.loss': 'bce', 'augment.strategy': 'labels', 'augment.copy_mode': 'augmented', 'augment.pipeline': 'gentle'}
+    >>> settings(Remedy("", Training(False, "labels", "gentle"), 0.5))["train.arms"]
+    ['nothing', 'copies']
+    >>> settings(Remedy("", Training(True), 0.5))
+    {'train.arms': ['nothing', 'weights', 'copies'], 'augment.strategy': 'none'}
     """
     training = remedy.training
-    loss = "bce" if task == "multilabel" else "cross_entropy"
-    values = {
-        "train.loss": f"weighted_{loss}" if training.balanced else loss,
-        "augment.strategy": training.strategy or "none",
-    }
+    arms = ["nothing", "copies"]
+    if training.balanced:
+        arms = ["nothing", "weights", "copies"] if training.strategy is None else [*arms, "copies+weights"]
+    values = {"train.arms": arms, "augment.strategy": training.strategy or "none"}
     if training.strategy is None:
         return values
     if training.pipeline is None:

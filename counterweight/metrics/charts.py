@@ -84,9 +84,11 @@ def comparison_chart(tables: Mapping[str, pd.DataFrame], metric: str, title: str
     order = next(iter(tables.values())).sort_values(["train", "label"], ascending=[False, True])["label"]
     rows = {arm: table.set_index("label").loc[order] for arm, table in tables.items()}
     counts = zip(*(table["train"] for table in rows.values()), strict=True)
-    names = [f"{label}\n{' → '.join(map(str, count))}" for label, count in zip(order, counts, strict=True)]
+    # Arms with the same images have the same counts.
+    shown = [" → ".join(map(str, dict.fromkeys(count))) for count in counts]
+    names = [f"{label}\n{count}" for label, count in zip(order, shown, strict=True)]
     bars = {f"{arm}, mean {table[metric].mean():.3f}": table[metric].tolist() for arm, table in rows.items()}
-    bar_chart(names, bars, f"{title}\nbelow each label its train images: {' → '.join(tables)}", path)
+    bar_chart(names, bars, f"{title}\nbelow each label its train images, without and with copies", path)
 
 
 def draw_intervals(axes: Axes, table: pd.DataFrame) -> None:

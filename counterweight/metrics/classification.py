@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, hamming_loss, jaccard_score, precision_recall_fscore_support
 
+from counterweight.metrics.calibration import brier_score, expected_calibration_error
 from counterweight.metrics.decisions import rarest
 from counterweight.metrics.per_label import (
     Predictions,
@@ -108,12 +109,15 @@ def classification_metrics(
 ) -> dict[str, float | Metrics | None]:
     """Return the metrics over all labels, for a metrics file.
 
-    They are ``map``, the mean average precision; ``macro_auc``; and as ``threshold_NAME`` the `aggregate` of each
-    decision. ``predictions`` are arrays of bool, shape (n_images, n_labels), by the name of the decision.
+    They are ``map``, the mean average precision; ``macro_auc``; ``brier`` and ``calibration_error``, see
+    `counterweight.metrics.calibration`; and as ``threshold_NAME`` the `aggregate` of each decision. ``predictions`` are
+    arrays of bool, shape (n_images, n_labels), by the name of the decision.
     """
     return {
         "map": defined_mean(average_precisions(y_true, scores)),
         "macro_auc": defined_mean(aucs(y_true, scores)),
+        "brier": brier_score(y_true, scores),
+        "calibration_error": expected_calibration_error(y_true, scores),
         **{f"threshold_{name}": aggregate(y_true, y_pred, roles) for name, y_pred in predictions.items()},
     }
 

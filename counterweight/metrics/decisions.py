@@ -1,14 +1,16 @@
-"""Decision rules: how scores become labels, with thresholds that are tuned on validation and stored with the model."""
+"""Decision rules: how scores become labels and probabilities, tuned on validation and stored with the model."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterweight.base.errors import InputError
+from counterweight.metrics.calibration import SIGMOID, SOFTMAX, Calibration, fit_calibration
 from counterweight.metrics.platt import platt_threshold, platt_thresholds
 from counterweight.metrics.thresholds import (
     argmax_mask,
@@ -25,11 +27,13 @@ HEADLINE = {"multilabel": TUNED, "binary": TUNED, "multiclass": ARGMAX}
 DEPLOYED = {"multilabel": PER_LABEL, "binary": TUNED, "multiclass": ARGMAX}
 PLATT = "platt"
 FILE = "decisions.json"
+# Folders of an arm's models are named after their seeds.
+SEED = "seed-"
 
 
 @dataclass(frozen=True)
 class DecisionRule:
-    """The thresholds of a model, and how they are applied.
+    """The thresholds of a model, how they are applied, and the calibration of its scores.
 
     Attributes
     ----------
@@ -41,7 +45,9 @@ class DecisionRule:
         The class that thresholds apply to in a binary task; None in other tasks.
     tuned, per_label : float, dict of str to float
         One threshold for all labels, and one per label; in a binary task only that of the positive class, which equals
-        ``tuned``.
+        ``tuned``. They apply to scores, not to probabilities.
+    calibration : Calibration or None
+        Maps scores to probabilities; in a binary task, those of the positive class. None: the scores serve as they are.
     """
 
     task: str
@@ -49,6 +55,7 @@ class DecisionRule:
     positive: str | None
     tuned: float
     per_label: dict[str, float]
+    calibration: Calibration | None = None
 
     def apply(self, scores: NDArray[np.floating], decision: float | str) -> NDArray[np.bool_]:
         """Predict labels from scores.
@@ -82,6 +89,19 @@ class DecisionRule:
         is_positive = scores[:, [column]] >= threshold
         return np.where(np.arange(2) == column, is_positive, scores[:, [column]] < threshold)
 
+    def probabilities(self, scores: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return calibrated scores, shape (n_images, n_labels), in [0, 1].
+
+        They keep the order of scores. With one class per image, they sum to 1.
+        """
+        if self.calibration is None:
+            return scores
+        if self.positive is None:
+            return self.calibration.apply(scores)
+        column = self.labels.index(self.positive)
+        positive = self.calibration.apply(scores[:, [column]])
+        return np.where(np.arange(2) == column, positive, 1 - positive)
+
     def describe(self, decision: float | str) -> str:
         """Describe in words, with its thresholds, what `apply` does."""
         if decision == ARGMAX:
@@ -95,6 +115,17 @@ class DecisionRule:
         if self.positive is None:
             return f"each label that scores at least {threshold}"
         return f"{self.positive} if it scores at least {threshold}; otherwise the other class"
+
+    def describe_probabilities(self) -> str:
+        """Describe in words what `probabilities` does, with the thresholds as probabilities."""
+        if self.calibration is None:
+            return "the scores as they are"
+        if self.task == "multiclass":
+            return "calibrated on validation"
+        names = self.labels if self.positive is None else [self.positive]
+        thresholds = self.calibration.apply(np.array([[self.per_label[name] for name in names]]))[0].tolist()
+        each = ", ".join(f"{name} {value:.3g}" for name, value in zip(names, thresholds, strict=True))
+        return f"calibrated on validation, where the thresholds are {each}"
 
     def _thresholds(self) -> NDArray[np.float64]:
         return np.array([self.per_label[label] for label in self.labels])
@@ -131,11 +162,25 @@ def summary(rule: DecisionRule) -> dict[str, float | str | dict[str, float]]:
     return {**headline, "tuned_threshold": rule.tuned, "thresholds": rule.per_label}
 
 
+def seed_folders(models: Path) -> dict[int, Path]:
+    """Return the folders of an arm's models, by seed, ascending; raise InputError if there is none."""
+    folders = {int(folder.name.removeprefix(SEED)): folder for folder in models.glob(f"{SEED}[0-9]*")}
+    if not folders:
+        raise InputError(f"{models}: it contains no model. Run dvc repro, or name the folder that train wrote.")
+    return dict(sorted(folders.items()))
+
+
+def parse(content: Mapping[str, Any]) -> DecisionRule:
+    """Build a rule from the content of its file; raise TypeError or ValueError if it is invalid."""
+    fields = dict(content)
+    calibration = fields.pop("calibration", None)
+    return DecisionRule(**fields, calibration=None if calibration is None else Calibration(**calibration))
+
+
 def read(folder: Path) -> DecisionRule:
     """Read the rule of a model's folder; raise InputError if the file is missing or invalid."""
     try:
-        content: Mapping[str, object] = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return DecisionRule(**content)  # type: ignore[arg-type]
+        return parse(json.loads((folder / FILE).read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{folder}: not a model: {FILE} is missing. Name the folder that train wrote.") from None
     except (ValueError, TypeError) as error:
@@ -179,3 +224,16 @@ def tune(
         each = (class_thresholds if task == "multiclass" else label_thresholds)(y_true, scores, metric)
         tuned = tuned_threshold(y_true, scores, metric)
     return DecisionRule(task, list(labels), None, tuned, dict(zip(labels, each.tolist(), strict=True)))
+
+
+def calibrate(rule: DecisionRule, y_true: NDArray[np.integer], scores: NDArray[np.floating]) -> DecisionRule:
+    """Return the rule with a calibration that is fitted to validation rows; arrays are those of `tune`.
+
+    Labels are calibrated each for itself by Platt scaling, and so is the positive class of a binary task; several
+    classes by one temperature; see `counterweight.metrics.calibration.fit_calibration`.
+    """
+    kind = SOFTMAX if rule.task == "multiclass" else SIGMOID
+    if rule.positive is not None:
+        column = rule.labels.index(rule.positive)
+        y_true, scores = y_true[:, [column]], scores[:, [column]]
+    return replace(rule, calibration=fit_calibration(y_true, scores, kind))

@@ -38,13 +38,28 @@ def platt_threshold(y_true: Targets, scores: Scores) -> float:
     if not used.any():
         return 0.5
     clipped = np.clip(scores[used].astype(np.float64), _EPSILON, 1 - _EPSILON)
-    log_odds = np.log(clipped / (1 - clipped))
-    model = LogisticRegression(C=1 / _REGULARIZATION)
-    model.fit(log_odds[:, None], y_true[used], weights[used] / has_both.sum())
-    slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
+    slope, intercept = fit_sigmoid(np.log(clipped / (1 - clipped)), y_true[used], weights[used] / has_both.sum())
     return 0.5 if slope <= 0 else float(1 / (1 + np.exp(intercept / slope)))
 
 
 def platt_thresholds(y_true: Targets, scores: Scores) -> NDArray[np.float64]:
     """Return one threshold per label, shape (n_labels,)."""
     return np.array([platt_threshold(y_true[:, [j]], scores[:, [j]]) for j in range(y_true.shape[1])])
+
+
+def fit_sigmoid(log_odds: Scores, y_true: Targets, weights: NDArray[np.float64]) -> tuple[float, float]:
+    """Fit a sigmoid by logistic regression.
+
+    Parameters
+    ----------
+    log_odds, y_true, weights : array, shape (n,)
+        Log-odds of scores, known targets, and weights that sum to 1.
+
+    Returns
+    -------
+    slope, intercept : float
+        Of the probability's log-odds as a line over those of the score.
+    """
+    model = LogisticRegression(C=1 / _REGULARIZATION)
+    model.fit(log_odds[:, None], y_true, weights)
+    return float(model.coef_[0, 0]), float(model.intercept_[0])

@@ -40,6 +40,8 @@ class ModelConfig:
         As in `counterweight.networks.loader.Preprocessing`.
     resize : mapping
         Width, height, mode and format of the resized images that the classifier is trained on.
+    frozen : bool
+        Whether the head alone is trained, on features of the body as it was loaded.
     """
 
     model: str
@@ -54,6 +56,7 @@ class ModelConfig:
     crop: str
     input_size: tuple[int, int]
     resize: Mapping[str, Any]
+    frozen: bool
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -127,5 +130,7 @@ def load(folder: Path) -> Classifier:
         classifier.load_state_dict(state)
     # torch raises a RuntimeError for weights that do not fit the configuration.
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder}: holds no model: {error}. Name a folder such as results/balanced/model.") from None
+        raise InputError(
+            f"{folder}: holds no model: {error}. Name one such as results/arms/copies/models/seed-0."
+        ) from None
     return classifier

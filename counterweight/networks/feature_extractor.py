@@ -1,4 +1,4 @@
-"""The network that features come from, ready to be run on image files."""
+"""Features of image files, by the network of the section ``features`` or by a classifier's frozen body."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit, softmax
 from torch import nn
 
 from counterweight.networks.backbones import Backbone
-from counterweight.networks.inference import Compute, extract_features_cached
+from counterweight.networks.classifier import Classifier
+from counterweight.networks.inference import Compute, extract_features, extract_features_cached
 from counterweight.networks.loader import ImageFiles, Preprocessing
-from counterweight.networks.openvino import build_engine
+from counterweight.networks.openvino import build_engine, fuse_conv_bn
 from counterweight.networks.weights import load_weights
 from counterweight.runtime.cache import Cache
 
@@ -92,3 +94,42 @@ def build_feature_extractor(
     runner, engine = build_engine(config.engine, network, files, preprocessing, compute.device)
     name = f"{config.model} to {config.layer} by {engine}"
     return FeatureExtractor(runner, name, network.n_features, preprocessing, compute, cache)
+
+
+def body_features(
+    classifier: Classifier, files: ImageFiles, compute: Compute, cache: Cache | None
+) -> NDArray[np.float32]:
+    """Return the outputs of a classifier's frozen body, one row per image.
+
+    They are the rows of the section ``features`` if network, weights, layer, crop and size are the same. With a cache,
+    all arms, seeds and stages share them.
+    """
+    body, config = classifier.body, classifier.config
+    name = f"{config.model}, frozen"
+    if isinstance(body, Backbone):
+        name = f"{config.model} to {config.layer} by torch"
+        if config.pooling != "average" or config.flip_tta:
+            name += f", {config.pooling} pooling{', mirrored' * config.flip_tta}"
+        body = fuse_conv_bn(body) if compute.device.type == "cpu" else body
+    if cache is None:
+        return extract_features(body, files, config.preprocessing, compute)
+    rows: dict[int, NDArray[np.float32]] = {}
+    extract_features_cached(body, files, config.preprocessing, compute, name=name, cache=cache, on_row=rows.__setitem__)
+    return np.stack([rows[i] for i in range(len(files))]) if rows else np.empty((0, 0), dtype=np.float32)
+
+
+def predict_scores(
+    classifier: Classifier, files: ImageFiles, compute: Compute, cache: Cache | None
+) -> NDArray[np.float64]:
+    """Scores from 0 to 1, shape (n_images, n_labels), by the classifier's sigmoid or softmax; see `body_features`."""
+    if classifier.config.frozen:
+        # One row at a time, since in a batch rounding may depend on a row's position.
+        features = torch.from_numpy(body_features(classifier, files, compute, cache))
+        head = classifier.head.cpu().eval()
+        with torch.inference_mode():
+            rows = [head(row[None].clone()) for row in features]
+        logits = torch.cat(rows).double().numpy() if rows else np.empty((0, len(classifier.config.labels)))
+    else:
+        logits = extract_features(classifier, files, classifier.config.preprocessing, compute).astype(np.float64)
+    scores: NDArray[np.float64] = expit(logits) if classifier.config.scores == "sigmoid" else softmax(logits, axis=1)
+    return scores

@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
 from torch import nn
 
 from counterweight.base.timing import count, timed
 from counterweight.images import codec
 from counterweight.networks import loader
-from counterweight.networks.classifier import Classifier
 from counterweight.networks.determinism import batch_runner
 from counterweight.networks.distributed import ProcessGroup
 from counterweight.networks.loader import ImageDataset, ImageFiles, Preprocessing
@@ -120,13 +118,6 @@ def extract_features_cached(
         on_row(i, row)
 
     _forward_with_retry(network, files.take(missing), preprocessing, compute, keep)
-
-
-def predict_scores(classifier: Classifier, files: ImageFiles, compute: Compute) -> NDArray[np.float64]:
-    """Scores from 0 to 1, shape (n_images, n_labels), by the classifier's sigmoid or softmax."""
-    logits = extract_features(classifier, files, classifier.config.preprocessing, compute).astype(np.float64)
-    scores: NDArray[np.float64] = expit(logits) if classifier.config.scores == "sigmoid" else softmax(logits, axis=1)
-    return scores
 
 
 def _forward_with_retry(

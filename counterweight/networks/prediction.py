@@ -18,7 +18,8 @@ from counterweight.images.geometry import TargetSize, resize
 from counterweight.images.sources import ImageSource
 from counterweight.metrics.decisions import DEPLOYED, DecisionRule
 from counterweight.networks.classifier import Classifier, ModelConfig
-from counterweight.networks.inference import Compute, predict_scores
+from counterweight.networks.feature_extractor import predict_scores
+from counterweight.networks.inference import Compute
 from counterweight.networks.loader import ImageFiles
 from counterweight.runtime.parallel import parallel_map
 
@@ -53,7 +54,7 @@ def predict(
             good = [i for i, (_, problem) in enumerate(resized) if not problem]
             if good:
                 files = ImageFiles([resize_image.file(i) for i in good], [resized[i][0] for i in good])
-                scores[[start + i for i in good]] = predict_scores(classifier, files, compute)
+                scores[[start + i for i in good]] = predict_scores(classifier, files, compute, None)
         problems += [problem for _, problem in resized]
     return scores, problems
 
@@ -69,16 +70,17 @@ def table_rows(
 ) -> Iterator[list[str | float]]:
     """Yield one row per image: name, predicted labels, probability of each label, each label as 0 or 1, problem.
 
-    ``scores`` and ``problems`` are what `predict` returned for the images ``names``. The model's rule is applied as
-    `counterweight.metrics.decisions.DEPLOYED` says.
+    ``scores`` and ``problems`` are what `predict` returned for the images ``names``. The model's rule is applied to the
+    scores as `counterweight.metrics.decisions.DEPLOYED` says. The probabilities are the calibrated scores, see
+    `counterweight.metrics.decisions.DecisionRule.probabilities`.
     """
     readable = [not problem for problem in problems]
     y_pred = np.zeros(scores.shape, np.bool_)
     y_pred[readable] = decisions.apply(scores[readable], DEPLOYED[decisions.task])
-    empty = [""] * (2 * len(decisions.labels))
-    for name, image_scores, predicted, problem in zip(names, scores.tolist(), y_pred.tolist(), problems, strict=True):
+    probabilities, empty = decisions.probabilities(scores).tolist(), [""] * (2 * len(decisions.labels))
+    for name, of_image, predicted, problem in zip(names, probabilities, y_pred.tolist(), problems, strict=True):
         labels = ",".join(itertools.compress(decisions.labels, predicted))
-        yield [name, labels, *(empty if problem else [*image_scores, *map(int, predicted)]), problem]
+        yield [name, labels, *(empty if problem else [*of_image, *map(int, predicted)]), problem]
 
 
 def table_files(out: Path, n_rows: int) -> list[Path]:

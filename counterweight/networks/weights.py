@@ -13,6 +13,16 @@ from torch import Tensor, nn
 
 from counterweight.base.errors import InputError
 from counterweight.networks.backbones import Backbone, build_model, cut_at_layer
+from counterweight.networks.classifier import Classifier, ModelConfig
+
+
+def build_classifier(config: ModelConfig, weights: str, until: str | None, seed: int) -> Classifier:
+    """Build a classifier with random weights by a seed, and load the others as `load_weights` does."""
+    torch.manual_seed(seed)
+    classifier = Classifier(config)
+    if isinstance(classifier.body, Backbone):
+        load_weights(classifier.body, weights, until)
+    return classifier
 
 
 def load_weights(network: Backbone, weights: str, until: str | None = None) -> None:

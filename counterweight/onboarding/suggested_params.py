@@ -83,6 +83,8 @@ def suggest_params(
     count : int
         Number of images.
     """
+    weights = str(Path(weights).absolute()) if Path(weights).suffix else weights
+    layer, multilabel = deepest_layer(weights), schema.task == "multilabel"
     photographs = min(sizes.median) >= _MIN_PHOTOGRAPH_SIDE
     width, height = (_PHOTOGRAPH_SIZE, _PHOTOGRAPH_SIZE) if photographs else (max(side, 8) for side in sizes.median)
     return {
@@ -98,8 +100,24 @@ def suggest_params(
         "resize.height": height,
         "resize.format": "jpg" if photographs else "png",
         "features.weights": weights,
-        "features.layer": deepest_layer(weights),
-        "features.crop": "center" if photographs else "none",
+        "features.layer": layer,
+        "features.crop": "none",
         "cluster.n_components": max(min(_COMPONENTS, count // _IMAGES_PER_COMPONENT), 1),
-        "train.loss": "weighted_bce" if schema.task == "multilabel" else "weighted_cross_entropy",
+        "augment.strategy": "labels" if multilabel else "classes",
+        # The judge is as strong as the features: the same network and view, and a head that is trained to its end.
+        "train.repeats": 1,
+        "train.model": "resnet18",
+        "train.weights": weights,
+        "train.pretrained_until": None,
+        "train.layer": layer,
+        "train.freeze": True,
+        "train.pooling": "average",
+        "train.flip_tta": False,
+        "train.channels": 3,
+        "train.crop": "none",
+        "train.input_size": 224,
+        "train.transforms": [],
+        "train.loss": "bce" if multilabel else "cross_entropy",
+        "train.optimizer": "lbfgs",
+        "train.monitor": "average_precision",
     }

@@ -50,7 +50,7 @@ def remedies_section(
     return {
         "no_signal": summary["no_signal"] or "",
         "sentence": summary["sentence"],
-        "command": "dvc exp run " + " ".join(f"-S {name}={value}" for name, value in summary["settings"].items()),
+        "command": " ".join(["dvc exp run", *(f"-S {_override(*each)}" for each in summary["settings"].items())]),
         "chart": figures.intervals(drawn),
         "head": ["on held-out train images", "macro F1", "F1 of the rarest third", "its recall", "mAP", "macro AUC"],
         "rows": [[_name(row), *(f"{row[metric]:.3f}" for metric in METRICS)] for row in remedies.to_dict("records")],
@@ -58,6 +58,11 @@ def remedies_section(
         "pictures": list(zip(thumbnails(images, folder), captions, strict=True)),
         "growth": _growth_sentence(curve, len(manifest.label_names(table))),
     }
+
+
+def _override(name: str, value: str | list[str]) -> str:
+    """Format a param as a word for a shell."""
+    return f"{name}={value}" if isinstance(value, str) else f"'{name}=[{','.join(value)}]'"
 
 
 def _name(row: Mapping[Any, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The page's sections about the two arms: whether the copies helped, and for which labels."""
+"""The page's section about the arms on the test images: their metrics, curves and images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from counterweight.base import manifest
-from counterweight.evidence.bootstrap import MIN_TEST_IMAGES, Interval, change, macro_f1_intervals, verdict
+from counterweight.metrics.calibration import reliability_table
 from counterweight.metrics.decisions import HEADLINE, TUNED, DecisionRule
-from counterweight.metrics.imbalance import rarest_third
 from counterweight.metrics.per_label import label_rates
 from counterweight.report import figures
 from counterweight.report.thumbnails import thumbnails
 
-# Labels that a sentence names.
-_MAX_NAMED_LABELS = 6
 # Labels whose precision-recall curves are shown, the rarest first.
 _MAX_CURVES = 6
 # Points of a drawn curve.
@@ -31,17 +28,19 @@ _MAX_CONFUSION_LABELS = 20
 
 @dataclass(frozen=True)
 class Arm:
-    """Results of one arm.
+    """Results of one arm. Curves and images are those of the first seed.
 
     Attributes
     ----------
+    decisions : DecisionRule
+        Of the first seed.
     scores : pandas.DataFrame
-        ``image_id``, ``split`` and one column per label, for validation and test images.
+        Scores of the first seed, indexed by image id, for validation and test images.
     labels, curve : pandas.DataFrame
-        The results of `counterweight.metrics.classification.label_metrics` and of
+        The results of `counterweight.metrics.classification.label_metrics` (means over the seeds) and of
         `counterweight.metrics.curves.precision_recall_table`.
-    history : pandas.DataFrame
-        One row per epoch.
+    histories : mapping of int to pandas.DataFrame
+        For each seed one row per epoch.
     confusion : str
         SVG of its confusion matrices.
     """
@@ -49,15 +48,18 @@ class Arm:
     decisions: DecisionRule
     scores: pd.DataFrame
     labels: pd.DataFrame
-    history: pd.DataFrame
+    histories: Mapping[int, pd.DataFrame]
     curve: pd.DataFrame
     confusion: str
 
+    @property
+    def history(self) -> pd.DataFrame:
+        """The history of the first seed."""
+        return next(iter(self.histories.values()))
+
     def scores_of(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """Return the scores of images, shape (n_images, n_labels)."""
-        # By position, since a label may be named image_id or split.
-        by_image = self.scores.set_index(self.scores.columns[0])
-        scores: NDArray[np.float64] = by_image.loc[rows["image_id"]].iloc[:, 1:].to_numpy(dtype=np.float64)
+        scores: NDArray[np.float64] = self.scores.loc[rows["image_id"]].to_numpy(dtype=np.float64)
         return scores
 
     def predictions(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
@@ -65,100 +67,27 @@ class Arm:
         return self.decisions.apply(self.scores_of(rows), HEADLINE[self.decisions.task])
 
 
-@dataclass(frozen=True)
-class ArmComparison:
-    """Macro F1 of both arms on the test images, and their difference.
-
-    Attributes
-    ----------
-    original, balanced, difference : Interval
-        Over all labels, as evaluate and compare report it.
-    rare : Interval
-        The difference over ``rare_labels``, the rarest third of the labels.
-    images : int
-        Test images.
-    few : int
-        Labels with fewer than `MIN_TEST_IMAGES` test images.
-    """
-
-    original: Interval
-    balanced: Interval
-    difference: Interval
-    rare: Interval
-    rare_labels: list[str]
-    images: int
-    few: int
-
-
-def compare_arms(table: pd.DataFrame, arms: Mapping[str, Arm], *, n_samples: int, seed: int) -> ArmComparison:
-    """Compare the arms ``original`` and ``balanced`` on the test images of a manifest; see `macro_f1_intervals`."""
-    test, names = manifest.rows_of_split(table, "test"), manifest.label_names(table)
-    targets = manifest.targets(test)
-    rare = rarest_third(manifest.targets(manifest.rows_of_split(table, "train")))
-    predictions = [arms[name].predictions(test) for name in ("original", "balanced")]
-    intervals, of_rare = (
-        macro_f1_intervals(
-            targets[:, columns], *(y_pred[:, columns] for y_pred in predictions), n_samples=n_samples, seed=seed
-        )
-        for columns in (np.arange(len(names)), rare)
-    )
-    few = int(((targets == 1).sum(axis=0) < MIN_TEST_IMAGES).sum())
-    return ArmComparison(*intervals, of_rare[2], [names[column] for column in rare], len(test), few)
-
-
-def summary_section(
-    comparison: ArmComparison, images: Sequence[int], mean_ir: Sequence[float], sizes: Sequence[Sequence[int]]
-) -> dict[str, Any]:
-    """Show the verdict and the main numbers.
-
-    Parameters
-    ----------
-    comparison : ArmComparison
-        The result of `compare_arms`.
-    images, mean_ir : (int, int), (float, float)
-        Train images, and MeanIR, before and after.
-    sizes : two sequences of int
-        Sizes of the clusters before and after.
-    """
-    clusters = [f"{min(each)} to {max(each)}" if min(each) < max(each) else f"{max(each)} each" for each in sizes]
-    once = "Each arm was trained once: before you trust a small difference, try another train.seed."
-    few = f" {comparison.few} labels have fewer than {MIN_TEST_IMAGES} test images, each of which moves the mean."
-    named = ", ".join(comparison.rare_labels[:_MAX_NAMED_LABELS])
-    more = len(comparison.rare_labels) - _MAX_NAMED_LABELS
-    rarest = f"{named} and {more} more" if more > 0 else named
-    return {
-        "verdict": verdict(comparison.difference, comparison.images)
-        if images[1] > images[0]
-        else "No copies were made, so both arms were trained on the same images.",
-        "rare": f"The rarest third of the labels ({rarest}): {change(comparison.rare)}.",
-        "caveat": once + few * (comparison.few > 0),
-        "facts": [
-            {"name": "Train images", "value": f"{images[0]:,} → {images[1]:,}", "note": "with the copies"},
-            {"name": "Images per cluster", "value": " → ".join(clusters), "note": f"{len(sizes[0])} clusters"},
-            {"name": "MeanIR", "value": f"{mean_ir[0]:.2f} → {mean_ir[1]:.2f}", "note": "1 is balanced"},
-            *(
-                {
-                    "name": f"Test macro F1, {arm}",
-                    "value": f"{f1.value:.3f}",
-                    "note": f"95 % CI {f1.low:.3f} to {f1.high:.3f}, all labels",
-                }
-                for arm, f1 in (("original", comparison.original), ("balanced", comparison.balanced))
-            ),
-        ],
-    }
-
-
 def results_section(
-    table: pd.DataFrame, arms: Mapping[str, Arm], *, folder: Path, images_per_group: int
+    table: pd.DataFrame,
+    arms: Mapping[str, Arm],
+    differences: pd.DataFrame,
+    warnings: Sequence[str],
+    *,
+    folder: Path,
+    images_per_group: int,
 ) -> dict[str, Any]:
-    """Show metrics and curves of both arms, and the images that only one arm gets right.
+    """Show metrics and curves of the arms, and the images that only copies, or only no remedy, get right.
 
     Parameters
     ----------
     table : pandas.DataFrame
         The manifest.
     arms : mapping of str to Arm
-        The arms ``original`` and ``balanced``, in this order.
+        The arms, ``nothing`` first.
+    differences : pandas.DataFrame
+        The result of `counterweight.evidence.comparison.arm_table`.
+    warnings : sequence of str
+        The result of `counterweight.report.summary_section.convergence_warnings`.
     folder : Path
         The resized images.
     images_per_group : int
@@ -166,10 +95,7 @@ def results_section(
     """
     names = manifest.label_names(table)
     decision = HEADLINE[next(iter(arms.values())).decisions.task]
-    metrics = {
-        f"precision_{decision}": "precision", f"recall_{decision}": "recall", f"f1_{decision}": "F1",
-        "average_precision": "average precision",
-    }  # fmt: skip
+    metrics = {f"f1_{decision}": "F1", f"recall_{decision}": "recall", "average_precision": "average precision"}
     by_label = [arm.labels.set_index("label") for arm in arms.values()]
     order = by_label[0].sort_values(["train", "label"], ascending=[False, True]).index.tolist()
     listed = figures.head_and_tail(order, figures.MAX_ROWS)
@@ -178,6 +104,8 @@ def results_section(
     rules = "; ".join(f"{name}: {arm.decisions.describe(decision)}" for name, arm in arms.items())
     note = f" The commonest and the rarest of {len(order):,} labels are listed." if len(listed) < len(order) else ""
     return {
+        "warnings": warnings,
+        "arms": _arm_rows(differences),
         "text": f"An image gets these labels: {rules}.{note}",
         "head": ["label", "test images"] + [f"{metric}, {name}" for metric in metrics.values() for name in arms],
         "rows": [
@@ -185,18 +113,49 @@ def results_section(
             for label, count, *values in zip(listed, tests, *columns, strict=True)
         ],
         "threshold": _threshold_chart(table, arms),
+        "reliability": _reliability_chart(table, arms),
         "training": [_loss_chart(arms, part) for part in ("train", "validation")],
         "curves": [(label, _precision_recall_chart(label, arms)) for label in order[::-1][:_MAX_CURVES]],
         "confusion": [
             (name, figures.inline_svg(arm.confusion) if len(names) <= _MAX_CONFUSION_LABELS else "")
             for name, arm in arms.items()
         ],
-        "only_correct": _correct_in_one_arm(table, arms, folder, images_per_group),
+        "only_correct": _correct_in_one_arm(
+            table, {name: arms[name] for name in ("nothing", "copies")}, folder, images_per_group
+        ),
     }
 
 
 def _decimal(value: float) -> str:
     return "unknown" if np.isnan(value) else f"{value:.3f}"
+
+
+def _arm_rows(differences: pd.DataFrame) -> list[list[str]]:
+    """Return the rows of the table of arms."""
+    rows = []
+    for row in differences.to_dict("records"):
+        compared = [
+            f"{row[name]:+.3f} ({row[f'{name}_low']:+.3f} to {row[f'{name}_high']:+.3f})"
+            for name in ("difference", "rare_difference")
+        ]
+        numbers = [row[name] for name in ("map", "macro_auc", "brier", "calibration_error", "calibrated_error")]
+        rows.append(
+            [
+                row["arm"], f"{row['macro_f1']:.3f}", *(compared if row["arm"] != "nothing" else ["", ""]),
+                *map(_decimal, numbers),
+            ]
+        )  # fmt: skip
+    return rows
+
+
+def _reliability_chart(table: pd.DataFrame, arms: Mapping[str, Arm]) -> str:
+    rows = manifest.rows_of_split(table, "test")
+    targets = manifest.targets(rows)
+    curves = {"perfect": ([0.0, 1.0], [0.0, 1.0])}
+    for name, arm in arms.items():
+        bins = reliability_table(targets, arm.scores_of(rows))
+        curves[name] = (bins["score"].tolist(), bins["frequency"].tolist())
+    return figures.lines(curves, x="mean score", y="share of images with the label")
 
 
 def _loss_chart(arms: Mapping[str, Arm], part: str) -> str:

@@ -14,16 +14,17 @@ from torch.utils.data import Sampler
 from counterweight.base import manifest
 from counterweight.images import codec
 from counterweight.metrics.decisions import FILE as DECISIONS
-from counterweight.metrics.decisions import DecisionRule, rarest, tune
+from counterweight.metrics.decisions import DecisionRule, calibrate, rarest, tune
 from counterweight.metrics.imbalance import irlbl_weights
+from counterweight.metrics.training_history import best_epoch
 from counterweight.networks.classifier import Classifier
 from counterweight.networks.distributed import ProcessGroup
-from counterweight.networks.inference import Compute, predict_scores
+from counterweight.networks.feature_extractor import predict_scores
 from counterweight.networks.weights import weights_checksum
 from counterweight.runtime.cache import Cache, cache_key
 from counterweight.runtime.fingerprint import fingerprint
-from counterweight.training.callbacks import best_epoch
-from counterweight.training.datasets import ArmImages, build_dataset
+from counterweight.training.datasets import ArmImages, all_of, build_dataset
+from counterweight.training.linear_head import fit_linear_head
 from counterweight.training.losses import build_loss
 from counterweight.training.module import Objective
 from counterweight.training.pretrained_body import fit_pretrained_body
@@ -34,6 +35,7 @@ from counterweight.training.transforms import TransformedDataset
 # What a training depends on, beside the packages of `codec` and the code of this module and of all that it imports.
 PACKAGES = ("lightning", "torch", "torchvision")
 HISTORY = "history.csv"
+LBFGS = "lbfgs"
 FILES = ("model.safetensors", "model.json", DECISIONS, HISTORY)
 
 
@@ -46,19 +48,17 @@ class ArmConfig:
     loss, monitor, transforms, recalibrate, threshold_metric
         As in `build_loss`, `Objective`, `TransformedDataset` (empty for none), `fit_pretrained_body` and
         `counterweight.metrics.decisions.tune`.
-    sampler : str
-        ``weighted`` draws images by the mean IRLbl of their labels; ``none`` takes each once per epoch.
-    freeze : bool
-        Train the head alone, on features that are computed once.
+    weighting : str or None
+        What weights do: ``loss`` weights labels in the loss by rarity, ``sampler`` draws images by the mean IRLbl of
+        their labels; None for an arm without weights.
     seed : int
         Of the order of images and of the transforms.
     """
 
     loss: str
+    weighting: str | None
     monitor: str
-    sampler: str
     transforms: Sequence[Mapping[str, Mapping[str, Any]]]
-    freeze: bool
     recalibrate: bool
     threshold_metric: str
     seed: int
@@ -93,24 +93,31 @@ def train_arm(
     """
     train, val = (manifest.rows_of_split(table, split) for split in ("train", "val"))
     fit_pretrained_body(classifier, train, images, recalibrate=config.recalibrate)
-    examples, validation = (build_dataset(classifier, rows, images, frozen=config.freeze) for rows in (train, val))
-    targets, scores = manifest.targets(train), classifier.config.scores
-    weights = irlbl_weights(targets) if config.sampler == "weighted" else None
+    examples, validation = (build_dataset(classifier, rows, images) for rows in (train, val))
+    targets, model = manifest.targets(train), classifier.config
+    weights = irlbl_weights(targets) if config.weighting == "sampler" else None
     sampler: Sampler[Any] = build_sampler(len(targets), config.seed, weights)
     if config.transforms:
-        examples = TransformedDataset(examples, config.transforms, classifier.config.input_size)
+        examples = TransformedDataset(examples, config.transforms, model.input_size)
         sampler = SeededSampler(sampler, config.seed)
-    unweighted = build_loss("cross_entropy" if scores == "softmax" else "bce", targets)
-    history = fit(
-        classifier.head if config.freeze else classifier,
-        Objective(build_loss(config.loss, targets), unweighted, scores, config.monitor),
-        examples,
-        validation,
-        sampler=sampler,
-        config=replace(fitting, workers=0) if config.freeze else fitting,
-        group=images.group,
-        checkpoint=checkpoint,
-    )
+    objective = Objective(
+        build_loss(config.loss, targets, weighted=config.weighting == "loss"),
+        build_loss("cross_entropy" if model.scores == "softmax" else "bce", targets, weighted=False),
+        model.scores, config.monitor,
+    )  # fmt: skip
+    if fitting.optimizer.optimizer == LBFGS:
+        order = list(sampler) if weights is not None else slice(None)
+        history = fit_linear_head(
+            classifier.head, objective, [part[order] for part in all_of(examples)], all_of(validation)
+        )
+    else:
+        history = fit(
+            classifier.head if model.frozen else classifier, objective, examples, validation,
+            sampler=sampler,
+            config=replace(fitting, workers=0) if model.frozen else fitting,
+            group=images.group,
+            checkpoint=checkpoint,
+        )  # fmt: skip
     rule = tune_on_validation(classifier, train, val, images, config.threshold_metric)
     return model_files(classifier, rule, history)
 
@@ -118,16 +125,17 @@ def train_arm(
 def tune_on_validation(
     classifier: Classifier, train: pd.DataFrame, validation: pd.DataFrame, images: ArmImages, metric: str
 ) -> DecisionRule:
-    """Choose the thresholds that are best on validation images, scored exactly as evaluation scores them.
+    """Tune thresholds and calibration on validation images, scored exactly as evaluation scores them.
 
     In a binary task, the class that is rarer among the train originals is positive. ``metric`` is that of
     `counterweight.metrics.decisions.tune`.
     """
     config = classifier.config
-    scores = predict_scores(classifier, images.files(validation), Compute(images.group.device, images.workers))
+    scores = predict_scores(classifier, images.files(validation), images.compute, images.cache)
     counts = (manifest.targets(train[train["source_id"] == ""]) == 1).sum(axis=0)
     positive = rarest(config.labels, counts) if config.task == "binary" else None
-    return tune(manifest.targets(validation), scores, config.labels, config.task, positive, metric=metric)
+    targets = manifest.targets(validation)
+    return calibrate(tune(targets, scores, config.labels, config.task, positive, metric=metric), targets, scores)
 
 
 def model_files(classifier: Classifier, rule: DecisionRule, history: list[dict[str, float]]) -> dict[str, bytes]:
@@ -183,21 +191,25 @@ def keep_files(cache: Cache, key: str, files: Mapping[str, bytes]) -> None:
         cache.put_bytes(_file_key(key, name), content)
 
 
-def write_model(files: Mapping[str, bytes], folder: Path) -> None:
-    """Write the files of a model into a folder; the history has a place of its own."""
+def write_files(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write the files of a training into a new folder."""
+    folder.mkdir()
     for name in FILES:
-        if name != HISTORY:
-            (folder / name).write_bytes(files[name])
+        (folder / name).write_bytes(files[name])
 
 
-def summary(files: Mapping[str, bytes], monitor: str) -> str:
-    """Describe a training for the log: its epochs, the best one, and how good that is on validation."""
-    history: list[Any] = pd.read_csv(io.BytesIO(files[HISTORY])).to_dict("records")
-    best = best_epoch(history, monitor)
-    return (
-        f"{len(history)} epochs, best {best['epoch']:.0f} with validation loss {best['validation_loss']:.4f} "
-        f"and F1 {best['validation_f1']:.3f}"
-    )
+def summary(trainings: Mapping[int, Mapping[str, bytes]], monitor: str) -> str:
+    """Describe the trainings of each seed for the log: epochs, the best one, and how good that is on validation."""
+    sentences = []
+    for seed, files in trainings.items():
+        history: list[Any] = pd.read_csv(io.BytesIO(files[HISTORY])).to_dict("records")
+        best = best_epoch(history, monitor)
+        seeds = f"seed {seed}: " * (len(trainings) > 1)
+        sentences.append(
+            f"{seeds}{len(history)} epochs, best {best['epoch']:.0f} with validation loss "
+            f"{best['validation_loss']:.4f} and F1 {best['validation_f1']:.3f}"
+        )
+    return "; ".join(sentences)
 
 
 def _file_key(key: str, name: str) -> str:

@@ -1,7 +1,6 @@
 """Lightning callbacks: the history with the best weights, and a checkpoint to resume from after a kill."""
 
 import contextlib
-import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
+from counterweight.metrics.training_history import best_epoch
 from counterweight.training.epoch_metrics import epoch_metrics
 from counterweight.training.module import LitClassifier
 
@@ -113,14 +113,3 @@ class ResumeCheckpoint(Checkpoint):
                 return state
         self.file.unlink(missing_ok=True)
         return None
-
-
-def best_epoch(history: list[dict[str, float]], monitor: str) -> dict[str, float]:
-    """Return the row of the epoch whose weights `fit` leaves in the network; the first among equals."""
-    sign = -1 if monitor == "loss" else 1
-
-    def gain(row: dict[str, float]) -> float:
-        value = sign * row[f"validation_{monitor}"]
-        return -math.inf if math.isnan(value) else value
-
-    return max(history, key=gain)

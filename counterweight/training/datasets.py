@@ -13,8 +13,10 @@ from torch.utils.data import Dataset, TensorDataset
 from counterweight.base import manifest
 from counterweight.networks.classifier import Classifier
 from counterweight.networks.distributed import ProcessGroup
+from counterweight.networks.feature_extractor import body_features
 from counterweight.networks.inference import Compute, extract_features
 from counterweight.networks.loader import ImageDataset, ImageFiles, Preprocessing
+from counterweight.runtime.cache import Cache
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,20 @@ class ArmImages:
         The folders of the user's own images, resized, and of the copies.
     group, workers : ProcessGroup, int
         The processes that train, and how many others decode images for each of them.
+    cache : Cache
+        For the features of frozen bodies.
     """
 
     resized: Path
     copies: Path
     group: ProcessGroup
     workers: int
+    cache: Cache
+
+    @property
+    def compute(self) -> Compute:
+        """What runs images through a network."""
+        return Compute(self.group.device, self.workers)
 
     def files(self, table: pd.DataFrame) -> ImageFiles:
         """Return the image file of each row of a manifest."""
@@ -45,21 +55,30 @@ class ArmImages:
     def features(self, network: nn.Module, table: pd.DataFrame, preprocessing: Preprocessing) -> NDArray[np.float32]:
         """Return a network's outputs, one row per image of a table; each process computes its shard and gets all."""
         shard = self.files(table.iloc[self.group.shard(len(table))])
-        part = extract_features(network, shard, preprocessing, Compute(self.group.device, self.workers))
+        part = extract_features(network, shard, preprocessing, self.compute)
         network.cpu()
         return self.group.all_gather_array(part, len(table))
 
+    def frozen_features(self, classifier: Classifier, table: pd.DataFrame) -> NDArray[np.float32]:
+        """Return the outputs of a frozen body in the same way, from the cache as far as they are there."""
+        part = body_features(classifier, self.files(table.iloc[self.group.shard(len(table))]), self.compute, self.cache)
+        classifier.body.cpu()
+        return self.group.all_gather_array(part, len(table))
 
-def build_dataset(
-    classifier: Classifier, table: pd.DataFrame, images: ArmImages, *, frozen: bool
-) -> Dataset[tuple[Tensor, ...]]:
+
+def build_dataset(classifier: Classifier, table: pd.DataFrame, images: ArmImages) -> Dataset[tuple[Tensor, ...]]:
     """Build pairs of input and targets from the rows of a manifest.
 
-    Inputs are uint8 images (height, width, 3) as the classifier sees them; or, if its body is ``frozen``, the body's
+    Inputs are uint8 images (height, width, 3) as the classifier sees them; or, if its body is frozen, the body's
     outputs, which are computed once. Targets are float32 (n_labels,), -1 where missing.
     """
     targets = torch.tensor(manifest.targets(table), dtype=torch.float32)
-    preprocessing = classifier.config.preprocessing
-    if not frozen:
-        return ImageDataset(images.files(table), preprocessing, targets)
-    return TensorDataset(torch.tensor(images.features(classifier.body, table, preprocessing)), targets)
+    if not classifier.config.frozen:
+        return ImageDataset(images.files(table), classifier.config.preprocessing, targets)
+    return TensorDataset(torch.tensor(images.frozen_features(classifier, table)), targets)
+
+
+def all_of(dataset: Dataset[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Return the features and the targets of all images of a frozen classifier's dataset."""
+    assert isinstance(dataset, TensorDataset)
+    return dataset.tensors

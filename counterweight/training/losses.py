@@ -46,12 +46,23 @@ def class_weights(targets: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 class CellLoss(nn.Module):
-    """Mean over known cells of a loss that is defined per cell, an image and a label."""
+    """Mean over known cells of a loss that is defined per cell, an image and a label.
+
+    Parameters
+    ----------
+    positive, negative : arrays of float, shape (n_labels,)
+        Weight of a 1 and of a 0 of each label.
+    """
+
+    def __init__(self, positive: NDArray[np.floating], negative: NDArray[np.floating]) -> None:
+        super().__init__()
+        self.positive, self.negative = _buffer(positive), _buffer(negative)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of logits against targets of 1, 0 and -1 (missing), both of shape (n, n_labels)."""
         known = targets >= 0
-        cells = self.cells(logits.float(), targets.clamp(min=0))
+        weights = torch.where(targets > 0, self.positive, self.negative)
+        cells = weights * self.cells(logits.to(targets.dtype), targets.clamp(min=0))
         return torch.where(known, cells, torch.zeros_like(cells)).sum() / known.sum().clamp(min=1)
 
     def cells(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -60,22 +71,11 @@ class CellLoss(nn.Module):
 
 
 class BinaryCrossEntropy(CellLoss):
-    """Binary cross-entropy, each cell weighted by its label and value.
-
-    Parameters
-    ----------
-    positive, negative : arrays of float, shape (n_labels,)
-        Weight of a 1 and of a 0; ones give the plain loss.
-    """
-
-    def __init__(self, positive: NDArray[np.floating], negative: NDArray[np.floating]) -> None:
-        super().__init__()
-        self.positive, self.negative = _buffer(positive), _buffer(negative)
+    """Binary cross-entropy."""
 
     def cells(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Weighted binary cross-entropy."""
-        weights = torch.where(targets > 0, self.positive, self.negative)
-        return binary_cross_entropy_with_logits(logits, targets, weight=weights, reduction="none")
+        """Binary cross-entropy, by PyTorch."""
+        return binary_cross_entropy_with_logits(logits, targets, reduction="none")
 
 
 class Focal(CellLoss):
@@ -111,14 +111,18 @@ class DistributionBalanced(CellLoss):
 
     Parameters
     ----------
+    positive, negative : arrays of float, shape (n_labels,)
+        As in `CellLoss`.
     targets : array of int, shape (n_images, n_labels)
         Targets of the train rows.
     """
 
     ALPHA, BETA, MU, LAMBDA, KAPPA = 0.1, 10.0, 0.2, 2.0, 0.05
 
-    def __init__(self, targets: NDArray[np.integer]) -> None:
-        super().__init__()
+    def __init__(
+        self, positive: NDArray[np.floating], negative: NDArray[np.floating], targets: NDArray[np.integer]
+    ) -> None:
+        super().__init__(positive, negative)
         counts = (targets == 1).sum(axis=0).clip(1)
         known = (targets >= 0).sum(axis=0).clip(2)
         share = np.minimum(counts / known, 1 - 1 / known)
@@ -146,7 +150,7 @@ class CrossEntropy(nn.Module):
         """Loss of logits against one-hot rows, both of shape (n, n_classes); a row with -1 is missing."""
         known = (targets >= 0).all(dim=1)
         classes = targets.argmax(dim=1)
-        rows = cross_entropy(logits.float(), classes, reduction="none") * self.weights[classes]
+        rows = cross_entropy(logits.to(targets.dtype), classes, reduction="none") * self.weights[classes]
         return torch.where(known, rows, torch.zeros_like(rows)).sum() / known.sum().clamp(min=1)
 
 
@@ -155,30 +159,31 @@ def _buffer(values: NDArray[np.floating]) -> nn.Buffer:
     return nn.Buffer(torch.tensor(values, dtype=torch.float32))
 
 
-def build_loss(name: str, targets: NDArray[np.integer]) -> nn.Module:
+def build_loss(name: str, targets: NDArray[np.integer], *, weighted: bool) -> nn.Module:
     """Build a loss from its name and the train rows' targets.
 
     Parameters
     ----------
     name : str
-        ``bce``, ``weighted_bce`` (by `label_weights`), ``focal``, ``asymmetric``, ``distribution_balanced``,
-        ``cross_entropy`` or ``weighted_cross_entropy`` (by `class_weights`).
+        ``bce``, ``focal``, ``asymmetric``, ``distribution_balanced`` or ``cross_entropy``.
     targets : array of int, shape (n_images, n_labels)
         Targets of the arm's train rows, copies included.
+    weighted : bool
+        Whether the two values of each label count the same in sum (`label_weights`), or the classes
+        (`class_weights`).
     """
     ones = np.ones(targets.shape[1])
+    positive, negative = label_weights(targets) if weighted else (ones, ones)
     losses: dict[str, Callable[[], nn.Module]] = {
-        "bce": lambda: BinaryCrossEntropy(ones, ones),
-        "weighted_bce": lambda: BinaryCrossEntropy(*label_weights(targets)),
-        "focal": Focal,
-        "asymmetric": Asymmetric,
-        "distribution_balanced": lambda: DistributionBalanced(targets),
-        "cross_entropy": lambda: CrossEntropy(ones),
-        "weighted_cross_entropy": lambda: CrossEntropy(class_weights(targets)),
+        "bce": lambda: BinaryCrossEntropy(positive, negative),
+        "focal": lambda: Focal(positive, negative),
+        "asymmetric": lambda: Asymmetric(positive, negative),
+        "distribution_balanced": lambda: DistributionBalanced(positive, negative, targets),
+        "cross_entropy": lambda: CrossEntropy(class_weights(targets) if weighted else ones),
     }
     return losses[name]()
 
 
 def score_function(loss: str) -> str:
-    """Return how logits become scores: ``softmax`` for the cross-entropies, else ``sigmoid``."""
-    return "softmax" if loss.endswith("cross_entropy") else "sigmoid"
+    """Return how logits become scores: ``softmax`` for cross-entropy, else ``sigmoid``."""
+    return "softmax" if loss == "cross_entropy" else "sigmoid"

@@ -1,8 +1,8 @@
 """Draw the images of the example.
 
 The dataset is imbalanced in two ways: it has five looks, from plain paper (half of all images) to chalk on a board (one
-in twenty), and ten digits whose frequency falls steeply. Each look prefers certain digits. Train and test images use
-different handwritten samples.
+in twenty), and ten digits whose frequency falls steeply. Each look prefers certain digits. The train images, the test
+images and the images of `data.example.pretrain` show different handwritten samples.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 LABELS = tuple(range(10))
+# Which part a handwritten sample belongs to, by its number modulo 5.
+PARTS = ("test", "pretraining", "train", "train", "train")
 # Height and width in pixels; the third and fourth are thumbnails.
 SHAPES = ((96, 96), (72, 128), (40, 40), (36, 56), (128, 96), (160, 120))
 SHAPE_SHARES = (0.3, 0.2, 0.1, 0.1, 0.2, 0.1)
@@ -112,21 +114,33 @@ def make_images(folder: Path, *, train: int, test: int, seed: int) -> list[Drawn
         Images in the order of their file names.
     """
     rng = np.random.default_rng(seed)
-    handwriting = load_digits()
-    # Every fifth sample belongs to test, so that networks are not evaluated on handwriting that they were trained on.
-    is_test = np.arange(len(handwriting.target)) % 5 == 0
+    samples_of = {split: handwriting(split) for split in ("train", "test")}
     drawn = []
     for i, split in enumerate(["train"] * train + ["test"] * test):
         look = LOOKS[rng.choice(len(LOOKS), p=[look.share for look in LOOKS])]
         odds = FREQUENCIES * np.where(np.isin(LABELS, look.likes), 5.0, 1.0)
         digits = rng.choice(LABELS, size=rng.integers(1, 4), replace=False, p=odds / odds.sum())
-        own = is_test == (split == "test")
-        samples = [handwriting.images[rng.choice(np.flatnonzero((handwriting.target == d) & own))] for d in digits]
+        samples = [rng.choice(samples_of[split][digit]) for digit in digits]
         height, width = SHAPES[rng.choice(len(SHAPES), p=SHAPE_SHARES)]
         file = f"{i + 1:04d}.jpg"
         Image.fromarray(draw(samples, look, height, width, rng)).save(folder / file, quality=90)
         drawn.append(Drawn(file, split, tuple(sorted(int(digit) for digit in digits))))
     return drawn
+
+
+def handwriting(part: str) -> list[Pixels]:
+    """Return the handwritten samples of a part of `PARTS`.
+
+    The parts share no sample, so that no network is evaluated on a sample that it was trained on.
+
+    Returns
+    -------
+    list of array of float, shape (n_samples, 8, 8)
+        Samples of each digit, ink from 0 to 16.
+    """
+    digits = load_digits()
+    own = np.array(PARTS)[np.arange(len(digits.target)) % len(PARTS)] == part
+    return [digits.images[own & (digits.target == digit)] for digit in LABELS]
 
 
 def draw(samples: list[Pixels], look: Look, height: int, width: int, rng: Rng) -> NDArray[np.uint8]:

@@ -1,11 +1,12 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from counterweight.augmentation.allocation import MadeCopy, Source
-from counterweight.augmentation.provenance import append_copies, retry_table, train_sources
+from counterweight.augmentation.provenance import append_copies, arm_table, retry_table, train_sources
 from counterweight.base import manifest
 from counterweight.base.errors import InputError
 
@@ -70,6 +71,33 @@ def test_table_with_copies_is_sorted_and_keeps_its_rows(table: pd.DataFrame, wit
     ]  # fmt: skip
     originals = with_two_copies[with_two_copies["source_id"] == ""].reset_index(drop=True)
     pd.testing.assert_frame_equal(originals, table)
+
+
+@pytest.mark.parametrize(
+    ("arm", "images"),
+    [
+        ("nothing", "a b c t v"),
+        ("weights", "a b c t v"),
+        ("copies", "a b c c__copy1 c__copy2 t v"),
+        ("copies+weights", "a b c c__copy1 c__copy2 t v"),
+    ],
+)
+def test_an_arm_has_the_copies_only_if_they_are_one_of_its_remedies(
+    arm: str, images: str, with_two_copies: pd.DataFrame
+) -> None:
+    before = with_two_copies.copy()
+    rows = arm_table(with_two_copies, arm)
+    assert rows["image_id"].tolist() == [f"{image}.jpg" for image in images.split()]
+    assert rows.index.tolist() == list(range(len(rows)))
+    pd.testing.assert_frame_equal(with_two_copies, before)
+
+
+def test_an_arm_has_no_clusters_and_is_written_as_it_is_read(with_two_copies: pd.DataFrame, tmp_path: Path) -> None:
+    rows = arm_table(with_two_copies, "copies")
+    assert rows["cluster"].isna().all()
+    pd.testing.assert_frame_equal(rows.drop(columns="cluster"), with_two_copies.drop(columns="cluster"))
+    manifest.write(rows, tmp_path / "copies.csv")
+    pd.testing.assert_frame_equal(manifest.read(tmp_path / "copies.csv"), rows, check_dtype=False)
 
 
 def test_without_copies_the_table_stays_the_same(table: pd.DataFrame) -> None:

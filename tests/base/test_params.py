@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from counterweight.base import schema
-from counterweight.base.describing import params_of
+from counterweight.base import schema, training_schema
+from counterweight.base.command import params_of
 from counterweight.base.errors import InputError
 from counterweight.base.params import RENAMED, Params, load_params
 
@@ -71,6 +71,9 @@ augment:
 sheet:
   format: xlsx
 train:
+  arms: [nothing, weights, copies, copies+weights]
+  weighting: loss
+  repeats: 1
   model: resnet18
   weights: random
   pretrained_until: null
@@ -83,7 +86,6 @@ train:
   crop: none
   input_size: 224
   transforms: []
-  sampler: none
   loss: bce
   optimizer: adam
   learning_rate: 1e-3
@@ -99,9 +101,11 @@ train:
   seed: 0
 evaluate:
   thresholds: [0.2, 0.5]
+compare:
+  bootstrap_samples: 2000
+  seed: 0
 report:
   images_per_group: 6
-  bootstrap_samples: 2000
   seed: 0
 probe:
   folds: 5
@@ -134,7 +138,12 @@ def problems_of(path: Path) -> list[str]:
 def models() -> list[type[BaseModel]]:
     return [
         Params,
-        *(kind for kind in vars(schema).values() if isinstance(kind, type) and issubclass(kind, schema.Section)),
+        *{
+            kind: None
+            for module in (schema, training_schema)
+            for kind in vars(module).values()
+            if isinstance(kind, type) and issubclass(kind, schema.Section)
+        },
     ]
 
 
@@ -193,7 +202,7 @@ def test_1e_3_is_a_number_as_in_yaml_1_2(tmp_path: Path) -> None:
 
 def test_no_is_a_word_as_in_yaml_1_2(tmp_path: Path) -> None:
     path = saved(tmp_path, ("freeze: false", "freeze: no"))
-    assert problems_of(path) == ["line 65: train.freeze: Input should be a valid boolean, found 'no'"]
+    assert problems_of(path) == ["line 68: train.freeze: Input should be a valid boolean, found 'no'"]
 
 
 def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
@@ -244,10 +253,10 @@ def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
         (
             "learning_rate: 1e-3",
             "learning_rate: -1",
-            "line 76: train.learning_rate: Input should be greater than 0, found -1",
+            "line 78: train.learning_rate: Input should be greater than 0, found -1",
         ),
-        ("[0.2, 0.5]", "[0.2, 1.5]", "line 88: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
-        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 88: evaluate.thresholds: 0.5 occurs twice. Delete one"),
+        ("[0.2, 0.5]", "[0.2, 1.5]", "line 90: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
+        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 90: evaluate.thresholds: 0.5 occurs twice. Delete one"),
         (
             "sheet:\n  format: xlsx",
             "sheet: xlsx",
@@ -293,15 +302,15 @@ def test_all_invalid_augmenters_are_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("freeze: false", "freeze: true", "line 65: train.freeze: cnn7 is trained from scratch. Set it to false"),
+        ("freeze: false", "freeze: true", "line 68: train.freeze: cnn7 is trained from scratch. Set it to false"),
         (
             "weights: random", "weights: IMAGENET1K_V1",
-            "line 62: train.weights: cnn7 is trained from scratch. Set it to random",
+            "line 65: train.weights: cnn7 is trained from scratch. Set it to random",
         ),
     ],
 )  # fmt: skip
 def test_cnn7_is_trained_from_scratch(old: str, new: str, problem: str, tmp_path: Path) -> None:
-    path = saved(tmp_path, ("train:\n  model: resnet18", "train:\n  model: cnn7"), (old, new))
+    path = saved(tmp_path, ("repeats: 1\n  model: resnet18", "repeats: 1\n  model: cnn7"), (old, new))
     assert problems_of(path) == [f"{problem}, or choose a torchvision classifier"]
 
 
@@ -328,7 +337,7 @@ def test_a_label_that_occurs_twice_is_an_error(old: str, line: int, tmp_path: Pa
     assert "'cat'" in problem
 
 
-@pytest.mark.parametrize(("old", "line"), [("learning_rate: 1e-3", 76), ("min_std: 4.0", 51)])
+@pytest.mark.parametrize(("old", "line"), [("learning_rate: 1e-3", 78), ("min_std: 4.0", 51)])
 def test_a_number_is_finite(old: str, line: int, tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, (old, f"{old.split(':')[0]}: .inf")))
     assert problem.startswith(f"line {line}: ")
@@ -354,13 +363,16 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
 
 
 def with_former_name(former: str, current: str) -> tuple[str, int]:
-    """Return params under a former name of a section or a param, and the line of that name."""
-    section, _, param = current.partition(".")
+    """Return params with a section or a param under its former name, in its former section, and the line of it."""
+    (section, _, param), (former_section, _, former_param) = current.partition("."), former.partition(".")
     lines = PARAMS.splitlines()
     number = lines.index(f"{section}:")
-    if param:
-        number = next(i for i in range(number, len(lines)) if lines[i].startswith(f"  {param}: "))
-    lines[number] = lines[number].replace(param or section, former.rpartition(".")[2], 1)
+    if not param:
+        lines[number] = f"{former_section}:"
+        return "\n".join(lines), number + 1
+    line = lines.pop(next(i for i in range(number, len(lines)) if lines[i].startswith(f"  {param}: ")))
+    number = lines.index(f"{former_section}:") + 1
+    lines.insert(number, line.replace(param, former_param, 1))
     return "\n".join(lines), number + 1
 
 
@@ -372,12 +384,19 @@ def test_a_former_name_is_answered_with_the_current_one(former: str, current: st
     assert problems_of(tmp_path / "params.yaml") == [f"line {line}: {former}: was renamed to {current}. Rename it"]
 
 
+@pytest.mark.parametrize("loss", ["bce", "cross_entropy"])
+def test_a_former_weighted_loss_is_answered_with_the_arm_that_weights(loss: str, tmp_path: Path) -> None:
+    assert problems_of(saved(tmp_path, ("loss: bce", f"loss: weighted_{loss}"))) == [
+        f"line 76: train.loss: weights are an arm now. Set this to {loss}, and add weights to train.arms"
+    ]
+
+
 def test_all_former_names_are_reported_together(tmp_path: Path) -> None:
     changes = [("n_clusters: 5", "clusters: 5"), ("flip_tta: false", "mirror: false"), ("sheet:\n", "split:\n")]
     assert problems_of(saved(tmp_path, *changes)) == [
         "line 38: cluster.clusters: was renamed to cluster.n_clusters. Rename it",
         "line 58: split: was renamed to sheet. Rename it",
-        "line 68: train.mirror: was renamed to train.flip_tta. Rename it",
+        "line 71: train.mirror: was renamed to train.flip_tta. Rename it",
     ]
 
 
@@ -394,7 +413,7 @@ def test_current_names_are_params_and_former_names_are_not() -> None:
 
 
 @pytest.mark.parametrize(("former", "current"), [("whole", "none"), ("centre", "center")])
-@pytest.mark.parametrize(("before", "name", "line"), [("layer4\n", "features", 29), ("channels: 3\n", "train", 70)])
+@pytest.mark.parametrize(("before", "name", "line"), [("layer4\n", "features", 29), ("channels: 3\n", "train", 73)])
 def test_a_former_value_of_crop_is_answered_with_the_current_one(
     former: str, current: str, before: str, name: str, line: int, tmp_path: Path
 ) -> None:
@@ -420,7 +439,7 @@ def test_broken_yaml_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load_params(path)
     assert str(error.value).startswith(f"{path}: not YAML: ")
-    assert "line 88" in str(error.value)
+    assert "line 90" in str(error.value)
 
 
 def test_a_key_that_occurs_twice_is_named(tmp_path: Path) -> None:
@@ -446,13 +465,100 @@ def test_a_file_without_sections_is_refused(text: str, content: str, tmp_path: P
 ONE_LABEL = ("task: multilabel", "task: multiclass")
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "weighted_cross_entropy"])
-def test_cross_entropy_needs_one_label_per_image(loss: str, tmp_path: Path) -> None:
-    assert problems_of(saved(tmp_path, ("loss: bce", f"loss: {loss}"))) == [
-        f"line 74: train.loss: {loss} needs one label per image, but data.task is multilabel. "
+def test_cross_entropy_needs_one_label_per_image(tmp_path: Path) -> None:
+    loss = ("loss: bce", "loss: cross_entropy")
+    assert problems_of(saved(tmp_path, loss)) == [
+        "line 76: train.loss: cross_entropy needs one label per image, but data.task is multilabel. "
         "Choose another loss, or another task"
     ]
-    assert load_params(saved(tmp_path, ("loss: bce", f"loss: {loss}"), ONE_LABEL)).train.loss == loss
+    assert load_params(saved(tmp_path, loss, ONE_LABEL)).train.loss == "cross_entropy"
+
+
+ARMS = "arms: [nothing, weights, copies, copies+weights]"
+
+
+@pytest.mark.parametrize("arms", [["nothing", "copies"], ["copies+weights", "copies", "nothing"]])
+def test_arms_are_nothing_and_copies_at_least(arms: list[str], tmp_path: Path) -> None:
+    assert load_params(saved(tmp_path, (ARMS, f"arms: [{', '.join(arms)}]"))).train.arms == arms
+
+
+@pytest.mark.parametrize(
+    ("arms", "missing"),
+    [("[copies, weights]", "nothing"), ("[nothing, weights, copies+weights]", "copies"), ("[]", "nothing")],
+)
+def test_a_comparison_needs_its_baseline_and_copies(arms: str, missing: str, tmp_path: Path) -> None:
+    assert problems_of(saved(tmp_path, (ARMS, f"arms: {arms}"))) == [
+        f"line 61: train.arms: {missing} is missing, but copies are judged against nothing. Add it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arms", "problem"),
+    [
+        ("[nothing, copies, copies]", "train.arms: 'copies' occurs twice. Delete one"),
+        (
+            "[nothing, copies, balanced]",
+            "train.arms.2: Input should be 'nothing', 'weights', 'copies' or 'copies+weights', found 'balanced'",
+        ),
+    ],
+)
+def test_arms_are_remedies_each_of_them_once(arms: str, problem: str, tmp_path: Path) -> None:
+    assert problems_of(saved(tmp_path, (ARMS, f"arms: {arms}"))) == [f"line 61: {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (
+            "weighting: loss",
+            "weighting: none",
+            "line 62: train.weighting: Input should be 'loss' or 'sampler', found 'none'",
+        ),
+        ("repeats: 1\n", "repeats: 0\n", "line 63: train.repeats: Input should be greater than or equal to 1, found 0"),
+        (
+            "repeats: 1\n",
+            "repeats: 101\n",
+            "line 63: train.repeats: Input should be less than or equal to 100, found 101",
+        ),
+        (
+            "bootstrap_samples: 2000",
+            "bootstrap_samples: 99",
+            "line 92: compare.bootstrap_samples: Input should be greater than or equal to 100, found 99",
+        ),
+    ],
+)
+def test_weighting_repeats_and_bootstrap_samples_are_bounded(old: str, new: str, problem: str, tmp_path: Path) -> None:
+    assert problems_of(saved(tmp_path, (old, new))) == [problem]
+
+
+FROZEN = ("freeze: false", "freeze: true")
+PRETRAINED = ("weights: random\n  pretrained_until", "weights: w.pth\n  pretrained_until")
+LBFGS = ("optimizer: adam", "optimizer: lbfgs")
+
+
+def test_lbfgs_needs_a_frozen_network(tmp_path: Path) -> None:
+    assert problems_of(saved(tmp_path, LBFGS)) == [
+        "line 77: train.optimizer: lbfgs trains a head on fixed features. Set train.freeze to true, or this to adam"
+    ]
+    assert load_params(saved(tmp_path, LBFGS, FROZEN)).train.optimizer == "lbfgs"
+
+
+@pytest.mark.parametrize(("model", "frozen"), [("cnn7", []), ("vgg19_convs", [FROZEN])])
+def test_lbfgs_needs_a_linear_head(model: str, frozen: list[tuple[str, str]], tmp_path: Path) -> None:
+    changes = [("repeats: 1\n  model: resnet18", f"repeats: 1\n  model: {model}"), LBFGS, *frozen]
+    assert problems_of(saved(tmp_path, *changes)) == [
+        f"line 77: train.optimizer: lbfgs trains a linear head on fixed features, not {model}. Set it to adam"
+    ]
+
+
+def test_lbfgs_is_repeated_only_where_seeds_matter(tmp_path: Path) -> None:
+    repeats, sampler = ("repeats: 1\n", "repeats: 3\n"), ("weighting: loss", "weighting: sampler")
+    assert problems_of(saved(tmp_path, LBFGS, FROZEN, PRETRAINED, repeats)) == [
+        "line 63: train.repeats: lbfgs comes to the same network from each seed. Set this to 1"
+    ]
+    # Seeds draw a random body, and the images of a weighted sampler; Adam also begins elsewhere.
+    for changes in ([LBFGS, FROZEN], [LBFGS, FROZEN, PRETRAINED, sampler], [FROZEN, PRETRAINED], [PRETRAINED]):
+        assert load_params(saved(tmp_path, *changes, repeats)).train.repeats == 3
 
 
 def test_filling_classes_needs_one_label_per_image(tmp_path: Path) -> None:
@@ -477,7 +583,7 @@ def test_all_conflicts_are_reported_together(tmp_path: Path) -> None:
     changes = [("loss: bce", "loss: cross_entropy"), ("strategy: clusters", "strategy: classes")]
     assert [problem.split(": ")[:2] for problem in problems_of(saved(tmp_path, *changes))] == [
         ["line 42", "augment.strategy"],
-        ["line 74", "train.loss"],
+        ["line 76", "train.loss"],
     ]
 
 
@@ -486,8 +592,8 @@ def test_conflicts_are_reported_together_with_invalid_values(tmp_path: Path) -> 
     assert [problem.rpartition(": ")[0].split(": ")[:2] for problem in problems_of(saved(tmp_path, *changes))] == [
         ["line 20", "resize.width"],
         ["line 21", "resize.widht"],
-        ["line 74", "train.loss"],
-        ["line 80", "train.epochs"],
+        ["line 76", "train.loss"],
+        ["line 82", "train.epochs"],
     ]
 
 
@@ -505,30 +611,30 @@ def test_input_size_is_one_number_or_width_and_height(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", ["[48]", "[48, 32, 3]", "7", "[48, 7]", "48x32"])
 def test_other_sizes_are_refused(size: str, tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("input_size: 224", f"input_size: {size}")))
-    assert problem.startswith("line 71: train.input_size")
+    assert problem.startswith("line 74: train.input_size")
 
 
 @pytest.mark.parametrize("model", ["cnn7", "cnn0", "convnet6", "squeezenet1_0", "mobilenet_v3_small", "vit_b_16"])
 def test_model_is_an_own_or_a_torchvision_network(model: str, tmp_path: Path) -> None:
     changes = [
-        ("train:\n  model: resnet18", f"train:\n  model: {model}"),
+        ("repeats: 1\n  model: resnet18", f"repeats: 1\n  model: {model}"),
         ("layer: layer4\n  freeze", "layer: null\n  freeze"),
     ]
     assert load_params(saved(tmp_path, *changes)).train.model == model
 
 
 def test_unknown_model_is_answered_with_a_similar_one(tmp_path: Path) -> None:
-    (problem,) = problems_of(saved(tmp_path, ("train:\n  model: resnet18", "train:\n  model: resnet-18")))
+    (problem,) = problems_of(saved(tmp_path, ("repeats: 1\n  model: resnet18", "repeats: 1\n  model: resnet-18")))
     assert problem == (
-        "line 61: train.model: 'resnet-18' is not a model. Choose one of cnn7, cnn3, cnn2_dropout, cnn1, cnn0, "
+        "line 64: train.model: 'resnet-18' is not a model. Choose one of cnn7, cnn3, cnn2_dropout, cnn1, cnn0, "
         "convnet6, vgg19_convs, or a torchvision classifier such as resnet18"
     )
 
 
 def test_vgg19_convs_need_a_frozen_vgg19(tmp_path: Path) -> None:
-    model = ("train:\n  model: resnet18", "train:\n  model: vgg19_convs")
+    model = ("repeats: 1\n  model: resnet18", "repeats: 1\n  model: vgg19_convs")
     assert problems_of(saved(tmp_path, model)) == [
-        "line 65: train.freeze: vgg19_convs needs a frozen VGG19. Set it to true, or train.model to vgg19"
+        "line 68: train.freeze: vgg19_convs needs a frozen VGG19. Set it to true, or train.model to vgg19"
     ]
     assert load_params(saved(tmp_path, model, ("freeze: false", "freeze: true"))).train.freeze
 
@@ -537,7 +643,7 @@ def test_vgg19_convs_need_a_frozen_vgg19(tmp_path: Path) -> None:
     ("changes", "problem"),
     [
         (
-            [("train:\n  model: resnet18", "train:\n  model: cnn7"), ("pooling: average", "pooling: pyramid")],
+            [("repeats: 1\n  model: resnet18", "repeats: 1\n  model: cnn7"), ("pooling: average", "pooling: pyramid")],
             "cnn7 does not support pyramid. Set it to average or max",
         ),
         (
@@ -547,14 +653,14 @@ def test_vgg19_convs_need_a_frozen_vgg19(tmp_path: Path) -> None:
     ],
 )
 def test_pooling_needs_a_layer(changes: list[tuple[str, str]], problem: str, tmp_path: Path) -> None:
-    assert problems_of(saved(tmp_path, *changes)) == [f"line 67: train.pooling: {problem}"]
+    assert problems_of(saved(tmp_path, *changes)) == [f"line 70: train.pooling: {problem}"]
 
 
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
         (
-            [("train:\n  model: resnet18", "train:\n  model: cnn7")],
+            [("repeats: 1\n  model: resnet18", "repeats: 1\n  model: cnn7")],
             "cnn7 does not support it. Set it to null, or choose a torchvision classifier",
         ),
         ([], "train.weights is random. Set this to null, or name pretrained weights"),
@@ -571,15 +677,18 @@ def test_pretrained_until_needs_weights_and_a_trained_torchvision_network(
     changes: list[tuple[str, str]], problem: str, tmp_path: Path
 ) -> None:
     assert problems_of(saved(tmp_path, *changes, ("pretrained_until: null", "pretrained_until: layer3"))) == [
-        f"line 63: train.pretrained_until: {problem}"
+        f"line 66: train.pretrained_until: {problem}"
     ]
 
 
 @pytest.mark.parametrize("model", ["cnn7", "vgg19_convs"])
 def test_flip_tta_needs_a_torchvision_network(model: str, tmp_path: Path) -> None:
-    changes = [("train:\n  model: resnet18", f"train:\n  model: {model}"), ("flip_tta: false", "flip_tta: true")]
+    changes = [
+        ("repeats: 1\n  model: resnet18", f"repeats: 1\n  model: {model}"),
+        ("flip_tta: false", "flip_tta: true"),
+    ]
     problem = (
-        f"line 68: train.flip_tta: {model} does not support it. Set it to false, or choose a torchvision classifier"
+        f"line 71: train.flip_tta: {model} does not support it. Set it to false, or choose a torchvision classifier"
     )
     assert problem in problems_of(saved(tmp_path, *changes))
 
@@ -587,7 +696,7 @@ def test_flip_tta_needs_a_torchvision_network(model: str, tmp_path: Path) -> Non
 def test_torchvision_networks_need_color(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("channels: 3", "channels: 1")))
     assert problem.startswith(
-        "line 69: train.channels: resnet18 needs color images. Set it to 3, or choose one of cnn7, "
+        "line 72: train.channels: resnet18 needs color images. Set it to 3, or choose one of cnn7, "
     )
 
 
@@ -595,7 +704,7 @@ def test_frozen_body_and_transforms_exclude_each_other(tmp_path: Path) -> None:
     flip = ("transforms: []", "transforms: [{RandomHorizontalFlip: {p: 0.5}}]")
     assert load_params(saved(tmp_path, flip)).train.transforms == [{"RandomHorizontalFlip": {"p": 0.5}}]
     assert problems_of(saved(tmp_path, flip, ("freeze: false", "freeze: true"))) == [
-        "line 72: train.transforms: train.freeze computes features once, without transforms. "
+        "line 75: train.transforms: train.freeze computes features once, without transforms. "
         "Set train.freeze to false, or train.transforms to []"
     ]
 
@@ -603,5 +712,5 @@ def test_frozen_body_and_transforms_exclude_each_other(tmp_path: Path) -> None:
 def test_invalid_transform_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
     path = saved(tmp_path, ("transforms: []", "transforms: [{RandomGrayscale: {p: 2}}]"))
     assert problems_of(path) == [
-        "line 72: train.transforms: step 1: RandomGrayscale: p is 2. Give a number, at least 0 and at most 1"
+        "line 75: train.transforms: step 1: RandomGrayscale: p is 2. Give a number, at least 0 and at most 1"
     ]

@@ -187,7 +187,7 @@ def params_not_committed(case: Case) -> None:
 
 
 def no_model(case: Case) -> None:
-    decisions.read(Path("results/balanced/model"))
+    decisions.read(Path("results/arms/copies/models/seed-0"))
 
 
 # In the order of the document.

@@ -1,9 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from counterweight.base.errors import InputError
-from counterweight.evidence.folds import duplicate_groups, repeated_folds
+from counterweight.evidence.folds import corrected_difference, duplicate_groups, holm, repeated_folds
 
 # Ten images with the label a, five of them also with the rare label b, and ten with neither.
 TARGETS = np.array([[1, 1]] * 5 + [[1, 0]] * 5 + [[0, 0]] * 10)
@@ -40,3 +41,41 @@ def test_an_image_named_like_a_group_does_not_join_it() -> None:
 def test_too_few_images_for_the_folds_are_an_error() -> None:
     with pytest.raises(InputError, match=r"probe\.folds is 5, and 4 different train images are too few"):
         repeated_folds(TARGETS[:8], np.arange(8) // 2, n_folds=5, n_repeats=1, seed=0)
+
+
+def test_the_variance_is_that_of_nadeau_and_bengio() -> None:
+    differences = np.array([0.02, 0.04, 0.03, 0.05, 0.01])
+    result = corrected_difference(differences, n_folds=5)
+    error = np.sqrt((1 / 5 + 1 / 4) * differences.var(ddof=1))
+    half = stats.t.ppf(0.975, 4) * error
+    assert (result.value, result.low, result.high) == pytest.approx((0.03, 0.03 - half, 0.03 + half))
+    assert result.p_value == pytest.approx(2 * stats.t.sf(0.03 / error, 4))
+
+
+def test_an_interval_clear_of_zero_has_a_p_value_below_five_percent() -> None:
+    result = corrected_difference(np.array([0.03, 0.04, 0.05, 0.04, 0.04]), n_folds=5)
+    assert result.low > 0
+    assert result.p_value < 0.05
+
+
+def test_equal_results_are_no_difference() -> None:
+    result = corrected_difference(np.zeros(10), n_folds=5)
+    assert (result.value, result.low, result.high, result.p_value) == (0, 0, 0, 1)
+
+
+def test_a_null_difference_is_found_in_about_one_of_twenty_data_sets() -> None:
+    """Two equally good classifiers, whose scores differ by chance: the plain t-test would find differences in 15 %."""
+    rng = np.random.default_rng(0)
+    found = 0
+    for _ in range(400):
+        y_true = rng.random(100) < 0.5
+        gain = rng.choice([-1, 0, 1], size=100, p=[0.2, 0.6, 0.2]) + 0 * y_true
+        parts = [gain[order].reshape(5, 20).mean(axis=1) for order in (rng.permutation(100) for _ in range(4))]
+        found += corrected_difference(np.concatenate(parts), n_folds=5).p_value < 0.05
+    assert found / 400 < 0.07
+
+
+def test_holm_multiplies_the_smallest_by_all_and_never_decreases() -> None:
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []

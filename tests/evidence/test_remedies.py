@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -6,7 +8,7 @@ from counterweight.augmentation.strategies import TrainImages
 from counterweight.base.params import load_params
 from counterweight.evidence.remedies import Remedy, Training, build_remedies, copies_wanted, settings
 from counterweight.onboarding.params_file import apply_overlay
-from tests.workspace import make_workspace
+from tests.workspace import write_params
 
 NAMES = {
     "multilabel": [
@@ -32,18 +34,33 @@ def test_each_task_has_its_remedies_the_simplest_first(task: str) -> None:
 
 
 @pytest.mark.parametrize("task", NAMES)
-def test_the_params_of_each_remedy_are_valid(task: str, tmp_path) -> None:
-    project = make_workspace(tmp_path / "project", {"data.task": task, "train.loss": "bce", "augment.strategy": "none"})
+def test_the_params_of_each_remedy_are_valid(task: str, tmp_path: Path) -> None:
+    loss = "bce" if task == "multilabel" else "cross_entropy"
+    write_params(tmp_path / "params.yaml", {"data.task": task, "train.loss": loss, "augment.strategy": "none"})
     for remedy in build_remedies(task, ["gentle"]):
-        apply_overlay(project / "params.yaml", settings(remedy, task))
-        params = load_params(project / "params.yaml")
-        assert params.train.loss.startswith("weighted") == remedy.training.balanced
+        apply_overlay(tmp_path / "params.yaml", settings(remedy))
+        params = load_params(tmp_path / "params.yaml")
+        assert any("weights" in arm for arm in params.train.arms) == remedy.training.balanced
         assert params.augment.strategy == (remedy.training.strategy or "none")
 
 
+@pytest.mark.parametrize(
+    ("training", "arms"),
+    [
+        (Training(), ["nothing", "copies"]),
+        (Training(balanced=True), ["nothing", "weights", "copies"]),
+        (Training(strategy="classes"), ["nothing", "copies"]),
+        (Training(balanced=True, strategy="classes"), ["nothing", "copies", "copies+weights"]),
+    ],
+)
+def test_a_remedy_is_trained_beside_nothing_and_copies(training: Training, arms: list[str]) -> None:
+    assert settings(Remedy("", training, 0.5))["train.arms"] == arms
+
+
 def test_plain_copies_need_no_pipeline() -> None:
-    values = settings(Remedy("", Training(strategy="classes"), "argmax"), "multiclass")
-    assert values == {"train.loss": "cross_entropy", "augment.strategy": "classes", "augment.copy_mode": "plain"}
+    assert settings(Remedy("", Training(strategy="classes"), "argmax")) == {
+        "train.arms": ["nothing", "copies"], "augment.strategy": "classes", "augment.copy_mode": "plain",
+    }  # fmt: skip
 
 
 def test_wanted_copies_are_those_of_the_strategies() -> None:
@@ -56,4 +73,4 @@ def test_wanted_copies_are_those_of_the_strategies() -> None:
 def test_a_pipeline_that_is_called_plain_is_not_taken_for_plain_copies() -> None:
     remedies = build_remedies("binary", ["plain"])
     assert len({remedy.name for remedy in remedies}) == len({remedy.training for remedy in remedies}) + 1
-    assert settings(remedies[-2], "binary")["augment.copy_mode"] == "augmented"
+    assert settings(remedies[-2])["augment.copy_mode"] == "augmented"

@@ -32,8 +32,8 @@ def after_ticks(path: Path) -> list[str]:
 @pytest.fixture
 def two_arms() -> dict[str, pd.DataFrame]:
     return {
-        "original": arm(["desert", "sea"], [57, 350], [0.25, 0.75]),
-        "balanced": arm(["desert", "sea"], [301, 360], [0.5, 0.875]),
+        "nothing": arm(["desert", "sea"], [57, 350], [0.25, 0.75]),
+        "copies": arm(["desert", "sea"], [301, 360], [0.5, 0.875]),
     }
 
 
@@ -55,26 +55,35 @@ def test_chart_has_a_title_and_a_legend_with_the_mean_of_each_arm(
 ) -> None:
     comparison_chart(two_arms, "f1", "F1 on test", tmp_path / "chart.svg")
     assert texts(tmp_path / "chart.svg")[-4:] == [
-        "F1 on test", "below each label its train images: original → balanced",
-        "original, mean 0.500", "balanced, mean 0.688",
+        "F1 on test", "below each label its train images, without and with copies",
+        "nothing, mean 0.500", "copies, mean 0.688",
     ]  # fmt: skip
 
 
+def test_train_images_that_arms_have_in_common_are_given_once(tmp_path: Path) -> None:
+    tables = {
+        name: arm(["desert", "sea"], [copied, 350], [0.5, 0.5])
+        for name, copied in (("nothing", 57), ("weights", 57), ("copies", 301), ("copies+weights", 301))
+    }
+    comparison_chart(tables, "f1", "", tmp_path / "chart.svg")
+    assert after_ticks(tmp_path / "chart.svg")[:4] == ["sea", "350", "desert", "57 → 301"]
+
+
 def test_equally_common_labels_are_sorted_by_name(tmp_path: Path) -> None:
-    comparison_chart({"original": arm(["sun", "fog", "ice"], [5, 5, 9], [0, 0, 0])}, "f1", "", tmp_path / "chart.svg")
+    comparison_chart({"nothing": arm(["sun", "fog", "ice"], [5, 5, 9], [0, 0, 0])}, "f1", "", tmp_path / "chart.svg")
     drawn = texts(tmp_path / "chart.svg")
     assert [text for text in drawn if text in {"sun", "fog", "ice"}] == ["ice", "fog", "sun"]
 
 
 def test_arms_are_joined_by_label_not_by_position(tmp_path: Path) -> None:
-    tables = {"original": arm(["a", "b"], [9, 1], [1, 0]), "balanced": arm(["b", "a"], [5, 10], [0, 1])}
+    tables = {"nothing": arm(["a", "b"], [9, 1], [1, 0]), "copies": arm(["b", "a"], [5, 10], [0, 1])}
     comparison_chart(tables, "f1", "", tmp_path / "chart.svg")
     assert after_ticks(tmp_path / "chart.svg")[:4] == ["a", "9 → 10", "b", "1 → 5"]
 
 
 def test_nan_is_left_out_of_the_mean(tmp_path: Path) -> None:
-    comparison_chart({"original": arm(["a", "b"], [9, 1], [0.5, np.nan])}, "f1", "", tmp_path / "chart.svg")
-    assert "original, mean 0.500" in texts(tmp_path / "chart.svg")
+    comparison_chart({"nothing": arm(["a", "b"], [9, 1], [0.5, np.nan])}, "f1", "", tmp_path / "chart.svg")
+    assert "nothing, mean 0.500" in texts(tmp_path / "chart.svg")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +91,7 @@ def test_nan_is_left_out_of_the_mean(tmp_path: Path) -> None:
     ["<b>sea</b>", "sea & sun", "5 < 6", '"sea"', "a_b^c", "$5", "$x$ and $y$", r"$\frac{$", "sea\\sun", "_sea"],
 )
 def test_label_is_drawn_verbatim(label: str, tmp_path: Path) -> None:
-    comparison_chart({"original": arm([label], [7], [0.5])}, "f1", "F1 on test", tmp_path / "chart.svg")
+    comparison_chart({"nothing": arm([label], [7], [0.5])}, "f1", "F1 on test", tmp_path / "chart.svg")
     assert after_ticks(tmp_path / "chart.svg")[:2] == [label, "7"]
 
 
@@ -90,7 +99,7 @@ def test_chart_height_grows_with_the_number_of_labels(tmp_path: Path) -> None:
     heights = {}
     for count in (2, 40):
         names = [f"label {i}" for i in range(count)]
-        comparison_chart({"original": arm(names, [1] * count, [0.5] * count)}, "f1", "", tmp_path / "chart.svg")
+        comparison_chart({"nothing": arm(names, [1] * count, [0.5] * count)}, "f1", "", tmp_path / "chart.svg")
         heights[count] = ElementTree.parse(tmp_path / "chart.svg").getroot().get("height")
     # 0.28 inches per label plus 1.2, at 72 points per inch.
     assert heights == {2: "126.72pt", 40: "892.8pt"}

@@ -202,13 +202,15 @@ def test_auc_needs_images_with_and_without_the_label() -> None:
 def test_means_leave_out_labels_that_no_image_has() -> None:
     y_true, scores = np.array([[1, 0], [0, 0]]), np.array([[0.9, 0.5], [0.2, 0.1]])
     metrics = classification_metrics(y_true, scores, {}, SCENES)
-    assert metrics == {"map": 1.0, "macro_auc": 1.0}
+    assert (metrics["map"], metrics["macro_auc"]) == (1.0, 1.0)
 
 
 def test_means_over_no_label_are_none() -> None:
     assert classification_metrics(np.full((2, 2), -1), np.full((2, 2), 0.5), {}, SCENES) == {
         "map": None,
         "macro_auc": None,
+        "brier": None,
+        "calibration_error": None,
     }
 
 
@@ -217,8 +219,11 @@ def test_metrics_of_four_images(four_images: tuple[NDArray[np.int8], NDArray[np.
     # are 2/3; the macro average includes a label whose rates are 0. At 0.35 the second is predicted once, correctly.
     y_true, scores = four_images
     metrics = classification_metrics(y_true, scores, {"0.5": scores >= 0.5, "tuned": scores >= 0.35}, SCENES)
-    assert list(metrics) == ["map", "macro_auc", "threshold_0.5", "threshold_tuned"]
+    assert list(metrics) == ["map", "macro_auc", "brier", "calibration_error", "threshold_0.5", "threshold_tuned"]
     assert (metrics["map"], metrics["macro_auc"]) == (1.0, 1.0)
+    # Each score is in a bin of its own, at distances of 0.1, 0.2, 0.6, 0.1 and of 0.1, 0.2, 0.3, 0.6.
+    assert metrics["calibration_error"] == pytest.approx((1.0 + 1.2) / 8)
+    assert metrics["brier"] == pytest.approx((0.01 + 0.04 + 0.36 + 0.01 + 0.01 + 0.04 + 0.09 + 0.36) / 8)
     assert metrics["threshold_0.5"] == pytest.approx(
         {
             "micro_f1": 2 / 3,
@@ -256,7 +261,7 @@ def test_validation_metrics_are_those_that_compare_recipes(
 ) -> None:
     y_true, scores = four_images
     kept = validation_metrics(y_true, scores, {"tuned": scores >= 0.35}, SCENES)
-    assert list(kept) == ["map", "macro_auc", "threshold_tuned"]
+    assert list(kept) == ["map", "macro_auc", "brier", "calibration_error", "threshold_tuned"]
     assert kept["threshold_tuned"] == {
         "micro_f1": pytest.approx(6 / 7),
         "macro_f1": pytest.approx(0.9),
@@ -308,7 +313,8 @@ def test_ranking_metrics_are_not_mixed_up() -> None:
     # Ranked 1, 0, 1: average precision (1 + 2/3) / 2, and one of two pairs in the right order.
     y_true, scores = np.array([[1], [0], [1], [-1]]), np.array([[0.9], [0.5], [0.2], [0.7]])
     desert = LabelRoles("multilabel", ["desert"], None, rarest="desert", commonest="desert")
-    assert classification_metrics(y_true, scores, {}, desert) == {"map": pytest.approx(5 / 6), "macro_auc": 0.5}
+    metrics = classification_metrics(y_true, scores, {}, desert)
+    assert (metrics["map"], metrics["macro_auc"]) == (pytest.approx(5 / 6), 0.5)
     row = label_metrics(["desert"], np.array([7]), y_true, scores, {}).iloc[0].to_dict()
     assert row == {"label": "desert", "train": 7, "test": 2, "average_precision": pytest.approx(5 / 6), "auc": 0.5}
 

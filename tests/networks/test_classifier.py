@@ -126,6 +126,7 @@ def test_config_is_saved_as_json(tmp_path: Path) -> None:
         "crop": "center",
         "input_size": [64, 64],
         "resize": {"width": 32, "height": 32, "mode": "stretch", "format": "png"},
+        "frozen": False,
     }
 
 
@@ -145,7 +146,7 @@ def test_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load(tmp_path)
     assert str(error.value).startswith(f"{tmp_path}: holds no model: ")
-    assert str(error.value).endswith("Name a folder such as results/balanced/model.")
+    assert str(error.value).endswith("Name one such as results/arms/copies/models/seed-0.")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"input_size": [3, 3]}', '{"input_size": 3}', "not json"])

@@ -15,13 +15,7 @@ from counterweight.images.geometry import Pixels, network_view
 from counterweight.networks import inference
 from counterweight.networks.backbones import Backbone
 from counterweight.networks.classifier import Classifier
-from counterweight.networks.inference import (
-    Compute,
-    _batches_at_once,
-    extract_features,
-    extract_features_cached,
-    predict_scores,
-)
+from counterweight.networks.inference import Compute, _batches_at_once, extract_features, extract_features_cached
 from counterweight.networks.loader import ImageFiles, Preprocessing
 from counterweight.runtime.cache import Cache
 from counterweight.runtime.parallel import trim_heap
@@ -248,24 +242,6 @@ def test_feature_maps_keep_their_shape(nine_files: ImageFiles) -> None:
     torch.manual_seed(0)
     maps = rows(Backbone("resnet18", "layer1", (32, 32), pooling=None), nine_files)
     assert maps.shape == (9, 64, 8, 8)
-
-
-def test_scores_are_the_sigmoid_of_the_logits(nine_files: ImageFiles) -> None:
-    torch.manual_seed(0)
-    classifier = Classifier(design("cnn1", None, ["cat", "dog", "cow"], 32, scores="sigmoid"))
-    scores = predict_scores(classifier, nine_files, CPU)
-    logits = rows(classifier, nine_files).astype(np.float64)
-    assert scores.dtype == np.float64
-    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-logits)), rtol=1e-12)
-
-
-def test_scores_of_classes_are_the_softmax_of_the_logits(nine_files: ImageFiles) -> None:
-    torch.manual_seed(0)
-    classifier = Classifier(design("cnn1", None, ["cat", "dog", "cow"], 32, task="multiclass", scores="softmax"))
-    scores = predict_scores(classifier, nine_files, CPU)
-    powers = np.exp(rows(classifier, nine_files).astype(np.float64))
-    np.testing.assert_allclose(scores, powers / powers.sum(axis=1, keepdims=True), rtol=1e-12)
-    np.testing.assert_allclose(scores.sum(axis=1), np.ones(9), rtol=1e-12)
 
 
 def cached_rows(network: nn.Module, files: ImageFiles, cache: Cache) -> NDArray[np.float32]:

@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from counterweight.images import codec
 from counterweight.images.geometry import TargetSize
 from counterweight.images.resizing import resize_images
 from counterweight.images.sources import open_images
+from counterweight.metrics.calibration import Calibration
 from counterweight.metrics.decisions import DecisionRule
 from counterweight.networks.classifier import Classifier, ModelConfig
-from counterweight.networks.inference import Compute, predict_scores
+from counterweight.networks.feature_extractor import predict_scores
+from counterweight.networks.inference import Compute
 from counterweight.networks.loader import ImageFiles
 from counterweight.networks.prediction import predict, table_columns, table_files, table_rows
 from tests.workspace import NO_CACHE
@@ -34,6 +37,7 @@ def build_classifier(**changes: Any) -> Classifier:
         "crop": "none",
         "input_size": (16, 12),
         "resize": {"width": 24, "height": 20, "mode": "crop", "format": "jpg"},
+        "frozen": False,
     }
     torch.manual_seed(0)
     return Classifier(ModelConfig(**(settings | changes)))
@@ -69,7 +73,7 @@ def test_scores_are_bit_identical_to_those_of_the_pipeline(
         format=format,
     )
     files = ImageFiles([tmp_path / "resized" / path for path in paths], checksums)
-    expected = predict_scores(classifier, files, CPU)
+    expected = predict_scores(classifier, files, CPU, None)
     scores, problems = predict(classifier, source, names, CPU)
     assert scores.tolist() == expected.tolist()
     assert len({tuple(row) for row in scores.tolist()}) == 11
@@ -156,6 +160,17 @@ def test_multiclass_prediction_is_the_class_with_the_highest_score() -> None:
     decisions = DecisionRule("multiclass", ["fig", "kiwi", "pear"], None, 0.5, {"fig": 0.9, "kiwi": 0.5, "pear": 0.1})
     rows = table_rows(["a", "b"], np.array([[0.5, 0.3, 0.2], [0.3, 0.4, 0.3]]), ["", ""], decisions)
     assert [row[1] for row in rows] == ["fig", "kiwi"]
+
+
+def test_probabilities_are_calibrated_and_labels_follow_from_the_scores() -> None:
+    # Odds are divided by 4: 0.8 becomes 0.5, and 0.5 becomes 0.2.
+    calibration = Calibration("sigmoid", [1.0, 1.0], [-math.log(4), 0.0])
+    decisions = DecisionRule("multilabel", ["sea", "sun"], None, 0.5, {"sea": 0.5, "sun": 0.9}, calibration)
+    scores = np.array([[0.8, 0.8], [np.nan, np.nan], [0.5, 0.9]])
+    rows = list(table_rows(["a", "b", "c"], scores, ["", "b is not an image", ""], decisions))
+    assert rows[0] == ["a", "sea", pytest.approx(0.5), pytest.approx(0.8), 1, 0, ""]
+    assert rows[1] == ["b", "", "", "", "", "", "b is not an image"]
+    assert rows[2] == ["c", "sea,sun", pytest.approx(0.2), pytest.approx(0.9), 1, 1, ""]
 
 
 def test_row_of_an_unreadable_image_contains_only_its_problem() -> None:

@@ -15,7 +15,9 @@ from torchvision.models import ResNet18_Weights, get_model
 
 from counterweight.base.errors import InputError
 from counterweight.networks.backbones import Backbone
-from counterweight.networks.weights import load_weights
+from counterweight.networks.classifier import Classifier
+from counterweight.networks.weights import build_classifier, load_weights, weights_checksum
+from tests.designs import design
 
 PRETRAINED = Path(__file__).parents[3] / "shared" / "weights" / "resnet18-imagenet-through-layer3.safetensors"
 SIZE = (64, 64)
@@ -378,3 +380,37 @@ def test_pretrained_features_differ_from_random_ones(images: Tensor) -> None:
 def test_pretrained_weights_end_at_layer3() -> None:
     with pytest.raises(InputError, match=r"up to layer4: \d+ of \d+ tensors are missing, the first is 'layer4\.0\."):
         load_weights(built(0, "layer4"), str(PRETRAINED))
+
+
+def test_seeds_of_a_classifier_with_weights_differ_in_the_head_alone(tmp_path: Path) -> None:
+    save_file(weights_of(built(7)), tmp_path / "w.safetensors")
+    config = design("resnet18", "layer1", ["cat", "dog"], 64)
+    first, again, other = (build_classifier(config, str(tmp_path / "w.safetensors"), None, s) for s in (0, 0, 1))
+    assert isinstance(first.body, Backbone)
+    assert same_weights(first.body, built(7))
+    assert weights_checksum(first) == weights_checksum(again)
+    assert weights_checksum(first.body) == weights_checksum(other.body)
+    assert weights_checksum(first.head) != weights_checksum(other.head)
+
+
+def test_seeds_of_a_random_classifier_differ_in_the_body_too() -> None:
+    config = design("resnet18", "layer1", ["cat", "dog"], 64)
+    first, again, other = (build_classifier(config, "random", None, seed) for seed in (0, 0, 1))
+    assert weights_checksum(first) == weights_checksum(again)
+    assert weights_checksum(first.body) != weights_checksum(other.body)
+
+
+def test_layers_of_a_classifier_after_until_stay_random(tmp_path: Path) -> None:
+    save_file(weights_of(built(7, "layer2")), tmp_path / "w.safetensors")
+    config = design("resnet18", "layer2", ["cat"], 64)
+    classifier = build_classifier(config, str(tmp_path / "w.safetensors"), "layer1", 0)
+    assert isinstance(classifier.body, Backbone)
+    loaded, source = weights_of(classifier.body), weights_of(built(7, "layer2"))
+    assert torch.equal(loaded["layer1.0.conv1.weight"], source["layer1.0.conv1.weight"])
+    assert not torch.equal(loaded["layer2.0.conv1.weight"], source["layer2.0.conv1.weight"])
+
+
+def test_classifier_without_a_backbone_takes_no_weights() -> None:
+    classifier = build_classifier(design("cnn1", None, ["cat"], 8), "random", None, 0)
+    torch.manual_seed(0)
+    assert weights_checksum(classifier) == weights_checksum(Classifier(classifier.config))

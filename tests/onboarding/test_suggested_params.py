@@ -22,7 +22,7 @@ def suggested(schema: SheetSchema, median: tuple[int, int], count: int = 1_000) 
 def test_photographs_get_the_values_of_the_article() -> None:
     params = suggested(SCENES, (1_024, 768))
     assert [params[f"resize.{name}"] for name in ("width", "height", "format")] == [400, 400, "jpg"]
-    assert (params["features.crop"], params["cluster.n_components"]) == ("center", 50)
+    assert (params["features.crop"], params["cluster.n_components"]) == ("none", 50)
 
 
 def test_small_images_keep_their_size_and_are_not_cropped() -> None:
@@ -31,9 +31,31 @@ def test_small_images_keep_their_size_and_are_not_cropped() -> None:
     assert params["features.crop"] == "none"
 
 
-def test_loss_suits_the_task() -> None:
-    assert suggested(SCENES, (400, 400))["train.loss"] == "weighted_bce"
-    assert suggested(ANIMALS, (400, 400))["train.loss"] == "weighted_cross_entropy"
+def test_loss_and_strategy_suit_the_task() -> None:
+    found = [suggested(schema, (400, 400)) for schema in (SCENES, ANIMALS)]
+    assert [params["train.loss"] for params in found] == ["bce", "cross_entropy"]
+    assert [params["augment.strategy"] for params in found] == ["labels", "classes"]
+
+
+def test_arms_are_judged_by_a_head_on_the_network_and_the_view_of_the_features() -> None:
+    params = suggested(SCENES, (1_024, 768))
+    assert (params["train.freeze"], params["train.optimizer"], params["train.repeats"]) == (True, "lbfgs", 1)
+    for name in ("weights", "layer", "crop"):
+        assert params[f"train.{name}"] == params[f"features.{name}"]
+    assert (params["train.model"], params["train.input_size"], params["train.transforms"]) == ("resnet18", 224, [])
+
+
+def test_weights_of_a_file_are_named_absolutely_and_those_of_torchvision_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_file({"layer3.0.w": np.zeros(1)}, tmp_path / "w.safetensors")
+    sizes = Sizes((32, 32), (32, 32), (32, 32))
+    options = {"images": "photos", "sheet": "labels.xlsx", "count": 100}
+    params = suggest_params(SCENES, sizes, weights="w.safetensors", **options)
+    assert params["features.weights"] == params["train.weights"] == str(tmp_path / "w.safetensors")
+    assert params["features.layer"] == params["train.layer"] == "layer3"
+    assert suggested(SCENES, (32, 32))["train.weights"] == "IMAGENET1K_V1"
 
 
 def test_few_images_get_few_components() -> None:

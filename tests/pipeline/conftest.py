@@ -6,6 +6,7 @@ import pytest
 from tests.conftest import (
     AUGMENT,
     CLUSTER,
+    COMPARE,
     EVALUATE,
     EXPORT,
     FEATURES,
@@ -18,11 +19,6 @@ from tests.conftest import (
     TRAIN,
 )
 
-COMPARE = (
-    "--original-metrics results/original/metrics.json --original-labels results/original/labels.csv "
-    "--balanced-metrics results/balanced/metrics.json --balanced-labels results/balanced/labels.csv "
-    "--table results/comparison.csv --json results/comparison.json --chart results/comparison.svg"
-).split()
 # Each stage's options, and how many of the last of them are its outputs.
 STAGES = {
     "ingest": (INGEST, 6),
@@ -31,12 +27,12 @@ STAGES = {
     "impute": (IMPUTE, 3),
     "cluster": (CLUSTER, 4),
     "probe": (PROBE, 6),
-    "augment": (AUGMENT, 5),
+    "augment": (AUGMENT, 6),
     "sheet": (SHEET, 1),
     "export": (EXPORT, 1),
     "train": (TRAIN, 2),
     "evaluate": (EVALUATE, 8),
-    "compare": (COMPARE, 3),
+    "compare": (COMPARE, 5),
     "report": ([*REPORT, "--out", "results/report.html"], 1),
 }
 

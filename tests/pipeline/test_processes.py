@@ -30,9 +30,9 @@ def folder(augmented: Path, tmp_path: Path) -> Path:
 def trained(folder: Path, *command: str, **environment: str) -> tuple[pd.DataFrame, dict[str, "np.ndarray"]]:
     """History and weights of a training."""
     run(folder, *command, "stages.train", *TRAIN, PYTHONPATH=str(PROJECT), **environment)
-    results = folder / "results/balanced"
+    results = folder / "results/arms/copies"
     history = pd.read_csv(results / "history.csv")
-    weights = load_file(results / "model" / "model.safetensors")
+    weights = load_file(results / "models/seed-0/model.safetensors")
     shutil.rmtree(results)
     shutil.rmtree(folder / ".counterweight", ignore_errors=True)
     return history, weights
@@ -74,7 +74,7 @@ def test_training_by_two_processes_is_that_of_one_but_for_rounding(
 
 @pytest.mark.parametrize("number", [0, 1])
 @pytest.mark.parametrize(("stage", "options", "out"), [
-    ("features", FEATURES, "features/features.npy"), ("train", TRAIN, "results/balanced")
+    ("features", FEATURES, "features/features.npy"), ("train", TRAIN, "results/arms/copies")
 ])  # fmt: skip
 def test_image_that_one_process_cannot_read_ends_all_of_them(
     number: int, stage: str, options: list[str], out: str, folder: Path

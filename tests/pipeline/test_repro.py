@@ -16,7 +16,8 @@ from tests.conftest import TINY, make_tiny_data
 from tests.workspace import make_workspace, run, shell
 
 OUTPUTS = ("data", "features", "augmented", "results")
-BALANCED = ["train@balanced", "evaluate@balanced", "compare", "report"]
+COPIES = [f"{stage}@{arm}" for stage in ("train", "evaluate") for arm in ("copies", "copies+weights")]
+COPIES += ["compare", "report"]
 
 
 def ran(output: str) -> list[str]:
@@ -42,7 +43,7 @@ def project(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_first_run_runs_every_stage(reproduced: Path) -> None:
-    assert len(ran((reproduced / ".git/repro.log").read_text())) == 15
+    assert len(ran((reproduced / ".git/repro.log").read_text())) == 17
 
 
 def test_another_run_does_nothing(project: Path) -> None:
@@ -54,18 +55,13 @@ def test_another_run_does_nothing(project: Path) -> None:
 def test_outputs_are_ignored_by_git_but_for_metrics_and_plots(project: Path) -> None:
     tracked = run(project, "git", "ls-files", *OUTPUTS).stdout.split()
     assert sorted(path for path in tracked if not path.endswith(".gitignore")) == [
-        "augmented/augment.json",
-        "data/ingest.json",
-        "features/cluster.json",
-        "features/impute.json",
         "features/sweep.csv",
-        "results/balanced/history.csv",
-        "results/balanced/metrics.json",
+        "results/arms/copies+weights/history.csv",
+        "results/arms/copies/history.csv",
+        "results/arms/nothing/history.csv",
         "results/comparison.svg",
-        "results/original/history.csv",
-        "results/original/metrics.json",
-        "results/remedies.json",
         "results/remedies.svg",
+        "results/summary.json",
     ]
 
 
@@ -78,9 +74,9 @@ def test_same_bytes_in_another_place_with_one_worker(project: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_cluster_param_starts_at_cluster_and_leaves_the_original_arm(project: Path) -> None:
+def test_a_cluster_param_starts_at_cluster_and_leaves_the_arm_without_copies(project: Path) -> None:
     result = shell(project, "dvc exp run -S cluster.n_clusters=4")
-    assert sorted(ran(result.stdout)) == sorted(["cluster", "probe", "augment", "sheet", "export", *BALANCED])
+    assert sorted(ran(result.stdout)) == sorted(["cluster", "probe", "augment", "sheet", "export", *COPIES])
     assert len(json.loads((project / "features/cluster.json").read_text())["sizes"]) == 4
 
 
@@ -93,7 +89,9 @@ def test_params_diff_shows_the_setting(project: Path) -> None:
 @pytest.mark.slow
 def test_metrics_diff_compares_with_the_last_commit(project: Path) -> None:
     rows = json.loads(run(project, "dvc", "metrics", "diff", "--json").stdout)
-    assert rows["features/cluster.json"]["sizes.3"]["new"] > 0
+    assert set(rows) <= {"results/summary.json"}
+    numbers = json.loads(run(project, "dvc", "metrics", "show", "--json").stdout)[""]["data"]
+    assert list(numbers) == ["results/summary.json"]
 
 
 @pytest.mark.slow
@@ -110,7 +108,7 @@ def test_earlier_settings_come_back_without_work(project: Path) -> None:
 @pytest.mark.slow
 def test_a_named_experiment_starts_at_augment(project: Path) -> None:
     result = shell(project, "dvc exp run -S augment.target=0.5 --name half")
-    assert sorted(ran(result.stdout)) == sorted(["probe", "augment", "sheet", "export", *BALANCED])
+    assert sorted(ran(result.stdout)) == sorted(["probe", "augment", "sheet", "export", *COPIES])
     sizes = json.loads((project / "augmented/augment.json").read_text())["sizes"]
     assert sizes["2"] == round(sizes["0"] * 0.5)
     run(project, "git", "checkout", "--quiet", ".")
@@ -132,7 +130,7 @@ def test_exp_show_lists_the_experiments_with_their_metrics(project: Path) -> Non
     assert rates.count(0.003) == 1
     half = table[table["Experiment"] == "half"].iloc[0]
     assert half["augment.target"] == "0.5"
-    assert half["results/balanced/metrics.json:map"] > 0
+    assert half["results/summary.json:copies.map"] > 0
 
 
 @pytest.mark.slow
@@ -152,14 +150,25 @@ def test_plots_and_dag_are_drawn(project: Path) -> None:
     assert "Validation loss" in page
     assert "comparison.svg" in page
     shutil.rmtree(project / "plots")
-    assert "train@balanced" in run(project, "dvc", "dag").stdout
+    assert "train@copies" in run(project, "dvc", "dag").stdout
 
 
 @pytest.mark.slow
-def test_metrics_show_has_a_row_for_each_arm(project: Path) -> None:
-    rows = list(csv.reader(io.StringIO(run(project, "dvc", "metrics", "show", "--md").stdout), delimiter="|"))
-    files = {row[1].strip() for row in rows if len(row) > 1}
-    assert {"results/original/metrics.json", "results/balanced/metrics.json"} <= files
+def test_metrics_show_fits_a_screen(project: Path) -> None:
+    header, _, row = list(csv.reader(io.StringIO(run(project, "dvc", "metrics", "show", "--md").stdout), delimiter="|"))
+    assert row[1].strip() == "results/summary.json"
+    assert {"nothing.macro_f1", "copies.macro_f1"} <= {name.strip() for name in header}
+    assert len(header) <= 23  # The path, at most 20 numbers, and the two ends.
+
+
+@pytest.mark.slow
+def test_a_param_that_leads_to_the_same_copies_trains_nothing_again(project: Path) -> None:
+    run(project, "dvc", "exp", "run", "-S", "augment.strategy=labels")
+    result = run(project, "dvc", "exp", "run", "-S", "cluster.n_clusters=4")
+    assert "augment" in ran(result.stdout)
+    assert not [stage for stage in ran(result.stdout) if stage.startswith(("train", "evaluate"))]
+    run(project, "git", "checkout", "--quiet", ".")
+    run(project, "dvc", "checkout", "--quiet")
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -182,7 +191,7 @@ def test_image_that_changed_reaches_all_stages_by_the_tables(project: Path) -> N
     changed = pd.read_csv(project / "data/manifest.csv", dtype="str").query("split == 'train'")["path"].iloc[0]
     mirrored = cv2.imread(str(project / "images" / changed))[:, ::-1]
     replace(project / "images" / changed, cv2.imencode(".jpg", mirrored)[1].tobytes())
-    assert len(ran(run(project, "dvc", "repro").stdout)) == 15
+    assert len(ran(run(project, "dvc", "repro").stdout)) == 17
     after = digests(project)
     resized = {name for name in before if name.startswith("data/resized/") and after[name] != before[name]}
     assert resized == {f"data/resized/{changed}"}

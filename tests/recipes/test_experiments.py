@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from recipes.experiments import finished, override
+from counterweight.base.params import load_params
+from recipes.experiments import finished, override, untracked_paths
+from tests.workspace import run, write_params
 
 
 @pytest.mark.parametrize(
@@ -16,24 +20,30 @@ def test_hydra_reads_the_value_of_an_override(value: object) -> None:
     assert (parsed.key_or_group, parsed.value()) == ("train.x", value)
 
 
-def test_a_failed_experiment_does_not_have_the_metrics_of_its_base_commit() -> None:
-    files = {"results/original/metrics.json": {"data": {"map": 0.5}}}
+def test_an_experiment_that_failed_or_waits_has_not_succeeded() -> None:
     shown = [
         {"rev": "workspace", "experiments": None},
         {
             "rev": "c0",
             "experiments": [
-                {"name": "good", "executor": {"state": "success"}, "revs": [{"data": {"metrics": files}}]},
-                {"name": "kept", "executor": None, "revs": [{"data": {"metrics": files}, "error": None}]},
-                {"name": "queued", "executor": {"state": "queued"}, "revs": [{"data": {"metrics": files}}]},
-                {
-                    "name": "bad",
-                    "executor": {"state": "failed"},
-                    "revs": [{"data": {"metrics": files}, "error": {"msg": "Experiment run failed"}}],
-                },
+                {"name": "good", "executor": {"state": "success"}, "revs": [{}]},
+                {"name": "kept", "executor": None, "revs": [{"error": None}]},
+                {"name": "queued", "executor": {"state": "queued"}, "revs": [{}]},
+                {"name": "bad", "executor": {"state": "failed"}, "revs": [{"error": {"msg": "Experiment run failed"}}]},
             ],
         },
-        {"rev": "b9", "experiments": [{"name": "older", "executor": None, "revs": [{"data": {"metrics": files}}]}]},
+        {"rev": "b9", "experiments": [{"name": "older", "executor": None, "revs": [{}]}]},
     ]
-    metrics = {"results/original/metrics.json": {"map": 0.5}}
-    assert finished(shown, "c0") == {"good": metrics, "kept": metrics, "queued": None, "bad": None}
+    assert finished(shown, "c0") == {"good": True, "kept": True, "queued": False, "bad": False}
+
+
+def test_only_paths_that_nobody_tracks_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
+        run(tmp_path, *command)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.png").write_bytes(b"")
+    (tmp_path / "labels.csv").write_text("id,target\n")
+    run(tmp_path, "git", "add", "labels.csv")
+    write_params(tmp_path / "params.yaml", {"data.images": "photos", "data.sheet": "labels.csv"})
+    assert untracked_paths(load_params(tmp_path / "params.yaml")) == {"data.images": str(tmp_path / "photos")}

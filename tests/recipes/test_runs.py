@@ -26,13 +26,13 @@ def test_exam_fills_the_two_smallest_clusters(tmp_path: Path) -> None:
     before = json.loads((project / "features/cluster.json").read_text())["sizes"]
     after = json.loads((project / "augmented/augment.json").read_text())["sizes"]
     assert after == {"0": before["0"], "1": before["0"], "2": before["0"]}
-    assert "threshold_0.2" in json.loads((project / "results/balanced/metrics.json").read_text())
+    assert "threshold_0.2" in json.loads((project / "results/arms/copies/metrics.json").read_text())
 
 
 @pytest.mark.slow
 def test_streets_has_a_confusion_matrix_for_each_threshold(tmp_path: Path) -> None:
     project = run_recipe("streets", tmp_path)
-    decisions = pd.read_csv(project / "results/original/confusion.csv", dtype={"decision": str})["decision"]
+    decisions = pd.read_csv(project / "results/arms/nothing/confusion.csv", dtype={"decision": str})["decision"]
     assert decisions.unique().tolist() == ["0.25", "0.5", "0.75", "tuned", "argmax"]
 
 
@@ -55,9 +55,9 @@ def test_lungs_reports_each_class_and_predicts_labels_of_an_array(network: str, 
     make_data(tmp_path, values["data.task"])
     make_workspace(tmp_path, {})
     apply_overlay(tmp_path / "params.yaml", values)
-    run(tmp_path, "dvc", "repro", "evaluate@original")
-    assert "macro avg" in (tmp_path / "results/original/report.txt").read_text()
-    options = ["--model", "results/original/model", "--images", "images.npy", "--out", "labels.xlsx"]
+    run(tmp_path, "dvc", "repro", "evaluate@nothing")
+    assert "macro avg" in (tmp_path / "results/arms/nothing/report.txt").read_text()
+    options = ["--model", "results/arms/nothing/models/seed-0", "--images", "images.npy", "--out", "labels.xlsx"]
     run(tmp_path, "python", "-m", "stages.predict", *options, PYTHONPATH=str(PROJECT))
     labeled = pd.read_csv(tmp_path / "labels.csv")
     assert set(labeled["labels"]) <= {"a", "b", "c"}

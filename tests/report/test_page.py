@@ -21,7 +21,7 @@ def sections(name: str) -> dict[str, dict[str, object]]:
     cluster = {"name": name, "before": 1, "after": 2, "text": name, "typical": picture, "unusual": picture}
     return {
         "summary": {
-            "verdict": name, "rare": name, "caveat": name, "facts": [{"name": name, "value": name, "note": name}],
+            "chance": name, "verdict": name, "sentences": [name], "command": name, "facts": [{"name": name, "value": name, "note": name}],
         },
         "remedies": {
             "no_signal": name, "sentence": name, "command": name, "chart": "<svg/>", "head": [name], "rows": [[name]],
@@ -36,7 +36,8 @@ def sections(name: str) -> dict[str, dict[str, object]]:
             "text": name, "sample": [pair], "strongest": [pair], "weakest": [pair], "compared": 1, "retried": [pair],
         },
         "results": {
-            "text": name, "head": [name], "rows": [[name]], "threshold": "<svg/>", "training": ["<svg/>", "<svg/>"],
+            "warnings": [name], "arms": [[name] * 9], "text": name, "head": [name], "rows": [[name]],
+            "threshold": "<svg/>", "reliability": "<svg/>", "training": ["<svg/>", "<svg/>"],
             "curves": [(name, "<svg/>")], "confusion": [(name, "<svg/>")], "only_correct": [(name, 1, picture)],
         },
         "run": run_section(f"seed: {name}", INGEST, [name]),
@@ -50,7 +51,24 @@ def test_every_name_is_escaped() -> None:
 
 
 def test_charts_are_inserted_as_they_are() -> None:
-    assert render_page(sections("a")).count("<svg/>") == 9
+    assert render_page(sections("a")).count("<svg/>") == 10
+
+
+def test_chance_and_trainings_that_had_not_converged_are_warnings() -> None:
+    content = sections("a")
+    content["summary"]["chance"] = "No arm is better."
+    content["results"]["warnings"] = ["The training of copies had not converged."]
+    written = render_page(content)
+    assert '<p class="warning">No arm is better.</p>' in written
+    assert '<p class="warning">The training of copies had not converged.</p>' in written
+    content["summary"]["chance"], content["results"]["warnings"] = "", []
+    assert render_page(content).count('class="warning"') == written.count('class="warning"') - 2
+
+
+def test_the_row_of_an_arm_has_a_cell_per_column() -> None:
+    table = render_page(sections("a")).split('id="results"')[1].split("</table>")[0]
+    assert table.count("<th ") - table.count('<th scope="row"') == 9
+    assert (table.count("<td>"), table.count('<th scope="row"')) == (8, 1)
 
 
 def test_counts_of_ingest_are_listed() -> None:

@@ -11,7 +11,7 @@ from counterweight.report.remedies_section import METRICS, remedies_section
 
 SUMMARY = {
     "no_signal": None, "sentence": "Recommended: weights.",
-    "settings": {"train.loss": "weighted_bce", "augment.strategy": "none"},
+    "settings": {"train.arms": ["nothing", "weights", "copies"], "augment.strategy": "none"},
 }  # fmt: skip
 NO_ISSUES = pd.DataFrame(columns=["image_id", "issue", "label", "score", "margin"])
 
@@ -49,7 +49,7 @@ def curve(tmp_path: Path, *rows: tuple[str, float, float, float]) -> pd.DataFram
 def test_the_command_sets_what_is_recommended(table: pd.DataFrame, remedies: pd.DataFrame, tmp_path: Path) -> None:
     points = curve(tmp_path, ("sea", 0.5, 0.6, 0.6))
     section = remedies_section(remedies, SUMMARY, NO_ISSUES, points, table, folder=tmp_path, images_per_group=2)
-    assert section["command"] == "dvc exp run -S train.loss=weighted_bce -S augment.strategy=none"
+    assert section["command"] == ("dvc exp run -S 'train.arms=[nothing,weights,copies]' -S augment.strategy=none")
     assert [row[:2] for row in section["rows"]] == [
         ["nothing", "0.500"], ["weights", "0.600"], ["chance: every label", "0.400"],
     ]  # fmt: skip

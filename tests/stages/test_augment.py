@@ -62,6 +62,33 @@ def test_the_folder_holds_the_copies_and_nothing_else(augmented: Path) -> None:
     assert metrics["copies"] == len(copies)
 
 
+def test_the_table_of_each_arm_has_the_copies_if_it_is_named_after_them_and_no_clusters(augmented: Path) -> None:
+    balanced = manifest.read(augmented / "augmented/manifest.csv")
+    tables = {path.stem: manifest.read(path) for path in (augmented / "augmented/arms").iterdir()}
+    assert sorted(tables) == ["copies", "copies+weights", "nothing", "weights"]
+    originals = balanced[balanced["source_id"] == ""]
+    assert len(originals) < len(balanced)
+    for arm, table in tables.items():
+        rows = balanced if arm.startswith("copies") else originals
+        assert table["cluster"].isna().all()
+        expected = rows.drop(columns="cluster").reset_index(drop=True)
+        pd.testing.assert_frame_equal(table.drop(columns="cluster"), expected)
+
+
+def test_other_clusters_that_lead_to_the_same_copies_change_no_table_of_an_arm(
+    augmented: Path, clustered: Path, tmp_path: Path
+) -> None:
+    """Clusters 0 and 1 change their names."""
+    (tmp_path / "features").mkdir()
+    table = manifest.read(clustered / "features/clusters.csv")
+    table["cluster"] = table["cluster"].replace({0: 1, 1: 0})
+    manifest.write(table, tmp_path / "features/clusters.csv")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/resized").symlink_to(clustered / "data/resized")
+    augment(tmp_path, tmp_path, {})
+    assert digests(tmp_path / "augmented/arms") == digests(augmented / "augmented/arms")
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_same_bytes_for_any_number_of_workers(workers: str, augmented: Path, tmp_path: Path) -> None:
     augment(augmented, tmp_path, {}, COUNTERWEIGHT_WORKERS=workers)

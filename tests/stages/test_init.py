@@ -57,7 +57,7 @@ def test_class_folders_need_no_sheet(folder: Path) -> None:
     assert "3, multiclass, names in the column class: cat 10, cow 10, dog 10" in result.stdout
     params = load_params(folder / "params.yaml")
     assert (params.data.task, params.resize.width, params.resize.height) == ("multiclass", 48, 40)
-    assert params.train.loss == "weighted_cross_entropy"
+    assert (params.train.loss, params.train.optimizer, params.augment.strategy) == ("cross_entropy", "lbfgs", "classes")
 
 
 def test_array_with_labels_in_order(folder: Path) -> None:

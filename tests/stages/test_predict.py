@@ -1,4 +1,5 @@
 import csv
+import math
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,8 @@ import openpyxl
 import pytest
 
 from counterweight.images import codec
+from counterweight.metrics import decisions
+from counterweight.metrics.calibration import Calibration
 from counterweight.metrics.decisions import DecisionRule
 from tests.conftest import run_stage
 from tests.untrained import untrained, write_rule
@@ -30,25 +33,34 @@ def scenes(tmp_path: Path) -> Path:
     return folder
 
 
-PREDICT = "--model results/balanced/model --images photos --out labels.xlsx".split()
+PREDICT = "--model results/arms/copies/models/seed-0 --images photos --out labels.xlsx".split()
 
 
-def test_scores_of_the_datasets_images_are_those_of_evaluate(evaluated: Path, tmp_path: Path) -> None:
-    model = evaluated / "results/balanced/model"
+def test_probabilities_of_the_datasets_images_are_the_calibrated_scores_of_evaluate(
+    evaluated: Path, tmp_path: Path
+) -> None:
+    model = evaluated / "results/arms/copies/models/seed-0"
     run_stage(tmp_path, "predict", "--model", str(model), "--images", str(evaluated / "images"), "--out", "out.csv")
     predicted = {row["image"]: row for row in read_table(tmp_path / "out.csv")}
-    evaluated_rows = read_table(evaluated / "results/balanced/scores.csv")
+    scores_of_all = read_table(evaluated / "results/arms/copies/scores.csv")
+    evaluated_rows = [row for row in scores_of_all if row["seed"] == "0"]
     assert len(evaluated_rows) > 20
+    rule, digits = decisions.read(model), [str(digit) for digit in range(10)]
+    assert rule.calibration is not None
     for row in evaluated_rows:
-        digits = [str(digit) for digit in range(10)]
         name = next(name for name in predicted if name.partition(".")[0] == row["image_id"].partition(".")[0])
-        assert [predicted[name][f"probability:{digit}"] for digit in digits] == [row[digit] for digit in digits]
+        scores = np.array([[float(row[digit]) for digit in digits]])
+        probabilities = [float(predicted[name][f"probability:{digit}"]) for digit in digits]
+        assert probabilities == pytest.approx(rule.probabilities(scores)[0].tolist(), rel=1e-12)
+        labels = [predicted[name][f"label:{digit}"] == "1" for digit in digits]
+        assert labels == rule.apply(scores, "per_label")[0].tolist()
 
 
 def test_xlsx_and_csv_contain_the_same_table(scenes: Path) -> None:
     result = run_stage(scenes, "predict", *PREDICT)
     rule = "each label that scores at least its threshold, tuned on validation: sea 0.5, sun 0.5"
     assert f"predict: labels: {rule}\n" in result.stderr
+    assert "predict: probabilities: the scores as they are\n" in result.stderr
     assert "predict: 3 images, 0 of them unreadable, see labels.csv and labels.xlsx, on " in result.stderr
     rows = list(openpyxl.load_workbook(scenes / "labels.xlsx").active.iter_rows(values_only=True))
     table = read_table(scenes / "labels.csv")
@@ -58,14 +70,19 @@ def test_xlsx_and_csv_contain_the_same_table(scenes: Path) -> None:
     assert [["" if cell is None else cell for cell in row] for row in rows[1:]] == cells
 
 
-def test_labels_are_those_whose_probability_reaches_their_threshold(scenes: Path) -> None:
-    model = scenes / "results/balanced/model"
+def test_labels_are_those_whose_score_reaches_their_threshold(scenes: Path) -> None:
+    model = scenes / "results/arms/copies/models/seed-0"
     run_stage(scenes, "predict", *PREDICT)
-    probability = float(read_table(scenes / "labels.csv")[0]["probability:sun"])
-    write_rule(DecisionRule("multilabel", ["sea", "sun"], None, 0.5, {"sea": 1.0, "sun": probability}), model)
-    run_stage(scenes, "predict", *PREDICT)
+    score = float(read_table(scenes / "labels.csv")[0]["probability:sun"])  # This model has no calibration.
+    calibration = Calibration("sigmoid", [1.0, 1.0], [0.0, -math.log(4)])
+    write_rule(DecisionRule("multilabel", ["sea", "sun"], None, 0.5, {"sea": 1.0, "sun": score}, calibration), model)
+    result = run_stage(scenes, "predict", *PREDICT)
     first = read_table(scenes / "labels.csv")[0]
     assert [first[name] for name in ("image", "labels", "label:sea", "label:sun")] == ["=1+1.png", "sun", "0", "1"]
+    probability = score / (score + 4 * (1 - score))
+    assert float(first["probability:sun"]) == pytest.approx(probability)
+    thresholds = f"sea 1, sun {probability:.3g}"
+    assert f"predict: probabilities: calibrated on validation, where the thresholds are {thresholds}\n" in result.stderr
 
 
 def test_unreadable_image_is_listed_with_its_problem(scenes: Path) -> None:
@@ -81,7 +98,9 @@ def test_unreadable_image_is_listed_with_its_problem(scenes: Path) -> None:
 
 def test_images_of_an_array_are_named_by_their_numbers(scenes: Path) -> None:
     np.save(scenes / "photos.npy", np.random.default_rng(1).integers(0, 256, (2, 20, 20), dtype=np.uint8))
-    run_stage(scenes, "predict", *"--model results/balanced/model --images photos.npy --out out/labels.csv".split())
+    run_stage(
+        scenes, "predict", *"--model results/arms/copies/models/seed-0 --images photos.npy --out out/labels.csv".split()
+    )
     assert [row["image"] for row in read_table(scenes / "out/labels.csv")] == ["0", "1"]
     assert [path.name for path in (scenes / "out").iterdir()] == ["labels.csv"]
 

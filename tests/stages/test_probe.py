@@ -43,7 +43,8 @@ def test_the_summary_recommends_one_of_the_remedies(probed: Path) -> None:
     summary = json.loads((probed / "results/remedies.json").read_text(encoding="utf-8"))
     table = pd.read_csv(probed / "results/remedies.csv").set_index("remedy")
     assert summary["recommended_remedy"]["macro_f1"] == pytest.approx(table.loc[summary["recommended"], "macro_f1"])
-    assert {"train.loss", "augment.strategy"} <= set(summary["settings"])
+    assert summary["settings"]["train.arms"][0] == "nothing"
+    assert {"train.arms", "augment.strategy"} <= set(summary["settings"])
 
 
 def test_the_learning_curve_has_three_points_per_label(probed: Path) -> None:

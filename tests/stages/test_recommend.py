@@ -12,7 +12,7 @@ from tests.workspace import PROJECT
 
 SUMMARY = {
     "sentence": "Recommended: weights.",
-    "settings": {"train.loss": "weighted_bce", "augment.strategy": "none"},
+    "settings": {"train.arms": ["nothing", "weights", "copies"], "augment.strategy": "none"},
 }
 
 
@@ -28,14 +28,19 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_recommendation_is_written_and_its_changes_are_shown(
     params: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([]) == "1 params changed in params.yaml. Next: dvc repro"
-    assert load_params(params).augment.strategy == "none"
-    assert capsys.readouterr().out == "Recommended: weights.\naugment.strategy: clusters -> none\n"
+    assert main([]) == "2 params changed in params.yaml. Next: dvc repro"
+    changed = load_params(params)
+    assert (changed.augment.strategy, changed.train.arms) == ("none", ["nothing", "weights", "copies"])
+    assert capsys.readouterr().out == (
+        "Recommended: weights.\n"
+        "train.arms: [nothing, weights, copies, copies+weights] -> [nothing, weights, copies]\n"
+        "augment.strategy: clusters -> none\n"
+    )
 
 
 def test_a_dry_run_changes_nothing(params: Path) -> None:
     before = params.read_bytes()
-    assert main(["--dry-run"]).startswith("1 params would change")
+    assert main(["--dry-run"]).startswith("2 params would change")
     assert params.read_bytes() == before
 
 

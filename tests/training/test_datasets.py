@@ -12,22 +12,34 @@ from counterweight.base import manifest
 from counterweight.base.errors import InputError
 from counterweight.images import codec
 from counterweight.images.geometry import network_view
-from counterweight.metrics.decisions import tune
+from counterweight.metrics.decisions import calibrate, tune
 from counterweight.networks.backbones import Backbone
 from counterweight.networks.classifier import Classifier
 from counterweight.networks.distributed import ProcessGroup
+from counterweight.networks.feature_extractor import body_features, predict_scores
 from counterweight.networks.inference import Compute, extract_features
 from counterweight.networks.loader import ImageDataset, ImageFiles, Preprocessing
+from counterweight.runtime.cache import Cache
 from counterweight.training.arm import tune_on_validation
-from counterweight.training.datasets import ArmImages, build_dataset
+from counterweight.training.datasets import ArmImages, all_of, build_dataset
 from counterweight.training.pretrained_body import fit_pretrained_body
 from tests.designs import design
 
 
+def resnet(*, frozen: bool) -> Classifier:
+    torch.manual_seed(0)
+    return Classifier(design("resnet18", "layer1", ["cat", "dog"], 32, frozen=frozen))
+
+
 @pytest.fixture
 def classifier() -> Classifier:
-    torch.manual_seed(0)
-    return Classifier(design("resnet18", "layer1", ["cat", "dog"], 32))
+    return resnet(frozen=False)
+
+
+@pytest.fixture
+def frozen() -> Classifier:
+    """The same network, whose head alone is trained."""
+    return resnet(frozen=True)
 
 
 @pytest.fixture
@@ -54,17 +66,17 @@ ALONE = ProcessGroup(torch.device("cpu"))
 
 
 def folders(folder: Path) -> ArmImages:
-    return ArmImages(folder / "resized", folder / "copies", ALONE, workers=0)
+    return ArmImages(folder / "resized", folder / "copies", ALONE, workers=0, cache=Cache(folder / "cache", 10**9))
 
 
-def made(classifier: Classifier, table: pd.DataFrame, folder: Path, *, frozen: bool) -> Dataset[Any]:
-    return build_dataset(classifier, table, folders(folder), frozen=frozen)
+def made(classifier: Classifier, table: pd.DataFrame, folder: Path) -> Dataset[Any]:
+    return build_dataset(classifier, table, folders(folder))
 
 
 def test_images_are_read_from_the_resized_and_copies_from_the_copies(
     classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
 ) -> None:
-    views = made(classifier, image_and_copy, tmp_path, frozen=False)
+    views = made(classifier, image_and_copy, tmp_path)
     assert isinstance(views, ImageDataset)
     assert views.files.paths == [tmp_path / "resized" / "a.png", tmp_path / "copies" / "a__copy1.png"]
 
@@ -72,37 +84,57 @@ def test_images_are_read_from_the_resized_and_copies_from_the_copies(
 def test_input_is_the_square_that_the_classifier_sees(
     classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
 ) -> None:
-    square, targets = made(classifier, image_and_copy, tmp_path, frozen=False)[1]
+    square, targets = made(classifier, image_and_copy, tmp_path)[1]
     pixels = codec.read(tmp_path / "copies" / "a__copy1.png")
     assert np.array_equal(square.numpy(), network_view(pixels, "none", (32, 32)))
     assert (targets.dtype, targets.tolist()) == (torch.float32, [0.0, 1.0])
 
 
 def test_inputs_of_a_frozen_body_are_its_features(
-    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+    frozen: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
 ) -> None:
-    rows = made(classifier, image_and_copy, tmp_path, frozen=True)
+    rows = made(frozen, image_and_copy, tmp_path)
     assert isinstance(rows, TensorDataset)
     features, targets = rows[:]
     files = [tmp_path / "resized" / "a.png", tmp_path / "copies" / "a__copy1.png"]
-    expected = extract_features(
-        classifier.body,
-        ImageFiles(files, image_and_copy["checksum"].tolist()),
-        Preprocessing("none", (32, 32)),
-        Compute(torch.device("cpu"), 0),
+    expected = body_features(
+        frozen, ImageFiles(files, image_and_copy["checksum"].tolist()), Compute(torch.device("cpu"), 0), None
     )
     assert features.shape == (2, 64)
     assert np.array_equal(features.numpy(), expected)
     assert targets.tolist() == [[0.0, 1.0], [0.0, 1.0]]
+    assert [part.tolist() for part in all_of(rows)] == [features.tolist(), targets.tolist()]
+
+
+def test_features_of_a_frozen_body_come_from_the_cache_the_second_time(
+    frozen: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    first, _ = made(frozen, image_and_copy, tmp_path)[:]
+    for path in ("resized/a.png", "copies/a__copy1.png"):
+        (tmp_path / path).unlink()
+    again, _ = made(frozen, image_and_copy.iloc[[1, 0]], tmp_path)[:]
+    assert torch.equal(again, first.flip(0))
+
+
+def test_thresholds_of_a_frozen_classifier_are_tuned_on_scores_of_cached_features(
+    frozen: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    images, own = folders(tmp_path), image_and_copy[:1]
+    expected = predict_scores(frozen, images.files(own), images.compute, None)
+    made(frozen, own, tmp_path)
+    (tmp_path / "resized" / "a.png").unlink()
+    rule = tune_on_validation(frozen, image_and_copy, own, images, "f1")
+    targets = manifest.targets(own)
+    assert rule == calibrate(tune(targets, expected, ["cat", "dog"], "multilabel"), targets, expected)
 
 
 def test_head_on_frozen_features_gives_the_classifiers_logits(
-    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+    classifier: Classifier, frozen: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
 ) -> None:
-    squares = torch.stack([square for square, _ in made(classifier, image_and_copy, tmp_path, frozen=False)])
-    features, _ = made(classifier, image_and_copy, tmp_path, frozen=True)[:]
+    squares = torch.stack([square for square, _ in made(classifier, image_and_copy, tmp_path)])
+    features, _ = made(frozen, image_and_copy, tmp_path)[:]
     with torch.inference_mode():
-        assert torch.allclose(classifier.head(features), classifier.eval()(squares), atol=1e-6)
+        assert torch.allclose(frozen.head(features), classifier.eval()(squares), atol=1e-6)
 
 
 def test_bilinear_pooling_is_fitted_to_the_images_that_are_no_copies(
@@ -125,7 +157,7 @@ def test_body_whose_norms_are_fitted_computes_in_training_what_it_does_in_evalua
     classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
 ) -> None:
     body, own = classifier.body, image_and_copy[:1]
-    looks = torch.stack([square for square, _ in made(classifier, own, tmp_path, frozen=False)])
+    looks = torch.stack([square for square, _ in made(classifier, own, tmp_path)])
     with torch.no_grad():
         expected = body.eval()(looks)
         assert not torch.allclose(body.train()(looks), expected, rtol=0.05)
@@ -149,14 +181,12 @@ def test_norms_that_begin_random_behind_weights_are_not_fitted(
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("frozen", [False, True])
-def test_changed_copy_is_an_error_that_names_it(
-    frozen: bool, classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("head_alone", [False, True])
+def test_changed_copy_is_an_error_that_names_it(head_alone: bool, image_and_copy: pd.DataFrame, tmp_path: Path) -> None:
     copy = tmp_path / "copies" / "a__copy1.png"
     copy.write_bytes((tmp_path / "resized" / "a.png").read_bytes())
     with pytest.raises(InputError) as error:
-        list(made(classifier, image_and_copy, tmp_path, frozen=frozen))
+        list(made(resnet(frozen=head_alone), image_and_copy, tmp_path))
     assert str(error.value) == f"{copy}: the file has changed since the manifest was written. Run dvc repro."
 
 
@@ -167,8 +197,8 @@ def test_thresholds_are_tuned_on_the_scores_of_the_users_own_images(
     found = tune_on_validation(classifier, image_and_copy, own, folders(tmp_path), "f1")
     files = ImageFiles([tmp_path / "resized" / "a.png"], own["checksum"].tolist())
     logits = extract_features(classifier, files, Preprocessing("none", (32, 32)), Compute(torch.device("cpu"), 0))
-    expected = tune(manifest.targets(own), expit(logits.astype(np.float64)), ["cat", "dog"], "multilabel")
-    assert found == expected
+    targets, scores = manifest.targets(own), expit(logits.astype(np.float64))
+    assert found == calibrate(tune(targets, scores, ["cat", "dog"], "multilabel"), targets, scores)
 
 
 def test_positive_class_is_the_rarer_of_the_users_own_images(image_and_copy: pd.DataFrame, tmp_path: Path) -> None:
@@ -191,4 +221,4 @@ def test_missing_labels_stay_missing_in_the_targets(
     classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
 ) -> None:
     table = image_and_copy.assign(**{"label:cat": [-1, -1]})
-    assert made(classifier, table, tmp_path, frozen=False)[0][1].tolist() == [-1.0, 1.0]
+    assert made(classifier, table, tmp_path)[0][1].tolist() == [-1.0, 1.0]

@@ -11,10 +11,10 @@ from torch.utils.data import TensorDataset
 
 from counterweight.base.errors import InputError
 from counterweight.images import codec
+from counterweight.metrics.training_history import best_epoch
 from counterweight.networks.classifier import Classifier
 from counterweight.networks.distributed import ProcessGroup
 from counterweight.networks.loader import ImageDataset, ImageFiles, Preprocessing
-from counterweight.training.callbacks import best_epoch
 from counterweight.training.epoch_metrics import epoch_metrics
 from counterweight.training.losses import BinaryCrossEntropy
 from counterweight.training.module import Objective
@@ -271,16 +271,6 @@ def test_training_stops_by_what_it_monitors(separable: TensorDataset, opposite: 
     history = fitted(line(), separable, opposite, epochs=20, patience=2, monitor="auc", learning_rate=0.3)
     measures = [row["validation_auc"] for row in history]
     assert len(history) == measures.index(max(measures)) + 1 + 2
-
-
-def test_best_epoch_is_the_first_among_equals() -> None:
-    history = [
-        {"epoch": 1, "validation_loss": 0.5, "validation_f1": 0.2},
-        {"epoch": 2, "validation_loss": 0.3, "validation_f1": 0.4},
-        {"epoch": 3, "validation_loss": 0.3, "validation_f1": 0.4},
-    ]
-    assert best_epoch(history, "loss")["epoch"] == 2
-    assert best_epoch(history, "f1")["epoch"] == 2
 
 
 @pytest.mark.parametrize("schedule", ["none", "step", "cosine", "one_cycle", "plateau"])

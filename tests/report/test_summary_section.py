@@ -1,0 +1,103 @@
+import pandas as pd
+import pytest
+
+from counterweight.metrics.decisions import DecisionRule
+from counterweight.report.results_section import Arm
+from counterweight.report.summary_section import convergence_warnings, summary_section
+
+VERDICT = {
+    "chance": None,
+    "copies": "The copies helped.",
+    "others": ["weights: Inconclusive."],
+    "rare": "The rarest third: better.",
+    "power": "You would need more.",
+    "caveat": "Each arm was trained once.",
+    "deploy": "copies",
+    "deploy_sentence": "The model to use is that of copies.",
+    "model": "results/arms/copies/models/seed-0",
+}
+ARMS = pd.DataFrame(
+    [["nothing", 0.5, 0.4, 0.6], ["copies", 0.6, 0.5, 0.7]],
+    columns=["arm", "macro_f1", "macro_f1_low", "macro_f1_high"],
+)
+
+
+def test_summary_has_the_verdict_and_the_main_numbers() -> None:
+    summary = summary_section(VERDICT, ARMS, [1_000, 2_000], [3.0, 1.5], [[8, 2], [8, 8]])
+    assert (summary["verdict"], summary["chance"]) == ("The copies helped.", "")
+    assert summary["sentences"] == [
+        "weights: Inconclusive.",
+        "The rarest third: better.",
+        "You would need more. Each arm was trained once.",
+        "The model to use is that of copies.",
+    ]
+    assert [(fact["name"], fact["value"], fact["note"]) for fact in summary["facts"]] == [
+        ("Train images", "1,000 → 2,000", "with the copies"),
+        ("Images per cluster", "2 to 8 → 8 each", "2 clusters"),
+        ("MeanIR", "3.00 → 1.50", "1 is balanced"),
+        ("Test macro F1, nothing", "0.500", "95 % CI 0.400 to 0.600, all labels"),
+        ("Test macro F1, copies", "0.600", "95 % CI 0.500 to 0.700, all labels"),
+    ]
+
+
+def test_the_command_labels_images_with_the_model_to_use() -> None:
+    summary = summary_section(VERDICT, ARMS, [10, 20], [3.0, 1.5], [[8, 2], [8, 8]])
+    assert summary["command"] == (
+        "python -m stages.predict --model results/arms/copies/models/seed-0 --images FOLDER --out labels.xlsx"
+    )
+
+
+def test_chance_is_said_and_a_missing_sentence_leaves_no_space() -> None:
+    verdict = VERDICT | {"chance": "No arm is clearly better than chance.", "power": ""}
+    summary = summary_section(verdict, ARMS, [10, 10], [3.0, 3.0], [[8, 2], [8, 2]])
+    assert summary["chance"] == "No arm is clearly better than chance."
+    assert summary["sentences"][2] == "Each arm was trained once."
+
+
+def arm(**histories: list[float]) -> Arm:
+    """An arm with the validation F1 of each epoch, by seed."""
+    nothing = pd.DataFrame()
+    rows = {
+        int(seed.removeprefix("seed")): pd.DataFrame({"epoch": range(1, len(f1) + 1), "validation_f1": f1})
+        for seed, f1 in histories.items()
+    }
+    return Arm(DecisionRule("multilabel", ["sea"], None, 0.5, {"sea": 0.5}), nothing, nothing, rows, nothing, "")
+
+
+def test_each_training_that_was_still_getting_better_is_named() -> None:
+    arms = {
+        "nothing": arm(seed3=[0.1, 0.2, 0.3], seed4=[0.1, 0.3, 0.2]),
+        "copies": arm(seed3=[0.1, 0.3], seed4=[0.1, 0.2, 0.3]),  # The first was stopped early.
+    }
+    reason = "its best epoch is its last, 3 of 3. Raise train.epochs."
+    assert convergence_warnings(arms, "f1", 3) == [
+        f"The training of nothing with seed 3 had not converged: {reason}",
+        f"The training of copies with seed 4 had not converged: {reason}",
+    ]
+
+
+def test_the_monitor_decides_which_epoch_is_the_best() -> None:
+    """A loss that is lowest at the end is that of a training that had not converged; an F1 is one that had."""
+    history = pd.DataFrame({"epoch": [1, 2], "validation_loss": [0.5, 0.4], "validation_f1": [0.5, 0.4]})
+    one = Arm(DecisionRule("multilabel", ["sea"], None, 0.5, {}), history, history, {0: history}, history, "")
+    assert len(convergence_warnings({"nothing": one}, "loss", 2)) == 1
+    assert convergence_warnings({"nothing": one}, "f1", 2) == []
+
+
+@pytest.mark.parametrize(
+    ("f1", "warnings"),
+    [
+        (
+            [0.1, 0.2],
+            [
+                "The training of copies with seed 0 had not converged: the weakest penalty tried, 0.1, is the best. "
+                "More train images would help."
+            ],
+        ),
+        ([0.2, 0.1], []),
+    ],
+)
+def test_a_head_whose_weakest_penalty_is_the_best_had_not_converged(f1: list[float], warnings: list[str]) -> None:
+    history = pd.DataFrame({"epoch": [1, 2], "penalty": [1.0, 0.1], "validation_f1": f1})
+    one = Arm(DecisionRule("multilabel", ["sea"], None, 0.5, {}), history, history, {0: history}, history, "")
+    assert convergence_warnings({"copies": one}, "f1", 8) == warnings
