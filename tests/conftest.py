@@ -25,6 +25,7 @@ TINY = {
     "data.validation": 0.2,
     "resize.width": 32,
     "resize.height": 32,
+    "features.weights": "random",
     "features.layer": "layer1",
     "cluster.n_components": 8,
     "cluster.n_clusters": 3,

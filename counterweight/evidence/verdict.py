@@ -44,9 +44,9 @@ def sentences(
     -------
     dict
         ``copies``, whether the copies helped; ``others``, the same for each other arm; ``rare``, by how much copies
-        changed the rarest third of the labels; ``power``, how many images or seeds a small difference needs
-        (empty without copies);
-        ``caveat``, what the intervals leave out; and ``deploy`` with ``deploy_sentence``, the arm to use.
+        changed the rarest third of the labels; ``power``, how many images or seeds a small difference needs (empty
+        without copies); ``caveat``, what the intervals leave out; and ``deploy`` with ``deploy_sentence``, the arm to
+        use.
     """
     images, seeds = len(y_true), int(table["seeds"].iloc[0])
     by_arm = {arm: verdict(each.difference, images, seeds, arm) for arm, each in differences.items() if arm != BASELINE}

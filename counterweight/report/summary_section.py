@@ -34,7 +34,10 @@ def summary_section(
         "chance": verdict["chance"] or "",
         "verdict": verdict["copies"],
         "sentences": [
-            *verdict["others"], verdict["rare"], f"{verdict['power']} {verdict['caveat']}".strip(), verdict["deploy_sentence"],
+            *verdict["others"],
+            verdict["rare"],
+            f"{verdict['power']} {verdict['caveat']}".strip(),
+            verdict["deploy_sentence"],
         ],
         "command": f"python -m stages.predict --model {verdict['model']} --images FOLDER --out labels.xlsx",
         "facts": [

@@ -6,38 +6,41 @@ Params  pretraining
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from ruamel.yaml import YAML
-from safetensors.torch import save_file
-from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 
 from counterweight.base.command import parse_options, run
 from counterweight.base.outputs import atomic_file
-from counterweight.images.geometry import network_view
-from counterweight.networks.backbones import Backbone
 from counterweight.runtime.progress import track_progress
-from data.example.drawing import LABELS, LOOKS, SHAPE_SHARES, SHAPES, Pixels, Rng, draw, handwriting
+from data.example.drawing import LABELS, LOOKS, Pixels, Rng, draw, handwriting
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MODEL, LAYER = "resnet18", "layer2"
-MAX_DIGITS = 3  # Per image, as in the example.
+MAX_DIGITS = 2  # Per image. Three would take longer for the same accuracy.
 
 
-def pretrain(*, images: int, batch_size: int, sizes: Sequence[int], learning_rate: float, seed: int) -> Backbone:
-    """Train a network to name the digits of an image from left to right.
+def pretrain(
+    *, heights: Sequence[int], images: Sequence[int], batch_size: int, learning_rate: float, seed: int
+) -> "dict[str, Tensor]":
+    """Train a network to name the digits of images.
 
-    Each image is drawn when it is needed and seen once, so memory does not grow with their number. All images of a
-    batch have the same number of digits. Each digit is read from its own vertical strip of the feature maps, so that
-    the network need not find out which digit is which label: that saves nine in ten images.
+    It starts with small images, which are many per second, and goes on with larger ones (fast.ai's progressive
+    resizing). Each image is drawn when it is needed and seen once, so their number does not change the memory needed.
+    Each digit is read from its own part of the image's width. That takes far fewer images than learning from all
+    digits of an image at once, where nothing says which is which.
 
     Parameters
     ----------
-    images, batch_size : int
-        Images in all, and per step.
-    sizes : sequence of int
-        Height and width in pixels; each batch has one of them.
+    heights, images : sequence of int
+        Heights in pixels, in the order of training, and the number of images of each height. An image is as wide as
+        it has digits, so the digits are about as large as the height.
+    batch_size : int
+        Images per step.
     learning_rate : float
         Highest learning rate of the one-cycle schedule (L. N. Smith and N. Topin, "Super-Convergence", 2018).
     seed : int
@@ -45,56 +48,64 @@ def pretrain(*, images: int, batch_size: int, sizes: Sequence[int], learning_rat
 
     Returns
     -------
-    Backbone
-        The network, which returns feature maps.
+    dict of str to Tensor of float32
+        Parameters and batch norm statistics by torchvision's names.
     """
+    # Imported here, after `run` has limited for how long OpenMP's threads wait in a loop.
+    import torch
+    from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
+
+    from counterweight.networks.backbones import Backbone
+
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    network = Backbone(MODEL, LAYER, (max(sizes), max(sizes)), pooling=None).to(memory_format=torch.channels_last)
-    head = nn.Linear(network.n_features, len(LABELS))
-    samples, n_steps = handwriting("pretraining"), max(images // batch_size, 1)
+    network = Backbone(MODEL, LAYER, (max(heights), max(heights)), pooling=None)
+    network.to(memory_format=torch.channels_last)
+    head = torch.nn.Linear(network.n_features, len(LABELS))
+    samples = handwriting("pretraining")
+    steps = [height for height, count in zip(heights, images, strict=True) for _ in range(count // batch_size)]
     optimizer = torch.optim.AdamW([*network.parameters(), *head.parameters()], learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=n_steps)
-    with track_progress(n_steps, "steps") as advance:
-        for _ in range(n_steps):
-            pixels, digits = draw_batch(samples, batch_size, int(rng.choice(sizes)), rng)
-            strips = adaptive_avg_pool2d(network(pixels), (1, digits.shape[1])).squeeze(2).transpose(1, 2)
-            loss = cross_entropy(head(strips).flatten(0, 1), digits.flatten())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=len(steps))
+    with track_progress(len(steps), "steps") as advance:
+        for height in steps:
+            pixels, digits = draw_batch(samples, batch_size, height, rng)
+            parts = adaptive_avg_pool2d(network(torch.from_numpy(pixels)), (1, digits.shape[1])).flatten(2)
+            loss = cross_entropy(head(parts.transpose(1, 2)).flatten(0, 1), torch.from_numpy(digits).flatten())
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             advance(1)
-    return network
+    return {key: value.contiguous() for key, value in network.trunk.state_dict().items() if value.is_floating_point()}
 
 
-def draw_batch(samples: Sequence[Pixels], count: int, size: int, rng: Rng) -> tuple[Tensor, Tensor]:
-    """Draw images with the same number of digits, in which all digits and looks are equally frequent.
+def draw_batch(
+    samples: Sequence[Pixels], count: int, height: int, rng: Rng
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Draw images with the same number of digits, in which all digits and looks are equally likely.
 
     Parameters
     ----------
     samples : sequence of array of float, shape (n_samples, 8, 8)
         Handwritten samples of each digit.
-    count, size : int
-        Number of images, and their height and width in pixels.
+    count, height : int
+        Number of images, and their height in pixels.
     rng : Generator
         Source of all random choices.
 
     Returns
     -------
-    Tensor of uint8, shape (count, size, size, 3)
+    array of uint8, shape (count, height, n_digits * height, 3)
         The images.
-    Tensor of int64, shape (count, n_digits)
+    array of int64, shape (count, n_digits)
         Digits of each image, from left to right.
     """
-    n_digits = rng.integers(1, MAX_DIGITS + 1)
+    n_digits = int(rng.integers(1, MAX_DIGITS + 1))
     digits = np.stack([rng.choice(LABELS, n_digits, replace=False) for _ in range(count)])
-    pixels = np.empty((count, size, size, 3), dtype=np.uint8)
-    for i, row in enumerate(digits):
-        look, (height, width) = LOOKS[rng.integers(len(LOOKS))], SHAPES[rng.choice(len(SHAPES), p=SHAPE_SHARES)]
-        image = draw([rng.choice(samples[digit]) for digit in row], look, height, width, rng)
-        pixels[i] = network_view(image, "none", (size, size))
-    return torch.from_numpy(pixels), torch.from_numpy(digits)
+    looks = [LOOKS[number] for number in rng.integers(len(LOOKS), size=count)]
+    chosen = [[rng.choice(samples[digit]) for digit in row] for row in digits]
+    drawn = [draw(each, look, height, n_digits * height, rng) for each, look in zip(chosen, looks, strict=True)]
+    return np.stack(drawn), digits
 
 
 def main(argv: Sequence[str] | None = None) -> str:
@@ -102,13 +113,16 @@ def main(argv: Sequence[str] | None = None) -> str:
     args = parse_options(__doc__, argv, "weights")
     params = YAML(typ="safe", pure=True).load(args.params)["pretraining"]
 
+    import torch
+    from safetensors.torch import save_file
+
     torch.set_num_threads(2)  # Another number of threads would round differently.
     torch.use_deterministic_algorithms(True)
-    state = pretrain(**params).trunk.state_dict()
+    state = pretrain(**params)
     with atomic_file(args.weights) as aside:
-        save_file({key: value.contiguous() for key, value in state.items() if value.is_floating_point()}, aside)
+        save_file(state, aside)
 
-    return f"{MODEL} to {LAYER} pretrained on {params['images']} images"
+    return f"{MODEL} up to {LAYER} pretrained on {sum(params['images'])} images"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,10 @@ TRUE = np.array([[1, 0, 0]] * 12 + [[0, 1, 0]] * 7 + [[0, 1, 1]])
 INTERVAL = Interval(0.5, 0.4, 0.6)
 
 
-def difference(low: float, high: float, rare: Interval = Interval(0.0, -0.1, 0.1)) -> ArmDifference:
+NO_CHANGE = Interval(0.0, -0.1, 0.1)
+
+
+def difference(low: float, high: float, rare: Interval = NO_CHANGE) -> ArmDifference:
     spread = Spread(((high - low) / 4) ** 2, 0.0, 0.0)
     return ArmDifference(INTERVAL, Interval((low + high) / 2, low, high, spread), INTERVAL, rare)
 

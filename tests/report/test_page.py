@@ -77,6 +77,12 @@ def test_counts_of_ingest_are_listed() -> None:
         assert f'<th scope="row">{name}</th><td>{count}</td>' in written
 
 
+def test_confusion_matrices_that_are_not_drawn_are_said_to_lie_in_the_folder_of_the_arm() -> None:
+    content = sections("a")
+    content["results"]["confusion"] = [("copies", "")]
+    assert "confusion.csv and confusion.svg in results/arms/copies/." in render_page(content)
+
+
 def test_missing_value_is_an_error() -> None:
     incomplete = sections("a")
     del incomplete["results"]["threshold"]

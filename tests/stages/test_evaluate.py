@@ -122,14 +122,24 @@ def test_labels_are_listed_with_the_arms_train_images(evaluated: Path) -> None:
     assert labels["test"]["0"] == manifest.rows_of_split(table, "test")["label:0"].sum()
 
 
-def test_counts_of_the_labels_are_those_of_the_confusion_table(evaluated: Path) -> None:
-    results = evaluated / RESULTS
-    labels = pd.read_csv(results / "labels.csv", dtype={"label": "str"}).set_index("label")
-    counts = pd.read_csv(results / "confusion.csv", dtype={"label": "str"})
+def test_counts_of_the_confusion_table_are_those_of_the_first_seed(evaluated: Path) -> None:
+    counts = pd.read_csv(evaluated / RESULTS / "confusion.csv", dtype={"label": "str"})
     assert len(counts) == len(DECISIONS) * 10 * 4
-    for name in DECISIONS:
+    (targets, scores), rule = scores_of(evaluated, "test"), rules_of(evaluated)[0]
+    for name, decision in decisions.decision_names("multilabel", [0.2, 0.5]).items():
+        hits = (rule.apply(scores, decision) & (targets == 1)).sum(axis=0)
         given = counts[(counts["decision"] == name) & (counts["actual"] == 1) & (counts["predicted"] == 1)]
-        assert given.set_index("label")["count"].to_dict() == labels[f"tp_{name}"].to_dict()
+        assert given.set_index("label")["count"].to_dict() == dict(zip(rule.labels, hits.tolist(), strict=True))
+
+
+def test_counts_of_the_labels_are_means_over_the_seeds(evaluated: Path) -> None:
+    labels = pd.read_csv(evaluated / RESULTS / "labels.csv", dtype={"label": "str"})
+    hits = []
+    for seed, rule in zip(SEEDS, rules_of(evaluated), strict=True):
+        targets, scores = scores_of(evaluated, "test", seed)
+        hits.append((rule.apply(scores, "tuned") & (targets == 1)).sum(axis=0))
+    assert hits[0].tolist() != hits[1].tolist()
+    assert labels["tp_tuned"].tolist() == np.mean(hits, axis=0).tolist()
 
 
 def test_report_and_chart_have_every_decision(evaluated: Path) -> None:
@@ -210,4 +220,4 @@ def test_folder_that_holds_no_model_is_named(tmp_path: Path, params: str) -> Non
     (folder / MODEL / "decisions.json").unlink()
     result = run_stage(folder, "evaluate", *EVALUATE, "--params", params, check=False)
     assert result.returncode == 1
-    assert "evaluate: {MODEL}: not a model: decisions.json is missing." in result.stderr
+    assert "evaluate: results/arms/copies/models/seed-0: not a model: decisions.json is missing." in result.stderr
