@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from counterweight.evidence.cross_validation import Fold, ProbeData
 from counterweight.evidence.remedies import Remedy
+from counterweight.metrics.classification import constant_answers
 from counterweight.metrics.imbalance import rarest_third
 from counterweight.metrics.per_label import (
     Predictions,
@@ -81,41 +82,6 @@ def _fold_rows(
     for name, predicted in constant_answers(task, prevalence, len(y_true)).items():
         rows.append({"kind": "chance", "remedy": name, **_decided(y_true, predicted, rare), **constant})
     return rows
-
-
-def constant_answers(task: str, prevalence: NDArray[np.float64], n_images: int) -> dict[str, Predictions]:
-    """Return predictions that ignore the images, by name: each shape (n_images, n_labels).
-
-    Parameters
-    ----------
-    task : str
-        ``multilabel``, ``multiclass`` or ``binary``.
-    prevalence : array of float, shape (n_labels,)
-        Fraction of the images with each label.
-    n_images : int
-        Number of images.
-
-    Examples
-    --------
-    >>> sorted(constant_answers("multiclass", np.array([0.7, 0.3]), 1))
-    ['at random by prevalence', 'the most common class']
-    """
-    shape = (n_images, len(prevalence))
-    most_common = np.broadcast_to(np.arange(len(prevalence)) == prevalence.argmax(), shape)
-    rng = np.random.default_rng(0)
-    if task == "multilabel":
-        at_random = rng.random(shape) < prevalence
-        return {
-            "no label": np.zeros(shape, dtype=np.bool_),
-            "every label": np.ones(shape, dtype=np.bool_),
-            "the most common label": most_common,
-            "at random by prevalence": at_random,
-        }
-    drawn = rng.choice(len(prevalence), size=n_images, p=prevalence / prevalence.sum())
-    return {
-        "the most common class": most_common,
-        "at random by prevalence": np.eye(len(prevalence), dtype=np.bool_)[drawn],
-    }
 
 
 def _prevalence(targets: Targets) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from counterweight.evidence.bootstrap import MIN_TEST_IMAGES, change, macro_f1_intervals, power_sentence, verdict
 from counterweight.evidence.comparison import BASELINE, ArmDifference, arm_to_deploy
-from counterweight.evidence.fold_metrics import constant_answers
+from counterweight.metrics.classification import constant_answers
 from counterweight.metrics.per_label import label_rates
 
 # Labels that a sentence names.

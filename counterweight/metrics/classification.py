@@ -167,3 +167,38 @@ def label_metrics(
         rates = label_rates(y_true, y_pred)._asdict()
         table = table.assign(**{f"{rate}_{name}": values for rate, values in rates.items()})
     return table
+
+
+def constant_answers(task: str, prevalence: NDArray[np.float64], n_images: int) -> dict[str, Predictions]:
+    """Return predictions that ignore the images, by name: each shape (n_images, n_labels).
+
+    Parameters
+    ----------
+    task : str
+        ``multilabel``, ``multiclass`` or ``binary``.
+    prevalence : array of float, shape (n_labels,)
+        Fraction of the images with each label.
+    n_images : int
+        Number of images.
+
+    Examples
+    --------
+    >>> sorted(constant_answers("multiclass", np.array([0.7, 0.3]), 1))
+    ['at random by prevalence', 'the most common class']
+    """
+    shape = (n_images, len(prevalence))
+    most_common = np.broadcast_to(np.arange(len(prevalence)) == prevalence.argmax(), shape)
+    rng = np.random.default_rng(0)
+    if task == "multilabel":
+        at_random = rng.random(shape) < prevalence
+        return {
+            "no label": np.zeros(shape, dtype=np.bool_),
+            "every label": np.ones(shape, dtype=np.bool_),
+            "the most common label": most_common,
+            "at random by prevalence": at_random,
+        }
+    drawn = rng.choice(len(prevalence), size=n_images, p=prevalence / prevalence.sum())
+    return {
+        "the most common class": most_common,
+        "at random by prevalence": np.eye(len(prevalence), dtype=np.bool_)[drawn],
+    }

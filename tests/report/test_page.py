@@ -21,7 +21,8 @@ def sections(name: str) -> dict[str, dict[str, object]]:
     cluster = {"name": name, "before": 1, "after": 2, "text": name, "typical": picture, "unusual": picture}
     return {
         "summary": {
-            "chance": name, "verdict": name, "sentences": [name], "command": name, "facts": [{"name": name, "value": name, "note": name}],
+            "chance": name, "verdict": name, "sentences": [name], "command": name,
+            "facts": [{"name": name, "value": name, "note": name}],
         },
         "remedies": {
             "no_signal": name, "sentence": name, "command": name, "chart": "<svg/>", "head": [name], "rows": [[name]],
