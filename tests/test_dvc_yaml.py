@@ -25,7 +25,7 @@ TABLES = {
         "features/clusters.csv",
         "augmented/manifest.csv",
         "augmented/arms",
-    },  # fmt: skip
+    },
     "augmented/images": {"augmented/manifest.csv", "augmented/arms"},
 }
 # Read only to stop before work that would be in vain, or to say in the log what follows; no output depends on it.

@@ -3,8 +3,8 @@ import pytest
 
 from counterweight.evidence.cross_validation import Fold, HeldOut, ProbeData
 from counterweight.evidence.fold_metrics import fold_table
-from counterweight.metrics.classification import constant_answers
 from counterweight.evidence.remedies import Remedy, Training
+from counterweight.metrics.classification import constant_answers
 from counterweight.metrics.decisions import DecisionRule
 
 IDS = list("abcd")

@@ -1,3 +1,4 @@
+import contextlib
 import itertools
 import json
 from pathlib import Path
@@ -9,15 +10,15 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from counterweight.base import manifest
+from counterweight.base.errors import InputError
 from counterweight.base.outputs import read_label_table
 from counterweight.metrics import decisions
 from counterweight.metrics.decisions import DecisionRule, calibrate, tune
+from stages.evaluate import main
 from tests.conftest import ARMS, EVALUATE, SEEDS, run_stage
 from tests.untrained import MODEL, untrained
 
 DECISIONS = ("0.2", "0.5", "tuned", "per_label")
-
-
 RESULTS, TABLE = "results/arms/copies", "augmented/arms/copies.csv"
 
 
@@ -162,6 +163,12 @@ def params(evaluated: Path) -> str:
     return str(evaluated / "params.yaml")
 
 
+def evaluate(folder: Path, params: str) -> str:
+    """Run the stage in a folder, in this process; return the summary."""
+    with contextlib.chdir(folder):
+        return main([*EVALUATE, "--params", params])
+
+
 def test_label_that_no_test_image_has_and_one_that_is_not_known_are_left_out(tmp_path: Path, params: str) -> None:
     # Rows 2, 5, 8 and 11 are test: all without fog, and nothing is known of sun.
     targets = [[i % 2, int(i % 3 != 2), -1 if i % 3 == 2 else 1, int(i > 5)] for i in range(12)]
@@ -179,8 +186,7 @@ def test_label_that_no_test_image_has_and_one_that_is_not_known_are_left_out(tmp
 def test_test_rows_of_which_nothing_is_known_have_no_measures(tmp_path: Path, params: str) -> None:
     targets = [[-1, -1] if i % 3 == 2 else [i % 2, 1] for i in range(12)]
     folder = untrained(tmp_path, ["sea", "fog"], "multilabel", targets)
-    result = run_stage(folder, "evaluate", *EVALUATE, "--params", params)
-    assert "evaluate: 4 test images, mAP unknown, in " in result.stderr
+    assert evaluate(folder, params) == "4 test images, mAP unknown"
     assert metrics_of(folder)["map"] is None
     assert set(metrics_of(folder)["threshold_tuned"].values()) == {None}
 
@@ -188,7 +194,7 @@ def test_test_rows_of_which_nothing_is_known_have_no_measures(tmp_path: Path, pa
 def test_classes_are_judged_by_the_highest_score_too(tmp_path: Path, params: str) -> None:
     targets = np.eye(3, dtype=int)[[0, 1, 2, 0, 1, 1, 0, 1, 0, 0, 0, 0]].tolist()
     folder = untrained(tmp_path, ["fig", "kiwi", "pear"], "multiclass", targets)
-    run_stage(folder, "evaluate", *EVALUATE, "--params", params)
+    evaluate(folder, params)
     metrics = metrics_of(folder)
     assert metrics["headline"] == "argmax"
     assert {name for name in metrics if name.startswith("threshold_")} == {
@@ -207,7 +213,7 @@ def test_classes_are_judged_by_the_highest_score_too(tmp_path: Path, params: str
 def test_two_classes_are_judged_by_the_positive_one(tmp_path: Path, params: str) -> None:
     targets = np.eye(2, dtype=int)[[0, 1, 1, 0, 1, 0, 0, 1, 0, 1, 0, 0]].tolist()
     folder = untrained(tmp_path, ["cat", "dog"], "binary", targets)
-    run_stage(folder, "evaluate", *EVALUATE, "--params", params)
+    evaluate(folder, params)
     metrics = metrics_of(folder)
     assert (metrics["headline"], metrics["positive"], metrics["thresholds"]) == ("tuned", "dog", {"dog": 0.5})
     there, scores = scores_of(folder, "test")
@@ -218,6 +224,14 @@ def test_two_classes_are_judged_by_the_positive_one(tmp_path: Path, params: str)
 def test_folder_that_holds_no_model_is_named(tmp_path: Path, params: str) -> None:
     folder = untrained(tmp_path, ["sea", "fog"], "multilabel", [[i % 2, 1] for i in range(12)])
     (folder / MODEL / "decisions.json").unlink()
-    result = run_stage(folder, "evaluate", *EVALUATE, "--params", params, check=False)
-    assert result.returncode == 1
-    assert "evaluate: results/arms/copies/models/seed-0: not a model: decisions.json is missing." in result.stderr
+    with pytest.raises(
+        InputError, match=r"^results/arms/copies/models/seed-0: not a model: decisions\.json is missing"
+    ):
+        evaluate(folder, params)
+
+
+def test_folder_without_any_model_is_named(tmp_path: Path, params: str) -> None:
+    folder = untrained(tmp_path, ["sea", "fog"], "multilabel", [[i % 2, 1] for i in range(12)])
+    (folder / MODEL).rename(folder / "results/arms/copies/models/last")
+    with pytest.raises(InputError, match=r"^results/arms/copies/models: it contains no model\. Run dvc repro"):
+        evaluate(folder, params)

@@ -1,5 +1,8 @@
+import contextlib
+import html
 import json
 import re
+import shutil
 import struct
 from pathlib import Path
 
@@ -7,8 +10,12 @@ import pandas as pd
 import pytest
 
 from counterweight.base import manifest
+from counterweight.metrics import decisions
+from stages.compare import main as compare
+from stages.report import main
 from tests.browser import CHROMIUM, look_at
-from tests.conftest import REPORT, run_stage
+from tests.conftest import ARMS, COMPARE, REPORT, SEEDS, run_stage
+from tests.recomputed import recomputed, replace_scores
 
 SECTIONS = [
     "At a glance",
@@ -35,7 +42,7 @@ QUESTIONS = {
 def page(reportable: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report") / "report.html"
     result = run_stage(reportable, "report", *REPORT, "--out", str(out))
-    assert re.search("on (these )?20 test images: macro F1 ", result.stderr)
+    assert re.search("report: .* on (these )?20 test images and 2 seeds: macro F1 ", result.stderr)
     return out
 
 
@@ -72,61 +79,125 @@ def cells(text: str, first: str) -> list[str]:
 def test_each_arm_has_its_own_metrics(page: Path, reportable: Path) -> None:
     text = page.read_text(encoding="utf-8")
     tables = {
-        arm: pd.read_csv(reportable / f"results/{arm}/labels.csv", dtype={"label": "str"}).set_index("label")
-        for arm in ("original", "balanced")
+        arm: pd.read_csv(reportable / f"results/arms/{arm}/labels.csv", dtype={"label": "str"}).set_index("label")
+        for arm in ARMS
     }
-    assert not tables["original"]["average_precision"].equals(tables["balanced"]["average_precision"])
-    metrics = ("precision_tuned", "recall_tuned", "f1_tuned", "average_precision")
-    for label in tables["original"].index:
-        expected = [tables[arm].loc[label, metric] for metric in metrics for arm in ("original", "balanced")]
+    assert len({tuple(table["average_precision"].dropna()) for table in tables.values()}) == len(ARMS)
+    metrics = ("f1_tuned", "recall_tuned", "average_precision")
+    for label in tables["nothing"].index:
+        expected = [tables[arm].loc[label, metric] for metric in metrics for arm in ARMS]
         assert cells(text, label)[1:] == ["unknown" if value != value else f"{value:.3f}" for value in expected]
+
+
+def test_each_figure_of_the_table_of_arms_can_be_computed_again(page: Path, reportable: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for arm in ARMS:
+        row = recomputed(reportable, arm)
+        compared = [
+            f"{row[name]:+.3f} ({row[f'{name}_low']:+.3f} to {row[f'{name}_high']:+.3f})" if arm != "nothing" else ""
+            for name in ("difference", "rare_difference")
+        ]
+        numbers = [row[name] for name in ("map", "macro_auc", "brier", "calibration_error", "calibrated_error")]
+        assert cells(text, re.escape(arm)) == [
+            f"{row['macro_f1']:.3f}",
+            *compared,
+            *(f"{each:.3f}" for each in numbers),
+        ]
+        assert fact(text, re.escape(f"Test macro F1, {arm}")) == f"{row['macro_f1']:.3f}"
+        assert f"95 % CI {row['macro_f1_low']:.3f} to {row['macro_f1_high']:.3f}, all labels" in text
+
+
+def test_the_page_says_what_the_verdict_says_and_how_to_use_the_model(page: Path, reportable: Path) -> None:
+    text = html.unescape(page.read_text(encoding="utf-8"))
+    verdict = json.loads((reportable / "results/verdict.json").read_text(encoding="utf-8"))
+    assert f'<p class="verdict">{verdict["copies"]}</p>' in text
+    sentences = [*verdict["others"], verdict["rare"], verdict["deploy_sentence"]]
+    sentences.append(f"{verdict['power']} {verdict['caveat']}")
+    for sentence in sentences:
+        assert f"<p>{sentence}</p>" in text
+    assert (reportable / verdict["model"] / "model.safetensors").is_file()
+    assert f"python -m stages.predict --model {verdict['model']} --images FOLDER --out labels.xlsx" in text
+    assert (f'<p class="warning">{verdict["chance"]}</p>' in text) == (verdict["chance"] is not None)
 
 
 def test_each_arm_has_its_own_threshold_and_confusion_matrices(page: Path, reportable: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    rules = {
-        arm: json.loads((reportable / f"results/{arm}/model/decisions.json").read_text())
-        for arm in ("original", "balanced")
-    }
-    first, second = (rules[arm]["tuned"] for arm in ("original", "balanced"))
-    assert first != second
-    assert re.search(
-        f"original: each label that scores at least {first:g}, tuned .*; balanced: each label .* {second:g}, ", text
-    )
+    tuned = {arm: decisions.read(reportable / f"results/arms/{arm}/models/seed-0").tuned for arm in ARMS}
+    assert len(set(tuned.values())) > 1
+    rules = [f"{arm}: each label that scores at least {value:g}, tuned on validation" for arm, value in tuned.items()]
+    assert f"An image gets these labels: {'; '.join(rules)}." in text
     counts = {
-        arm: re.findall(r">(\d+)</text>", (reportable / f"results/{arm}/confusion.svg").read_text()) for arm in rules
+        arm: re.findall(r">(\d+)</text>", (reportable / f"results/arms/{arm}/confusion.svg").read_text())
+        for arm in ARMS
     }
-    assert counts["original"] != counts["balanced"]
+    assert len({tuple(each) for each in counts.values()}) == len(ARMS)
     for arm, expected in counts.items():
         matrices = text.split(f"Confusion matrices of the {arm} arm</h3>")[1].split("</svg>")[0]
         assert re.findall(r">(\d+)</text>", matrices) == expected
 
 
-def test_verdict_is_of_the_balanced_arm_against_the_original(page: Path, reportable: Path, tmp_path: Path) -> None:
-    """The original arm's scores are replaced by the right answers, so that the balanced arm must do harm."""
-    table = manifest.read(reportable / "features/labeled.csv").set_index("image_id")
-    results = reportable / "results"
-    for arm, wrong in (("original", False), ("balanced", True)):
-        (tmp_path / arm / "model").mkdir(parents=True)
-        for name in ("labels.csv", "history.csv", "precision_recall.csv", "confusion.svg", "model/decisions.json"):
-            (tmp_path / arm / name).write_bytes((results / arm / name).read_bytes())
-        scores = pd.read_csv(results / arm / "scores.csv", dtype={"image_id": "str"}, keep_default_na=False)
-        targets = manifest.targets(table.loc[scores["image_id"]].reset_index()) == 1
-        scores.iloc[:, 2:] = (targets != wrong).astype(float)
-        scores.to_csv(tmp_path / arm / "scores.csv", index=False)
-    options = [*REPORT[:-4], "--original", str(tmp_path / "original"), "--balanced", str(tmp_path / "balanced")]
-    result = run_stage(reportable, "report", *options, "--out", str(tmp_path / "report.html"))
-    assert "report: The copies did harm on these 20 test images: macro F1 -0.900" in result.stderr
-    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+@pytest.fixture
+def copied(reportable: Path, tmp_path: Path) -> Path:
+    """A folder of its own with all that report reads, without finished work."""
+    return Path(shutil.copytree(reportable, tmp_path / "project", ignore=shutil.ignore_patterns(".counterweight")))
+
+
+def report(folder: Path) -> tuple[str, str]:
+    """Run the stage in a folder, in this process; return the summary and the page."""
+    with contextlib.chdir(folder):
+        summary = main([*REPORT, "--out", "results/report.html"])
+    return summary, (folder / "results/report.html").read_text(encoding="utf-8")
+
+
+def test_copies_that_do_harm_are_shown_to_do_harm(copied: Path) -> None:
+    """The scores of nothing are replaced by the right answers, and those of copies by the wrong ones."""
+    table = manifest.read(copied / "augmented/arms/nothing.csv")
+    right = {split: manifest.targets(manifest.rows_of_split(table, split)).astype(float) for split in ("val", "test")}
+    replace_scores(copied, "nothing", right)
+    replace_scores(copied, "copies", {split: 1 - scores for split, scores in right.items()})
+    with contextlib.chdir(copied):
+        compare(COMPARE)
+    summary, text = report(copied)
+    assert summary.startswith("The copies did harm on these 20 test images and 2 seeds: macro F1 -0.900 ")
     # One of the ten labels has no test image, which counts as 0.
-    assert fact(text, "Test macro F1, original") == "0.900"
-    assert fact(text, "Test macro F1, balanced") == "0.000"
-    assert "20 test images that only the original arm gets right" in text
-    assert "0 test images that only the balanced arm gets right" in text
+    assert fact(text, "Test macro F1, nothing") == "0.900"
+    assert fact(text, "Test macro F1, copies") == "0.000"
+    assert "<h3>20 test images that nothing gets right and copies does not</h3>" in text
+    assert "<h3>0 test images that copies gets right and nothing does not</h3>" in text
+
+
+def test_a_training_that_had_not_converged_is_named_and_others_are_not(copied: Path) -> None:
+    for arm in ARMS:
+        for seed in SEEDS:
+            rising = (arm, seed) == ("copies", 1)
+            path = copied / f"results/arms/{arm}/models/seed-{seed}/history.csv"
+            history = pd.read_csv(path).assign(validation_average_precision=[0.25, 0.5] if rising else [0.5, 0.25])
+            history.to_csv(path, index=False)
+    warning = '<p class="warning">The training of {} with seed {} had not converged: '
+    text = report(copied)[1]
+    assert warning.format("copies", 1) + "its best epoch is its last, 2 of 2. Raise train.epochs.</p>" in text
+    assert text.count("had not converged") == 1
+
+
+def test_a_head_that_had_not_converged_is_said_on_the_page(copied: Path) -> None:
+    for arm in ARMS:
+        for seed in SEEDS:
+            path = copied / f"results/arms/{arm}/models/seed-{seed}/history.csv"
+            best_last = arm == "nothing"
+            history = pd.read_csv(path).assign(validation_average_precision=[0.25, 0.5] if best_last else [0.5, 0.25])
+            history.assign(penalty=[1.0, 0.0001]).to_csv(path, index=False)
+    text = report(copied)[1]
+    for seed in SEEDS:
+        assert (
+            f'<p class="warning">The training of nothing with seed {seed} had not converged: the weakest penalty '
+            "tried, 0.0001, is the best. More train images would help.</p>"
+        ) in text
+    assert text.count("had not converged") == 2
 
 
 def test_same_input_gives_the_same_page(page: Path, reportable: Path, tmp_path: Path) -> None:
-    run_stage(reportable, "report", *REPORT, "--out", str(tmp_path / "again.html"))
+    with contextlib.chdir(reportable):
+        main([*REPORT, "--out", str(tmp_path / "again.html")])
     assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
 
 
