@@ -72,7 +72,7 @@ def pretrain(
             parts = adaptive_avg_pool2d(network(torch.from_numpy(pixels)), (1, digits.shape[1])).flatten(2)
             loss = cross_entropy(head(parts.transpose(1, 2)).flatten(0, 1), torch.from_numpy(digits).flatten())
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             advance(1)
