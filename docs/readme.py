@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from dvc.repo import Repo
+from dvc.stage import PipelineStage as Stage
 from matplotlib.figure import Figure
 from pydantic import BaseModel
 
@@ -79,12 +80,9 @@ def rooms() -> str:
 
 
 def graph() -> str:
-    """The stages and what feeds them, as Mermaid draws it."""
-    edges = {
-        (source.addressing.rpartition(":")[2], target.addressing.rpartition(":")[2])
-        for target, source in Repo(PROJECT).index.graph.edges
-    }
-    lines = [f"    {_node(source)} --> {_node(target)}" for source, target in sorted(edges)]
+    """The stages and what feeds them, as Mermaid draws it. The arms share their nodes."""
+    edges = {(_node(source), _node(target)) for target, source in Repo(PROJECT).index.graph.edges}
+    lines = [f"    {source} --> {target}" for source, target in sorted(edges)]
     return "\n".join(["```mermaid", "flowchart TD", *lines, "```", ""])
 
 
@@ -134,8 +132,9 @@ def _yaml(value: Any) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _node(name: str) -> str:
-    return f'{name.replace("@", "_")}["{name}"]'
+def _node(stage: Stage) -> str:
+    name, _, arm = stage.addressing.rpartition(":")[2].partition("@")
+    return f'{name}["{name}, once per arm"]' if arm else name
 
 
 if __name__ == "__main__":

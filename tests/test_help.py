@@ -23,6 +23,7 @@ READ_BY = {
     "open_cache": {"COUNTERWEIGHT_CACHE", "COUNTERWEIGHT_CACHE_GB"},
     "load_weights": {"TORCH_HOME"},
     "build_feature_extractor": {"TORCH_HOME"},
+    "build_classifier": {"TORCH_HOME"},
 }
 # Says of a command, when it is over, whether it has loaded PyTorch.
 PROBE = (

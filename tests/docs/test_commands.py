@@ -39,7 +39,7 @@ NOT_RUN = {
 ELSEWHERE = {
     "dvc exp run -S cluster.n_clusters=4": "tests/pipeline/test_repro.py",
     "dvc exp run -S augment.target=0.5 --name half": "tests/pipeline/test_repro.py",
-    "dvc exp run --queue -S train.learning_rate=0.001,0.003": "tests/pipeline/test_repro.py",
+    "dvc exp run --queue -S train.monitor=loss,f1": "tests/pipeline/test_repro.py",
     "dvc exp run --run-all": "tests/pipeline/test_repro.py",
     "dvc exp apply half": "tests/pipeline/test_repro.py",
     "git checkout params.yaml && dvc repro": "tests/pipeline/test_repro.py",
