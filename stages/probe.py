@@ -68,11 +68,11 @@ def main(argv: Sequence[str] | None = None) -> str:
         with scratch_folder(args.remedies) as scratch:
             extract = copy_sample.CopyExtractor(args.resized, scratch, network.features, features, cache, workers)
             copies = extract(plan, [sources[row] for row in rows], configs)
-        duplicates = pd.read_csv(args.duplicates, dtype={"image_id": "str"}, keep_default_na=False)
         result = probe.run_probe(
             ProbeData(task, images.ids, images.labels, standardize(features, features), images.targets, wanted, copies),
-            folds.duplicate_groups(images.ids, duplicates),
-            candidates, probe.ProbeConfig(options.folds, options.repeats, options.seed, workers),
+            folds.duplicate_groups(images.ids, pd.read_csv(args.duplicates, dtype={"image_id": "str"})),
+            candidates,
+            probe.ProbeConfig(options.folds, options.repeats, options.seed, workers, config.weights == "random"),
         )  # fmt: skip
         result.remedies.to_csv(aside, index=False, lineterminator="\n")
     cache.prune()
@@ -80,10 +80,10 @@ def main(argv: Sequence[str] | None = None) -> str:
     write_table(result.folds, args.folds)
     write_table(result.label_issues, args.issues)
     write_table(result.learning_curve, args.curve)
-    write_json(probe.summary(result, candidates), args.metrics)
+    write_json(summary := probe.summary(result, candidates), args.metrics)
     remedies_chart(result.remedies, args.chart)
     log.info("%s", result.no_signal or result.recommendation.sentence)
-    return f"{len(candidates)} remedies on {len(rows)} train images, {len(result.label_issues)} labels likely wrong"
+    return f"{len(candidates)} remedies on {len(rows)} train images, {summary['label_issues']} labels likely wrong"
 
 
 if __name__ == "__main__":

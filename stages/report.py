@@ -1,9 +1,9 @@
 """Show on one page what was done to the data, and whether it helped.
 
 Reads   results/remedies.csv, results/remedies.json, results/label_issues.csv, results/learning_curve.csv,
-        data/ingest.json, features/clusters.csv, features/plane.csv, features/sweep.csv, augmented/manifest.csv,
-        augmented/redrawn.csv, augmented/augment.json, the images of data/resized/ and augmented/images/,
-        results/arms/, results/arms.csv, results/verdict.json
+        data/ingest.json, features/impute.json, features/clusters.csv, features/plane.csv, features/sweep.csv,
+        augmented/manifest.csv, augmented/redrawn.csv, augmented/augment.json, results/arms/, results/arms.csv,
+        results/verdict.json, the images of data/resized/ and augmented/images/
 Writes  results/report.html
 Params  report, and all others, which the page lists
 """
@@ -47,13 +47,14 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = parse_options(
         __doc__, argv,
-        "remedies", "recommendation", "issues", "curve", "ingest", "clusters", "plane", "sweep", "augment", "manifest",
-        "redrawn", "resized", "copies", "arms", "differences", "verdict", "out",
+        "remedies", "recommendation", "issues", "curve", "ingest", "impute", "clusters", "plane", "sweep", "augment",
+        "manifest", "redrawn", "resized", "copies", "arms", "differences", "verdict", "out",
     )  # fmt: skip
     params = load_params(args.params)
     shown, seed = params.report.images_per_group, params.report.seed
-    ingest, augment, verdict, recommendation = (
-        json.loads(path.read_text("utf-8")) for path in (args.ingest, args.augment, args.verdict, args.recommendation)
+    ingest, impute, augment, verdict, recommendation = (
+        json.loads(path.read_text("utf-8"))
+        for path in (args.ingest, args.impute, args.augment, args.verdict, args.recommendation)
     )
     before, after = manifest.read(args.clusters), manifest.read(args.manifest)
     plane, redrawn = (pd.read_csv(path, dtype=TEXT, keep_default_na=False) for path in (args.plane, args.redrawn))
@@ -72,11 +73,10 @@ def main(argv: Sequence[str] | None = None) -> str:
     converged = convergence_warnings(arms, params.train.monitor, params.train.epochs)
     results = results_section(before, arms, differences, converged, folder=args.resized, images_per_group=shown)
     parts = [augment[part] for part in ("before", "after")]
+    images, mean_ir = ([part[name] for part in parts] for name in ("images", "mean_ir"))
     sizes = [clusters["sizes"]["before"], clusters["sizes"]["after"]]
-    summary = summary_section(
-        verdict, differences, [part["images"] for part in parts], [part["mean_ir"] for part in parts], sizes
-    )
-    warnings = run_warnings(before, ingest, augment, params.features.weights)
+    summary = summary_section(verdict, differences, images, mean_ir, sizes, recommendation)
+    warnings = run_warnings(before, ingest, impute, augment, params.features.weights)
     run_facts = run_section(args.params.read_text(encoding="utf-8"), ingest, warnings)
 
     data = {"remedies": remedies, "labels": labels, "clusters": clusters, "copies": copies}

@@ -184,7 +184,8 @@ COMPARE = (
 REPORT = (
     "--remedies results/remedies.csv --recommendation results/remedies.json --issues results/label_issues.csv "
     "--curve results/learning_curve.csv "
-    "--ingest data/ingest.json --clusters features/clusters.csv --plane features/plane.csv --sweep features/sweep.csv "
+    "--ingest data/ingest.json --impute features/impute.json --clusters features/clusters.csv "
+    "--plane features/plane.csv --sweep features/sweep.csv "
     "--augment augmented/augment.json --manifest augmented/manifest.csv --redrawn augmented/redrawn.csv "
     "--resized data/resized --copies augmented/images "
     "--arms results/arms --differences results/arms.csv --verdict results/verdict.json"

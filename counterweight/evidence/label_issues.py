@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 COLUMNS = ("image_id", "issue", "label", "score", "margin")
+CONTRADICTION = "contradiction"
 
 
 def find_label_issues(
@@ -68,6 +69,48 @@ def find_label_issues(
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.sort_values(["margin", "image_id", "label"], ascending=[False, True, True], ignore_index=True)
+
+
+def contradictions(
+    image_ids: Sequence[str],
+    labels: Sequence[str],
+    targets: NDArray[np.integer],
+    scores: NDArray[np.float64],
+    groups: NDArray[np.intp],
+) -> pd.DataFrame:
+    """List the labels that one of several duplicates has and another lacks.
+
+    Parameters
+    ----------
+    image_ids, labels, targets, scores
+        As in `find_label_issues`.
+    groups : array of int, shape (n_images,)
+        Duplicates are in one group.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per image and label: the columns of `find_label_issues`, with ``contradiction`` as ``issue`` and no
+        ``margin``, and ``duplicate``, the first image of the group with the other value.
+
+    Examples
+    --------
+    >>> targets, scores = np.array([[1], [0], [1]]), np.array([[0.9], [0.8], [0.7]])
+    >>> contradictions(["a", "b", "c"], ["sea"], targets, scores, np.array([0, 0, 1]))[["image_id", "duplicate"]]
+      image_id duplicate
+    0        a         b
+    1        b         a
+    """
+    rows = []
+    for group in np.flatnonzero(np.bincount(groups) > 1):
+        members = np.flatnonzero(groups == group)
+        for column, values in enumerate(targets[members].T):
+            for row, value in zip(members.tolist(), values, strict=True):
+                contrary = members[values == 1 - value] if value >= 0 else []
+                if len(contrary):
+                    score = round(float(scores[row, column]), 4)
+                    rows.append((image_ids[row], CONTRADICTION, labels[column], score, np.nan, image_ids[contrary[0]]))
+    return pd.DataFrame(rows, columns=[*COLUMNS, "duplicate"])
 
 
 def _confident_errors(given: NDArray[np.integer], scores: NDArray[np.float64]) -> list[tuple[int, int, int, float]]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from counterweight.evidence.cross_validation import FRACTIONS, Fold, ProbeData, cross_validate
 from counterweight.evidence.fold_metrics import fold_table
 from counterweight.evidence.folds import repeated_folds
-from counterweight.evidence.label_issues import find_label_issues
-from counterweight.evidence.recommendation import Recommendation, no_signal, recommend, remedy_table
+from counterweight.evidence.label_issues import CONTRADICTION, contradictions, find_label_issues
+from counterweight.evidence.recommendation import Recommendation, likely_cause, no_signal, recommend, remedy_table
 from counterweight.evidence.remedies import FIXED, Remedy, Training, settings
 from counterweight.metrics.per_label import aucs, average_precisions
 
@@ -29,13 +29,14 @@ class ProbeResult:
     folds, remedies : pandas.DataFrame
         The results of `fold_table` and `remedy_table`.
     label_issues : pandas.DataFrame
-        The result of `find_label_issues`, for the labels whose AUC reaches `MIN_ISSUE_AUC`.
+        The result of `find_label_issues`, for the labels whose AUC reaches `MIN_ISSUE_AUC`; below it, that of
+        `contradictions`.
     learning_curve : pandas.DataFrame
         ``label``, ``fraction`` and number of train ``images`` with the label, and the ``average_precision`` and ``auc``
         of the label without any remedy: means over the folds.
     recommendation : Recommendation
     no_signal : str or None
-        See `counterweight.evidence.recommendation.no_signal`.
+        See `counterweight.evidence.recommendation.no_signal` and `likely_cause`.
     """
 
     folds: pd.DataFrame
@@ -48,12 +49,16 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class ProbeConfig:
-    """Folds per repeat, repeats and seed of `counterweight.evidence.folds.repeated_folds`; and processes."""
+    """Folds per repeat, repeats and seed of `counterweight.evidence.folds.repeated_folds`; and processes.
+
+    ``random_features`` says whether the features come from random weights.
+    """
 
     n_folds: int
     n_repeats: int
     seed: int
     workers: int
+    random_features: bool = False
 
 
 def sample_rows(n_images: int, size: int, seed: int) -> NDArray[np.intp]:
@@ -89,11 +94,17 @@ def run_probe(
     for fold in folds:
         scores[fold.rows] += fold.by_training[Training()].scores / config.n_repeats
     issues = find_label_issues(data.image_ids, data.labels, data.targets, scores, is_single_label=data.is_single_label)
-    judged = [label for label, auc in zip(data.labels, aucs(data.targets, scores), strict=True) if auc >= MIN_ISSUE_AUC]
-    issues = issues[issues["label"].isin(judged)].reset_index(drop=True)
+    auc_of = dict(zip(data.labels, aucs(data.targets, scores).tolist(), strict=True))
+    issues = issues[issues["label"].map(auc_of) >= MIN_ISSUE_AUC].assign(duplicate="")
+    contradicting = contradictions(data.image_ids, data.labels, data.targets, scores, groups)
+    doubt = no_signal(table, by_fold, config.n_folds)
+    if doubt:
+        n_duplicates = int((np.bincount(groups)[groups] > 1).sum())
+        n_contradicting = contradicting["image_id"].nunique()
+        doubt += f" {likely_cause(auc_of, n_duplicates, n_contradicting, random_features=config.random_features)}"
     return ProbeResult(
-        by_fold, table, issues, _learning_curve(data, folds, config.n_folds),
-        recommend(table, remedies), no_signal(table, by_fold, config.n_folds),
+        by_fold, table, pd.concat([issues, contradicting], ignore_index=True),
+        _learning_curve(data, folds, config.n_folds), recommend(table, remedies), doubt,
     )  # fmt: skip
 
 
@@ -114,7 +125,7 @@ def summary(result: ProbeResult, remedies: Sequence[Remedy]) -> dict[str, Any]:
     """Return the conclusions and the numbers behind them, for a metrics file."""
     recommendation = result.recommendation
     chosen = next(remedy for remedy in remedies if remedy.name == recommendation.remedy)
-    columns = ["macro_f1", "macro_f1_low", "macro_f1_high", "map", "rare_f1"]
+    columns = ["macro_f1", "macro_f1_low", "macro_f1_high", "map", "macro_auc", "rare_f1"]
     numbers = result.remedies.set_index("remedy")[columns].round(6).astype(object)
     by_remedy = numbers.where(numbers.notna(), None).to_dict("index")
     return {
@@ -123,7 +134,7 @@ def summary(result: ProbeResult, remedies: Sequence[Remedy]) -> dict[str, Any]:
         "sentence": recommendation.sentence,
         "no_signal": result.no_signal,
         "settings": settings(chosen),
-        "label_issues": len(result.label_issues),
+        "label_issues": int((result.label_issues["issue"] != CONTRADICTION).sum()),
         "nothing": by_remedy["nothing"],
         "recommended_remedy": by_remedy[recommendation.remedy],
     }

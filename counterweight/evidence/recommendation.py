@@ -12,6 +12,10 @@ from counterweight.evidence.remedies import Remedy
 
 # Below this macro AUC, a classifier hardly ranks images better than chance, whatever its F1 is.
 MIN_AUC = 0.6
+# A label with this AUC is shown by the features, so they carry something.
+SHOWN_AUC = 0.7
+# From this share of contradicting duplicates on, the labels are in doubt before anything else.
+MIN_CONTRADICTING = 0.2
 
 
 def remedy_table(folds: pd.DataFrame, n_folds: int) -> pd.DataFrame:
@@ -121,6 +125,46 @@ def no_signal(table: pd.DataFrame, folds: pd.DataFrame, n_folds: int) -> str | N
         f"that ignores the images, {constant}, {f1_of_constant:.3f} (difference "
         f"{difference.value:+.3f}, 95 % CI {difference.low:+.3f} to {difference.high:+.3f}); macro AUC is {auc:.2f}, "
         "by chance 0.50."
+    )
+
+
+def likely_cause(auc_of: Mapping[str, float], n_duplicates: int, n_contradicting: int, *, random_features: bool) -> str:
+    """Say whether the labels or the features are the likelier cause where nothing is better than chance.
+
+    Parameters
+    ----------
+    auc_of : mapping of str to float
+        AUC of each label without any remedy; NaN where it is not defined.
+    n_duplicates, n_contradicting : int
+        Train images that have a duplicate among them, and those of them that have other labels than it.
+    random_features : bool
+        Whether the features come from random weights.
+
+    Examples
+    --------
+    >>> likely_cause({"sea": 0.52}, 10, 4, random_features=False)
+    'The labels are the likelier cause: 4 of 10 duplicates contradict each other.'
+    """
+    if n_contradicting and n_contradicting >= MIN_CONTRADICTING * n_duplicates:
+        return (
+            f"The labels are the likelier cause: {n_contradicting} of {n_duplicates} duplicates contradict each other."
+        )
+    if random_features:
+        return (
+            "The features are the likelier cause: they come from random weights, which see color and texture only. Set "
+            "features.weights."
+        )
+    known = {label: auc for label, auc in auc_of.items() if not np.isnan(auc)}
+    if not known:
+        return "No label has images both with and without it, so nothing can be learned."
+    best = max(known, key=lambda label: known[label])
+    if known[best] >= SHOWN_AUC:
+        return (
+            f"The features do show {best} (AUC {known[best]:.2f}), so the labels of the others are the likelier cause."
+        )
+    return (
+        f"No label is shown, not even {best} (AUC {known[best]:.2f}). Look at a few images: if you cannot name their "
+        "labels, the labels are noise; if you can, take other weights (features.weights)."
     )
 
 

@@ -15,6 +15,9 @@ _TEMPLATE = Path(__file__).with_name("report.html")
 # Packages whose versions affect the numbers.
 _PACKAGES = ("numpy", "opencv-python-headless", "imaug", "scikit-learn", "torch", "torchvision", "lightning", "dvc")
 
+# Below this AUC, imputed labels are hardly better than chance.
+_MIN_IMPUTED_AUC = 0.7
+
 
 def render_page(sections: Mapping[str, Mapping[str, Any]]) -> str:
     """Fill the template.
@@ -43,15 +46,17 @@ def run_section(params: str, ingest: Mapping[str, Any], warnings: Sequence[str])
     return {"warnings": warnings, "facts": facts, "params": params}
 
 
-def run_warnings(table: pd.DataFrame, ingest: Mapping[str, Any], augment: Mapping[str, Any], weights: str) -> list[str]:
+def run_warnings(
+    table: pd.DataFrame, ingest: Mapping[str, Any], impute: Mapping[str, Any], augment: Mapping[str, Any], weights: str
+) -> list[str]:
     """Return warnings about a run that succeeded, the most serious first.
 
     Parameters
     ----------
     table : pandas.DataFrame
         The manifest.
-    ingest, augment : mapping
-        The metrics of ingest and of augment.
+    ingest, impute, augment : mapping
+        The metrics of these stages.
     weights : str
         ``features.weights``.
     """
@@ -64,9 +69,26 @@ def run_warnings(table: pd.DataFrame, ingest: Mapping[str, Any], augment: Mappin
         (ingest["unlisted_files"], "images have no row and were left out"),
         (augment["unfit_images"], "images gave no usable copy, so others were copied instead"),
     ]
-    sentences = [f"{count} {text}." for count, text in counted if count]
+    sentences = [*_imputed(impute), *(f"{count} {text}." for count, text in counted if count)]
     absent = absent_label_warnings(manifest.label_names(table), targets)
     sentences += [f"{warning[0].upper()}{warning[1:]}." for warning in absent]
     if weights == "random":
         sentences.append("The features come from random weights: they capture color and texture, not content.")
     return sentences
+
+
+def _imputed(impute: Mapping[str, Any]) -> list[str]:
+    """Say how many label cells were imputed, and how well the classifiers that did so name labels that are known."""
+    if not impute["filled"]:
+        return []
+    aucs = {label: each["auc"] for label, each in impute["labels"].items() if "auc" in each}
+    said = f"{impute['filled']:,} missing label cells of train images were imputed"
+    if not aucs:
+        return [f"{said}, by classifiers that no known label was left to test."]
+    worst = min(aucs, key=lambda label: aucs[label])
+    said += (
+        f" by classifiers whose AUC on known labels is {min(aucs.values()):.2f} ({worst}) to {max(aucs.values()):.2f}"
+    )
+    if aucs[worst] >= _MIN_IMPUTED_AUC:
+        return [f"{said}."]
+    return [f"{said}. Below {_MIN_IMPUTED_AUC}, most of what they impute is chance: set data.missing to mask."]

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from counterweight.base import manifest
+from counterweight.evidence.label_issues import CONTRADICTION
 from counterweight.report import figures
 from counterweight.report.thumbnails import thumbnails
 
@@ -44,9 +45,10 @@ def remedies_section(
         Likely wrong labels to show.
     """
     drawn = remedies[(remedies["kind"] == "remedy") & (remedies["remedy"] != "nothing")]
-    shown = issues.head(images_per_group)
+    is_contradiction = issues["issue"] == CONTRADICTION
+    likely, contradicting = issues[~is_contradiction], issues[is_contradiction]
+    shown = pd.concat([likely.head(images_per_group), contradicting.head(images_per_group)])
     images = table.set_index("image_id").loc[shown["image_id"]]
-    captions = [f"{row.image_id}: {row.label} {row.issue}, score {row.score:.2f}" for row in shown.itertuples()]
     return {
         "no_signal": summary["no_signal"] or "",
         "sentence": summary["sentence"],
@@ -54,8 +56,11 @@ def remedies_section(
         "chart": figures.intervals(drawn),
         "head": ["on held-out train images", "macro F1", "F1 of the rarest third", "its recall", "mAP", "macro AUC"],
         "rows": [[_name(row), *(f"{row[metric]:.3f}" for metric in METRICS)] for row in remedies.to_dict("records")],
-        "issues": f"{len(issues):,} labels that are likely wrong" if len(issues) else "",
-        "pictures": list(zip(thumbnails(images, folder), captions, strict=True)),
+        "issues": f"{len(likely):,} labels that are likely wrong" if len(issues) else "",
+        "contradictions": f"{contradicting['image_id'].nunique()} images have other labels than a duplicate of theirs."
+        if len(contradicting)
+        else "",
+        "pictures": list(zip(thumbnails(images, folder), map(_caption, shown.to_dict("records")), strict=True)),
         "growth": _growth_sentence(curve, len(manifest.label_names(table))),
     }
 
@@ -63,6 +68,13 @@ def remedies_section(
 def _override(name: str, value: str | list[str]) -> str:
     """Format a param as a word for a shell."""
     return f"{name}={value}" if isinstance(value, str) else f"'{name}=[{','.join(value)}]'"
+
+
+def _caption(issue: Mapping[Any, Any]) -> str:
+    said = f"{issue['image_id']}: {issue['label']} "
+    if issue["issue"] == CONTRADICTION:
+        return f"{said}contradicts {issue['duplicate']}"
+    return f"{said}{issue['issue']}, score {issue['score']:.2f}"
 
 
 def _name(row: Mapping[Any, Any]) -> str:

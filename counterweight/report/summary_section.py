@@ -8,6 +8,9 @@ import pandas as pd
 from counterweight.metrics.training_history import unfinished
 from counterweight.report.results_section import Arm
 
+# By how much macro AUC of a linear classifier on the features may exceed that of a network, which has more images.
+_MAX_AUC_BEHIND = 0.05
+
 
 def summary_section(
     verdict: Mapping[str, Any],
@@ -15,8 +18,9 @@ def summary_section(
     images: Sequence[int],
     mean_ir: Sequence[float],
     sizes: Sequence[Sequence[int]],
+    probed: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Show the verdict and the main numbers.
+    """Show the verdict and the main numbers; where no arm is better than chance, nothing but this, and the cause.
 
     Parameters
     ----------
@@ -28,18 +32,29 @@ def summary_section(
         Train images, and MeanIR, before and after.
     sizes : two sequences of int
         Sizes of the clusters before and after.
+    probed : mapping
+        The result of `counterweight.evidence.probe.summary`.
     """
     clusters = [f"{min(each)} to {max(each)}" if min(each) < max(each) else f"{max(each)} each" for each in sizes]
-    return {
-        "chance": verdict["chance"] or "",
-        "verdict": verdict["copies"],
-        "sentences": [
+    judge = _judge_warning(arms, probed["nothing"]["macro_auc"])
+    if verdict["chance"]:
+        probe_says = probed["no_signal"] or "A linear classifier on the features is better than chance before training."
+        sentences, command = [f"{probe_says} {judge}".strip()], ""
+    else:
+        evidence = f"{verdict['power']} {verdict['caveat']}".strip()
+        sentences = [
             *verdict["others"],
             verdict["rare"],
-            f"{verdict['power']} {verdict['caveat']}".strip(),
+            evidence,
             verdict["deploy_sentence"],
-        ],
-        "command": f"python -m stages.predict --model {verdict['model']} --images FOLDER --out labels.xlsx",
+            *([judge] if judge else []),
+        ]
+        command = f"python -m stages.predict --model {verdict['model']} --images FOLDER --out labels.xlsx"
+    return {
+        "chance": bool(verdict["chance"]),
+        "verdict": verdict["chance"] or verdict["copies"],
+        "sentences": sentences,
+        "command": command,
         "facts": [
             {"name": "Train images", "value": f"{images[0]:,} → {images[1]:,}", "note": "with the copies"},
             {"name": "Images per cluster", "value": " → ".join(clusters), "note": f"{len(sizes[0])} clusters"},
@@ -54,6 +69,18 @@ def summary_section(
             ),
         ],
     }  # fmt: skip
+
+
+def _judge_warning(arms: pd.DataFrame, probe_auc: float | None) -> str:
+    """Say that the networks are weaker than a linear classifier on the features; empty if the best is not."""
+    best = arms["macro_auc"].max()
+    if probe_auc is None or not probe_auc - best > _MAX_AUC_BEHIND:
+        return ""
+    return (
+        f"The networks are weak judges: their macro AUC is at most {best:.2f} on the test images, and that of a linear "
+        f"classifier on the features is {probe_auc:.2f} on held-out train images. Start them from such weights too "
+        "(train.weights, train.freeze)."
+    )
 
 
 def convergence_warnings(arms: Mapping[str, Arm], monitor: str, max_epochs: int) -> list[str]:

@@ -13,6 +13,8 @@ INGEST = {
     "duplicates": {"groups": 5, "leaks": 6, "other_labels": 7},
 }
 
+NONE_IMPUTED = {"filled": 0, "labels": {}}
+
 
 def sections(name: str) -> dict[str, dict[str, object]]:
     """The least that a page needs, with this name in every place for a name."""
@@ -21,12 +23,12 @@ def sections(name: str) -> dict[str, dict[str, object]]:
     cluster = {"name": name, "before": 1, "after": 2, "text": name, "typical": picture, "unusual": picture}
     return {
         "summary": {
-            "chance": name, "verdict": name, "sentences": [name], "command": name,
+            "chance": True, "verdict": name, "sentences": [name], "command": name,
             "facts": [{"name": name, "value": name, "note": name}],
         },
         "remedies": {
             "no_signal": name, "sentence": name, "command": name, "chart": "<svg/>", "head": [name], "rows": [[name]],
-            "growth": name, "issues": name, "pictures": picture,
+            "growth": name, "issues": name, "contradictions": name, "pictures": picture,
         },
         "labels": {
             "warnings": [name], "chart": "<svg/>", "head": [name], "rows": [[name]], "note": name,
@@ -57,13 +59,15 @@ def test_charts_are_inserted_as_they_are() -> None:
 
 def test_chance_and_trainings_that_had_not_converged_are_warnings() -> None:
     content = sections("a")
-    content["summary"]["chance"] = "No arm is better."
+    content["summary"]["chance"], content["summary"]["verdict"] = True, "No arm is better."
     content["results"]["warnings"] = ["The training of copies had not converged."]
     written = render_page(content)
     assert '<p class="warning">No arm is better.</p>' in written
     assert '<p class="warning">The training of copies had not converged.</p>' in written
-    content["summary"]["chance"], content["results"]["warnings"] = "", []
-    assert render_page(content).count('class="warning"') == written.count('class="warning"') - 2
+    content["summary"]["chance"], content["results"]["warnings"] = False, []
+    certain = render_page(content)
+    assert certain.count('class="warning"') == written.count('class="warning"') - 2
+    assert '<p class="verdict">No arm is better.</p>' in certain
 
 
 def test_the_row_of_an_arm_has_a_cell_per_column() -> None:
@@ -102,12 +106,12 @@ def table() -> pd.DataFrame:
 
 
 def test_normal_run_has_no_warnings(table: pd.DataFrame) -> None:
-    assert run_warnings(table, NOTHING, {"unfit_images": 0}, "IMAGENET1K_V1") == []
+    assert run_warnings(table, NOTHING, NONE_IMPUTED, {"unfit_images": 0}, "IMAGENET1K_V1") == []
 
 
 def test_most_serious_warning_comes_first(table: pd.DataFrame) -> None:
     odd = {"dropped_rows": 3, "unlisted_files": 4, "duplicates": {"groups": 9, "leaks": 1, "other_labels": 2}}
-    assert run_warnings(table, odd, {"unfit_images": 5}, "random") == [
+    assert run_warnings(table, odd, NONE_IMPUTED, {"unfit_images": 5}, "random") == [
         "1 images also appear in a later split (leak): results there look better than they are.",
         "2 images have other labels than a duplicate.",
         "3 rows were dropped.",
@@ -119,6 +123,32 @@ def test_most_serious_warning_comes_first(table: pd.DataFrame) -> None:
 
 def test_label_without_an_image_in_a_split_is_named(table: pd.DataFrame) -> None:
     less = table.assign(**{"label:sea": [1, 1, 0]})
-    assert run_warnings(less, NOTHING, {"unfit_images": 0}, "weights.pth") == [
+    assert run_warnings(less, NOTHING, NONE_IMPUTED, {"unfit_images": 0}, "weights.pth") == [
         "No test image has 'sea': recall cannot be measured."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({"sea": {"filled": 240, "auc": 0.92}}, "0.92 (sea) to 0.92."),
+        (
+            {"sea": {"filled": 200, "auc": 0.53}, "ice": {"filled": 40, "auc": 0.91}},
+            "0.53 (sea) to 0.91. Below 0.7, most of what they impute is chance: set data.missing to mask.",
+        ),
+    ],
+)
+def test_imputed_labels_are_said_with_how_well_their_classifiers_do(
+    labels: dict[str, dict[str, float]], expected: str, table: pd.DataFrame
+) -> None:
+    imputed = {"filled": 240, "labels": labels}
+    assert run_warnings(table, NOTHING, imputed, {"unfit_images": 0}, "weights.pth") == [
+        f"240 missing label cells of train images were imputed by classifiers whose AUC on known labels is {expected}"
+    ]
+
+
+def test_imputed_labels_of_classifiers_that_nothing_tests_are_said(table: pd.DataFrame) -> None:
+    imputed = {"filled": 2, "labels": {"sea": {"filled": 2}}}
+    assert run_warnings(table, NOTHING, imputed, {"unfit_images": 0}, "weights.pth") == [
+        "2 missing label cells of train images were imputed, by classifiers that no known label was left to test."
     ]

@@ -13,7 +13,7 @@ SUMMARY = {
     "no_signal": None, "sentence": "Recommended: weights.",
     "settings": {"train.arms": ["nothing", "weights", "copies"], "augment.strategy": "none"},
 }  # fmt: skip
-NO_ISSUES = pd.DataFrame(columns=["image_id", "issue", "label", "score", "margin"])
+NO_ISSUES = pd.DataFrame(columns=["image_id", "issue", "label", "score", "margin", "duplicate"])
 
 
 @pytest.fixture
@@ -72,7 +72,25 @@ def test_a_label_of_no_train_image_has_no_curve(table: pd.DataFrame, remedies: p
 
 
 def test_likely_wrong_labels_are_pictured(table: pd.DataFrame, remedies: pd.DataFrame, tmp_path: Path) -> None:
-    issues = pd.DataFrame([["b.png", "surplus", "ice", 0.04, 0.9]], columns=NO_ISSUES.columns)
+    issues = pd.DataFrame([["b.png", "surplus", "ice", 0.04, 0.9, ""]], columns=NO_ISSUES.columns)
     points = curve(tmp_path, ("sea", 0.5, 0.6, 0.6))
     section = remedies_section(remedies, SUMMARY, issues, points, table, folder=tmp_path, images_per_group=2)
     assert [caption for _, caption in section["pictures"]] == ["b.png: ice surplus, score 0.04"]
+
+
+def test_duplicates_with_other_labels_are_counted_and_pictured_after_them(
+    table: pd.DataFrame, remedies: pd.DataFrame, tmp_path: Path
+) -> None:
+    rows = [
+        ["b.png", "surplus", "ice", 0.04, 0.9, ""],
+        ["a.png", "contradiction", "sea", 0.9, np.nan, "b.png"],
+        ["b.png", "contradiction", "sea", 0.2, np.nan, "a.png"],
+    ]
+    issues, points = pd.DataFrame(rows, columns=NO_ISSUES.columns), curve(tmp_path, ("sea", 0.5, 0.6, 0.6))
+    section = remedies_section(remedies, SUMMARY, issues, points, table, folder=tmp_path, images_per_group=1)
+    assert section["issues"] == "1 labels that are likely wrong"
+    assert section["contradictions"] == "2 images have other labels than a duplicate of theirs."
+    assert [caption for _, caption in section["pictures"]] == [
+        "b.png: ice surplus, score 0.04",
+        "a.png: sea contradicts b.png",
+    ]

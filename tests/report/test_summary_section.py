@@ -17,14 +17,15 @@ VERDICT = {
     "model": "results/arms/copies/models/seed-0",
 }
 ARMS = pd.DataFrame(
-    [["nothing", 0.5, 0.4, 0.6], ["copies", 0.6, 0.5, 0.7]],
-    columns=["arm", "macro_f1", "macro_f1_low", "macro_f1_high"],
+    [["nothing", 0.5, 0.4, 0.6, 0.85], ["copies", 0.6, 0.5, 0.7, 0.88]],
+    columns=["arm", "macro_f1", "macro_f1_low", "macro_f1_high", "macro_auc"],
 )
+PROBED = {"no_signal": None, "nothing": {"macro_auc": 0.9}}
 
 
 def test_summary_has_the_verdict_and_the_main_numbers() -> None:
-    summary = summary_section(VERDICT, ARMS, [1_000, 2_000], [3.0, 1.5], [[8, 2], [8, 8]])
-    assert (summary["verdict"], summary["chance"]) == ("The copies helped.", "")
+    summary = summary_section(VERDICT, ARMS, [1_000, 2_000], [3.0, 1.5], [[8, 2], [8, 8]], PROBED)
+    assert (summary["verdict"], summary["chance"]) == ("The copies helped.", False)
     assert summary["sentences"] == [
         "weights: Inconclusive.",
         "The rarest third: better.",
@@ -41,17 +42,43 @@ def test_summary_has_the_verdict_and_the_main_numbers() -> None:
 
 
 def test_the_command_labels_images_with_the_model_to_use() -> None:
-    summary = summary_section(VERDICT, ARMS, [10, 20], [3.0, 1.5], [[8, 2], [8, 8]])
+    summary = summary_section(VERDICT, ARMS, [10, 20], [3.0, 1.5], [[8, 2], [8, 8]], PROBED)
     assert summary["command"] == (
         "python -m stages.predict --model results/arms/copies/models/seed-0 --images FOLDER --out labels.xlsx"
     )
 
 
-def test_chance_is_said_and_a_missing_sentence_leaves_no_space() -> None:
-    verdict = VERDICT | {"chance": "No arm is clearly better than chance.", "power": ""}
-    summary = summary_section(verdict, ARMS, [10, 10], [3.0, 3.0], [[8, 2], [8, 2]])
-    assert summary["chance"] == "No arm is clearly better than chance."
+def test_a_missing_sentence_leaves_no_space() -> None:
+    summary = summary_section(VERDICT | {"power": ""}, ARMS, [10, 10], [3.0, 3.0], [[8, 2], [8, 2]], PROBED)
     assert summary["sentences"][2] == "Each arm was trained once."
+
+
+@pytest.mark.parametrize(
+    ("no_signal", "expected"),
+    [
+        ("Not clearly better than chance. The labels are the likelier cause.",) * 2,
+        (None, "A linear classifier on the features is better than chance before training."),
+    ],
+)
+def test_where_no_arm_is_better_than_chance_this_and_the_cause_are_all_that_is_said(
+    no_signal: str | None, expected: str
+) -> None:
+    verdict, probed = VERDICT | {"chance": "No arm is clearly better than chance."}, PROBED | {"no_signal": no_signal}
+    summary = summary_section(verdict, ARMS, [10, 20], [3.0, 1.5], [[8, 2], [8, 8]], probed)
+    assert summary["chance"] is True
+    assert summary["verdict"] == "No arm is clearly better than chance."
+    assert summary["sentences"] == [expected]
+    assert summary["command"] == ""
+
+
+def test_networks_that_a_linear_classifier_outdoes_are_called_weak_judges() -> None:
+    probed = PROBED | {"nothing": {"macro_auc": 0.94}}
+    summary = summary_section(VERDICT, ARMS, [10, 20], [3.0, 1.5], [[8, 2], [8, 8]], probed)
+    assert summary["sentences"][-1] == (
+        "The networks are weak judges: their macro AUC is at most 0.88 on the test images, and that of a linear "
+        "classifier on the features is 0.94 on held-out train images. Start them from such weights too "
+        "(train.weights, train.freeze)."
+    )
 
 
 def arm(**histories: list[float]) -> Arm:

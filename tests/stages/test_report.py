@@ -5,6 +5,7 @@ import re
 import shutil
 import struct
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -42,7 +43,8 @@ QUESTIONS = {
 def page(reportable: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report") / "report.html"
     result = run_stage(reportable, "report", *REPORT, "--out", str(out))
-    assert re.search("report: .* on (these )?20 test images and 2 seeds: macro F1 ", result.stderr)
+    verdict = json.loads((reportable / "results/verdict.json").read_text(encoding="utf-8"))
+    assert f"report: {(verdict['chance'] or verdict['copies']).rstrip('.')}" in result.stderr
     return out
 
 
@@ -107,19 +109,6 @@ def test_each_figure_of_the_table_of_arms_can_be_computed_again(page: Path, repo
         assert f"95 % CI {row['macro_f1_low']:.3f} to {row['macro_f1_high']:.3f}, all labels" in text
 
 
-def test_the_page_says_what_the_verdict_says_and_how_to_use_the_model(page: Path, reportable: Path) -> None:
-    text = html.unescape(page.read_text(encoding="utf-8"))
-    verdict = json.loads((reportable / "results/verdict.json").read_text(encoding="utf-8"))
-    assert f'<p class="verdict">{verdict["copies"]}</p>' in text
-    sentences = [*verdict["others"], verdict["rare"], verdict["deploy_sentence"]]
-    sentences.append(f"{verdict['power']} {verdict['caveat']}")
-    for sentence in sentences:
-        assert f"<p>{sentence}</p>" in text
-    assert (reportable / verdict["model"] / "model.safetensors").is_file()
-    assert f"python -m stages.predict --model {verdict['model']} --images FOLDER --out labels.xlsx" in text
-    assert (f'<p class="warning">{verdict["chance"]}</p>' in text) == (verdict["chance"] is not None)
-
-
 def test_each_arm_has_its_own_threshold_and_confusion_matrices(page: Path, reportable: Path) -> None:
     text = page.read_text(encoding="utf-8")
     tuned = {arm: decisions.read(reportable / f"results/arms/{arm}/models/seed-0").tuned for arm in ARMS}
@@ -147,6 +136,36 @@ def report(folder: Path) -> tuple[str, str]:
     with contextlib.chdir(folder):
         summary = main([*REPORT, "--out", "results/report.html"])
     return summary, (folder / "results/report.html").read_text(encoding="utf-8")
+
+
+def with_chance(folder: Path, chance: str | None) -> dict[str, Any]:
+    """Change what the verdict says about chance, and return the verdict."""
+    path = folder / "results/verdict.json"
+    verdict: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) | {"chance": chance}
+    path.write_text(json.dumps(verdict), encoding="utf-8")
+    return verdict
+
+
+def test_the_page_says_what_the_verdict_says_and_how_to_use_the_model(copied: Path) -> None:
+    verdict = with_chance(copied, None)
+    summary, text = report(copied)
+    assert summary == verdict["copies"].rstrip(".")
+    text = html.unescape(text)
+    assert f'<p class="verdict">{verdict["copies"]}</p>' in text
+    sentences = [*verdict["others"], verdict["rare"], verdict["deploy_sentence"]]
+    sentences.append(f"{verdict['power']} {verdict['caveat']}")
+    for sentence in sentences:
+        assert f"<p>{sentence}</p>" in text
+    assert (copied / verdict["model"] / "model.safetensors").is_file()
+    assert f"python -m stages.predict --model {verdict['model']} --images FOLDER --out labels.xlsx" in text
+
+
+def test_where_no_arm_is_better_than_chance_the_page_says_just_this(copied: Path) -> None:
+    verdict = with_chance(copied, "No arm is clearly better than chance.")
+    summary, text = report(copied)
+    assert summary == "No arm is clearly better than chance"
+    assert '<p class="warning">No arm is clearly better than chance.</p>' in text
+    assert all(html.escape(verdict[part]) not in text for part in ("copies", "rare", "deploy_sentence", "model"))
 
 
 def test_copies_that_do_harm_are_shown_to_do_harm(copied: Path) -> None:
