@@ -2,7 +2,7 @@
 
 Class weights, a weighted sampler and copies make rare labels look more common than they are, so a network's scores rank
 images but are no probabilities. Calibrators are fitted to validation images, which have no copies, and keep the order
-of scores.
+in which the scores of a label rank images, if labels are calibrated one at a time.
 
 ``y_true`` and ``scores`` are those of `counterweight.metrics.per_label`.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import brentq, minimize
 from scipy.special import expit, log_softmax, logit, softmax
 from scipy.stats import rankdata
 
@@ -26,6 +26,8 @@ N_BINS = 10
 MIN_IMAGES = 5
 # Bounds of fitted slopes: they stay positive if scores are higher without the label, and no sigmoid becomes a step.
 _MIN_SLOPE, _MAX_SLOPE = 0.01, 10.0
+# Weight of squared biases beside the log loss, which decides where the scores do not.
+_RIDGE = 1e-4
 # The distance of 1 from the largest smaller number. Log-odds of scores nearer to 0 or 1 would be infinite.
 _EPSILON = 2.0**-53
 _DIGITS = 6  # Stored parameters are rounded, so that the order of sums does not change them.
@@ -33,7 +35,7 @@ _DIGITS = 6  # Stored parameters are rounded, so that the order of sums does not
 
 @dataclass(frozen=True)
 class Calibration:
-    """Monotone functions from scores to probabilities.
+    """Functions from scores to probabilities.
 
     Attributes
     ----------
@@ -41,8 +43,7 @@ class Calibration:
         ``sigmoid``: each label's probability is the sigmoid of slope * logit(score) + intercept. ``softmax``: the
         probabilities of all classes are the softmax of slope * log(score) + intercept, so they sum to 1.
     slopes, intercepts : list of float
-        One per column of scores. The slopes are positive. All slopes of a ``softmax`` are 1 / temperature, and its
-        intercepts are 0.
+        One per column of scores. The slopes are positive. All slopes of a ``softmax`` are 1 / temperature.
     """
 
     kind: str
@@ -52,7 +53,8 @@ class Calibration:
     def apply(self, scores: Scores) -> NDArray[np.float64]:
         """Return calibrated scores, shape (n_images, n_labels).
 
-        With ``sigmoid``, a label's probabilities have the order of its scores; with ``softmax``, those of an image do.
+        With ``sigmoid``, a label's probabilities have the order of its scores. With ``softmax``, the most probable
+        class of an image need not be that with the highest score, which weights and copies have raised.
         """
         transform = _log_odds if self.kind == SIGMOID else _log
         lines = np.array(self.slopes) * transform(scores) + np.array(self.intercepts)
@@ -79,14 +81,15 @@ def fit_calibration(y_true: Targets, scores: Scores, kind: str) -> Calibration:
         have, or lack, keeps a slope of 1, as E. Steyerberg et al. recommend for few data ("Validation and updating of
         predictive regression models", Statistics in Medicine, 2004). One that no image has, or lacks, keeps its scores.
 
-        With ``softmax``, the temperature of the lowest log loss (C. Guo et al., "On calibration of modern neural
-        networks", ICML 2017) on the images whose classes are known, with one more counted as wrong; 1 if they are
-        fewer than twice `MIN_IMAGES`. It keeps the order of an image's classes, so it cannot undo the weights of
-        classes.
+        With ``softmax``, the temperature (C. Guo et al., "On calibration of modern neural networks", ICML 2017) and the
+        bias of each class (A. Alexandari et al., "Maximum likelihood with bias-corrected calibration is hard-to-beat at
+        label shift adaptation", ICML 2020) of the lowest log loss on the images whose classes are known, with one more
+        counted as wrong. Biases undo the weights of classes, which a temperature alone cannot. A class of fewer than
+        `MIN_IMAGES` images has none; with fewer than twice as many images, all scores stay.
     """
     if kind == SOFTMAX:
-        slope, n_labels = _inverse_temperature(y_true, scores), scores.shape[1]
-        return Calibration(SOFTMAX, [slope] * n_labels, [0.0] * n_labels)
+        slope, biases = _temperature_and_biases(y_true, scores)
+        return Calibration(SOFTMAX, [slope] * scores.shape[1], biases)
     lines = [_platt_line(target, score) for target, score in zip(y_true.T, scores.T, strict=True)]
     return Calibration(SIGMOID, [slope for slope, _ in lines], [intercept for _, intercept in lines])
 
@@ -199,18 +202,25 @@ def _platt_line(y_true: Targets, scores: Scores) -> tuple[float, float]:
     return slope, round(float(intercept), _DIGITS)
 
 
-def _inverse_temperature(y_true: Targets, scores: Scores) -> float:
+def _temperature_and_biases(y_true: Targets, scores: Scores) -> tuple[float, list[float]]:
+    """Return 1 / temperature, and the bias of each class."""
     known = (y_true >= 0).all(axis=1)
     n_images, n_classes = int(known.sum()), y_true.shape[1]
     if n_images < 2 * MIN_IMAGES or n_classes < 2:
-        return 1.0
+        return 1.0, [0.0] * n_classes
     wrong = 1 / (n_images + 2)
     target = np.where(y_true[known] == 1, 1 - wrong, wrong / (n_classes - 1))
-    logarithms = _log(scores[known])
+    logarithms, has_bias = _log(scores[known]), (y_true[known] == 1).sum(axis=0) >= MIN_IMAGES
 
-    def log_loss(log_slope: float) -> float:
-        return -float((target * log_softmax(np.exp(log_slope) * logarithms, axis=1)).mean())
+    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        slope, biases = np.exp(parameters[0]), parameters[1:] * has_bias
+        logits = log_softmax(slope * logarithms + biases, axis=1)
+        error = (np.exp(logits) - target) / n_images
+        gradient = np.concatenate([[slope * (error * logarithms).sum()], error.sum(axis=0) + 2 * _RIDGE * biases])
+        value = -(target * logits).sum() / n_images + _RIDGE * (biases**2).sum()
+        return float(value), gradient * np.concatenate([[1], has_bias])
 
-    bounds = np.log([_MIN_SLOPE, _MAX_SLOPE])
-    fitted = minimize_scalar(log_loss, bounds=bounds, method="bounded", options={"xatol": 1e-9})
-    return round(float(np.exp(fitted.x)), _DIGITS)
+    bounds = [tuple(np.log([_MIN_SLOPE, _MAX_SLOPE])), *[(None, None)] * n_classes]
+    options = {"ftol": 1e-14, "gtol": 1e-10, "maxiter": 1000}
+    fitted = minimize(loss, np.zeros(1 + n_classes), jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+    return round(float(np.exp(fitted[0])), _DIGITS), np.round(fitted[1:] * has_bias, _DIGITS).tolist()

@@ -230,7 +230,7 @@ def calibrate(rule: DecisionRule, y_true: NDArray[np.integer], scores: NDArray[n
     """Return the rule with a calibration that is fitted to validation rows; arrays are those of `tune`.
 
     Labels are calibrated each for itself by Platt scaling, and so is the positive class of a binary task; several
-    classes by one temperature; see `counterweight.metrics.calibration.fit_calibration`.
+    classes by one temperature and a bias each; see `counterweight.metrics.calibration.fit_calibration`.
     """
     kind = SOFTMAX if rule.task == "multiclass" else SIGMOID
     if rule.positive is not None:

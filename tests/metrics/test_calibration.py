@@ -236,13 +236,25 @@ def test_overconfident_classes_become_as_probable_as_they_are_right() -> None:
     calibration = fit_calibration(y_true, scores, "softmax")
     expected = (21 * (31 / 32) + 9 * (1 / 32) / 2) / 30
     probabilities = calibration.apply(scores)[0]
-    assert probabilities == pytest.approx([expected, *[(1 - expected) / 2] * 2], abs=1e-6)
-    temperature = 1 / calibration.slopes[0]
-    assert (0.9 / 0.05) ** (1 / temperature) == pytest.approx(expected / ((1 - expected) / 2), rel=1e-5)
-    assert calibration.intercepts == [0, 0, 0]
+    assert probabilities[0] == pytest.approx(expected, abs=1e-3)
+    assert calibration.intercepts[2] == 0  # No image has this class.
 
 
-def test_classes_keep_their_order_in_each_image_and_sum_to_1() -> None:
+def test_weights_of_classes_are_undone() -> None:
+    """A classifier that was trained with the rare class four times as heavy, and is right but for that."""
+    rng = np.random.default_rng(0)
+    true = rng.dirichlet([4, 2, 1], 4000)
+    y_true = np.eye(3, dtype=int)[[rng.choice(3, p=each) for each in true]]
+    weighted = true * [1, 1, 4]
+    scores = weighted / weighted.sum(axis=1, keepdims=True)
+    calibration = fit_calibration(y_true, scores, "softmax")
+    assert calibration.intercepts[0] - calibration.intercepts[2] == pytest.approx(np.log(4), abs=0.1)
+    assert calibration.apply(scores) == pytest.approx(true, abs=0.03)
+    assert expected_calibration_error(y_true, scores) == pytest.approx(0.12, abs=0.04)
+    assert expected_calibration_error(y_true, calibration.apply(scores)) == pytest.approx(0.01, abs=0.01)
+
+
+def test_overconfident_probabilities_of_classes_sum_to_1_and_are_better_than_the_scores() -> None:
     rng = np.random.default_rng(0)
     scores = rng.dirichlet([0.3, 0.3, 0.3], 400)
     y_true = np.eye(3, dtype=int)[rng.integers(0, 3, 400)]
@@ -250,7 +262,6 @@ def test_classes_keep_their_order_in_each_image_and_sum_to_1() -> None:
     assert len(set(calibration.slopes)) == 1
     probabilities = calibration.apply(scores)
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(400))
-    assert np.argsort(probabilities).tolist() == np.argsort(scores).tolist()
     assert (brier_score(y_true, probabilities) or 1) < (brier_score(y_true, scores) or 0)
 
 
@@ -261,7 +272,7 @@ def test_temperature_of_too_few_images_is_1() -> None:
 
 def test_classes_of_which_all_are_right_get_a_finite_temperature() -> None:
     y_true, scores = classes(30, 0)
-    assert fit_calibration(y_true, scores, "softmax").apply(scores)[0, 0] == pytest.approx(31 / 32, abs=1e-6)
+    assert fit_calibration(y_true, scores, "softmax").apply(scores)[0, 0] == pytest.approx(31 / 32, abs=1e-3)
 
 
 def test_images_without_a_known_class_do_not_count_for_the_temperature() -> None:
