@@ -24,9 +24,9 @@ def params(tmp_path: Path) -> Path:
     return Path(shutil.copy(PROJECT / "params.yaml", tmp_path))
 
 
-def test_there_is_a_recipe_for_each_write_up() -> None:
+def test_there_is_a_recipe_for_each_write_up_and_for_photographs_of_one_or_several_labels() -> None:
     assert recipe_names() == [
-        "attributes", "exam", "lungs", "pets", "pets_finetune", "pets_scratch", "scenes", "streets",
+        "attributes", "exam", "lungs", "pets", "pets_finetune", "pets_scratch", "scenes", "single_label", "streets",
     ]  # fmt: skip
 
 

@@ -70,3 +70,13 @@ def test_pets_makes_both_classes_equal(tmp_path: Path) -> None:
     train = manifest.rows_of_split(manifest.read(project / "augmented/manifest.csv"), "train")
     counts = manifest.targets(train).sum(axis=0).tolist()
     assert counts[0] == counts[1]
+
+
+@pytest.mark.slow
+def test_single_label_fills_the_rare_classes_and_fits_the_head_to_the_end(tmp_path: Path) -> None:
+    project = run_recipe("single_label", tmp_path)
+    table = manifest.rows_of_split(manifest.read(project / "augmented/manifest.csv"), "train")
+    assert len(set(manifest.targets(table).sum(axis=0).tolist())) == 1
+    for arm in ("nothing", "weights", "copies", "copies+weights"):
+        history = pd.read_csv(project / f"results/arms/{arm}/history.csv")
+        assert history["penalty"].is_monotonic_decreasing

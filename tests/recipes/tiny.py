@@ -13,9 +13,12 @@ CLASSES = {"binary": ["cat", "dog"], "multiclass": ["a", "b", "c"], "multilabel"
 TRAIN, RARE, TEST = 24, 10, 6
 INPUTS = {
     "binary": {"data.images": "images", "data.sheet": "images"},
-    "multiclass": {"data.images": "images.npy", "data.sheet": "labels.csv", "data.columns.labels": "target"},
+    "multiclass": {
+        "data.images": "images.npy", "data.sheet": "labels.csv", "data.columns.image": None, "data.columns.split": None,
+        "data.columns.labels": "target", "data.test": 0.2,
+    },
     "multilabel": {"data.images": "images", "data.sheet": "labels.csv", "data.columns.labels": ["a", "b", "c"]},
-}
+}  # fmt: skip
 
 
 def tiny(recipe: str) -> dict[str, Any]:
