@@ -7,6 +7,7 @@ import pytest
 from counterweight.augmentation import strategies
 from counterweight.augmentation.allocation import AllocationConfig, Copy
 from counterweight.augmentation.strategies import Plan, TrainImages, build_plan
+from counterweight.metrics.imbalance import mean_ir
 
 # Six images show sea, two ice, and one of these fog: IRLbl 1, 3 and 6, MeanIR 10 / 3.
 IMAGES = ["a", "b", "c", "d", "e", "f", "g"]
@@ -240,3 +241,18 @@ def test_finished_plan_has_no_further_copies(strategy: str) -> None:
     made = sources(result)
     assert result.shortfall(made) == {}
     assert result.next_copies(made, set()) == []
+
+
+@pytest.mark.parametrize("target", [1.0, 0.5])
+@pytest.mark.parametrize("seed", range(20))
+def test_labels_never_become_less_balanced_by_the_strategy_that_init_suggests(seed: int, target: float) -> None:
+    """Labels that go together, as sea and sunset do: each is where a weighted sum of three hidden values is high."""
+    rng = np.random.default_rng(seed)
+    n_images, n_labels = rng.integers(30, 300), rng.integers(2, 12)
+    values = rng.normal(size=(n_images, 3)) @ rng.normal(size=(3, n_labels)) + rng.normal(size=(n_images, n_labels))
+    targets = (values > np.quantile(values, rng.uniform(0.5, 0.98, n_labels), axis=0).diagonal()).astype(np.int8)
+    ids = [str(row) for row in range(n_images)]
+    train = TrainImages(ids, [0] * n_images, targets, [f"label {column}" for column in range(n_labels)])
+    copies = sources(build_plan("labels", train, AllocationConfig(target, None, None, 0)))
+    times = [1 + copies[image] for image in ids]
+    assert mean_ir(np.repeat(targets, times, axis=0)) <= mean_ir(targets)
