@@ -26,7 +26,7 @@ def best_epoch(history: Sequence[Row], monitor: str) -> Row:
 
 
 def unfinished(history: Sequence[Row], monitor: str, max_epochs: int) -> str | None:
-    """Say that a training was still getting better when it ended; None if it was not.
+    """Say, as the rest of a sentence, that a training was still getting better when it ended; None if it was not.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def unfinished(history: Sequence[Row], monitor: str, max_epochs: int) -> str | N
     --------
     >>> rows = [{"epoch": 1, "validation_loss": 0.5}, {"epoch": 2, "validation_loss": 0.4}]
     >>> unfinished(rows, "loss", 2)
-    'its best epoch is its last, 2 of 2. Raise train.epochs'
+    'had not converged: its best epoch is its last, 2 of 2. Raise train.epochs'
     >>> unfinished(rows, "loss", 8) is None  # It was stopped early.
     True
     """
@@ -47,7 +47,7 @@ def unfinished(history: Sequence[Row], monitor: str, max_epochs: int) -> str | N
     if best is not history[-1]:
         return None
     if "penalty" in best:
-        return f"the weakest penalty tried, {best['penalty']:g}, is the best. More train images would help"
+        return f"is best with the weakest penalty tried, {best['penalty']:g}: more train images would help"
     if len(history) < max_epochs:
         return None
-    return f"its best epoch is its last, {best['epoch']:.0f} of {max_epochs}. Raise train.epochs"
+    return f"had not converged: its best epoch is its last, {best['epoch']:.0f} of {max_epochs}. Raise train.epochs"

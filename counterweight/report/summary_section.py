@@ -93,11 +93,7 @@ def convergence_warnings(arms: Mapping[str, Arm], monitor: str, max_epochs: int)
         for name, arm in arms.items()
         for seed, history in arm.histories.items()
     }
-    return [
-        f"The training of {name} with seed {seed} had not converged: {reason}."
-        for (name, seed), reason in reasons.items()
-        if reason
-    ]
+    return [f"The training of {name} with seed {seed} {reason}." for (name, seed), reason in reasons.items() if reason]
 
 
 def _epochs(history: pd.DataFrame) -> list[dict[str, float]]:

@@ -52,11 +52,17 @@ def test_first_epoch_is_the_best_if_no_metric_is_a_number() -> None:
 
 @pytest.mark.parametrize("monitor", ["loss", "f1"])
 def test_training_whose_best_epoch_is_the_last_allowed_is_unfinished(monitor: str) -> None:
-    assert unfinished(epochs(0.5, 0.4, 0.3), monitor, 3) == "its best epoch is its last, 3 of 3. Raise train.epochs"
+    assert (
+        unfinished(epochs(0.5, 0.4, 0.3), monitor, 3)
+        == "had not converged: its best epoch is its last, 3 of 3. Raise train.epochs"
+    )
 
 
 def test_training_of_one_epoch_is_unfinished() -> None:
-    assert unfinished(epochs(0.5), "loss", 1) == "its best epoch is its last, 1 of 1. Raise train.epochs"
+    assert (
+        unfinished(epochs(0.5), "loss", 1)
+        == "had not converged: its best epoch is its last, 1 of 1. Raise train.epochs"
+    )
 
 
 @pytest.mark.parametrize("losses", [(0.5, 0.3, 0.4), (0.5, 0.3, 0.3), (0.3, 0.4, 0.5)])
@@ -72,7 +78,7 @@ def test_weakest_penalty_as_the_best_asks_for_more_images_whatever_the_epochs_al
     history = penalties((1.0, 0.5), (0.01, 0.4), (0.0001, 0.3))
     for max_epochs in (1, 3, 100):
         assert unfinished(history, "loss", max_epochs) == (
-            "the weakest penalty tried, 0.0001, is the best. More train images would help"
+            "is best with the weakest penalty tried, 0.0001: more train images would help"
         )
 
 

@@ -117,8 +117,8 @@ def test_the_monitor_decides_which_epoch_is_the_best() -> None:
         (
             [0.1, 0.2],
             [
-                "The training of copies with seed 0 had not converged: the weakest penalty tried, 0.1, is the best. "
-                "More train images would help."
+                "The training of copies with seed 0 is best with the weakest penalty tried, 0.1: more train images "
+                "would help."
             ],
         ),
         ([0.2, 0.1], []),
