@@ -38,7 +38,6 @@ bench: .venv/cpu .venv/peers
 	python -m benchmarks.scenes_recipe
 	python -m benchmarks.missing
 	python -m benchmarks.evidence
-	python -m benchmarks.coverage
 
 # For COUNTERWEIGHT_SCHEDULER, for features.engine, and to load augmented/dataset by Hugging Face's datasets.
 cluster cpu loaders: %: .venv/%

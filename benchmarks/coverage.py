@@ -46,9 +46,8 @@ class Run:
     of_seeds: float
 
 
-def main() -> None:
+def measure() -> None:
     """Simulate, and write the section."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     started = time.perf_counter()
     with threadpool_limits(1):
         cases = [(SEED_SDS[0], *case) for case in product(EFFECTS, IMAGES, SEEDS)]
@@ -135,4 +134,5 @@ def _seed_deviation(seed_sd: float) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    measure()

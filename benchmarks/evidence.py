@@ -3,7 +3,8 @@
     python -m benchmarks.evidence [--data ../shared]
 
 The stages up to cluster are run by DVC on the photographs of scenes, on cats and dogs and on the bundled example. The
-tables go into benchmarks/README.md.
+tables go into benchmarks/README.md. Then come the rankings of remedies (`benchmarks.ranking`) and the intervals of
+trained networks (`benchmarks.coverage`), each also a command of its own.
 """
 
 import shutil
@@ -17,15 +18,16 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from benchmarks import coverage, ranking
 from benchmarks.common import WEIGHTS, data_folder, measured_by, scenes, write_section
+from benchmarks.logistic_regression import heads_beside_scikit_learn, probe_beside_scikit_learn
 from counterweight.augmentation.allocation import AllocationConfig
 from counterweight.augmentation.strategies import TrainImages
 from counterweight.base import manifest
 from counterweight.evidence.cross_validation import CopyFeatures, ProbeData, cross_validate
-from counterweight.evidence.fold_metrics import fold_table
 from counterweight.evidence.folds import corrected_difference, repeated_folds
 from counterweight.evidence.label_issues import find_label_issues
 from counterweight.evidence.linear_probe import standardize
@@ -40,9 +42,9 @@ N_RUNS, N_IMAGES = 1000, 200
 STRENGTHS = (0.0, 0.06, 0.17)
 
 
-def main() -> None:
+def measure(data: Path) -> None:
     """Measure and write the section."""
-    data, started = data_folder(__doc__), time.perf_counter()
+    started = time.perf_counter()
     pets = str(data / "datasets/cats_dogs")
     datasets: Mapping[str, Mapping[str, Any]] = {
         "scenes": scenes(data),
@@ -53,7 +55,7 @@ def main() -> None:
         },
         "example": {},
     }  # fmt: skip
-    rows, flipped = [], pd.DataFrame()
+    rows, heads, flipped = [], [], pd.DataFrame()
     with tempfile.TemporaryDirectory() as temporary:
         project = make_workspace(Path(temporary) / "project", {})
         shutil.copytree(PROJECT / "data/example", project / "data/example", ignore=shutil.ignore_patterns("images"))
@@ -61,12 +63,15 @@ def main() -> None:
             write_params(project / "params.yaml", changes)
             run(project, "dvc", "repro", "cluster")
             probed = _probe_data(project, str(changes.get("data.task", "multilabel")))
-            rows += [{"data": name, **row} for row in _beside_scikit_learn(probed)]
+            rows += [{"data": name, **row} for row in probe_beside_scikit_learn(probed, WORKERS)]
+            heads += [{"data": name, **row} for row in heads_beside_scikit_learn(probed, WORKERS)]
             if name == "scenes":
                 flipped = _flipped_labels(probed)
     sections = {
         "Macro F1 on held-out train images (five folds, once), by the probe and by scikit-learn's LogisticRegressionCV "
         "on the same features and folds, with C chosen by log loss": pd.DataFrame(rows),
+        "Macro F1 on held-out train images (five folds, the next one to choose the penalty), by the head that train "
+        "fits to frozen features and by scikit-learn's LogisticRegression": pd.DataFrame(heads),
         "Labels that are likely wrong, after 5 % of the scenes' label cells were flipped at random": flipped,
         f"Intervals of the corrected resampled t-test on {N_RUNS:,} simulated data sets of {N_IMAGES} images, whose "
         "remedies have a known effect": _simulation(),
@@ -88,45 +93,6 @@ def _probe_data(project: Path, task: str) -> ProbeData:
     return ProbeData(
         task, train["image_id"].tolist(), labels, standardize(features, features), manifest.targets(train), {}, {}
     )
-
-
-def _beside_scikit_learn(data: ProbeData) -> list[dict[str, Any]]:
-    """Compare macro F1 without remedy and with weights."""
-    (folds,) = repeated_folds(data.targets, np.arange(len(data.targets)), n_folds=5, n_repeats=1, seed=0)
-    remedies = [remedy for remedy in build_remedies(data.task, []) if remedy.name in ("nothing", "weights")]
-    trainings = [remedy.training for remedy in remedies]
-    by_fold = fold_table(data, remedies, cross_validate(data, folds[None], trainings, workers=WORKERS), 5, workers=1)
-    rows = []
-    for remedy in remedies:
-        balanced = remedy.training.balanced
-        peers = Parallel(n_jobs=WORKERS)(delayed(_peer_f1)(data, folds, fold, balanced) for fold in range(5))
-        probe = by_fold.loc[by_fold["remedy"] == remedy.name, "macro_f1"].mean()
-        rows.append({"remedy": remedy.name, "probe": probe, "scikit-learn": np.mean(peers)})
-    return rows
-
-
-def _peer_f1(data: ProbeData, folds: NDArray[np.intp], fold: int, balanced: bool) -> float:
-    """Macro F1 of scikit-learn's logistic regression on one fold."""
-    train, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-    weight = "balanced" if balanced else None
-    options: dict[str, Any] = {
-        "Cs": np.logspace(-3, 0, 7), "cv": 4, "scoring": "neg_log_loss", "class_weight": weight, "max_iter": 2000,
-        "use_legacy_attributes": False, "l1_ratios": (0,),
-    }  # fmt: skip
-    features, targets = data.features, data.targets
-    with threadpool_limits(1):
-        if data.task != "multilabel":
-            model = LogisticRegressionCV(**options).fit(features[train], targets[train].argmax(axis=1))
-            predicted = np.eye(targets.shape[1], dtype=bool)[model.predict(features[held_out])]
-        else:
-            columns = [
-                LogisticRegressionCV(**options).fit(features[train], column[train]).predict(features[held_out]) == 1
-                for column in targets.T
-            ]
-            predicted = np.column_stack(columns)
-    actual = targets[held_out] == 1
-    hits = (predicted & actual).sum(axis=0)
-    return float((2 * hits / np.maximum(predicted.sum(axis=0) + actual.sum(axis=0), 1)).mean())
 
 
 def _flipped_labels(data: ProbeData) -> pd.DataFrame:
@@ -229,4 +195,7 @@ def _seconds() -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    main()
+    folder = data_folder(__doc__)
+    measure(folder)
+    ranking.measure(folder)
+    coverage.measure()

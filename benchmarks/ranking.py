@@ -28,11 +28,11 @@ PETS_DRAWN = {"cat": 1600, "dog": 400}
 PIPELINES = ("article", "gentle", "thirds")
 
 
-def main() -> None:
+def measure(data: Path) -> None:
     """Measure, and write the section after each data set."""
     started, summaries, details = time.perf_counter(), [], []
     with tempfile.TemporaryDirectory() as temporary:
-        for name, changes in datasets(data_folder(__doc__), Path(temporary)).items():
+        for name, changes in datasets(data, Path(temporary)).items():
             project = make_workspace(Path(temporary) / name, changes)
             ranked = rank(project, changes)
             summaries.append({"data": name, **agreement(ranked)})
@@ -43,10 +43,10 @@ def main() -> None:
 def write(summary: pd.DataFrame, table: pd.DataFrame, seconds: float) -> None:
     """Write the section."""
     text = (
-        f"Macro F1 of each remedy: by the probe, on held-out train images; and of networks on the test images, the mean "
+        "Macro F1 of each remedy: by the probe, on held-out train images; and of networks on the test images, the mean "
         f"and the deviation of {SEEDS} seeds. Kendall's tau with the 95 % interval of E. C. Fieller, H. O. Hartley and "
-        'E. S. Pearson, "Tests for rank correlation coefficients", Biometrika 44 (1957). `gain` is what the recommended '
-        "remedy changes on the test images against no remedy, and `best` what the best one does."
+        'E. S. Pearson, "Tests for rank correlation coefficients", Biometrika 44 (1957). `gain` is what the '
+        "recommended remedy changes on the test images against no remedy, and `best` what the best one does."
     )
     head = "## Ranking of remedies by the probe and by trainings"
     measured = measured_by("benchmarks.ranking", ("torch", "scikit-learn"), seconds)
@@ -144,4 +144,4 @@ def _pets_sheet(data: Path, folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    measure(data_folder(__doc__))
