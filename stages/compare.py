@@ -3,7 +3,7 @@
 Reads   augmented/arms/, results/arms/<arm>/ of each arm
 Writes  results/comparison.csv (all metrics), results/arms.csv (intervals of each arm), results/verdict.json,
         results/comparison.svg, results/summary.json (metrics)
-Params  compare, train.arms, data.task
+Params  compare, train.arms, train.optimizer, train.weights, train.weighting, data.task
 """
 
 import json
@@ -56,7 +56,10 @@ def main(argv: Sequence[str] | None = None) -> str:
     differences = arm_differences(targets, predictions, rare, **samples)
     arms = arm_table(differences, metrics)
     n_copies = len(with_copies) - len(table)
-    verdict = sentences(arms, differences, targets, manifest.label_names(table), rare, n_copies=n_copies)
+    verdict = sentences(
+        arms, differences, targets, manifest.label_names(table), rare,
+        n_copies=n_copies, seed_matters=params.train.seed_matters,
+    )  # fmt: skip
     verdict["model"] = next(iter(decisions.seed_folders(folders[verdict["deploy"]] / "models").values())).as_posix()
     verdict["chance"] = no_better_than_chance(targets, predictions, train_targets, task, **samples)
 

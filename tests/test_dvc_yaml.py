@@ -1,6 +1,7 @@
 """dvc.yaml is the whole graph: DVC follows neither imports nor the paths of a command."""
 
 import ast
+import inspect
 import re
 import shlex
 from itertools import pairwise
@@ -84,6 +85,15 @@ def test_each_stage_says_what_it_does(name: str) -> None:
     assert STAGES[name].desc
 
 
+def of_property(name: str) -> set[str]:
+    """The params that a property of a section reads; any other name as it is."""
+    section, _, attribute = name.partition(".")
+    found = getattr(Params.model_fields[section].annotation, attribute, None) if attribute else None
+    if not isinstance(found, property):
+        return {name}
+    return {f"{section}.{read}" for read in re.findall(r"self\.(\w+)", inspect.getsource(found.fget))}  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", [name for name in STAGES if name != "example"])
 def test_params_are_the_ones_that_the_stage_reads(name: str) -> None:
     stage = STAGES[name]
@@ -99,6 +109,7 @@ def test_params_are_the_ones_that_the_stage_reads(name: str) -> None:
         if "load_params(args.params)\n" in source
         else set()
     )
+    used = {param for use in used for param in of_property(use)}
     for section, excluded in EXCLUDED.findall(source):
         fields = set(Params.model_fields[section].annotation.model_fields)  # type: ignore[union-attr]
         used = used - {section} | {f"{section}.{field}" for field in fields - ast.literal_eval(excluded)}

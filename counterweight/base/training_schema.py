@@ -70,6 +70,11 @@ class Train(Section):
         size = self.input_size
         return (size, size) if isinstance(size, int) else (size[0], size[1])
 
+    @property
+    def seed_matters(self) -> bool:
+        """Whether another seed gives another network."""
+        return self.optimizer != "lbfgs" or self.weights == "random" or self.weighting == "sampler"
+
 
 class Evaluate(Section):
     """Evaluation of the arms on the test images."""

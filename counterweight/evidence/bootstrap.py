@@ -161,9 +161,8 @@ def power_sentence(difference: Interval, images: int, seeds: int, *, target: flo
     >>> power_sentence(Interval(-0.004, -0.048, 0.043, Spread(0.0003, 0.00002, 0.00004)), 200, 3)
     'To tell a difference of 0.02 apart here, you would need about 1,100 test images; more seeds alone would not do.'
     """
-    here = "here" if seeds > 1 else "with this one seed"
     if (difference.high - difference.low) / 2 <= target:
-        return f"A difference of {target:g} can be told apart {here}."
+        return f"A difference of {target:g} can be told apart here."
     spread, times, more = difference.spread, np.geomspace(1, _MAX_TIMES, 5_000), seeds + np.arange(1, _MAX_SEEDS)
     n_images = _first(images * times, _half_width(spread, times, 1, seeds) <= target)
     n_seeds = _first(more, (_half_width(spread, 1, more / seeds, more) <= target) & (seeds > 1))
@@ -177,7 +176,7 @@ def power_sentence(difference: Interval, images: int, seeds: int, *, target: flo
     else:
         n_images = _round_up(images * n_both / seeds)
         needed = f"about {n_images:,} test images and {n_both:,} seeds; neither alone would do"
-    return f"To tell a difference of {target:g} apart {here}, you would need {needed}."
+    return f"To tell a difference of {target:g} apart here, you would need {needed}."
 
 
 def _first(numbers: NDArray[np.number], is_enough: NDArray[np.bool_]) -> int:

@@ -24,6 +24,7 @@ def sentences(
     rare: NDArray[np.intp],
     *,
     n_copies: int,
+    seed_matters: bool,
 ) -> dict[str, Any]:
     """Say what the arms come to.
 
@@ -39,6 +40,8 @@ def sentences(
         Columns of the rarest third of the labels.
     n_copies : int
         Copies in the arm ``copies``.
+    seed_matters : bool
+        Whether another training seed gives another network.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def sentences(
         "rare": f"The rarest third of the labels ({_named([labels[column] for column in rare])}): "
         f"{change(differences['copies'].rare_difference)}.",
         "power": power_sentence(differences["copies"].difference, images, seeds) if n_copies else "",
-        "caveat": _caveat(y_true, seeds),
+        "caveat": _caveat(y_true, seeds, seed_matters),
         "deploy": deploy,
         "deploy_sentence": _deploy_sentence(table, deploy),
     }
@@ -99,14 +102,22 @@ def no_better_than_chance(
     )
 
 
-def _caveat(y_true: NDArray[np.integer], seeds: int) -> str:
+def _caveat(y_true: NDArray[np.integer], seeds: int, seed_matters: bool) -> str:
     """Say what the intervals leave out, and which labels can hardly be judged."""
-    trained = (
-        f"Each arm was trained under {seeds} seeds; the intervals take in the choice of test images and of seeds."
-        if seeds > 1
-        else "Each arm was trained once; the intervals take in the choice of test images, not of the training seed "
-        "(train.repeats)."
-    )
+    if seeds > 1:
+        trained = (
+            f"Each arm was trained under {seeds} seeds; the intervals take in the choice of test images and of seeds."
+        )
+    elif seed_matters:
+        trained = (
+            "Each arm was trained once; the intervals take in the choice of test images, but another seed may say "
+            "otherwise. Set train.repeats to 3 or more."
+        )
+    else:
+        trained = (
+            "Each arm's head was fitted to the end, which no seed changes; the intervals take in the choice of test "
+            "images."
+        )
     few = int(((y_true == 1).sum(axis=0) < MIN_TEST_IMAGES).sum())
     labels = "1 label has" if few == 1 else f"{few} labels have"
     return trained + f" {labels} fewer than {MIN_TEST_IMAGES} test images, each of which moves the mean." * (few > 0)

@@ -279,7 +279,7 @@ def test_verdict_names_the_arm_and_several_seeds(arm: str, subject: str) -> None
 @pytest.mark.parametrize(
     ("spread", "seeds", "needed"),
     [
-        (Spread(0.0004, 0.0, 0.0), 1, "with this one seed, you would need about 770 test images."),
+        (Spread(0.0004, 0.0, 0.0), 1, "here, you would need about 770 test images."),
         (Spread(0.0004, 0.0, 0.0), 3, "here, you would need about 770 test images; more seeds alone would not do."),
         (Spread(0.0, 0.0004, 0.0), 3, "here, you would need about 15 seeds; more test images alone would not do."),
         (Spread(0.0, 0.0, 0.0004), 5, "here, you would need about 1,800 test images, or 40 seeds."),
@@ -310,9 +310,9 @@ def test_the_numbers_of_seeds_needed_make_the_t_test_narrow_enough() -> None:
 def test_power_is_for_the_wanted_difference() -> None:
     narrow = Interval(0.0, -0.03, 0.03, Spread(0.000225, 0.0, 0.0))
     assert power_sentence(narrow, 200, 3, target=0.05) == "A difference of 0.05 can be told apart here."
-    assert power_sentence(narrow, 200, 1, target=0.03) == "A difference of 0.03 can be told apart with this one seed."
+    assert power_sentence(narrow, 200, 1, target=0.03) == "A difference of 0.03 can be told apart here."
     assert power_sentence(narrow, 200, 1, target=0.01) == (
-        "To tell a difference of 0.01 apart with this one seed, you would need about 1,800 test images."
+        "To tell a difference of 0.01 apart here, you would need about 1,800 test images."
     )
 
 
