@@ -48,6 +48,10 @@ AUGMENTERS = {
         {"rotate": 8, "mode": "reflect"}, {"rotate": 40, "mode": "reflect"},
         "tilted cameras. Without `mode: reflect` the corners are black",
     ),
+    "Affine": Shown(
+        {"rotate": 6, "shear": 4, "mode": "reflect"}, {"scale": 0.6, "rotate": 20, "shear": 20, "mode": "edge"},
+        "objects of varying size, position and angle. A scale below 1 makes them smaller and cuts nothing off",
+    ),
     "PerspectiveTransform": Shown({"scale": 0.05}, {"scale": 0.2}, "flat objects seen at an angle: signs, documents"),
     "ElasticTransformation": Shown(
         {"alpha": 10, "sigma": 4, "mode": "reflect"}, {"alpha": 40, "sigma": 4, "mode": "reflect"},
@@ -72,6 +76,20 @@ AUGMENTERS = {
     "GaussianBlur": Shown({"sigma": 1.0}, {"sigma": 4.0}, "the same"),
     "AdditiveGaussianNoise": Shown({"scale": 10}, {"scale": 50}, "sensors in low light"),
     "SaltAndPepper": Shown({"p": 0.02}, {"p": 0.15}, "dust, dead pixels, poor scans"),
+    "Sometimes": Shown(
+        {"p": 0.5, "then_list": [{"Add": {"value": 40}}]}, {"p": 1, "then_list": [{"Add": {"value": 80}}]},
+        "steps that only some copies should get",
+    ),
+    "OneOf": Shown(
+        {"children": [{"Rotate": {"rotate": 8}}, {"Add": {"value": 30}}]},
+        {"children": [{"Rotate": {"rotate": 40}}, {"Add": {"value": 80}}]},
+        "steps of which each copy gets one",
+    ),
+    "SomeOf": Shown(
+        {"n": 1, "children": [{"Fliplr": {"p": 1}}, {"Multiply": {"mul": 0.8}}]},
+        {"n": 2, "children": [{"Fliplr": {"p": 1}}, {"Multiply": {"mul": 0.4}}]},
+        "steps of which each copy gets some, so that not all changes add up",
+    ),
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ class AugmentationPipeline:
     ----------
     pipeline : sequence of mapping of str to mapping
         Steps in order, each an augmenter's name with its arguments. A list of two numbers is a range; a longer list, or
-        a list of words, is a choice.
+        a list of words, is a choice; a list of steps is a pipeline within the pipeline.
 
     Raises
     ------
@@ -27,9 +27,7 @@ class AugmentationPipeline:
     """
 
     def __init__(self, pipeline: Sequence[Mapping[str, Mapping[str, Any]]]) -> None:
-        self._steps = iaa.Sequential(
-            [_augmenter(name, arguments) for step in pipeline for name, arguments in step.items()]
-        )
+        self._steps = iaa.Sequential(_augmenters(pipeline))
 
     def __call__(self, pixels: Pixels, seed: int) -> Pixels:
         """Return a copy of an image of uint8, shape (height, width, 3), in the same shape."""
@@ -48,6 +46,10 @@ class _MedianBlur(iaa.MedianBlur):  # type: ignore[misc]  # imgaug has no types
         return batch
 
 
+def _augmenters(steps: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[iaa.Augmenter]:
+    return [_augmenter(name, arguments) for step in steps for name, arguments in step.items()]
+
+
 def _augmenter(name: str, arguments: Mapping[str, Any]) -> iaa.Augmenter:
     values = {argument: _as_imgaug(value) for argument, value in arguments.items()}
     try:
@@ -59,6 +61,8 @@ def _augmenter(name: str, arguments: Mapping[str, Any]) -> iaa.Augmenter:
 
 
 def _as_imgaug(value: Any) -> Any:
-    """YAML has only lists; imgaug reads a tuple as a range and a list as a choice."""
+    """YAML has only lists; imgaug reads a tuple as a range, a list as a choice, and has augmenters within others."""
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        return _augmenters(value)
     is_range = isinstance(value, list) and len(value) == 2 and not any(isinstance(item, (str, bool)) for item in value)
     return tuple(value) if is_range else value

@@ -49,8 +49,13 @@ class Choice:
         return value in self.words
 
 
+@dataclass(frozen=True)
+class Nested:
+    """A list of at least one step of the same table."""
+
+
 # Accepted values by operation and argument.
-Schema = Mapping[str, Mapping[str, Number | Choice]]
+Schema = Mapping[str, Mapping[str, Number | Choice | Nested]]
 
 
 def validate_step(step: object, schema: Schema) -> str | None:
@@ -74,16 +79,29 @@ def validate_step(step: object, schema: Schema) -> str | None:
     for argument, value in arguments.items():
         if argument not in accepted:
             return f"{name} has no argument '{argument}'. Choose from: {', '.join(accepted)}"
-        if not accepted[argument].accepts(value):
-            return f"{name}: {argument} is {value!r}. Give {accepted[argument]}"
+        expected = accepted[argument]
+        if isinstance(expected, Nested):
+            if wrong := _nested_problem(value, schema):
+                return f"{name}: {argument}: {wrong}"
+        elif not expected.accepts(value):
+            return f"{name}: {argument} is {value!r}. Give {expected}"
+    missing = [argument for argument, expected in accepted.items() if isinstance(expected, Nested)]
+    if missing and not any(argument in arguments for argument in missing):
+        return f"{name} needs steps of its own. Give them as {missing[0]}"
     return None
+
+
+def _nested_problem(steps: object, schema: Schema) -> str | None:
+    if not isinstance(steps, list) or not steps:
+        return f"it is {steps!r}. Give a list of steps"
+    problems = [f"step {i}: {wrong}" for i, step in enumerate(steps, 1) if (wrong := validate_step(step, schema))]
+    return "; ".join(problems) or None
 
 
 def validate_steps(steps: list[dict[str, Any]], schema: Schema) -> list[dict[str, Any]]:
     """Return the steps if all are valid; raise ValueError with all problems otherwise."""
-    problems = [f"step {i}: {wrong}" for i, step in enumerate(steps, 1) if (wrong := validate_step(step, schema))]
-    if problems:
-        raise ValueError("; ".join(problems))
+    if steps and (problem := _nested_problem(steps, schema)):
+        raise ValueError(problem)
     return steps
 
 
@@ -97,6 +115,15 @@ _INTERPOLATION = Choice(("nearest", "bilinear"))
 AUGMENTERS: Schema = {
     "Add": {"value": Number(-255, 255), "per_channel": _PROBABILITY},
     "AdditiveGaussianNoise": {"scale": Number(0), "per_channel": _PROBABILITY},
+    "Affine": {
+        "scale": Number(0.01),
+        "translate_percent": Number(-1, 1),
+        "rotate": Number(),
+        "shear": Number(),
+        "order": Number(0, 5, whole=True, single=True),
+        "cval": _COLOR,
+        "mode": Choice(("constant", "edge", "symmetric", "reflect", "wrap")),
+    },
     "AverageBlur": {"k": Number(1, whole=True)},
     "Crop": {"px": Number(0, whole=True), "percent": Number(0, 0.49), "sample_independently": _FLAG},
     "CropAndPad": {
@@ -132,6 +159,7 @@ AUGMENTERS: Schema = {
     "MedianBlur": {"k": Number(1, whole=True)},
     "Multiply": {"mul": Number(0), "per_channel": _PROBABILITY},
     "MultiplyBrightness": {"mul": Number(0)},
+    "OneOf": {"children": Nested()},
     "PerspectiveTransform": {"scale": Number(0), "cval": _COLOR, "mode": Choice(("replicate", "constant"))},
     "Rotate": {
         "rotate": Number(),
@@ -140,6 +168,8 @@ AUGMENTERS: Schema = {
         "mode": Choice(("constant", "edge", "symmetric", "reflect", "wrap")),
     },
     "SaltAndPepper": {"p": Number(0, 1), "per_channel": _PROBABILITY},
+    "SomeOf": {"n": Number(0, whole=True), "children": Nested(), "random_order": _FLAG},
+    "Sometimes": {"p": _PROBABILITY, "then_list": Nested(), "else_list": Nested()},
 }
 
 # torchvision's v2 transforms.

@@ -12,6 +12,7 @@ from counterweight.images.codec import Pixels
 STEPS: list[dict[str, dict[str, Any]]] = [
     {"Add": {"value": [-40, 40]}},
     {"AdditiveGaussianNoise": {"scale": [5, 20]}},
+    {"Affine": {"scale": [0.6, 1.2], "translate_percent": [-0.1, 0.1], "rotate": [-30, 30], "shear": [-9, 9]}},
     {"AverageBlur": {"k": [2, 7]}},
     {"Crop": {"percent": [0.0, 0.2]}},
     {"CropAndPad": {"percent": [-0.25, 0.25]}},
@@ -25,9 +26,12 @@ STEPS: list[dict[str, dict[str, Any]]] = [
     {"MedianBlur": {"k": [3, 11]}},
     {"Multiply": {"mul": [0.5, 1.5]}},
     {"MultiplyBrightness": {"mul": [0.5, 1.5]}},
+    {"OneOf": {"children": [{"Add": {"value": [-40, 40]}}, {"Fliplr": {"p": 1}}]}},
     {"PerspectiveTransform": {"scale": [0.05, 0.15]}},
     {"Rotate": {"rotate": [-30, 30]}},
     {"SaltAndPepper": {"p": [0.01, 0.1]}},
+    {"SomeOf": {"n": [0, 2], "children": [{"Add": {"value": 40}}, {"Fliplr": {"p": 1}}], "random_order": True}},
+    {"Sometimes": {"p": 0.5, "then_list": [{"Flipud": {"p": 1}}, {"Add": {"value": [-40, 40]}}]}},
 ]
 GRAY_SQUARE = {"Cutout": {"position": "center", "size": 0.5, "squared": 0, "fill_mode": "constant", "cval": 128}}
 
@@ -114,6 +118,27 @@ def test_several_augmenters_in_one_step_are_applied_in_order(noise: Pixels) -> N
     assert np.array_equal(
         AugmentationPipeline([blur | GRAY_SQUARE])(noise, 0), AugmentationPipeline([blur, GRAY_SQUARE])(noise, 0)
     )
+
+
+MIRRORED, TURNED = {"Fliplr": {"p": 1}}, {"Flipud": {"p": 1}}
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ({"OneOf": {"children": [MIRRORED, TURNED]}}, {"mirrored", "turned"}),
+        ({"Sometimes": {"p": 0.5, "then_list": [MIRRORED, TURNED]}}, {"same", "both"}),
+        ({"Sometimes": {"p": 0.5, "then_list": [MIRRORED], "else_list": [TURNED]}}, {"mirrored", "turned"}),
+        ({"SomeOf": {"n": 1, "children": [MIRRORED, TURNED]}}, {"mirrored", "turned"}),
+        ({"SomeOf": {"n": [0, 2], "children": [MIRRORED, TURNED]}}, {"same", "mirrored", "turned", "both"}),
+    ],
+    ids=["OneOf", "Sometimes", "Sometimes else", "SomeOf one", "SomeOf up to two"],
+)
+def test_steps_within_a_step_are_chosen_among(step: dict[str, Any], expected: set[str], noise: Pixels) -> None:
+    results = {"same": noise, "mirrored": noise[:, ::-1], "turned": noise[::-1], "both": noise[::-1, ::-1]}
+    names = {pixels.tobytes(): name for name, pixels in results.items()}
+    pipeline = AugmentationPipeline([step])
+    assert {names[pipeline(noise, seed).tobytes()] for seed in range(40)} == expected
 
 
 @pytest.mark.parametrize(
