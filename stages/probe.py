@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         train["image_id"][rows].tolist(), train["cluster"][rows].tolist(), manifest.targets(train)[rows],
         manifest.label_names(table),
     )  # fmt: skip
-    wanted = remedies.copies_wanted(images, task, AllocationConfig.from_params(augment))
+    wanted = remedies.copies_wanted(images, task, AllocationConfig.from_params(augment, len(rows) / len(train)))
     plan = copy_sample.plan_copies(images.ids, wanted, options.max_copied, options.copies_per_image, options.seed)
     candidates = remedies.build_remedies(task, list(augment["pipelines"]))
     configs = {name: CopyConfig.from_params(augment, params.resize.format, name) for name in augment["pipelines"]}

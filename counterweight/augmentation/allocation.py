@@ -15,8 +15,8 @@ Group = TypeVar("Group", int, str)
 class AllocationConfig:
     """How far minority groups are filled, and how their copies are distributed.
 
-    ``target`` and ``fill_smallest`` are parameters of `copies_needed`, ``max_per_image`` and ``seed`` of
-    `allocate_copies`.
+    ``target`` is that of `target_size`, ``fill_smallest`` that of `copies_needed`, and ``max_per_image`` and ``seed``
+    those of `allocate_copies`.
     """
 
     target: float
@@ -25,13 +25,12 @@ class AllocationConfig:
     seed: int
 
     @classmethod
-    def from_params(cls, augment: Mapping[str, Any]) -> Self:
-        """Read the section ``augment`` of params.yaml."""
-        target, fill_smallest = augment["target"], augment["fill_smallest"]
-        return cls(
-            1.0 if target == "majority" else target, None if fill_smallest == "all" else fill_smallest,
-            augment["copies_per_image"], augment["seed"],
-        )  # fmt: skip
+    def from_params(cls, augment: Mapping[str, Any], share: float = 1.0) -> Self:
+        """Read the section ``augment`` of params.yaml, for a share of the train images."""
+        target = 1.0 if augment["target"] == "majority" else augment["target"]
+        fill_smallest = None if augment["fill_smallest"] == "all" else augment["fill_smallest"]
+        of_share = target if target <= 1 else max(target * share, 2)
+        return cls(of_share, fill_smallest, augment["copies_per_image"], augment["seed"])
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,24 @@ class MadeCopy:
     rejections: tuple[str, ...]
 
 
+def target_size(largest: int, target: float) -> int:
+    """Return the number of images that each group is to have.
+
+    Parameters
+    ----------
+    largest : int
+        Images of the largest group.
+    target : float
+        Up to 1, a fraction of the largest group; above 1, a number of images. Rounded to whole images.
+
+    Examples
+    --------
+    >>> target_size(300, 1.0), target_size(300, 0.5), target_size(300, 500)
+    (300, 150, 500)
+    """
+    return round(largest * target if target <= 1 else target)
+
+
 def copies_needed(
     sizes: Mapping[Group, int], *, target: float = 1.0, fill_smallest: int | None = None
 ) -> dict[Group, int]:
@@ -73,8 +90,8 @@ def copies_needed(
     ----------
     sizes : mapping of int or str to int
         Train images per cluster or class.
-    target : float in (0, 1]
-        Target size as a fraction of the largest group, rounded to whole images; 1 is the majority count.
+    target : float
+        See `target_size`.
     fill_smallest : int, optional
         Number of groups that count as minority, the smallest first; among equally small groups, the last comes first.
         By default all groups below the target.
@@ -84,9 +101,9 @@ def copies_needed(
     >>> copies_needed({0: 19118, 1: 16265, 2: 14019, 3: 8651, 4: 6621}, fill_smallest=2)
     {3: 10467, 4: 12497}
     """
-    target_size = round(max(sizes.values()) * target)
+    size = target_size(max(sizes.values()), target)
     smallest = sorted(sorted(sizes, reverse=True), key=lambda group: sizes[group])[:fill_smallest]
-    return {group: target_size - sizes[group] for group in sorted(smallest) if sizes[group] < target_size}
+    return {group: size - sizes[group] for group in sorted(smallest) if sizes[group] < size}
 
 
 def allocate_copies(

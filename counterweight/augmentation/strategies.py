@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterweight.augmentation.allocation import AllocationConfig, Copy, allocate_copies, copies_needed
+from counterweight.augmentation.allocation import AllocationConfig, Copy, allocate_copies, copies_needed, target_size
 from counterweight.metrics.imbalance import irlbl, irlbl_weights, mean_ir
 
 # What each strategy fills.
@@ -129,7 +129,7 @@ def label_plan(train: TrainImages, target_counts: Mapping[str, int], seed: int, 
 def _label_targets(train: TrainImages, config: AllocationConfig) -> dict[str, int]:
     """Return the number of images that each label to fill is to have, the rarest label first."""
     counts = (train.targets == 1).sum(axis=0)
-    target_count = round(int(counts.max()) * config.target)
+    target_count = target_size(int(counts.max()), config.target)
     is_rare = (counts > 0) & (counts < target_count)
     if config.fill_smallest is None:
         is_rare &= irlbl(train.targets) > mean_ir(train.targets)

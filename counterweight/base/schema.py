@@ -139,8 +139,9 @@ class Augment(Section):
         description="groups to fill: `clusters`; `classes` (one label per image); `labels` (those rarer than average, "
         "from images with few common labels); `clusters_labels` (clusters, from images with rare labels)"
     )
-    target: Literal["majority"] | Annotated[float, Field(gt=0, le=1)] = Field(
-        description="size to fill a cluster, class or label to: `majority`, or a fraction of the largest"
+    target: Literal["majority"] | Annotated[float, Field(gt=0, le=1)] | Annotated[int, Field(ge=2)] = Field(
+        description="size to fill a cluster, class or label to: `majority`, a fraction of the largest, or a number of "
+        "images"
     )
     fill_smallest: Literal["all"] | Annotated[int, Field(ge=1)] = Field(
         description="groups to fill: `all` below the target (of labels, those above MeanIR), or the N smallest"

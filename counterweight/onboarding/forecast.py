@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from counterweight.augmentation.allocation import AllocationConfig
+from counterweight.augmentation.allocation import AllocationConfig, target_size
 from counterweight.augmentation.strategies import TrainImages, build_plan
 from counterweight.base import manifest
 from counterweight.base.command import parse_options
@@ -66,19 +66,16 @@ def copies_to_make(train: pd.DataFrame, augment: Mapping[str, Any], clusters: in
     clusters : int
         Number of clusters.
     """
-    target = 1.0 if augment["target"] == "majority" else augment["target"]
-    minority = None if augment["fill_smallest"] == "all" else augment["fill_smallest"]
-    strategy, cap, targets = augment["strategy"], augment["copies_per_image"], manifest.targets(train)
+    config, strategy, targets = AllocationConfig.from_params(augment), augment["strategy"], manifest.targets(train)
     if strategy.startswith("clusters"):
-        return most_copies(len(train), clusters, target=target, minority=minority, cap=cap), False
+        return most_copies(len(train), clusters, config), False
     if not (targets == 1).any():
         return 0, True
     images = TrainImages(train["image_id"].tolist(), [0] * len(train), targets, manifest.label_names(train))
-    plan = build_plan(strategy, images, AllocationConfig(target, minority, cap, augment["seed"]))
-    return len(plan.next_copies({}, set())), True
+    return len(build_plan(strategy, images, config).next_copies({}, set())), True
 
 
-def most_copies(images: int, clusters: int, *, target: float, minority: int | None, cap: int | None) -> int:
+def most_copies(images: int, clusters: int, config: AllocationConfig) -> int:
     """Return the most copies that clusters of any sizes can need.
 
     The worst case is one cluster with all images but one in each of the others, which are then all filled.
@@ -87,18 +84,22 @@ def most_copies(images: int, clusters: int, *, target: float, minority: int | No
     ----------
     images, clusters : int
         Numbers of train images and of clusters, none of them empty.
-    target, minority, cap
-        ``target``, ``fill_smallest`` and ``max_per_image`` of `counterweight.augmentation.strategies.build_plan`.
+    config : AllocationConfig
+        How many copies are made.
 
     Examples
     --------
-    >>> most_copies(100, 5, target=1.0, minority=None, cap=None)
+    >>> most_copies(100, 5, AllocationConfig(1.0, fill_smallest=None, max_per_image=None, seed=0))
     380
-    >>> most_copies(100, 5, target=1.0, minority=2, cap=3)
+    >>> most_copies(100, 5, AllocationConfig(1.0, fill_smallest=2, max_per_image=3, seed=0))
     120
+    >>> most_copies(100, 5, AllocationConfig(500, fill_smallest=None, max_per_image=None, seed=0))
+    2400
     """
-    filled = min(minority or clusters, clusters - 1)
-    needed = filled * max(round((images - clusters + 1) * target) - 1, 0)
+    largest, cap = images - clusters + 1, config.max_per_image
+    size = target_size(largest, config.target)
+    filled = min(config.fill_smallest or clusters, clusters if size > largest else clusters - 1)
+    needed = min(filled, clusters - 1) * max(size - 1, 0) + (size - largest if filled == clusters else 0)
     # The smallest clusters have at most their proportional share of the images.
     return needed if cap is None else min(needed, cap * (images * filled // clusters))
 

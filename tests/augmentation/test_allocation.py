@@ -1,4 +1,5 @@
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +23,20 @@ def test_every_cluster_below_the_majority_is_filled_by_default() -> None:
 
 def test_target_of_one_half_fills_to_half_the_largest_cluster() -> None:
     assert copies_needed(ARTICLE, target=0.5) == {3: 908, 4: 2938}
+
+
+def test_target_above_one_is_a_number_of_images() -> None:
+    assert copies_needed({0: 300, 1: 100, 2: 40}, target=200) == {1: 100, 2: 160}
+    assert copies_needed({0: 300, 1: 100}, target=500) == {0: 200, 1: 400}
+
+
+@pytest.mark.parametrize(
+    ("target", "share", "expected"),
+    [("majority", 0.1, 1.0), (0.5, 0.1, 0.5), (500, 1.0, 500.0), (500, 0.1, 50.0), (5, 0.1, 2.0)],
+)
+def test_a_number_of_images_is_that_of_all_train_images(target: Any, share: float, expected: float) -> None:
+    augment = {"target": target, "fill_smallest": "all", "copies_per_image": None, "seed": 0}
+    assert AllocationConfig.from_params(augment, share).target == expected
 
 
 def test_target_is_rounded_to_whole_images() -> None:

@@ -166,6 +166,7 @@ def test_values_are_those_of_the_file(tmp_path: Path) -> None:
         ("labels: null", "labels: [cat, dog]"),
         ("target: majority", "target: 0.5"),
         ("target: majority", "target: 1"),
+        ("target: majority", "target: 500"),
         ("fill_smallest: all", "fill_smallest: 2"),
         ("copies_per_image: null", "copies_per_image: 10"),
         ("freeze: false", "freeze: true"),
@@ -274,9 +275,10 @@ def test_a_mistake_is_reported_with_its_line(old: str, new: str, problem: str, t
         (
             "Fliplr: {p: 0.7}",
             "Flip: {p: 0.7}",
-            "step 1: 'Flip' is not an operation. Choose one of: Add, AdditiveGaussianNoise, AverageBlur, Crop, "
-            "CropAndPad, Cutout, ElasticTransformation, Fliplr, Flipud, GammaContrast, GaussianBlur, LinearContrast, "
-            "MedianBlur, Multiply, MultiplyBrightness, PerspectiveTransform, Rotate, SaltAndPepper",
+            "step 1: 'Flip' is not an operation. Choose one of: Add, AdditiveGaussianNoise, Affine, AverageBlur, "
+            "Crop, CropAndPad, Cutout, ElasticTransformation, Fliplr, Flipud, GammaContrast, GaussianBlur, "
+            "LinearContrast, MedianBlur, Multiply, MultiplyBrightness, OneOf, PerspectiveTransform, Rotate, "
+            "SaltAndPepper, SomeOf, Sometimes",
         ),
         ("{k: [2, 7]}", "{kernel: 3}", "step 2: AverageBlur has no argument 'kernel'. Choose from: k"),
         (

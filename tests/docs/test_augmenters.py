@@ -46,14 +46,12 @@ def test_the_picture_is_that_of_the_code(tmp_path: Path) -> None:
     assert np.abs(made - kept).mean() < 2  # Another processor rounds otherwise.
 
 
-def test_the_pipeline_of_ones_own_is_valid(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+@pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL))
+def test_a_pipeline_of_ones_own_is_valid(block: str, tmp_path: Path) -> None:
     augment = YAML(typ="safe", pure=True).load(block)["augment"]
     write_params(tmp_path / "params.yaml", {})
-    apply_overlay(
-        tmp_path / "params.yaml",
-        {"augment.pipeline": augment["pipeline"], "augment.pipelines.mine": augment["pipelines"]["mine"]},
-    )
+    changes = {"augment.pipeline": "mine", "augment.pipelines.mine": augment["pipelines"]["mine"]}
+    apply_overlay(tmp_path / "params.yaml", changes)
 
 
 @pytest.mark.parametrize("shown", ROWS)

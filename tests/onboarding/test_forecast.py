@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from counterweight.augmentation.allocation import copies_needed
+from counterweight.augmentation.allocation import AllocationConfig, copies_needed
 from counterweight.base import manifest
 from counterweight.base.params import Params, load_params
 from counterweight.onboarding.forecast import copies_to_make, forecast, main, most_copies
@@ -30,11 +30,11 @@ def train_of(targets: list[list[int]]) -> pd.DataFrame:
     return manifest.build(names, names, ["train"] * len(names), ["cat", "dog"], np.array(targets), ["00"] * len(names))
 
 
-@pytest.mark.parametrize("target", [1.0, 0.5])
+@pytest.mark.parametrize("target", [1.0, 0.5, 4, 20])
 @pytest.mark.parametrize("minority", [None, 1, 2])
 @pytest.mark.parametrize("cap", [None, 1, 2])
 def test_no_cluster_sizes_need_more_copies_than_the_bound(target: float, minority: int | None, cap: int | None) -> None:
-    most = most_copies(12, 3, target=target, minority=minority, cap=cap)
+    most = most_copies(12, 3, AllocationConfig(target, minority, cap, 0))
     for sizes in itertools.product(range(1, 11), repeat=3):
         if sum(sizes) == 12:
             needed = copies_needed(dict(enumerate(sizes)), target=target, fill_smallest=minority)
@@ -43,7 +43,7 @@ def test_no_cluster_sizes_need_more_copies_than_the_bound(target: float, minorit
 
 
 def test_without_a_cap_the_worst_sizes_need_as_many_copies_as_the_bound() -> None:
-    assert most_copies(12, 3, target=1.0, minority=None, cap=None) == 18
+    assert most_copies(12, 3, AllocationConfig(1.0, None, None, 0)) == 18
     assert sum(copies_needed({0: 10, 1: 1, 2: 1}).values()) == 18
 
 
