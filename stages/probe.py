@@ -3,7 +3,7 @@
 Reads   features/clusters.csv, features/features.npy, data/duplicates.csv, data/resized/
 Writes  results/remedies.csv (each remedy and constant answer), results/remedy_folds.csv (the same by fold),
         results/label_issues.csv (labels that are likely wrong), results/learning_curve.csv (by label),
-        results/remedies.json (metrics, with the recommendation), results/remedies.svg
+        results/affinity.csv (labels that copies show), results/remedies.json (recommendation), results/remedies.svg
 Params  probe, features, data.task, resize.format, augment.target, augment.fill_smallest, augment.copies_per_image,
         augment.composition, augment.seed, augment.quality, augment.pipelines
 Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB, TORCH_HOME
@@ -33,8 +33,8 @@ log = logging.getLogger("probe")
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = parse_options(
-        __doc__, argv,
-        "clusters", "features", "duplicates", "resized", "remedies", "folds", "issues", "curve", "metrics", "chart",
+        __doc__, argv, "clusters", "features", "duplicates", "resized", "remedies", "folds", "issues", "curve",
+        "affinity", "metrics", "chart",
     )  # fmt: skip
     params = load_params(args.params)
     options, task = params.probe, params.data.task
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         manifest.label_names(table),
     )  # fmt: skip
     wanted = remedies.copies_wanted(images, task, AllocationConfig.from_params(augment, len(rows) / len(train)))
-    plan = copy_sample.plan_copies(images.ids, wanted, options.max_copied, options.copies_per_image, options.seed)
+    sample = copy_sample.SampleConfig.from_params(options.model_dump())
     candidates = remedies.build_remedies(task, list(augment["pipelines"]))
     configs = {name: CopyConfig.from_params(augment, params.resize.format, name) for name in augment["pipelines"]}
     compute, config = Compute(resolve_device(device_name()), workers), FeatureConfig(**params.features.model_dump())
@@ -67,12 +67,11 @@ def main(argv: Sequence[str] | None = None) -> str:
     with atomic_file(args.remedies) as aside:
         with scratch_folder(args.remedies) as scratch:
             extract = copy_sample.CopyExtractor(args.resized, scratch, network.features, features, cache, workers)
-            copies = extract(plan, [sources[row] for row in rows], configs)
+            copies = copy_sample.extract_sample(extract, [sources[row] for row in rows], wanted, configs, sample)
         result = probe.run_probe(
             ProbeData(task, images.ids, images.labels, standardize(features, features), images.targets, wanted, copies),
             folds.duplicate_groups(images.ids, pd.read_csv(args.duplicates, dtype={"image_id": "str"})),
-            candidates,
-            probe.ProbeConfig(options.folds, options.repeats, options.seed, workers, config.weights == "random"),
+            candidates, probe.ProbeConfig(options.folds, options.repeats, options.seed, workers, config.is_random),
         )  # fmt: skip
         result.remedies.to_csv(aside, index=False, lineterminator="\n")
     cache.prune()
@@ -80,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     write_table(result.folds, args.folds)
     write_table(result.label_issues, args.issues)
     write_table(result.learning_curve, args.curve)
+    write_table(result.affinity, args.affinity)
     write_json(summary := probe.summary(result, candidates), args.metrics)
     remedies_chart(result.remedies, args.chart)
     log.info("%s", result.no_signal or result.recommendation.sentence)

@@ -1,9 +1,9 @@
 """Show on one page what was done to the data, and whether it helped.
 
 Reads   results/remedies.csv, results/remedies.json, results/label_issues.csv, results/learning_curve.csv,
-        data/ingest.json, features/impute.json, features/clusters.csv, features/plane.csv, features/sweep.csv,
-        augmented/manifest.csv, augmented/redrawn.csv, augmented/augment.json, results/arms/, results/arms.csv,
-        results/verdict.json, the images of data/resized/ and augmented/images/
+        results/affinity.csv, data/ingest.json, features/impute.json, features/clusters.csv, features/plane.csv,
+        features/sweep.csv, augmented/manifest.csv, augmented/redrawn.csv, augmented/augment.json, results/arms/,
+        results/arms.csv, results/verdict.json, the images of data/resized/ and augmented/images/
 Writes  results/report.html
 Params  report, and all others, which the page lists
 """
@@ -26,7 +26,7 @@ from counterweight.report.remedies_section import remedies_section
 from counterweight.report.results_section import Arm, results_section
 from counterweight.report.summary_section import convergence_warnings, summary_section
 
-TEXT = {"image_id": "str", "label": "str"}
+TEXT = {"image_id": "str", "label": "str", "pipeline": "str", "augmenter": "str"}
 
 
 def read_arm(folder: Path) -> Arm:
@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = parse_options(
         __doc__, argv,
-        "remedies", "recommendation", "issues", "curve", "ingest", "impute", "clusters", "plane", "sweep", "augment",
-        "manifest", "redrawn", "resized", "copies", "arms", "differences", "verdict", "out",
+        "remedies", "recommendation", "issues", "curve", "affinity", "ingest", "impute", "clusters", "plane", "sweep",
+        "augment", "manifest", "redrawn", "resized", "copies", "arms", "differences", "verdict", "out",
     )  # fmt: skip
     params = load_params(args.params)
     shown, seed = params.report.images_per_group, params.report.seed
@@ -63,8 +63,10 @@ def main(argv: Sequence[str] | None = None) -> str:
 
     issues, curve = pd.read_csv(args.issues, dtype=TEXT, keep_default_na=False), read_label_table(args.curve)
     remedies = remedies_section(
-        pd.read_csv(args.remedies), recommendation, issues, curve, before, folder=args.resized, images_per_group=shown
-    )
+        pd.read_csv(args.remedies), recommendation, issues, curve,
+        pd.read_csv(args.affinity, dtype=TEXT, keep_default_na=False, na_values={"affinity": [""]}), before,
+        folder=args.resized, images_per_group=shown,
+    )  # fmt: skip
     labels = labels_section(before, after)
     clusters = clusters_section(
         before, plane, pd.read_csv(args.sweep), augment["sizes"], folder=args.resized, images_per_group=shown

@@ -142,7 +142,8 @@ CLUSTER = (
 PROBE = (
     "--clusters features/clusters.csv --features features/features.npy --duplicates data/duplicates.csv "
     "--resized data/resized --remedies results/remedies.csv --folds results/remedy_folds.csv "
-    "--issues results/label_issues.csv --curve results/learning_curve.csv --metrics results/remedies.json "
+    "--issues results/label_issues.csv --curve results/learning_curve.csv --affinity results/affinity.csv "
+    "--metrics results/remedies.json "
     "--chart results/remedies.svg"
 ).split()
 AUGMENT = (
@@ -183,7 +184,7 @@ COMPARE = (
 ).split()
 REPORT = (
     "--remedies results/remedies.csv --recommendation results/remedies.json --issues results/label_issues.csv "
-    "--curve results/learning_curve.csv "
+    "--curve results/learning_curve.csv --affinity results/affinity.csv "
     "--ingest data/ingest.json --impute features/impute.json --clusters features/clusters.csv "
     "--plane features/plane.csv --sweep features/sweep.csv "
     "--augment augmented/augment.json --manifest augmented/manifest.csv --redrawn augmented/redrawn.csv "

@@ -171,4 +171,5 @@ class Probe(Section):
     max_images: int = Field(ge=100, description="maximum number of train images, drawn at random")
     max_copied: int = Field(ge=1, description="maximum number of images that are copied per strategy and pipeline")
     copies_per_image: int = Field(ge=1, description="maximum number of copies per image, weighted for all")
+    images_per_augmenter: int = Field(ge=1, description="maximum number of images per strategy and single augmenter")
     seed: Seed = Field(description="seed of folds and samples")

@@ -1,20 +1,52 @@
-"""A sample of the copies that strategies would make, which represents them in the probe, and its features."""
+"""A sample of the copies that strategies would make, which represents them in the probe, and what they still show."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from counterweight.augmentation.allocation import Source
 from counterweight.augmentation.copy_maker import CopyConfig
 from counterweight.augmentation.oversampling import make_copies
 from counterweight.augmentation.strategies import Plan
-from counterweight.evidence.cross_validation import CopyFeatures
+from counterweight.evidence.cross_validation import CopyFeatures, Fold, ProbeData
 from counterweight.evidence.linear_probe import Features, standardize
+from counterweight.evidence.remedies import Training
+from counterweight.metrics import decisions
 from counterweight.networks.loader import ImageFiles
 from counterweight.runtime.cache import Cache
+
+# Between the names of a pipeline and of an augmenter.
+_ALONE = "\n"
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Size and seed of the sample.
+
+    Attributes
+    ----------
+    max_copied, copies_per_image : int
+        At most so many images per strategy, and copies of each.
+    images_per_augmenter : int
+        At most so many images per strategy, each copied once by each augmenter alone.
+    seed : int
+        Seed of the choice.
+    """
+
+    max_copied: int
+    copies_per_image: int
+    images_per_augmenter: int
+    seed: int
+
+    @classmethod
+    def from_params(cls, probe: Mapping[str, Any]) -> Self:
+        """Read the section ``probe`` of params.yaml."""
+        return cls(**{field.name: probe[field.name] for field in fields(cls)})
 
 
 def sample_sources(wanted: NDArray[np.int64], size: int, seed: int) -> NDArray[np.intp]:
@@ -75,6 +107,51 @@ def plan_copies(
     return Plan({image: [image] for image in images}, {image: 1 + most[image] for image in images}, seed, None)
 
 
+def affinity_table(data: ProbeData, folds: Sequence[Fold]) -> pd.DataFrame:
+    """Tabulate how many of the labels that copies inherit can still be seen on them.
+
+    A label is seen on an image if a probe that was fitted to other images gives it: with several labels per image, by
+    the label's tuned threshold; with one, as the class with the highest score. Affinity is that of R. Gontijo-Lopes et
+    al., "Affinity and diversity: Quantifying mechanisms of data augmentation", arXiv 2002.08973, with the recall of the
+    labels as accuracy, and the same images with and without the change.
+
+    Parameters
+    ----------
+    data : ProbeData
+        The images and copies.
+    folds : sequence of Fold
+        The result of `counterweight.evidence.cross_validation.cross_validate`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per pipeline and augmenter: ``pipeline``; ``augmenter``, empty for all of them in order; ``copies`` and
+        ``labels``, the numbers of copies and of the labels that they inherit; ``seen_on_sources`` and
+        ``seen_on_copies``, the fractions of these labels that are seen, means over the repeats; and ``affinity``, the
+        second divided by the first, NaN if that is 0.
+    """
+    decision = decisions.PER_LABEL if data.task == "multilabel" else decisions.ARGMAX
+    rows = []
+    for name, copies in data.copies.items():
+        inherited = data.targets[copies.sources] == 1
+        seen = np.zeros(2)
+        for fold in folds:
+            chosen = np.isin(copies.sources, fold.rows)
+            plain, positions = fold.by_training[Training()], np.searchsorted(fold.rows, copies.sources[chosen])
+            for i, scores in enumerate((plain.scores[positions], fold.of_copies[name])):
+                seen[i] += (plain.rule.apply(scores, decision) & inherited[chosen]).sum()
+        repeats = sum(len(fold.rows) for fold in folds) / len(data.targets)
+        on_sources, on_copies = seen / max(inherited.sum() * repeats, 1)
+        pipeline, _, augmenter = name.partition(_ALONE)
+        rows.append(
+            {"pipeline": pipeline, "augmenter": augmenter,
+             "copies": len(copies.sources), "labels": int(inherited.sum()),
+             "seen_on_sources": on_sources, "seen_on_copies": on_copies,
+             "affinity": on_copies / on_sources if on_sources else np.nan}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 @dataclass(frozen=True)
 class CopyExtractor:
     """Make copies and extract their features.
@@ -126,3 +203,42 @@ class CopyExtractor:
             rows = np.array([row_of[copy.source.image_id] for copy in made], dtype=np.intp)
             features[name] = CopyFeatures(standardize(self.extract(files), self.reference), rows)
         return features
+
+
+def extract_sample(
+    extract: CopyExtractor,
+    sources: Sequence[Source],
+    wanted: Mapping[str, NDArray[np.int64]],
+    configs: Mapping[str, CopyConfig],
+    sample: SampleConfig,
+) -> dict[str, CopyFeatures]:
+    """Return the features of copies by each pipeline, and by each augmenter of it alone.
+
+    Parameters
+    ----------
+    extract, sources, configs
+        See `CopyExtractor`.
+    wanted : mapping of str to array of int, shape (n_images,)
+        Copies of each image, by strategy.
+    sample : SampleConfig
+        How many copies stand for them.
+
+    Returns
+    -------
+    dict of str to CopyFeatures
+        By the name of the pipeline, or its name, a line break, and the number and name of an augmenter.
+    """
+    ids = [source.image_id for source in sources]
+    alone = {
+        f"{name}{_ALONE}{number}. {' and '.join(step)}": replace(config, pipeline=[step])
+        for name, config in configs.items()
+        for number, step in enumerate(config.pipeline, 1)
+    }
+    plans = (
+        plan_copies(ids, wanted, size, copies, sample.seed)
+        for size, copies in ((sample.max_copied, sample.copies_per_image), (sample.images_per_augmenter, 1))
+    )
+    of_pipelines, of_augmenters = (
+        extract(plan, sources, each) for plan, each in zip(plans, (configs, alone), strict=True)
+    )
+    return of_pipelines | of_augmenters

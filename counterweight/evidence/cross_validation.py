@@ -55,7 +55,8 @@ class ProbeData:
     wanted : mapping of str to array of int, shape (n_images,)
         Copies of each image, by strategy.
     copies : mapping of str to CopyFeatures
-        By pipeline. They represent all copies that a strategy wants, weighted accordingly.
+        By pipeline, or by an augmenter alone. Those of a pipeline represent all copies that a strategy wants, weighted
+        accordingly.
     """
 
     task: str
@@ -98,11 +99,14 @@ class Fold:
     by_training : dict of Training to HeldOut
     by_fraction : dict of float to array of float, shape (n_held_out, n_labels)
         Scores without any remedy, by the fraction of the other images that the probe was fitted to.
+    of_copies : dict of str to array of float, shape (n_copies_of_held_out, n_labels)
+        Scores, without any remedy, of the copies of the held-out images, in the order of `CopyFeatures`.
     """
 
     rows: NDArray[np.intp]
     by_training: dict[Training, HeldOut]
     by_fraction: dict[float, NDArray[np.float64]]
+    of_copies: dict[str, NDArray[np.float64]]
 
 
 def cross_validate(
@@ -168,7 +172,12 @@ def _evaluate_fold(
             ).scores(data.features[held_out])
             for fraction in FRACTIONS
         }
-    return Fold(held_out, by_training, by_fraction)
+        plain = _fit(data, train, Training(), penalties[False], None)
+        of_copies = {
+            name: plain.scores(copies.features[np.isin(copies.sources, held_out)])
+            for name, copies in data.copies.items()
+        }
+    return Fold(held_out, by_training, by_fraction, of_copies)
 
 
 def _inner_folds(train: NDArray[np.intp], folds: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from counterweight.evidence.copy_sample import affinity_table
 from counterweight.evidence.cross_validation import FRACTIONS, Fold, ProbeData, cross_validate
 from counterweight.evidence.fold_metrics import fold_table
 from counterweight.evidence.folds import repeated_folds
@@ -37,6 +38,8 @@ class ProbeResult:
     recommendation : Recommendation
     no_signal : str or None
         See `counterweight.evidence.recommendation.no_signal` and `likely_cause`.
+    affinity : pandas.DataFrame
+        The result of `counterweight.evidence.copy_sample.affinity_table`.
     """
 
     folds: pd.DataFrame
@@ -45,6 +48,7 @@ class ProbeResult:
     learning_curve: pd.DataFrame
     recommendation: Recommendation
     no_signal: str | None
+    affinity: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,7 @@ def run_probe(
     return ProbeResult(
         by_fold, table, pd.concat([issues, contradicting], ignore_index=True),
         _learning_curve(data, folds, config.n_folds), recommend(table, remedies), doubt,
+        affinity_table(data, folds),
     )  # fmt: skip
 
 

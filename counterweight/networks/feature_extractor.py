@@ -31,6 +31,11 @@ class FeatureConfig:
     engine: str
     seed: int
 
+    @property
+    def is_random(self) -> bool:
+        """Whether the weights are random."""
+        return self.weights == "random"
+
 
 @dataclass(frozen=True)
 class FeatureExtractor:

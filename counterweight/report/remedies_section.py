@@ -15,6 +15,8 @@ from counterweight.report.thumbnails import thumbnails
 METRICS = ("macro_f1", "rare_f1", "rare_recall", "map", "macro_auc")
 # A label whose average precision still grows by this much from 60 to 100 % of the images would gain from more of them.
 _MIN_GROWTH = 0.02
+# An augmenter that leaves less than this of the labels that sources show is named, but no more than three are.
+_MIN_AFFINITY, _MAX_NAMED_AUGMENTERS = 0.95, 3
 # Labels that the sentence about more images names.
 _MAX_NAMED_LABELS = 5
 
@@ -24,16 +26,17 @@ def remedies_section(
     summary: Mapping[str, Any],
     issues: pd.DataFrame,
     curve: pd.DataFrame,
+    affinity: pd.DataFrame,
     table: pd.DataFrame,
     *,
     folder: Path,
     images_per_group: int,
 ) -> dict[str, Any]:
-    """Show the remedies, what is recommended, the labels that are likely wrong, and whether more images would help.
+    """Show the remedies, what is recommended, and what copies, labels and more images have to do with it.
 
     Parameters
     ----------
-    remedies, issues, curve : pandas.DataFrame
+    remedies, issues, curve, affinity : pandas.DataFrame
         The tables of `counterweight.evidence.probe.ProbeResult`.
     summary : mapping
         The result of `counterweight.evidence.probe.summary`.
@@ -61,6 +64,8 @@ def remedies_section(
         if len(contradicting)
         else "",
         "pictures": list(zip(thumbnails(images, folder), map(_caption, shown.to_dict("records")), strict=True)),
+        "shown": [_affinity_sentence(pipeline, rows) for pipeline, rows in affinity.groupby("pipeline", sort=False)],
+        "affinity": [_affinity_row(row) for row in affinity.to_dict("records")],
         "growth": _growth_sentence(curve, len(manifest.label_names(table))),
     }
 
@@ -79,6 +84,30 @@ def _caption(issue: Mapping[Any, Any]) -> str:
 
 def _name(row: Mapping[Any, Any]) -> str:
     return f"chance: {row['remedy']}" if row["kind"] == "chance" else str(row["remedy"])
+
+
+def _affinity_sentence(pipeline: object, rows: pd.DataFrame) -> str:
+    """Say how many of their labels copies still show, and which augmenters hide most."""
+    whole, alone = rows[rows["augmenter"] == ""].iloc[0], rows[rows["augmenter"] != ""]
+    sentence = (
+        f"Copies by {pipeline} still show {whole['seen_on_copies']:.0%} of the labels that they inherit; their sources "
+        f"show {whole['seen_on_sources']:.0%}."
+    )
+    hiding = alone[alone["affinity"] < _MIN_AFFINITY].sort_values("affinity", kind="stable").head(_MAX_NAMED_AUGMENTERS)
+    if not len(hiding):
+        return sentence
+    named = ", ".join(f"{row['augmenter'].partition('. ')[2]} {row['affinity']:.0%}" for _, row in hiding.iterrows())
+    return f"{sentence} Of its augmenters alone, these leave least of what sources show: {named}."
+
+
+def _affinity_row(row: Mapping[Any, Any]) -> list[str]:
+    made_by = f"{row['pipeline']}: {row['augmenter']}" if row["augmenter"] else str(row["pipeline"])
+    shares = (row["seen_on_sources"], row["seen_on_copies"], row["affinity"])
+    return [
+        made_by,
+        *(f"{row[name]:,}" for name in ("copies", "labels")),
+        *("" if pd.isna(share) else f"{share:.0%}" for share in shares),
+    ]
 
 
 def _growth_sentence(curve: pd.DataFrame, n_labels: int) -> str:

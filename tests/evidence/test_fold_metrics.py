@@ -15,7 +15,7 @@ RULE = DecisionRule("multilabel", LABELS, None, 0.3, dict.fromkeys(LABELS, 0.3))
 
 def table(scores: list[list[float]]) -> dict[str, dict[str, float]]:
     data = ProbeData("multilabel", IDS, LABELS, np.zeros((4, 1), dtype=np.float32), TARGETS, {}, {})
-    fold = Fold(np.arange(4), {Training(): HeldOut(np.array(scores), RULE)}, {})
+    fold = Fold(np.arange(4), {Training(): HeldOut(np.array(scores), RULE)}, {}, {})
     remedies = [Remedy("nothing", Training(), 0.5), Remedy("one tuned threshold", Training(), "tuned")]
     rows = fold_table(data, remedies, [fold], n_folds=1, workers=1)
     return rows.set_index("remedy").to_dict("index")
@@ -41,7 +41,7 @@ def test_rare_metrics_are_those_of_the_rarest_third() -> None:
 
 def test_a_label_that_no_held_out_image_has_is_left_out() -> None:
     data = ProbeData("multilabel", IDS, LABELS, np.zeros((4, 1), dtype=np.float32), TARGETS, {}, {})
-    fold = Fold(np.array([1, 2]), {Training(): HeldOut(np.array([[0.9, 0.1, 0.1], [0.1, 0.9, 0.1]]), RULE)}, {})
+    fold = Fold(np.array([1, 2]), {Training(): HeldOut(np.array([[0.9, 0.1, 0.1], [0.1, 0.9, 0.1]]), RULE)}, {}, {})
     row = fold_table(data, [Remedy("nothing", Training(), 0.5)], [fold], n_folds=1, workers=1).iloc[0]
     assert row["macro_f1"] == 1
     assert np.isnan(row["rare_f1"])

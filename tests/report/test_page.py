@@ -29,6 +29,7 @@ def sections(name: str) -> dict[str, dict[str, object]]:
         "remedies": {
             "no_signal": name, "sentence": name, "command": name, "chart": "<svg/>", "head": [name], "rows": [[name]],
             "growth": name, "issues": name, "contradictions": name, "pictures": picture,
+            "shown": [name], "affinity": [[name]],
         },
         "labels": {
             "warnings": [name], "chart": "<svg/>", "head": [name], "rows": [[name]], "note": name,
