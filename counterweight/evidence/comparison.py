@@ -102,14 +102,14 @@ def arm_to_deploy(table: pd.DataFrame) -> str:
 
 
 def summarize(table: pd.DataFrame) -> dict[str, Any]:
-    """Return the few numbers of the arms that fit a screen, for a metrics file."""
+    """Return the few numbers of the arms that fit a screen, with the digits of the page, for a metrics file."""
     names = ("macro_f1", "map", "validation_macro_f1")
     arms = {
-        str(row["arm"]): {name: None if pd.isna(row[name]) else round(float(row[name]), 6) for name in names}
+        str(row["arm"]): {name: None if pd.isna(row[name]) else round(float(row[name]), 3) for name in names}
         for _, row in table.iterrows()
     }
     copies = table[table["arm"] == "copies"].iloc[0]
-    interval = {name: round(float(copies[name]), 6) for name in ("difference", "difference_low", "difference_high")}
+    interval = {name: round(float(copies[name]), 3) for name in ("difference", "difference_low", "difference_high")}
     return {**arms, "copies_against_nothing": interval}
 
 
