@@ -70,8 +70,8 @@ def main(argv: Sequence[str] | None = None) -> str:
             copies = copy_sample.extract_sample(extract, [sources[row] for row in rows], wanted, configs, sample)
         result = probe.run_probe(
             ProbeData(task, images.ids, images.labels, standardize(features, features), images.targets, wanted, copies),
-            folds.duplicate_groups(images.ids, pd.read_csv(args.duplicates, dtype={"image_id": "str"})),
-            candidates, probe.ProbeConfig(options.folds, options.repeats, options.seed, workers, config.is_random),
+            folds.duplicate_groups(images.ids, pd.read_csv(args.duplicates, dtype={"image_id": "str"})), candidates,
+            probe.ProbeConfig.from_params(options.model_dump(), workers, random_features=config.is_random),
         )  # fmt: skip
         result.remedies.to_csv(aside, index=False, lineterminator="\n")
     cache.prune()

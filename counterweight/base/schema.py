@@ -172,4 +172,8 @@ class Probe(Section):
     max_copied: int = Field(ge=1, description="maximum number of images that are copied per strategy and pipeline")
     copies_per_image: int = Field(ge=1, description="maximum number of copies per image, weighted for all")
     images_per_augmenter: int = Field(ge=1, description="maximum number of images per strategy and single augmenter")
+    metric: Literal["macro_f1", "balanced_f1"] = Field(
+        description="what the recommendation is judged by: macro F1 with labels as common as in train, or as if all "
+        "were equally common"
+    )
     seed: Seed = Field(description="seed of folds and samples")

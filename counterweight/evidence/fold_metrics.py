@@ -21,7 +21,7 @@ from counterweight.metrics.per_label import (
     label_rates,
 )
 
-METRICS = ("macro_f1", "rare_f1", "rare_recall", "map", "macro_auc")
+METRICS = ("macro_f1", "balanced_f1", "rare_f1", "rare_recall", "map", "macro_auc")
 
 
 def fold_table(
@@ -72,15 +72,20 @@ def _fold_rows(
         for training, held_out in fold.by_training.items()
     }
     constant = {"map": _mean(_prevalence(y_true)[(y_true == 1).any(axis=0)]), "macro_auc": 0.5}
-    rows = []
+    rows, share = [], float(prevalence.max()) if task == "multilabel" else None
     for remedy in remedies:
         held_out = fold.by_training[remedy.training]
         predicted = held_out.rule.apply(held_out.scores, remedy.decision)
         rows.append(
-            {"kind": "remedy", "remedy": remedy.name, **_decided(y_true, predicted, rare), **ranking[remedy.training]}
+            {
+                "kind": "remedy",
+                "remedy": remedy.name,
+                **_decided(y_true, predicted, rare, share),
+                **ranking[remedy.training],
+            }
         )
     for name, predicted in constant_answers(task, prevalence, len(y_true)).items():
-        rows.append({"kind": "chance", "remedy": name, **_decided(y_true, predicted, rare), **constant})
+        rows.append({"kind": "chance", "remedy": name, **_decided(y_true, predicted, rare, share), **constant})
     return rows
 
 
@@ -90,14 +95,51 @@ def _prevalence(targets: Targets) -> NDArray[np.float64]:
     return prevalence
 
 
-def _decided(y_true: Targets, y_pred: Predictions, rare: NDArray[np.intp]) -> dict[str, float]:
+def _decided(y_true: Targets, y_pred: Predictions, rare: NDArray[np.intp], share: float | None) -> dict[str, float]:
     rates, occurs = label_rates(y_true, y_pred), (y_true == 1).any(axis=0)
     rare = rare[occurs[rare]]
     return {
         "macro_f1": _mean(rates.f1[occurs]),
+        "balanced_f1": _mean(balanced_f1(y_true, y_pred, share)[occurs]),
         "rare_f1": _mean(rates.f1[rare]),
         "rare_recall": _mean(rates.recall[rare]),
     }
+
+
+def balanced_f1(y_true: Targets, y_pred: Predictions, share: float | None) -> NDArray[np.float64]:
+    """Return the F1 of each label if all labels were equally common, and the images of a label as they are.
+
+    Parameters
+    ----------
+    y_true : array of int, shape (n_images, n_labels)
+        1 if the image has the label, 0 if not, -1 if unknown.
+    y_pred : array of bool, shape (n_images, n_labels)
+        Predictions.
+    share : float or None
+        The share of images with a label, the same for each; None if an image has exactly one label.
+
+    Returns
+    -------
+    array of float, shape (n_labels,)
+        0 for labels that no image has.
+
+    Examples
+    --------
+    One of ten images has the label, and is found; so are two that lack it. Of ten such images, five would have it.
+
+    >>> y_true = np.array([[1]] + [[0]] * 8)
+    >>> y_pred = np.array([[True]] * 3 + [[False]] * 6)
+    >>> balanced_f1(y_true, y_pred, 0.5)  # Precision 1 / (1 + 2 / 8), recall 1.
+    array([0.88888889])
+    """
+    has, lacks = (y_true == 1).astype(np.float64), (y_true == 0).astype(np.float64)
+    hits = (has * y_pred).sum(axis=0) / np.maximum(has.sum(axis=0), 1)
+    if share is None:
+        given = (has.T @ y_pred / np.maximum(has.sum(axis=0), 1)[:, None]).sum(axis=0)
+        f1: NDArray[np.float64] = 2 * hits / (1 + given)
+        return f1
+    false_alarms = (lacks * y_pred).sum(axis=0) / np.maximum(lacks.sum(axis=0), 1)
+    return np.asarray(2 * share * hits / np.maximum(share * (1 + hits) + (1 - share) * false_alarms, 1e-12))
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -1,8 +1,8 @@
 """The probe: cross-validated linear classifiers that say, before any training, which remedy pays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,14 @@ from counterweight.evidence.cross_validation import FRACTIONS, Fold, ProbeData, 
 from counterweight.evidence.fold_metrics import fold_table
 from counterweight.evidence.folds import repeated_folds
 from counterweight.evidence.label_issues import CONTRADICTION, contradictions, find_label_issues
-from counterweight.evidence.recommendation import Recommendation, likely_cause, no_signal, recommend, remedy_table
+from counterweight.evidence.recommendation import (
+    Recommendation,
+    if_balanced,
+    likely_cause,
+    no_signal,
+    recommend,
+    remedy_table,
+)
 from counterweight.evidence.remedies import FIXED, Remedy, Training, settings
 from counterweight.metrics.per_label import aucs, average_precisions
 
@@ -40,6 +47,8 @@ class ProbeResult:
         See `counterweight.evidence.recommendation.no_signal` and `likely_cause`.
     affinity : pandas.DataFrame
         The result of `counterweight.evidence.copy_sample.affinity_table`.
+    if_balanced : str
+        See `counterweight.evidence.recommendation.if_balanced`; empty if this is what the recommendation is judged by.
     """
 
     folds: pd.DataFrame
@@ -49,13 +58,15 @@ class ProbeResult:
     recommendation: Recommendation
     no_signal: str | None
     affinity: pd.DataFrame
+    if_balanced: str
 
 
 @dataclass(frozen=True)
 class ProbeConfig:
     """Folds per repeat, repeats and seed of `counterweight.evidence.folds.repeated_folds`; and processes.
 
-    ``random_features`` says whether the features come from random weights.
+    ``random_features`` says whether the features come from random weights, and ``metric`` what a recommendation is
+    judged by, see `counterweight.evidence.recommendation.NAMES`.
     """
 
     n_folds: int
@@ -63,6 +74,12 @@ class ProbeConfig:
     seed: int
     workers: int
     random_features: bool = False
+    metric: str = "macro_f1"
+
+    @classmethod
+    def from_params(cls, probe: Mapping[str, Any], workers: int, *, random_features: bool) -> Self:
+        """Read the section ``probe`` of params.yaml."""
+        return cls(probe["folds"], probe["repeats"], probe["seed"], workers, random_features, probe["metric"])
 
 
 def sample_rows(n_images: int, size: int, seed: int) -> NDArray[np.intp]:
@@ -106,10 +123,11 @@ def run_probe(
         n_duplicates = int((np.bincount(groups)[groups] > 1).sum())
         n_contradicting = contradicting["image_id"].nunique()
         doubt += f" {likely_cause(auc_of, n_duplicates, n_contradicting, random_features=config.random_features)}"
+    recommended = recommend(table, remedies, config.metric)
+    balanced = if_balanced(table, remedies, recommended.remedy) if config.metric == "macro_f1" else ""
     return ProbeResult(
         by_fold, table, pd.concat([issues, contradicting], ignore_index=True),
-        _learning_curve(data, folds, config.n_folds), recommend(table, remedies), doubt,
-        affinity_table(data, folds),
+        _learning_curve(data, folds, config.n_folds), recommended, doubt, affinity_table(data, folds), balanced,
     )  # fmt: skip
 
 
@@ -137,6 +155,7 @@ def summary(result: ProbeResult, remedies: Sequence[Remedy]) -> dict[str, Any]:
         "recommended": recommendation.remedy,
         "best": recommendation.best,
         "sentence": recommendation.sentence,
+        "if_balanced": result.if_balanced,
         "no_signal": result.no_signal,
         "settings": settings(chosen),
         "label_issues": int((result.label_issues["issue"] != CONTRADICTION).sum()),

@@ -10,6 +10,8 @@ from counterweight.evidence.fold_metrics import METRICS
 from counterweight.evidence.folds import corrected_difference, holm
 from counterweight.evidence.remedies import Remedy
 
+# The metrics that a recommendation may be judged by.
+NAMES = {"macro_f1": "macro F1", "balanced_f1": "balanced F1"}
 # Below this macro AUC, a classifier hardly ranks images better than chance, whatever its F1 is.
 MIN_AUC = 0.6
 # A label with this AUC is shown by the features, so they carry something.
@@ -77,8 +79,8 @@ class Recommendation:
     sentence: str
 
 
-def recommend(table: pd.DataFrame, remedies: Sequence[Remedy]) -> Recommendation:
-    """Recommend the simplest remedy whose interval of macro F1 overlaps that of the best.
+def recommend(table: pd.DataFrame, remedies: Sequence[Remedy], metric: str = "macro_f1") -> Recommendation:
+    """Recommend the simplest remedy whose interval overlaps that of the best.
 
     Parameters
     ----------
@@ -86,20 +88,44 @@ def recommend(table: pd.DataFrame, remedies: Sequence[Remedy]) -> Recommendation
         The result of `remedy_table`.
     remedies : sequence of Remedy
         The simplest first.
+    metric : str
+        One of `NAMES`.
     """
     rows, names = _by_remedy(table), [remedy.name for remedy in remedies]
-    best = max(names, key=lambda name: rows[name]["macro_f1"])
-    overlapping = (name for name in names if rows[name]["macro_f1_high"] >= rows[best]["macro_f1_low"])
+    best = max(names, key=lambda name: rows[name][metric])
+    overlapping = (name for name in names if rows[name][f"{metric}_high"] >= rows[best][f"{metric}_low"])
     chosen = next(overlapping, "nothing")
     if chosen == "nothing":
         reason = (
-            "the data are best as they are" if best == chosen else f"the best, {best}, changes {_effect(rows[best])}"
+            "the data are best as they are"
+            if best == chosen
+            else f"the best, {best}, changes {_effect(rows[best], metric)}"
         )
         return Recommendation(chosen, best, f"No remedy clearly pays here: {reason}.")
-    sentence = f"Recommended: {chosen}, which changes {_effect(rows[chosen])} against no remedy"
+    sentence = f"Recommended: {chosen}, which changes {_effect(rows[chosen], metric)} against no remedy"
     if best != chosen:
-        sentence += f"; the best, {best}, changes {_effect(rows[best])}, and the two intervals overlap"
+        sentence += f"; the best, {best}, changes {_effect(rows[best], metric)}, and the two intervals overlap"
     return Recommendation(chosen, best, f"{sentence}.")
+
+
+def if_balanced(table: pd.DataFrame, remedies: Sequence[Remedy], recommended: str) -> str:
+    """Say what would be recommended if all labels were equally common; empty if it is the same.
+
+    Parameters
+    ----------
+    table, remedies
+        As in `recommend`.
+    recommended : str
+        What is recommended for labels that are as common as in train.
+    """
+    other = recommend(table, remedies, "balanced_f1").remedy
+    if other == recommended:
+        return ""
+    effect = _effect(_by_remedy(table)[other], "balanced_f1")
+    return (
+        f"Where all labels are equally common, unlike here, {other} would be recommended: it changes {effect}. Set "
+        "probe.metric to balanced_f1 if your images will be so."
+    )
 
 
 def no_signal(table: pd.DataFrame, folds: pd.DataFrame, n_folds: int) -> str | None:
@@ -172,6 +198,6 @@ def _by_remedy(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     return {str(row.pop("remedy")): row for row in table.to_dict("records")}  # type: ignore[misc]
 
 
-def _effect(row: Mapping[str, float]) -> str:
-    value, low, high = (row[f"macro_f1_{name}"] for name in ("difference", "low", "high"))
-    return f"macro F1 by {value:+.3f} (95 % CI {low:+.3f} to {high:+.3f})"
+def _effect(row: Mapping[str, float], metric: str) -> str:
+    value, low, high = (row[f"{metric}_{name}"] for name in ("difference", "low", "high"))
+    return f"{NAMES[metric]} by {value:+.3f} (95 % CI {low:+.3f} to {high:+.3f})"

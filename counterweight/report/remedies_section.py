@@ -12,7 +12,7 @@ from counterweight.report import figures
 from counterweight.report.thumbnails import thumbnails
 
 # The columns of the table.
-METRICS = ("macro_f1", "rare_f1", "rare_recall", "map", "macro_auc")
+METRICS = ("macro_f1", "balanced_f1", "rare_f1", "rare_recall", "map", "macro_auc")
 # A label whose average precision still grows by this much from 60 to 100 % of the images would gain from more of them.
 _MIN_GROWTH = 0.02
 # An augmenter that leaves less than this of the labels that sources show is named, but no more than three are.
@@ -54,10 +54,18 @@ def remedies_section(
     images = table.set_index("image_id").loc[shown["image_id"]]
     return {
         "no_signal": summary["no_signal"] or "",
-        "sentence": summary["sentence"],
+        "sentence": f"{summary['sentence']} {summary['if_balanced']}".rstrip(),
         "command": " ".join(["dvc exp run", *(f"-S {_override(*each)}" for each in summary["settings"].items())]),
         "chart": figures.intervals(drawn),
-        "head": ["on held-out train images", "macro F1", "F1 of the rarest third", "its recall", "mAP", "macro AUC"],
+        "head": [
+            "on held-out train images",
+            "macro F1",
+            "balanced F1",
+            "F1 of the rarest third",
+            "its recall",
+            "mAP",
+            "macro AUC",
+        ],
         "rows": [[_name(row), *(f"{row[metric]:.3f}" for metric in METRICS)] for row in remedies.to_dict("records")],
         "issues": f"{len(likely):,} labels that are likely wrong" if len(issues) else "",
         "contradictions": f"{contradicting['image_id'].nunique()} images have other labels than a duplicate of theirs."

@@ -113,6 +113,8 @@ probe:
   max_images: 10000
   max_copied: 200
   copies_per_image: 2
+  images_per_augmenter: 40
+  metric: macro_f1
   seed: 0
 """
 

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from counterweight.evidence.cross_validation import Fold, HeldOut, ProbeData
-from counterweight.evidence.fold_metrics import fold_table
+from counterweight.evidence.fold_metrics import balanced_f1, fold_table
 from counterweight.evidence.remedies import Remedy, Training
 from counterweight.metrics.classification import constant_answers
 from counterweight.metrics.decisions import DecisionRule
@@ -63,3 +64,26 @@ def test_a_constant_answer_with_one_label_per_image_is_one_class() -> None:
     at_random = answers["at random by prevalence"]
     assert (at_random.sum(axis=1) == 1).all()
     assert at_random.mean(axis=0) == pytest.approx([0.2, 0.5, 0.3], abs=0.05)
+
+
+def test_balanced_f1_of_labels_is_f1_of_as_many_images_with_each_as_the_share() -> None:
+    """Of four images with the label two are found; of forty without it, ten are taken for it."""
+    y_true = np.array([[1]] * 4 + [[0]] * 40)
+    y_pred = np.array([[True]] * 2 + [[False]] * 2 + [[True]] * 10 + [[False]] * 30)
+    repeated = np.concatenate([np.repeat(np.arange(4), 10), np.arange(4, 44)])  # Half have it now.
+    assert balanced_f1(y_true, y_pred, 0.5) == pytest.approx([f1_score(y_true[repeated, 0], y_pred[repeated, 0])])
+
+
+def test_balanced_f1_of_classes_is_f1_of_equally_many_images_of_each() -> None:
+    classes, predicted = (
+        np.repeat([0, 1, 2], [30, 6, 4]),
+        np.array([0] * 20 + [1] * 10 + [1] * 3 + [0] * 3 + [2, 2, 0, 1]),
+    )
+    repeated = np.concatenate([np.arange(30).repeat(2), np.arange(30, 36).repeat(10), np.arange(36, 40).repeat(15)])
+    expected = f1_score(classes[repeated], predicted[repeated], average=None)
+    assert balanced_f1(np.eye(3)[classes], np.eye(3, dtype=bool)[predicted], None) == pytest.approx(expected)
+
+
+def test_a_label_of_no_image_has_a_balanced_f1_of_0() -> None:
+    assert balanced_f1(np.zeros((3, 2), dtype=int), np.zeros((3, 2), dtype=bool), 0.5).tolist() == [0, 0]
+    assert balanced_f1(np.eye(2, dtype=int)[[0, 0]], np.eye(2, dtype=bool)[[0, 0]], None).tolist() == [1, 0]

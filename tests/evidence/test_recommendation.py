@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from counterweight.evidence.fold_metrics import METRICS
-from counterweight.evidence.recommendation import no_signal, recommend, remedy_table
+from counterweight.evidence.recommendation import if_balanced, no_signal, recommend, remedy_table
 from counterweight.evidence.remedies import build_remedies
 
 REMEDIES = build_remedies("binary", [])[:3]  # nothing, one tuned threshold, weights
@@ -74,3 +74,23 @@ def test_scores_like_those_of_constant_answers_are_called_chance(
         assert sentence is not None
         assert sentence.startswith("Not clearly better than chance: ")
         assert expected in sentence
+
+
+def judged_by_two(balanced: dict[str, float]) -> pd.DataFrame:
+    """A table in which no remedy changes macro F1, and each changes balanced F1 by its effect."""
+    by_fold = folds(dict.fromkeys(balanced, 0.0), noise=0.001)
+    effects = {"nothing": 0.0, **balanced}
+    return remedy_table(by_fold.assign(balanced_f1=0.5 + by_fold["remedy"].map(effects)), n_folds=5)
+
+
+def test_what_would_be_recommended_for_equally_common_labels_is_said_if_it_differs() -> None:
+    found = judged_by_two({"one tuned threshold": 0.0, "weights": 0.1})
+    assert recommend(found, REMEDIES).remedy == "nothing"
+    assert recommend(found, REMEDIES, "balanced_f1").sentence == (
+        "Recommended: weights, which changes balanced F1 by +0.100 (95 % CI +0.100 to +0.100) against no remedy."
+    )
+    assert if_balanced(found, REMEDIES, "nothing") == (
+        "Where all labels are equally common, unlike here, weights would be recommended: it changes balanced F1 by "
+        "+0.100 (95 % CI +0.100 to +0.100). Set probe.metric to balanced_f1 if your images will be so."
+    )
+    assert if_balanced(found, REMEDIES, "weights") == ""

@@ -125,9 +125,8 @@ def test_queued_experiments_train_and_evaluate_only(project: Path) -> None:
 @pytest.mark.slow
 def test_exp_show_lists_the_experiments_with_their_metrics(project: Path) -> None:
     table = pd.read_csv(io.StringIO(run(project, "dvc", "exp", "show", "--csv").stdout))
-    rates = table["train.learning_rate"].tolist()
     assert "half" in table["Experiment"].tolist()
-    assert rates.count(0.003) == 1
+    assert table["train.monitor"].tolist().count("f1") == 1
     half = table[table["Experiment"] == "half"].iloc[0]
     assert half["augment.target"] == "0.5"
     assert half["results/summary.json:copies.map"] > 0
@@ -155,7 +154,8 @@ def test_plots_and_dag_are_drawn(project: Path) -> None:
 
 @pytest.mark.slow
 def test_metrics_show_fits_a_screen(project: Path) -> None:
-    header, _, row = list(csv.reader(io.StringIO(run(project, "dvc", "metrics", "show", "--md").stdout), delimiter="|"))
+    shown = run(project, "dvc", "metrics", "show", "--md").stdout.strip()
+    header, _, row = csv.reader(shown.splitlines(), delimiter="|")
     assert row[1].strip() == "results/summary.json"
     assert {"nothing.macro_f1", "copies.macro_f1"} <= {name.strip() for name in header}
     assert len(header) <= 23  # The path, at most 20 numbers, and the two ends.

@@ -10,7 +10,7 @@ from counterweight.images import codec
 from counterweight.report.remedies_section import METRICS, remedies_section
 
 SUMMARY = {
-    "no_signal": None, "sentence": "Recommended: weights.",
+    "no_signal": None, "sentence": "Recommended: weights.", "if_balanced": "",
     "settings": {"train.arms": ["nothing", "weights", "copies"], "augment.strategy": "none"},
 }  # fmt: skip
 NO_ISSUES = pd.DataFrame(columns=["image_id", "issue", "label", "score", "margin", "duplicate"])
