@@ -19,6 +19,7 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 from benchmarks.common import WEIGHTS, data_folder, measured_by, scenes, write_section
+from counterweight.evidence.recommendation import recommend
 from counterweight.evidence.remedies import Remedy, build_remedies, settings
 from tests.workspace import PROJECT, make_workspace, run, write_params
 
@@ -35,18 +36,20 @@ def measure(data: Path) -> None:
         for name, changes in datasets(data, Path(temporary)).items():
             project = make_workspace(Path(temporary) / name, changes)
             ranked = rank(project, changes)
-            summaries.append({"data": name, **agreement(ranked)})
-            details.append(ranked.assign(data=name)[["data", "remedy", "probe", "training", "deviation"]])
+            summaries += [{"data": name, **agreement(ranked, metric)} for metric in ("probe", "balanced")]
+            details.append(ranked.assign(data=name)[["data", *ranked.columns]])
             write(pd.DataFrame(summaries), pd.concat(details), time.perf_counter() - started)
 
 
 def write(summary: pd.DataFrame, table: pd.DataFrame, seconds: float) -> None:
     """Write the section."""
     text = (
-        "Macro F1 of each remedy: by the probe, on held-out train images; and of networks on the test images, the mean "
-        f"and the deviation of {SEEDS} seeds. Kendall's tau with the 95 % interval of E. C. Fieller, H. O. Hartley and "
-        'E. S. Pearson, "Tests for rank correlation coefficients", Biometrika 44 (1957). `gain` is what the '
-        "recommended remedy changes on the test images against no remedy, and `best` what the best one does."
+        "Macro F1 of each remedy: by the probe, on held-out train images, as it is (`probe`) and as if all labels were "
+        "equally common (`balanced`); and of networks on the test images, the mean and the deviation of "
+        f"{SEEDS} seeds. Kendall's tau between either and the networks, with the 95 % interval of E. C. Fieller, H. O. "
+        'Hartley and E. S. Pearson, "Tests for rank correlation coefficients", Biometrika 44 (1957). `gain` is what the '
+        "remedy that is recommended by either changes on the test images against no remedy, and `best` what the best "
+        "remedy does."
     )
     head = "## Ranking of remedies by the probe and by trainings"
     measured = measured_by("benchmarks.ranking", ("torch", "scikit-learn"), seconds)
@@ -81,45 +84,50 @@ def datasets(data: Path, folder: Path) -> dict[str, dict[str, Any]]:
     return {
         "scenes": scenes(data) | head | {"resize.width": 224, "resize.height": 224},
         "cats_dogs": pets | weights | layers | head | enlarged,
-        "cats_dogs, from scratch": pets | weights | layers | scratch,
         "example": head | digits | {
             "data.images": str(PROJECT / "data/example/images"),
             "data.sheet": str(PROJECT / "data/example/labels.xlsx"),
         },
+        "cats_dogs, from scratch": pets | weights | layers | scratch,
     }  # fmt: skip
 
 
 def rank(project: Path, changes: Mapping[str, Any]) -> pd.DataFrame:
-    """Return macro F1 of each remedy by the probe and by trainings; the attribute ``recommended`` names one."""
+    """Return macro F1 of each remedy by the probe and by trainings; the attribute ``recommended`` has the remedies."""
     run(project, "dvc", "repro", "probe")
-    probed = pd.read_csv(project / "results/remedies.csv").set_index("remedy")["macro_f1"]
-    rows = []
-    for remedy in build_remedies(str(changes.get("data.task", "multilabel")), PIPELINES):
+    probed, rows = pd.read_csv(project / "results/remedies.csv"), []
+    of_remedy = probed.set_index("remedy")
+    remedies = build_remedies(str(changes.get("data.task", "multilabel")), PIPELINES)
+    for remedy in remedies:
         arm = _arm(remedy)
         write_params(project / "params.yaml", {**changes, **settings(remedy)})
         run(project, "dvc", "repro", f"evaluate@{arm}")
         metrics = json.loads((project / f"results/arms/{arm}/metrics.json").read_text(encoding="utf-8"))
-        decision = f"threshold_{remedy.decision}"
         rows.append(
-            {"remedy": remedy.name, "probe": probed[remedy.name], "training": metrics[decision]["macro_f1"],
+            {"remedy": remedy.name, "probe": of_remedy.loc[remedy.name, "macro_f1"],
+             "balanced": of_remedy.loc[remedy.name, "balanced_f1"],
+             "training": metrics[f"threshold_{remedy.decision}"]["macro_f1"],
              "deviation": metrics["deviation"]["macro_f1"]}
         )  # fmt: skip
     ranked = pd.DataFrame(rows)
-    ranked.attrs["recommended"] = json.loads((project / "results/remedies.json").read_text("utf-8"))["recommended"]
+    ranked.attrs["recommended"] = {
+        "probe": recommend(probed, remedies, "macro_f1").remedy,
+        "balanced": recommend(probed, remedies, "balanced_f1").remedy,
+    }
     return ranked
 
 
-def agreement(ranked: pd.DataFrame) -> dict[str, Any]:
-    """Summarize how far the probe and the trainings agree."""
-    tau = float(kendalltau(ranked["probe"], ranked["training"]).statistic)
+def agreement(ranked: pd.DataFrame, metric: str) -> dict[str, Any]:
+    """Summarize how far the trainings agree with the probe, by one of its metrics."""
+    tau = float(kendalltau(ranked[metric], ranked["training"]).statistic)
     half = 1.96 * np.sqrt(0.437 / (len(ranked) - 4))
     low, high = np.tanh(np.arctanh(tau) + np.array([-half, half]))
     trained = dict(zip(ranked["remedy"], ranked["training"].astype(float), strict=True))
     gain = {remedy: value - trained["nothing"] for remedy, value in trained.items()}
     best = max(gain, key=lambda remedy: gain[remedy])
-    recommended = ranked.attrs["recommended"]
+    recommended = ranked.attrs["recommended"][metric]
     return {
-        "remedies": len(ranked), "tau": tau, "low": low, "high": high, "recommended": recommended,
+        "by": metric, "remedies": len(ranked), "tau": tau, "low": low, "high": high, "recommended": recommended,
         "gain": gain[recommended], "best remedy": best, "best": gain[best],
     }  # fmt: skip
 
