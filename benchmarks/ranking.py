@@ -47,9 +47,9 @@ def write(summary: pd.DataFrame, table: pd.DataFrame, seconds: float) -> None:
         "Macro F1 of each remedy: by the probe, on held-out train images, as it is (`probe`) and as if all labels were "
         "equally common (`balanced`); and of networks on the test images, the mean and the deviation of "
         f"{SEEDS} seeds. Kendall's tau between either and the networks, with the 95 % interval of E. C. Fieller, H. O. "
-        'Hartley and E. S. Pearson, "Tests for rank correlation coefficients", Biometrika 44 (1957). `gain` is what the '
-        "remedy that is recommended by either changes on the test images against no remedy, and `best` what the best "
-        "remedy does."
+        'Hartley and E. S. Pearson, "Tests for rank correlation coefficients", Biometrika 44 (1957). `gain` is what '
+        "the remedy that is recommended by either changes on the test images against no remedy, and `best` what the "
+        "best remedy does."
     )
     head = "## Ranking of remedies by the probe and by trainings"
     measured = measured_by("benchmarks.ranking", ("torch", "scikit-learn"), seconds)
