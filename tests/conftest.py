@@ -32,6 +32,7 @@ TINY = {
     "probe.folds": 3,
     "probe.repeats": 2,
     "probe.max_copied": 6,
+    "probe.images_per_augmenter": 1,
     "train.arms": ["nothing", "copies", "copies+weights"],
     "train.repeats": 2,
     "train.weights": "random",
