@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from counterweight.augmentation.allocation import Source
+from counterweight.augmentation.allocation import MadeCopy, Source
 from counterweight.augmentation.copy_maker import CopyConfig
 from counterweight.augmentation.oversampling import make_copies
 from counterweight.augmentation.strategies import Plan
@@ -192,17 +192,21 @@ class CopyExtractor:
             How copies are made, by the name of the pipeline.
         """
         row_of = {source.image_id: row for row, source in enumerate(sources)}
-        features = {}
+        made: dict[str, list[MadeCopy]] = {}
+        paths: list[Path] = []
         for number, (name, config) in enumerate(configs.items()):
             folder = self.scratch / str(number)  # A pipeline's name is the user's, and may hold a slash.
-            made = make_copies(
+            made[name] = make_copies(
                 plan, sources, resized=self.resized, folder=folder, config=config, cache=self.cache,
                 workers=self.workers,
             ).copies  # fmt: skip
-            files = ImageFiles([folder / copy.path for copy in made], [copy.checksum for copy in made])
-            rows = np.array([row_of[copy.source.image_id] for copy in made], dtype=np.intp)
-            features[name] = CopyFeatures(standardize(self.extract(files), self.reference), rows)
-        return features
+            paths += [folder / copy.path for copy in made[name]]
+        # All at once: processes that decode are started once.
+        files = ImageFiles(paths, [copy.checksum for copies in made.values() for copy in copies])
+        rows = np.array([row_of[copy.source.image_id] for copies in made.values() for copy in copies], dtype=np.intp)
+        ends = np.cumsum([len(copies) for copies in made.values()])[:-1]
+        parts = zip(np.split(standardize(self.extract(files), self.reference), ends), np.split(rows, ends), strict=True)
+        return {name: CopyFeatures(*part) for name, part in zip(made, parts, strict=True)}
 
 
 def extract_sample(

@@ -158,12 +158,13 @@ def _evaluate_fold(
             balanced: _choose_penalty(data, train, folds, Training(balanced))
             for balanced in {False, *(training.balanced for training in trainings)}
         }
+        plain = _fit(data, train, Training(), penalties[False], None)
         for training in trainings:
             penalty, rule = penalties[training.balanced], untuned
             if training in tuned:
                 scores = _out_of_fold_scores(data, train, folds, training, penalty)
                 rule = decisions.tune(data.targets[train], scores[train], data.labels, data.task, positive)
-            probe = _fit(data, train, training, penalty, None)
+            probe = plain if training == Training() else _fit(data, train, training, penalty, None)
             by_training[training] = HeldOut(probe.scores(data.features[held_out]), rule)
         order = np.random.default_rng(fold).permutation(train)
         by_fraction = {
@@ -172,7 +173,6 @@ def _evaluate_fold(
             ).scores(data.features[held_out])
             for fraction in FRACTIONS
         }
-        plain = _fit(data, train, Training(), penalties[False], None)
         of_copies = {
             name: plain.scores(copies.features[np.isin(copies.sources, held_out)])
             for name, copies in data.copies.items()

@@ -67,7 +67,9 @@ def remedies_section(
             "macro AUC",
         ],
         "rows": [[_name(row), *(f"{row[metric]:.3f}" for metric in METRICS)] for row in remedies.to_dict("records")],
-        "issues": f"{len(likely):,} labels that are likely wrong" if len(issues) else "",
+        "issues": f"{len(likely):,} {'label that is' if len(likely) == 1 else 'labels that are'} likely wrong"
+        if len(issues)
+        else "",
         "contradictions": f"{contradicting['image_id'].nunique()} images have other labels than a duplicate of theirs."
         if len(contradicting)
         else "",
