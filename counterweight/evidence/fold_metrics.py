@@ -125,7 +125,7 @@ def balanced_f1(y_true: Targets, y_pred: Predictions, share: float | None) -> ND
 
     Examples
     --------
-    One of ten images has the label, and is found; so are two that lack it. Of ten such images, five would have it.
+    One of nine images has the label, and is found; two of the eight that lack it are taken for it. Half would have it.
 
     >>> y_true = np.array([[1]] + [[0]] * 8)
     >>> y_pred = np.array([[True]] * 3 + [[False]] * 6)
