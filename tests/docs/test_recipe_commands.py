@@ -1,7 +1,9 @@
 """Every command of docs/recipes.md is run as written, on stages that only check the params."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -94,7 +96,18 @@ def lay_out(folder: Path, recipe: str) -> None:
     commit(folder)
 
 
-@pytest.mark.parametrize("command", [each for each in HERE if each.document == RECIPES], ids=str)
+def of_recipes() -> Iterator[Any]:
+    """The commands; all but the first experiment of each recipe are slow."""
+    recipes = set()
+    for command in (each for each in HERE if each.document == RECIPES):
+        is_experiment = command.line.startswith("dvc exp run")
+        marks = [pytest.mark.slow] if is_experiment and command.recipe in recipes else []
+        if is_experiment:
+            recipes.add(command.recipe)
+        yield pytest.param(command, marks=marks, id=str(command))
+
+
+@pytest.mark.parametrize("command", list(of_recipes()))
 def test_command_of_a_recipe_does_its_work(command: Command, project: Path) -> None:
     lay_out(project, command.recipe)
     shell(project, command.line)
