@@ -97,11 +97,12 @@ def lay_out(folder: Path, recipe: str) -> None:
 
 
 def of_recipes() -> Iterator[Any]:
-    """The commands; all but the first experiment of each recipe are slow."""
+    """The commands; all but the first experiment of each recipe are slow, and so is the comparison of approaches."""
     recipes = set()
     for command in (each for each in HERE if each.document == RECIPES):
         is_experiment = command.line.startswith("dvc exp run")
-        marks = [pytest.mark.slow] if is_experiment and command.recipe in recipes else []
+        is_slow = command.line.startswith("make compare") or (is_experiment and command.recipe in recipes)
+        marks = [pytest.mark.slow] if is_slow else []
         if is_experiment:
             recipes.add(command.recipe)
         yield pytest.param(command, marks=marks, id=str(command))
