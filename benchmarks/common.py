@@ -18,10 +18,15 @@ WEIGHTS = "weights/resnet18-imagenet-through-layer3.safetensors"
 
 def data_folder(doc: str | None) -> Path:
     """Read the command line of a measurement that takes no more than --data."""
+    folder: Path = data_parser(doc).parse_args().data
+    return folder.resolve()
+
+
+def data_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a measurement's command line, with the option --data."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared"))
-    folder: Path = parser.parse_args().data
-    return folder.resolve()
+    return parser
 
 
 def scenes(data: Path) -> dict[str, Any]:

@@ -1,16 +1,16 @@
 """Whether the probe ranks remedies as trainings of networks do.
 
-    python -m benchmarks.ranking [--data ../shared]
+    python -m benchmarks.ranking [--data ../shared] [scenes] [cats_dogs] [example] [cats_dogs_scratch]
 
 Each remedy of the probe is set in params.yaml, as `stages.recommend` would, and DVC runs the pipeline with it: a
-network is trained under five seeds and evaluated on the test images, which the probe has not seen. The table goes into
-benchmarks/README.md.
+network is trained under five seeds and evaluated on the test images, which the probe has not seen. The table of each
+data set, by default of all, goes into its own section of benchmarks/README.md.
 """
 
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
-from benchmarks.common import WEIGHTS, data_folder, measured_by, scenes, write_section
+from benchmarks.common import WEIGHTS, data_parser, measured_by, scenes, write_section
 from counterweight.evidence.recommendation import recommend
 from counterweight.evidence.remedies import Remedy, build_remedies, settings
 from tests.workspace import PROJECT, make_workspace, run, write_params
@@ -29,32 +29,22 @@ PETS_DRAWN = {"cat": 1600, "dog": 400}
 PIPELINES = ("article", "gentle", "thirds")
 
 
-def measure(data: Path) -> None:
-    """Measure, and write the section after each data set."""
-    started, summaries, details = time.perf_counter(), [], []
+def measure(data: Path, names: Sequence[str] = ()) -> None:
+    """Measure some data sets, by default all, and write the section of each."""
     with tempfile.TemporaryDirectory() as temporary:
         for name, changes in datasets(data, Path(temporary)).items():
-            project = make_workspace(Path(temporary) / name, changes)
-            ranked = rank(project, changes)
-            summaries += [{"data": name, **agreement(ranked, metric)} for metric in ("probe", "balanced")]
-            details.append(ranked.assign(data=name)[["data", *ranked.columns]])
-            write(pd.DataFrame(summaries), pd.concat(details), time.perf_counter() - started)
+            if not names or name in names:
+                started = time.perf_counter()
+                ranked = rank(make_workspace(Path(temporary) / name, changes), changes)
+                write(name, ranked, time.perf_counter() - started)
 
 
-def write(summary: pd.DataFrame, table: pd.DataFrame, seconds: float) -> None:
-    """Write the section."""
-    text = (
-        "Macro F1 of each remedy: by the probe, on held-out train images, as it is (`probe`) and as if all labels were "
-        "equally common (`balanced`); and of networks on the test images, the mean and the deviation of "
-        f"{SEEDS} seeds. Kendall's tau between either and the networks, with the 95 % interval of E. C. Fieller, H. O. "
-        'Hartley and E. S. Pearson, "Tests for rank correlation coefficients", Biometrika 44 (1957). `gain` is what '
-        "the remedy that is recommended by either changes on the test images against no remedy, and `best` what the "
-        "best remedy does."
-    )
-    head = "## Ranking of remedies by the probe and by trainings"
-    measured = measured_by("benchmarks.ranking", ("torch", "scikit-learn"), seconds)
-    tables = [each.to_markdown(index=False, floatfmt=".3f") for each in (summary, table)]
-    write_section("ranking", "\n\n".join([head, measured, text, *tables]) + "\n")
+def write(name: str, ranked: pd.DataFrame, seconds: float) -> None:
+    """Write the section of a data set."""
+    summary = pd.DataFrame([agreement(ranked, metric) for metric in ("probe", "balanced")])
+    measured = measured_by(f"benchmarks.ranking {name}", ("torch", "scikit-learn"), seconds)
+    tables = [each.to_markdown(index=False, floatfmt=".3f") for each in (summary, ranked)]
+    write_section(f"ranking of {name}", "\n\n".join([f"### {name}", measured, *tables]) + "\n")
 
 
 def datasets(data: Path, folder: Path) -> dict[str, dict[str, Any]]:
@@ -88,7 +78,7 @@ def datasets(data: Path, folder: Path) -> dict[str, dict[str, Any]]:
             "data.images": str(PROJECT / "data/example/images"),
             "data.sheet": str(PROJECT / "data/example/labels.xlsx"),
         },
-        "cats_dogs, from scratch": pets | weights | layers | scratch,
+        "cats_dogs_scratch": pets | weights | layers | scratch,
     }  # fmt: skip
 
 
@@ -152,4 +142,7 @@ def _pets_sheet(data: Path, folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    measure(data_folder(__doc__))
+    parser = data_parser(__doc__)
+    parser.add_argument("names", nargs="*", metavar="data set")
+    arguments = parser.parse_args()
+    measure(arguments.data.resolve(), arguments.names)

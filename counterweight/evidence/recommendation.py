@@ -1,4 +1,8 @@
-"""What the probe recommends: the simplest remedy that may be as good as the best, or that nothing can be learned."""
+"""What the probe recommends: the simplest remedy that may be as good as the best, or that nothing can be learned.
+
+Each remedy is compared with the best, not with every other one: J. C. Hsu, "Simultaneous confidence intervals for all
+distances from the 'best'", The Annals of Statistics 9 (1981), 1026-1034.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from counterweight.evidence.fold_metrics import METRICS
-from counterweight.evidence.folds import corrected_difference, holm
+from counterweight.evidence.folds import Difference, corrected_difference, holm
 from counterweight.evidence.remedies import Remedy
 
 # The metrics that a recommendation may be judged by.
 NAMES = {"macro_f1": "macro F1", "balanced_f1": "balanced F1"}
+# A remedy is clearly worse than the best below this p-value.
+_SIGNIFICANT = 0.05
 # Below this macro AUC, a classifier hardly ranks images better than chance, whatever its F1 is.
 MIN_AUC = 0.6
 # A label with this AUC is shown by the features, so they carry something.
@@ -35,14 +41,15 @@ def remedy_table(folds: pd.DataFrame, n_folds: int) -> pd.DataFrame:
     pandas.DataFrame
         One row per remedy, then per constant answer: ``kind``, ``remedy``; for each metric its mean, and as
         ``METRIC_difference``, ``_low``, ``_high`` and ``_p`` the mean difference from ``nothing``, its 95 % confidence
-        interval, and its p-value by Holm's method over the remedies.
+        interval, and its p-value by Holm's method over the remedies. For the metrics of `NAMES`, ``METRIC_p_best`` is
+        the p-value of the difference from the remedy with the highest mean, by the same method, and 1 for that remedy.
     """
-    nothing, rows = folds[folds["remedy"] == "nothing"], []
-    for (kind, name), group in folds.groupby(["kind", "remedy"], sort=False):
+    groups = dict(iter(folds.groupby(["kind", "remedy"], sort=False)))
+    nothing, rows = groups["remedy", "nothing"], []
+    for (kind, name), group in groups.items():
         row: dict[str, object] = {"kind": kind, "remedy": name}
         for metric in METRICS:
-            pairs = group[metric].to_numpy() - nothing[metric].to_numpy()
-            difference = corrected_difference(pairs[~np.isnan(pairs)], n_folds)
+            difference = _difference(group, nothing, metric, n_folds)
             row |= {
                 metric: group[metric].mean(),
                 f"{metric}_difference": difference.value,
@@ -54,10 +61,27 @@ def remedy_table(folds: pd.DataFrame, n_folds: int) -> pd.DataFrame:
     table = pd.DataFrame(rows).sort_values(
         "kind", key=lambda kinds: kinds != "remedy", kind="stable", ignore_index=True
     )
-    compared = (table["kind"] == "remedy") & (table["remedy"] != "nothing")
+    is_remedy = table["kind"] == "remedy"
+    compared = is_remedy & (table["remedy"] != "nothing")
     for metric in METRICS:
         table.loc[compared, f"{metric}_p"] = holm(table.loc[compared, f"{metric}_p"].tolist())
+    for metric in NAMES:
+        best = table.loc[table.loc[is_remedy, metric].idxmax(), "remedy"]
+        table.loc[table["remedy"] == best, f"{metric}_p_best"] = 1.0
+        others = is_remedy & (table["remedy"] != best)
+        table.loc[others, f"{metric}_p_best"] = holm(
+            [
+                _difference(groups["remedy", name], groups["remedy", best], metric, n_folds).p_value
+                for name in table.loc[others, "remedy"]
+            ]
+        )
     return table
+
+
+def _difference(group: pd.DataFrame, other: pd.DataFrame, metric: str, n_folds: int) -> Difference:
+    """Test the difference of two remedies over the folds for which both have the metric."""
+    pairs = group[metric].to_numpy() - other[metric].to_numpy()
+    return corrected_difference(pairs[~np.isnan(pairs)], n_folds)
 
 
 @dataclass(frozen=True)
@@ -80,7 +104,7 @@ class Recommendation:
 
 
 def recommend(table: pd.DataFrame, remedies: Sequence[Remedy], metric: str = "macro_f1") -> Recommendation:
-    """Recommend the simplest remedy whose interval overlaps that of the best.
+    """Recommend the simplest remedy that is not clearly worse than the best, by differences within the same folds.
 
     Parameters
     ----------
@@ -93,8 +117,7 @@ def recommend(table: pd.DataFrame, remedies: Sequence[Remedy], metric: str = "ma
     """
     rows, names = _by_remedy(table), [remedy.name for remedy in remedies]
     best = max(names, key=lambda name: rows[name][metric])
-    overlapping = (name for name in names if rows[name][f"{metric}_high"] >= rows[best][f"{metric}_low"])
-    chosen = next(overlapping, "nothing")
+    chosen = next(name for name in names if not rows[name][f"{metric}_p_best"] < _SIGNIFICANT)
     if chosen == "nothing":
         reason = (
             "the data are best as they are"
@@ -104,7 +127,7 @@ def recommend(table: pd.DataFrame, remedies: Sequence[Remedy], metric: str = "ma
         return Recommendation(chosen, best, f"No remedy clearly pays here: {reason}.")
     sentence = f"Recommended: {chosen}, which changes {_effect(rows[chosen], metric)} against no remedy"
     if best != chosen:
-        sentence += f"; the best, {best}, changes {_effect(rows[best], metric)}, and the two intervals overlap"
+        sentence += f"; the best, {best}, changes {_effect(rows[best], metric)}, which is not clearly more"
     return Recommendation(chosen, best, f"{sentence}.")
 
 

@@ -42,6 +42,26 @@ def test_the_simpler_of_two_equal_remedies_is_recommended() -> None:
     assert result.remedy == "one tuned threshold"
 
 
+def test_a_simpler_remedy_that_is_worse_in_every_fold_is_not_recommended_though_the_intervals_overlap() -> None:
+    by_fold = folds({"one tuned threshold": 0.10, "weights": 0.13}, noise=0.0)
+    luck = np.random.default_rng(1).normal(scale=0.05, size=10)
+    own = np.random.default_rng(2).normal(scale=0.001, size=10)
+    for name, noise in (("one tuned threshold", luck), ("weights", luck + own)):
+        by_fold.loc[by_fold["remedy"] == name, "macro_f1"] += noise
+    found = remedy_table(by_fold, n_folds=5)
+    simple, best = (found.set_index("remedy").loc[name] for name in ("one tuned threshold", "weights"))
+    assert simple["macro_f1_high"] > best["macro_f1_low"]
+    assert recommend(found, REMEDIES).remedy == "weights"
+
+
+def test_the_difference_from_the_best_has_a_p_value_of_its_own() -> None:
+    found = table({"one tuned threshold": 0.1, "weights": 0.02, "every label": -0.3}).set_index("remedy")
+    assert found.loc["one tuned threshold", "macro_f1_p_best"] == 1
+    assert found.loc["weights", "macro_f1_p_best"] < 0.001
+    assert found.loc["nothing", "macro_f1_p_best"] == pytest.approx(found.loc["one tuned threshold", "macro_f1_p"])
+    assert np.isnan(found.loc["every label", "macro_f1_p_best"])
+
+
 def test_where_no_remedy_is_clearly_better_nothing_is_recommended() -> None:
     result = recommend(table({"one tuned threshold": 0.005, "weights": 0.01}, noise=0.05), REMEDIES)
     assert result.remedy == "nothing"
