@@ -23,7 +23,7 @@ from scipy.special import ndtr
 from threadpoolctl import threadpool_limits
 
 from benchmarks.common import measured_by, write_section
-from counterweight.evidence.bootstrap import Interval, macro_f1_intervals, verdict
+from counterweight.metrics.bootstrap import Interval, macro_f1_intervals, verdict
 
 N_RUNS, N_SAMPLES = 1_000, 500
 EFFECTS, SEEDS, IMAGES = (0.0, 0.02, 0.05), (1, 2, 3, 5), (200, 1_000)

@@ -30,8 +30,8 @@ from counterweight.base import manifest
 from counterweight.base.errors import InputError, raise_problems
 from counterweight.base.outputs import write_table, write_text
 from counterweight.base.params import Params, load_params
-from counterweight.evidence.bootstrap import Interval, change, macro_f1_intervals
 from counterweight.metrics import decisions
+from counterweight.metrics.bootstrap import Interval, change, macro_f1_intervals
 from counterweight.metrics.charts import bar_chart
 from counterweight.metrics.seed_means import scores_by_seed
 from counterweight.onboarding.params_file import apply_overlay

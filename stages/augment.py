@@ -1,26 +1,28 @@
 """Fill minority clusters, classes or labels with copies.
 
-Reads   features/clusters.csv, data/resized/
-Writes  augmented/images/, augmented/manifest.csv (the table with the copies), augmented/arms/ (the table of each arm,
-        without clusters), augmented/labels.csv (counts and IRLbl before and after), augmented/redrawn.csv (copies
-        that were drawn again, with the reasons), augmented/augment.json
-Params  augment, resize.format
-Obeys   COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_SCHEDULER, COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB
+Reads   features/clusters.csv, features/features.npy, data/duplicates.csv, data/resized/
+Writes  augmented/images/, augmented/manifest.csv (the table with the copies), augmented/arms/ (the table of each arm),
+        augmented/labels.csv (counts and IRLbl before and after), augmented/redrawn.csv (copies drawn again, and why),
+        augmented/hidden_labels.csv (labels that copied images themselves hide), augmented/augment.json
+Params  augment, features, resize.format, data.task
+Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_SCHEDULER, COUNTERWEIGHT_CACHE,
+        COUNTERWEIGHT_CACHE_GB, TORCH_HOME
 """
 
 import logging
 import os
-from collections import Counter
 from collections.abc import Sequence
 from typing import get_args
 
+import numpy as np
+import pandas as pd
+
+from counterweight.augmentation import oversampling, provenance
 from counterweight.augmentation.allocation import AllocationConfig
-from counterweight.augmentation.copy_maker import QUALITY_PROBLEMS, CopyConfig
-from counterweight.augmentation.oversampling import copy_warnings, make_copies
-from counterweight.augmentation.provenance import append_copies, arm_table, retry_table, train_sources
+from counterweight.augmentation.copy_maker import CopyConfig
 from counterweight.augmentation.strategies import GROUP_KIND, TrainImages, build_plan
 from counterweight.base import manifest
-from counterweight.base.command import parse_options, run, worker_count
+from counterweight.base.command import device_name, parse_options, run, worker_count
 from counterweight.base.limits import check_row_count
 from counterweight.base.outputs import atomic_folder, write_json, write_table
 from counterweight.base.params import load_params
@@ -35,48 +37,53 @@ log = logging.getLogger("augment")
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = parse_options(
-        __doc__, argv, "clusters", "resized", "images", "manifest", "arms", "labels", "redrawn", "metrics"
-    )
+        __doc__, argv, "clusters", "features", "duplicates", "resized", "images", "manifest", "arms", "labels",
+        "redrawn", "hidden", "metrics",
+    )  # fmt: skip
     params = load_params(args.params)
     augment = params.augment
 
     table = manifest.read(args.clusters)
-    labels, train = manifest.label_names(table), manifest.rows_of_split(table, "train")
-    images = TrainImages(train["image_id"].tolist(), train["cluster"].tolist(), manifest.targets(train), labels)
+    images = TrainImages.of_rows(train := manifest.rows_of_split(table, "train"))
     plan = build_plan(augment.strategy, images, AllocationConfig.from_params(augment.model_dump()))
     check_row_count(len(table) + len(plan.next_copies({}, set())), params.sheet.format)
-    config = CopyConfig.from_params(augment.model_dump(), params.resize.format)
-    cache, sources = open_cache(os.environ), train_sources(table)
-    with dask_workers(os.environ, worker_count()) as workers, atomic_folder(args.images) as folder:
-        result = make_copies(
-            plan, sources, resized=args.resized, folder=folder, config=config, cache=cache, workers=workers
-        )
-    cache.prune()
-    balanced = append_copies(table, result.copies)
-    after = manifest.rows_of_split(balanced, "train")
-    targets = {"before": images.targets, "after": manifest.targets(after)}
-    rejections = Counter(reason for copy in result.copies for reason in copy.rejections)
+    cache, guard = open_cache(os.environ), None
+    if augment.guard is not None and augment.copy_mode == "augmented":
+        # PyTorch takes seconds that a run without a guard need not wait for.
+        from counterweight.evidence.label_guard import GuardConfig, build_label_guard
+        from counterweight.networks.backbones import resolve_device
+        from counterweight.networks.feature_extractor import FeatureConfig, build_feature_extractor
+        from counterweight.networks.inference import Compute
+        from counterweight.networks.loader import ImageFiles
 
+        compute, files = Compute(resolve_device(device_name()), worker_count()), ImageFiles.of_rows(train, args.resized)
+        network = build_feature_extractor(FeatureConfig(**params.features.model_dump()), files, compute, cache)
+        guard = build_label_guard(
+            train, np.load(args.features, mmap_mode="r", allow_pickle=False),
+            pd.read_csv(args.duplicates, dtype={"image_id": "str"}), network,
+            GuardConfig.from_params(augment.model_dump(), params.data.task, params.resize.format),
+        )  # fmt: skip
+    with dask_workers(os.environ, worker_count()) as workers, atomic_folder(args.images) as folder:
+        result = oversampling.make_copies(
+            plan, provenance.train_sources(table), resized=args.resized, folder=folder, cache=cache, workers=workers,
+            config=CopyConfig.from_params(augment.model_dump(), params.resize.format), guard=guard,
+        )  # fmt: skip
+    cache.prune()
+    balanced = provenance.append_copies(table, result.copies)
+    targets = {"before": images.targets, "after": manifest.targets(manifest.rows_of_split(balanced, "train"))}
     manifest.write(balanced, args.manifest)
     with atomic_folder(args.arms) as folder:
         for arm in get_args(Arm):
-            manifest.write(arm_table(balanced, arm), folder / f"{arm}.csv")
-    write_table(imbalance.label_table(targets, labels), args.labels)
-    write_table(retry_table(result.copies, list(QUALITY_PROBLEMS.values())), args.redrawn)
-    metrics = {
-        "copies": len(result.copies),
-        "drawn_again": {reason: rejections[reason] for reason in QUALITY_PROBLEMS.values()},
-        "unfit_images": len(result.unusable),
-        "sizes": {str(cluster): int(size) for cluster, size in after["cluster"].value_counts().sort_index().items()},
-    }
-    write_json(metrics | {name: imbalance.summary(part) for name, part in targets.items()}, args.metrics)
-    warnings = copy_warnings(result, GROUP_KIND.get(augment.strategy, ""), config.max_draws)
-    for warning in warnings + imbalance.rarer_label_warnings(targets["before"], targets["after"], labels):
+            manifest.write(provenance.arm_table(balanced, arm), folder / f"{arm}.csv")
+    write_table(imbalance.label_table(targets, images.labels), args.labels)
+    write_table(redrawn := provenance.retry_table(result.copies, oversampling.REASONS), args.redrawn)
+    write_table(oversampling.hidden_labels(guard, result.copies), args.hidden)
+    counts = oversampling.copy_counts(result) | {"sizes": provenance.cluster_sizes(balanced)}
+    write_json(counts | {name: imbalance.summary(part) for name, part in targets.items()}, args.metrics)
+    warnings = oversampling.copy_warnings(result, GROUP_KIND.get(augment.strategy, ""), augment.quality.max_draws)
+    for warning in warnings + imbalance.rarer_label_warnings(images.targets, targets["after"], images.labels):
         log.warning("%s", warning)
-    return (
-        f"{len(result.copies)} copies by {augment.strategy}, {rejections.total()} draws rejected, MeanIR "
-        f"{imbalance.mean_ir(targets['before']):.2f} before and {imbalance.mean_ir(targets['after']):.2f} after"
-    )
+    return f"{len(result.copies)} copies by {augment.strategy}, {len(redrawn)} redrawn, {imbalance.describe(targets)}"
 
 
 if __name__ == "__main__":

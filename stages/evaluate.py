@@ -15,11 +15,9 @@ from counterweight.base import manifest
 from counterweight.base.command import device_name, parse_options, run, worker_count
 from counterweight.base.outputs import write_json, write_table, write_text
 from counterweight.base.params import load_params
-from counterweight.metrics import decisions
+from counterweight.metrics import decisions, plot_tables
 from counterweight.metrics.charts import confusion_chart
 from counterweight.metrics.classification import LabelRoles
-from counterweight.metrics.confusion import classification_reports, confusion_matrices, confusion_table
-from counterweight.metrics.curves import precision_recall_table, roc_table
 from counterweight.metrics.seed_means import deviations, evaluate_seed, mean_metrics, mean_table, score_table
 from counterweight.runtime.cache import open_cache
 
@@ -45,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     table, folders = manifest.read(args.table), decisions.seed_folders(args.models)
     evaluated, train = table[table["split"] != "train"].reset_index(drop=True), manifest.rows_of_split(table, "train")
     targets, is_test = manifest.targets(evaluated), (evaluated["split"] == "test").to_numpy()
-    files = ImageFiles([args.resized / path for path in evaluated["path"]], evaluated["checksum"].tolist())
+    files = ImageFiles.of_rows(evaluated, args.resized)
     compute, cache = Compute(resolve_device(device_name()), worker_count()), open_cache(os.environ)
     rules = {seed: decisions.read(folder) for seed, folder in folders.items()}
     scores = {seed: predict_scores(load(folder), files, compute, cache) for seed, folder in folders.items()}
@@ -70,11 +68,11 @@ def main(argv: Sequence[str] | None = None) -> str:
     predictions = {name: rule.apply(first, decision) for name, decision in names.items()}
     titles = {name: f"{name}: {rule.describe(decision)}" for name, decision in names.items()}
     single_label = [name for name in names if decisions.is_single_label(rule.task, name)]
-    matrices = confusion_matrices(labels, y_true, predictions, single_label)
-    write_text(classification_reports(labels, y_true, predictions, titles), args.report)
-    write_table(roc_table(labels, y_true, first), args.roc)
-    write_table(precision_recall_table(labels, y_true, first), args.precision_recall)
-    write_table(confusion_table(labels, matrices), args.confusion)
+    matrices = plot_tables.confusion_matrices(labels, y_true, predictions, single_label)
+    write_text(plot_tables.classification_reports(labels, y_true, predictions, titles), args.report)
+    write_table(plot_tables.roc_table(labels, y_true, first), args.roc)
+    write_table(plot_tables.precision_recall_table(labels, y_true, first), args.precision_recall)
+    write_table(plot_tables.confusion_table(labels, matrices), args.confusion)
     confusion_chart(labels, matrices, "Counts on the test images", args.confusion_chart)
 
     if absent := [label for label, count in zip(labels, (y_true == 1).sum(axis=0), strict=True) if not count]:

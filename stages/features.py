@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     if params.weights == "random":
         log.warning("weights are random: such features see color and texture only, not what an image shows")
     train = manifest.rows_of_split(manifest.read(args.table), "train")
-    files = ImageFiles([args.resized / path for path in train["path"]], train["checksum"].tolist())
+    files = ImageFiles.of_rows(train, args.resized)
     compute = Compute(group.device, worker_count())
     extractor = build_feature_extractor(FeatureConfig(**params.model_dump()), files, compute, cache)
     if group.size == 1:

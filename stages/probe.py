@@ -5,7 +5,7 @@ Writes  results/remedies.csv (each remedy and constant answer), results/remedy_f
         results/label_issues.csv (labels that are likely wrong), results/learning_curve.csv (by label),
         results/affinity.csv (labels that copies show), results/remedies.json (recommendation), results/remedies.svg
 Params  probe, features, data.task, resize.format, augment.target, augment.fill_smallest, augment.copies_per_image,
-        augment.composition, augment.seed, augment.quality, augment.pipelines
+        augment.composition, augment.seed, augment.quality, augment.guard, augment.pipelines
 Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB, TORCH_HOME
 """
 
@@ -37,11 +37,11 @@ def main(argv: Sequence[str] | None = None) -> str:
         "affinity", "metrics", "chart",
     )  # fmt: skip
     params = load_params(args.params)
-    options, task = params.probe, params.data.task
+    options, task, pipelines = params.probe, params.data.task, list(params.augment.pipelines)
     augment = params.augment.model_dump(exclude={"strategy", "copy_mode", "pipeline"})  # It tries all of these.
 
     # Imported here, so that --help, wrong options and wrong params do not wait for PyTorch.
-    from counterweight.evidence import copy_sample, folds, probe, remedies
+    from counterweight.evidence import copy_sample, folds, label_guard, probe, remedies
     from counterweight.evidence.cross_validation import ProbeData
     from counterweight.evidence.linear_probe import standardize
     from counterweight.networks.backbones import resolve_device
@@ -49,28 +49,27 @@ def main(argv: Sequence[str] | None = None) -> str:
     from counterweight.networks.inference import Compute
     from counterweight.networks.loader import ImageFiles
 
-    table, cache, workers = manifest.read(args.clusters), open_cache(os.environ), worker_count()
-    train, sources = manifest.rows_of_split(table, "train"), train_sources(table)
-    files = ImageFiles([args.resized / path for path in train["path"]], train["checksum"].tolist())
+    cache, workers = open_cache(os.environ), worker_count()
+    train = manifest.rows_of_split(manifest.read(args.clusters), "train")
     rows = probe.sample_rows(len(train), options.max_images, options.seed)
-    features = np.load(args.features, mmap_mode="r", allow_pickle=False)[rows]
-    images = TrainImages(
-        train["image_id"][rows].tolist(), train["cluster"][rows].tolist(), manifest.targets(train)[rows],
-        manifest.label_names(table),
-    )  # fmt: skip
+    of_all = np.load(args.features, mmap_mode="r", allow_pickle=False)
+    features, duplicates = of_all[rows], pd.read_csv(args.duplicates, dtype={"image_id": "str"})
+    images, sources = TrainImages.of_rows(train.iloc[rows]), train_sources(train.iloc[rows])
     wanted = remedies.copies_wanted(images, task, AllocationConfig.from_params(augment, len(rows) / len(train)))
     sample = copy_sample.SampleConfig.from_params(options.model_dump())
-    candidates = remedies.build_remedies(task, list(augment["pipelines"]))
-    configs = {name: CopyConfig.from_params(augment, params.resize.format, name) for name in augment["pipelines"]}
+    candidates = remedies.build_remedies(task, pipelines)
+    configs = {name: CopyConfig.from_params(augment, params.resize.format, name) for name in pipelines}
     compute, config = Compute(resolve_device(device_name()), workers), FeatureConfig(**params.features.model_dump())
-    network = build_feature_extractor(config, files, compute, cache)
+    network = build_feature_extractor(config, ImageFiles.of_rows(train, args.resized), compute, cache)
+    limits = label_guard.GuardConfig.from_params(augment, task, params.resize.format)
+    guard = label_guard.build_label_guard(train, of_all, duplicates, network, limits)
     with atomic_file(args.remedies) as aside:
         with scratch_folder(args.remedies) as scratch:
             extract = copy_sample.CopyExtractor(args.resized, scratch, network.features, features, cache, workers)
-            copies = copy_sample.extract_sample(extract, [sources[row] for row in rows], wanted, configs, sample)
+            copies = copy_sample.extract_sample(extract, sources, wanted, configs, sample, guard)
         result = probe.run_probe(
             ProbeData(task, images.ids, images.labels, standardize(features, features), images.targets, wanted, copies),
-            folds.duplicate_groups(images.ids, pd.read_csv(args.duplicates, dtype={"image_id": "str"})), candidates,
+            folds.duplicate_groups(images.ids, duplicates), candidates,
             probe.ProbeConfig.from_params(options.model_dump(), workers, random_features=config.is_random),
         )  # fmt: skip
         result.remedies.to_csv(aside, index=False, lineterminator="\n")

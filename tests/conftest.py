@@ -33,6 +33,7 @@ TINY = {
     "probe.repeats": 2,
     "probe.max_copied": 6,
     "probe.images_per_augmenter": 1,
+    "augment.guard": None,  # Off with random weights anyway; without it, nothing waits for PyTorch.
     "train.arms": ["nothing", "copies", "copies+weights"],
     "train.repeats": 2,
     "train.weights": "random",
@@ -148,9 +149,10 @@ PROBE = (
     "--chart results/remedies.svg"
 ).split()
 AUGMENT = (
-    "--clusters features/clusters.csv --resized data/resized --images augmented/images "
+    "--clusters features/clusters.csv --features features/features.npy --duplicates data/duplicates.csv "
+    "--resized data/resized --images augmented/images "
     "--manifest augmented/manifest.csv --labels augmented/labels.csv --arms augmented/arms "
-    "--redrawn augmented/redrawn.csv --metrics augmented/augment.json"
+    "--redrawn augmented/redrawn.csv --hidden augmented/hidden_labels.csv --metrics augmented/augment.json"
 ).split()
 SHEET = "--sheet labels.xlsx --manifest augmented/manifest.csv --out augmented/balanced.xlsx".split()
 EXPORT = (

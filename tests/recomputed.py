@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from counterweight.base import manifest
-from counterweight.evidence.bootstrap import macro_f1_intervals
 from counterweight.metrics import decisions
+from counterweight.metrics.bootstrap import macro_f1_intervals
 from counterweight.metrics.calibration import expected_calibration_error
 from counterweight.metrics.decisions import DecisionRule
 from tests.conftest import SEEDS

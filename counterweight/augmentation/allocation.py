@@ -52,13 +52,19 @@ class Source:
 
 @dataclass(frozen=True)
 class MadeCopy:
-    """A finished copy: its id, its file, its source, the file's checksum, and why earlier draws were rejected."""
+    """A finished copy: its id, its file, its source, the file's checksum, and why earlier draws were rejected.
+
+    ``by_fallback`` is True if no draw of the pipeline showed the labels, and ``shows_labels`` False if none of the
+    fallback did either, so that the best of all was taken.
+    """
 
     image_id: str
     path: str
     source: Source
     checksum: str
     rejections: tuple[str, ...]
+    by_fallback: bool = False
+    shows_labels: bool = True
 
 
 def target_size(largest: int, target: float) -> int:

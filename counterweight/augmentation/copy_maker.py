@@ -42,22 +42,24 @@ class CopyConfig:
 
     @classmethod
     def from_params(cls, augment: Mapping[str, Any], image_format: str, pipeline: str | None = None) -> Self:
-        """Read the section ``augment`` of params.yaml; a pipeline's name replaces its copy_mode and pipeline."""
-        return cls(
-            augment["copy_mode"] if pipeline is None else "augmented",
-            augment["pipelines"][pipeline or augment["pipeline"]],
-            augment["composition"], augment["seed"], image_format, **augment["quality"],
-        )  # fmt: skip
+        """Read the section ``augment`` of params.yaml; a pipeline's name, or ``plain``, replaces what it says."""
+        mode = augment["copy_mode"] if pipeline is None else "plain" if pipeline == "plain" else "augmented"
+        steps = [] if pipeline == "plain" else augment["pipelines"][pipeline or augment["pipeline"]]
+        return cls(mode, steps, augment["composition"], augment["seed"], image_format, **augment["quality"])
 
 
 @dataclass(frozen=True)
 class CopyJob:
-    """A copy to make: its source, its number, its index in the plan, its cache key and the cache's entry for it."""
+    """A copy to make: its source, its number, its index in the plan, its cache key and the cache's entry for it.
+
+    ``after`` is the number of draws that are not to be used again.
+    """
 
     source: Source
     number: int
     plan_index: int
-    key: str
+    after: int = 0
+    key: str = ""
     entry: Entry | None = None
 
 
@@ -97,7 +99,7 @@ class CopyMaker:
         config, source = self.config, _read(self.resized / job.source.path, job.source.checksum)
         augment = self.pipelines[job.plan_index % len(self.pipelines)]
         rejections: list[str] = []
-        for draw in range(1, config.max_draws + 1):
+        for draw in range(job.after + 1, job.after + config.max_draws + 1):
             with timed("augmenters"):
                 copy = augment(source, copy_seed(config.seed, job.source.image_id, job.number, draw))
             problem = quality_problem(copy, source, min_std=config.min_std, min_contrast=config.min_contrast)

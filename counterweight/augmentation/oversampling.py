@@ -4,10 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from counterweight.augmentation import copy_maker
 from counterweight.augmentation.allocation import MadeCopy, Source
-from counterweight.augmentation.copy_maker import CopyConfig, CopyJob, CopyMaker
+from counterweight.augmentation.copy_maker import QUALITY_PROBLEMS, CopyConfig, CopyJob, CopyMaker
+from counterweight.augmentation.guarded_drawing import HIDDEN_COLUMNS, HIDDEN_LABELS, Guard, draw_guarded
 from counterweight.augmentation.strategies import Plan
 from counterweight.base.limits import check_space
 from counterweight.images import codec
@@ -17,6 +21,9 @@ from counterweight.runtime.parallel import parallel_map
 
 # Packages that copies depend on, in addition to `codec.PACKAGES`.
 PACKAGES = ("imaug", "scikit-image", "scipy")
+
+# Why a draw is rejected.
+REASONS = (*QUALITY_PROBLEMS.values(), HIDDEN_LABELS)
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ def make_copies(
     config: CopyConfig,
     cache: Cache,
     workers: int,
+    guard: Guard | None = None,
 ) -> CopyResult:
     """Make the copies of a plan and write them as files.
 
@@ -55,27 +63,32 @@ def make_copies(
         Folders of the sources and of the copies.
     config, cache, workers
         How copies are made, the copies of earlier runs, and the number of processes.
+    guard : Guard, optional
+        Judges whether copies show their labels, those of which that do not are drawn again.
     """
     source_of = {source.image_id: source for source in sources}
-    make = CopyMaker(resized, folder, config, cache)
     code = fingerprint([copy_maker.__name__], (*codec.PACKAGES, *PACKAGES))
     copies: list[MadeCopy] = []
     unusable: set[str] = set()
     counts: Counter[str] = Counter()
     n_planned = 0
-    while batch := plan.next_copies(counts, unusable):
-        jobs = [
-            CopyJob(source, copy.number, index, _key(code, source, copy.number, index, config))
-            for index, copy in enumerate(batch, n_planned)
-            for source in [source_of[copy.source_id]]
-        ]
-        n_planned += len(jobs)
-        entries = cache.find(job.key for job in jobs)
-        # All copies of an image in succession, so that it is decoded once.
-        jobs = sorted((replace(job, entry=entries.get(job.key)) for job in jobs), key=lambda job: job.source.path)
+
+    def draw(jobs: Sequence[CopyJob], config: CopyConfig) -> list[MadeCopy | None]:
+        keys = [_key(code, job, config) for job in jobs]
+        entries = cache.find(keys)
+        jobs = [replace(job, key=key, entry=entries.get(key)) for job, key in zip(jobs, keys, strict=True)]
         _check_disk_space(jobs, resized, folder)
-        made = parallel_map(make, jobs, workers=workers, what="copies", name=lambda job: job.source.path)
-        for job, copy_or_none in sorted(zip(jobs, made, strict=True), key=lambda pair: pair[0].plan_index):
+        # All copies of an image in succession, so that it is decoded once.
+        order = sorted(range(len(jobs)), key=lambda i: jobs[i].source.path)
+        make, in_order = CopyMaker(resized, folder, config, cache), [jobs[i] for i in order]
+        made = parallel_map(make, in_order, workers=workers, what="copies", name=lambda job: job.source.path)
+        return [copy for _, copy in sorted(zip(order, made, strict=True), key=lambda pair: pair[0])]
+
+    while batch := plan.next_copies(counts, unusable):
+        jobs = [CopyJob(source_of[copy.source_id], copy.number, n_planned + i) for i, copy in enumerate(batch)]
+        n_planned += len(jobs)
+        made = draw(jobs, config) if guard is None else draw_guarded(draw, jobs, config, guard, folder)
+        for job, copy_or_none in zip(jobs, made, strict=True):
             if copy_or_none is None:
                 unusable.add(job.source.image_id)
             else:
@@ -84,9 +97,30 @@ def make_copies(
     return CopyResult(copies, sorted(unusable), plan.shortfall(counts))
 
 
+def hidden_labels(guard: Guard | None, copies: Sequence[MadeCopy]) -> pd.DataFrame:
+    """List the labels that copied images themselves do not show, so that copies cannot be judged by them."""
+    image_ids = sorted({copy.source.image_id for copy in copies})
+    return pd.DataFrame(columns=list(HIDDEN_COLUMNS)) if guard is None else guard.hidden_labels(image_ids)
+
+
+def copy_counts(result: CopyResult) -> dict[str, Any]:
+    """Count copies, rejected draws by reason, copies by the fallback, copies that hide labels, and unusable images."""
+    rejections = Counter(reason for copy in result.copies for reason in copy.rejections)
+    return {
+        "copies": len(result.copies),
+        "drawn_again": {reason: rejections[reason] for reason in REASONS},
+        "by_fallback": sum(copy.by_fallback for copy in result.copies),
+        "hide_labels": sum(not copy.shows_labels for copy in result.copies),
+        "unfit_images": len(result.unusable),
+    }
+
+
 def copy_warnings(result: CopyResult, kind: str, max_draws: int) -> list[str]:
     """Describe unusable images, and the groups of a kind (``cluster``, ``class`` or ``label``) that lack copies."""
+    n_hiding = sum(not copy.shows_labels for copy in result.copies)
+    hiding = f"{n_hiding} of {len(result.copies)} copies hide a label in every draw; the best draw of each is kept"
     return [
+        *([hiding] if n_hiding else []),
         *(
             f"image '{image}' gave no usable copy in {max_draws} draws; other images are copied instead"
             for image in result.unusable
@@ -105,9 +139,8 @@ def _check_disk_space(jobs: Sequence[CopyJob], resized: Path, folder: Path) -> N
     check_space(folder, mean * sum(job.entry is None for job in jobs), f"{len(jobs)} copies")
 
 
-def _key(code: str, source: Source, number: int, plan_index: int, config: CopyConfig) -> str:
+def _key(code: str, job: CopyJob, config: CopyConfig) -> str:
     """The cache key: all that a copy depends on, including its augmenter for ``equal_parts``."""
-    turn = plan_index % len(config.pipeline) if config.composition == "equal_parts" else 0
-    return cache_key(
-        code, source.checksum, asdict(config) | {"image_id": source.image_id, "number": number, "turn": turn}
-    )
+    turn = job.plan_index % max(len(config.pipeline), 1) if config.composition == "equal_parts" else 0
+    of_job = {"image_id": job.source.image_id, "number": job.number, "after": job.after, "turn": turn}
+    return cache_key(code, job.source.checksum, asdict(config) | of_job)

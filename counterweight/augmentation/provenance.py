@@ -58,11 +58,21 @@ def arm_table(table: pd.DataFrame, arm: str) -> pd.DataFrame:
     return rows.assign(cluster=pd.array([pd.NA] * len(rows), dtype="Int64")).reset_index(drop=True)
 
 
+def cluster_sizes(table: pd.DataFrame) -> dict[str, int]:
+    """Return the number of train images, with copies, of each cluster of a manifest, by its name, ascending."""
+    clusters = manifest.rows_of_split(table, "train")["cluster"]
+    return {str(cluster): int(size) for cluster, size in clusters.value_counts().sort_index().items()}
+
+
 def retry_table(copies: Sequence[MadeCopy], reasons: Sequence[str]) -> pd.DataFrame:
     """Return the copies that were drawn again.
 
-    The columns are ``image_id``, by which rows are sorted, and per reason the number of draws rejected for it.
+    The columns are ``image_id``, by which rows are sorted, per reason the number of draws rejected for it, and
+    ``by_fallback`` and ``shows_labels`` of `MadeCopy`.
     """
     retried = sorted((copy for copy in copies if copy.rejections), key=lambda copy: copy.image_id)
-    rows = [[copy.image_id, *(copy.rejections.count(reason) for reason in reasons)] for copy in retried]
-    return pd.DataFrame(rows, columns=["image_id", *reasons])
+    rows = [
+        [copy.image_id, *(copy.rejections.count(reason) for reason in reasons), copy.by_fallback, copy.shows_labels]
+        for copy in retried
+    ]
+    return pd.DataFrame(rows, columns=["image_id", *reasons, "by_fallback", "shows_labels"])

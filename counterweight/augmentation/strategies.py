@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import compress
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from counterweight.augmentation.allocation import AllocationConfig, Copy, allocate_copies, copies_needed, target_size
+from counterweight.base import manifest
 from counterweight.metrics.imbalance import irlbl, irlbl_weights, mean_ir
 
 # What each strategy fills.
@@ -33,6 +35,12 @@ class TrainImages:
     clusters: Sequence[int]
     targets: NDArray[np.integer]
     labels: Sequence[str]
+
+    @classmethod
+    def of_rows(cls, train: pd.DataFrame) -> Self:
+        """Read train rows of a manifest."""
+        ids, clusters = train["image_id"].tolist(), train["cluster"].tolist()
+        return cls(ids, clusters, manifest.targets(train), manifest.label_names(train))
 
 
 @dataclass(frozen=True)

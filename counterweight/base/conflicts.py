@@ -27,9 +27,13 @@ def conflicts(params: Any) -> Iterator[tuple[str, str]]:
         yield "data.columns.image", "is null, but data.images is not a .npy array. Name the column"
 
     pipelines, pipeline = value("augment.pipelines"), value("augment.pipeline")
-    if isinstance(pipelines, Mapping) and isinstance(pipeline, str) and pipeline not in pipelines:
-        names = ", ".join(map(str, pipelines))
-        yield "augment.pipeline", f"'{pipeline}' is not in augment.pipelines. Choose one of: {names}"
+    fallback = value("augment.guard.fallback")
+    for name, chosen, others in (
+        ("augment.pipeline", pipeline, []), ("augment.guard.fallback", fallback, ["plain", "null"]),
+    ):  # fmt: skip
+        if isinstance(pipelines, Mapping) and isinstance(chosen, str) and chosen not in [*pipelines, *others]:
+            names = ", ".join(map(str, [*pipelines, *others]))
+            yield name, f"'{chosen}' is not in augment.pipelines. Choose one of: {names}"
 
     arms = value("train.arms")
     missing = [arm for arm in ("nothing", "copies") if isinstance(arms, list) and arm not in arms]

@@ -132,6 +132,20 @@ class Quality(Section):
     max_draws: int = Field(ge=1, description="attempts per copy before its source counts as unusable")
 
 
+class Guard(Section):
+    """Redraws a copy on which linear classifiers of features no longer see a label that it inherits."""
+
+    min_score: float = Field(gt=0, le=1, description="fraction of the source's score that a copy must reach per label")
+    min_similarity: float = Field(
+        gt=0, le=1, description="cosine of the features of copy and source, where the source itself hides its label"
+    )
+    max_draws: int = Field(ge=1, le=100, description="attempts per copy by the pipeline, and as many by the fallback")
+    fallback: str | None = Field(
+        description="how a copy is made if no attempt shows its labels: one of `augment.pipelines`, or `plain`; "
+        "`null`: the best attempt is taken"
+    )
+
+
 class Augment(Section):
     """Oversampling with augmented copies."""
 
@@ -154,6 +168,7 @@ class Augment(Section):
     )
     seed: Seed = Field(description="seed of the choice of sources and of all copies")
     quality: Quality
+    guard: Guard | None = Field(description="redraws copies that hide their labels; `null`: does not")
     pipelines: dict[str, Augmenters] = Field(description="lists of augmenters, with imgaug's names and arguments")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from counterweight.evidence.bootstrap import Interval, macro_f1_intervals
+from counterweight.metrics.bootstrap import Interval, macro_f1_intervals
 
 # Each arm is compared with this one.
 BASELINE = "nothing"

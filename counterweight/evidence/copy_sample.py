@@ -1,4 +1,4 @@
-"""A sample of the copies that strategies would make, which represents them in the probe, and what they still show."""
+"""A sample of the copies that strategies would make, which represents them in the probe."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -6,22 +6,18 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from counterweight.augmentation.allocation import MadeCopy, Source
 from counterweight.augmentation.copy_maker import CopyConfig
+from counterweight.augmentation.guarded_drawing import Guard
 from counterweight.augmentation.oversampling import make_copies
 from counterweight.augmentation.strategies import Plan
-from counterweight.evidence.cross_validation import CopyFeatures, Fold, ProbeData
+from counterweight.evidence.cross_validation import CopyFeatures
+from counterweight.evidence.fold_metrics import ALONE
 from counterweight.evidence.linear_probe import Features, standardize
-from counterweight.evidence.remedies import Training
-from counterweight.metrics import decisions
 from counterweight.networks.loader import ImageFiles
 from counterweight.runtime.cache import Cache
-
-# Between the names of a pipeline and of an augmenter.
-_ALONE = "\n"
 
 
 @dataclass(frozen=True)
@@ -107,51 +103,6 @@ def plan_copies(
     return Plan({image: [image] for image in images}, {image: 1 + most[image] for image in images}, seed, None)
 
 
-def affinity_table(data: ProbeData, folds: Sequence[Fold]) -> pd.DataFrame:
-    """Tabulate how many of the labels that copies inherit can still be seen on them.
-
-    A label is seen on an image if a probe that was fitted to other images gives it: with several labels per image, by
-    the label's tuned threshold; with one, as the class with the highest score. Affinity is that of R. Gontijo-Lopes et
-    al., "Affinity and diversity: Quantifying mechanisms of data augmentation", arXiv 2002.08973, with the recall of the
-    labels as accuracy, and the same images with and without the change.
-
-    Parameters
-    ----------
-    data : ProbeData
-        The images and copies.
-    folds : sequence of Fold
-        The result of `counterweight.evidence.cross_validation.cross_validate`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per pipeline and augmenter: ``pipeline``; ``augmenter``, empty for all of them in order; ``copies`` and
-        ``labels``, the numbers of copies and of the labels that they inherit; ``seen_on_sources`` and
-        ``seen_on_copies``, the fractions of these labels that are seen, means over the repeats; and ``affinity``, the
-        second divided by the first, NaN if that is 0.
-    """
-    decision = decisions.PER_LABEL if data.task == "multilabel" else decisions.ARGMAX
-    rows = []
-    for name, copies in data.copies.items():
-        inherited = data.targets[copies.sources] == 1
-        seen = np.zeros(2)
-        for fold in folds:
-            chosen = np.isin(copies.sources, fold.rows)
-            plain, positions = fold.by_training[Training()], np.searchsorted(fold.rows, copies.sources[chosen])
-            for i, scores in enumerate((plain.scores[positions], fold.of_copies[name])):
-                seen[i] += (plain.rule.apply(scores, decision) & inherited[chosen]).sum()
-        repeats = sum(len(fold.rows) for fold in folds) / len(data.targets)
-        on_sources, on_copies = seen / max(inherited.sum() * repeats, 1)
-        pipeline, _, augmenter = name.partition(_ALONE)
-        rows.append(
-            {"pipeline": pipeline, "augmenter": augmenter,
-             "copies": len(copies.sources), "labels": int(inherited.sum()),
-             "seen_on_sources": on_sources, "seen_on_copies": on_copies,
-             "affinity": on_copies / on_sources if on_sources else np.nan}
-        )  # fmt: skip
-    return pd.DataFrame(rows)
-
-
 @dataclass(frozen=True)
 class CopyExtractor:
     """Make copies and extract their features.
@@ -178,7 +129,7 @@ class CopyExtractor:
     workers: int
 
     def __call__(
-        self, plan: Plan, sources: Sequence[Source], configs: Mapping[str, CopyConfig]
+        self, plan: Plan, sources: Sequence[Source], configs: Mapping[str, CopyConfig], guard: Guard | None = None
     ) -> dict[str, CopyFeatures]:
         """Return the features of copies by each pipeline.
 
@@ -190,6 +141,8 @@ class CopyExtractor:
             The images, in the order of ``reference``.
         configs : mapping of str to CopyConfig
             How copies are made, by the name of the pipeline.
+        guard : Guard, optional
+            See `counterweight.augmentation.oversampling.make_copies`.
         """
         row_of = {source.image_id: row for row, source in enumerate(sources)}
         made: dict[str, list[MadeCopy]] = {}
@@ -198,7 +151,7 @@ class CopyExtractor:
             folder = self.scratch / str(number)  # A pipeline's name is the user's, and may hold a slash.
             made[name] = make_copies(
                 plan, sources, resized=self.resized, folder=folder, config=config, cache=self.cache,
-                workers=self.workers,
+                workers=self.workers, guard=guard,
             ).copies  # fmt: skip
             paths += [folder / copy.path for copy in made[name]]
         # All at once: processes that decode are started once.
@@ -215,8 +168,9 @@ def extract_sample(
     wanted: Mapping[str, NDArray[np.int64]],
     configs: Mapping[str, CopyConfig],
     sample: SampleConfig,
+    guard: Guard | None = None,
 ) -> dict[str, CopyFeatures]:
-    """Return the features of copies by each pipeline, and by each augmenter of it alone.
+    """Return the features of copies by each pipeline, with and without a guard, and by each of its augmenters alone.
 
     Parameters
     ----------
@@ -226,15 +180,18 @@ def extract_sample(
         Copies of each image, by strategy.
     sample : SampleConfig
         How many copies stand for them.
+    guard : Guard, optional
+        See `counterweight.augmentation.oversampling.make_copies`.
 
     Returns
     -------
     dict of str to CopyFeatures
-        By the name of the pipeline, or its name, a line break, and the number and name of an augmenter.
+        Guarded, by the name of the pipeline; not guarded, by its name and a line break, followed by the number and name
+        of an augmenter for it alone.
     """
     ids = [source.image_id for source in sources]
     alone = {
-        f"{name}{_ALONE}{number}. {' and '.join(step)}": replace(config, pipeline=[step])
+        f"{name}{ALONE}{number}. {' and '.join(step)}": replace(config, pipeline=[step])
         for name, config in configs.items()
         for number, step in enumerate(config.pipeline, 1)
     }
@@ -242,7 +199,7 @@ def extract_sample(
         plan_copies(ids, wanted, size, copies, sample.seed)
         for size, copies in ((sample.max_copied, sample.copies_per_image), (sample.images_per_augmenter, 1))
     )
-    of_pipelines, of_augmenters = (
-        extract(plan, sources, each) for plan, each in zip(plans, (configs, alone), strict=True)
-    )
-    return of_pipelines | of_augmenters
+    of_all, of_one = plans
+    unguarded = extract(of_all, sources, configs)
+    guarded = unguarded if guard is None else extract(of_all, sources, configs, guard)
+    return guarded | {f"{name}{ALONE}": copies for name, copies in unguarded.items()} | extract(of_one, sources, alone)

@@ -101,12 +101,15 @@ class Fold:
         Scores without any remedy, by the fraction of the other images that the probe was fitted to.
     of_copies : dict of str to array of float, shape (n_copies_of_held_out, n_labels)
         Scores, without any remedy, of the copies of the held-out images, in the order of `CopyFeatures`.
+    probe : LinearProbe
+        Fitted to the other images without any remedy.
     """
 
     rows: NDArray[np.intp]
     by_training: dict[Training, HeldOut]
     by_fraction: dict[float, NDArray[np.float64]]
     of_copies: dict[str, NDArray[np.float64]]
+    probe: LinearProbe
 
 
 def cross_validate(
@@ -177,7 +180,7 @@ def _evaluate_fold(
             name: plain.scores(copies.features[np.isin(copies.sources, held_out)])
             for name, copies in data.copies.items()
         }
-    return Fold(held_out, by_training, by_fraction, of_copies)
+    return Fold(held_out, by_training, by_fraction, of_copies, plain)
 
 
 def _inner_folds(train: NDArray[np.intp], folds: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:

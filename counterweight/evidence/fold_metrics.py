@@ -9,7 +9,8 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from counterweight.evidence.cross_validation import Fold, ProbeData
-from counterweight.evidence.remedies import Remedy
+from counterweight.evidence.remedies import Remedy, Training
+from counterweight.metrics import decisions
 from counterweight.metrics.classification import constant_answers
 from counterweight.metrics.imbalance import rarest_third
 from counterweight.metrics.per_label import (
@@ -21,6 +22,8 @@ from counterweight.metrics.per_label import (
     label_rates,
 )
 
+# Between the names of a pipeline and of one of its augmenters; before nothing, the whole pipeline without a guard.
+ALONE = "\n"
 METRICS = ("macro_f1", "balanced_f1", "rare_f1", "rare_recall", "map", "macro_auc")
 
 
@@ -146,3 +149,50 @@ def _mean(values: NDArray[np.float64]) -> float:
     """Return the mean of the defined values; NaN if there are none."""
     mean = defined_mean(values)
     return np.nan if mean is None else mean
+
+
+def affinity_table(data: ProbeData, folds: Sequence[Fold]) -> pd.DataFrame:
+    """Tabulate how many of the labels that copies inherit can still be seen on them.
+
+    A label is seen on an image if a probe that was fitted to other images gives it: with several labels per image, by
+    the label's tuned threshold; with one, as the class with the highest score. Affinity is that of R. Gontijo-Lopes et
+    al., "Affinity and diversity: Quantifying mechanisms of data augmentation", arXiv 2002.08973, with the recall of the
+    labels as accuracy, and the same images with and without the change.
+
+    Parameters
+    ----------
+    data : ProbeData
+        The images and copies.
+    folds : sequence of Fold
+        The result of `counterweight.evidence.cross_validation.cross_validate`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per pipeline and augmenter, without a guard: ``pipeline``; ``augmenter``, empty for all of them in
+        order; ``copies`` and ``labels``, the numbers of copies and of the labels that they inherit; ``seen_on_sources``
+        and ``seen_on_copies``, the fractions of these labels that are seen, means over the repeats; and ``affinity``,
+        the second divided by the first, NaN if that is 0.
+    """
+    decision = decisions.PER_LABEL if data.task == "multilabel" else decisions.ARGMAX
+    rows = []
+    for name, copies in data.copies.items():
+        if ALONE not in name:
+            continue
+        inherited = data.targets[copies.sources] == 1
+        seen = np.zeros(2)
+        for fold in folds:
+            chosen = np.isin(copies.sources, fold.rows)
+            plain, positions = fold.by_training[Training()], np.searchsorted(fold.rows, copies.sources[chosen])
+            for i, scores in enumerate((plain.scores[positions], fold.of_copies[name])):
+                seen[i] += (plain.rule.apply(scores, decision) & inherited[chosen]).sum()
+        repeats = sum(len(fold.rows) for fold in folds) / len(data.targets)
+        on_sources, on_copies = seen / max(inherited.sum() * repeats, 1)
+        pipeline, _, augmenter = name.partition(ALONE)
+        rows.append(
+            {"pipeline": pipeline, "augmenter": augmenter,
+             "copies": len(copies.sources), "labels": int(inherited.sum()),
+             "seen_on_sources": on_sources, "seen_on_copies": on_copies,
+             "affinity": on_copies / on_sources if on_sources else np.nan}
+        )  # fmt: skip
+    return pd.DataFrame(rows)

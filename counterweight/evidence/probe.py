@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from counterweight.evidence.copy_sample import affinity_table
 from counterweight.evidence.cross_validation import FRACTIONS, Fold, ProbeData, cross_validate
-from counterweight.evidence.fold_metrics import fold_table
+from counterweight.evidence.fold_metrics import affinity_table, fold_table
 from counterweight.evidence.folds import repeated_folds
 from counterweight.evidence.label_issues import CONTRADICTION, contradictions, find_label_issues
 from counterweight.evidence.recommendation import (
@@ -46,7 +45,7 @@ class ProbeResult:
     no_signal : str or None
         See `counterweight.evidence.recommendation.no_signal` and `likely_cause`.
     affinity : pandas.DataFrame
-        The result of `counterweight.evidence.copy_sample.affinity_table`.
+        The result of `counterweight.evidence.fold_metrics.affinity_table`.
     if_balanced : str
         See `counterweight.evidence.recommendation.if_balanced`; empty if this is what the recommendation is judged by.
     """

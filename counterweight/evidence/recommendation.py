@@ -4,7 +4,7 @@ Each remedy is compared with the best, not with every other one: J. C. Hsu, "Sim
 distances from the 'best'", The Annals of Statistics 9 (1981), 1026-1034.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,9 +44,10 @@ def remedy_table(folds: pd.DataFrame, n_folds: int) -> pd.DataFrame:
         interval, and its p-value by Holm's method over the remedies. For the metrics of `NAMES`, ``METRIC_p_best`` is
         the p-value of the difference from the remedy with the highest mean, by the same method, and 1 for that remedy.
     """
-    groups = dict(iter(folds.groupby(["kind", "remedy"], sort=False)))
-    nothing, rows = groups["remedy", "nothing"], []
-    for (kind, name), group in groups.items():
+    groups = {name: (str(kind), group) for (kind, name), group in folds.groupby(["kind", "remedy"], sort=False)}
+    _, nothing = groups["nothing"]
+    rows = []
+    for name, (kind, group) in groups.items():
         row: dict[str, object] = {"kind": kind, "remedy": name}
         for metric in METRICS:
             difference = _difference(group, nothing, metric, n_folds)
@@ -61,21 +62,21 @@ def remedy_table(folds: pd.DataFrame, n_folds: int) -> pd.DataFrame:
     table = pd.DataFrame(rows).sort_values(
         "kind", key=lambda kinds: kinds != "remedy", kind="stable", ignore_index=True
     )
-    is_remedy = table["kind"] == "remedy"
-    compared = is_remedy & (table["remedy"] != "nothing")
+    compared = (table["kind"] == "remedy") & (table["remedy"] != "nothing")
     for metric in METRICS:
         table.loc[compared, f"{metric}_p"] = holm(table.loc[compared, f"{metric}_p"].tolist())
+    remedies = {name: group for name, (kind, group) in groups.items() if kind == "remedy"}
     for metric in NAMES:
-        best = table.loc[table.loc[is_remedy, metric].idxmax(), "remedy"]
-        table.loc[table["remedy"] == best, f"{metric}_p_best"] = 1.0
-        others = is_remedy & (table["remedy"] != best)
-        table.loc[others, f"{metric}_p_best"] = holm(
-            [
-                _difference(groups["remedy", name], groups["remedy", best], metric, n_folds).p_value
-                for name in table.loc[others, "remedy"]
-            ]
-        )
+        table[f"{metric}_p_best"] = table["remedy"].map(_p_of_best(remedies, metric, n_folds))
     return table
+
+
+def _p_of_best(remedies: Mapping[Hashable, pd.DataFrame], metric: str, n_folds: int) -> dict[Hashable, float]:
+    """Return the p-value of each remedy's difference from the best one."""
+    best = max(remedies, key=lambda name: float(remedies[name][metric].mean()))
+    others = [name for name in remedies if name != best]
+    p_values = [_difference(remedies[name], remedies[best], metric, n_folds).p_value for name in others]
+    return {best: 1.0, **dict(zip(others, holm(p_values), strict=True))}
 
 
 def _difference(group: pd.DataFrame, other: pd.DataFrame, metric: str, n_folds: int) -> Difference:

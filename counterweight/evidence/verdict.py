@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from counterweight.evidence.bootstrap import MIN_TEST_IMAGES, change, macro_f1_intervals, power_sentence, verdict
 from counterweight.evidence.comparison import BASELINE, ArmDifference, arm_to_deploy
+from counterweight.metrics.bootstrap import MIN_TEST_IMAGES, change, macro_f1_intervals, power_sentence, verdict
 from counterweight.metrics.classification import constant_answers
 from counterweight.metrics.per_label import label_rates
 

@@ -130,7 +130,7 @@ def confusion_chart(labels: Sequence[str], matrices: Mapping[str, NDArray[np.int
     Parameters
     ----------
     matrices : mapping of str to array of int
-        The result of `counterweight.metrics.confusion.confusion_matrices`.
+        The result of `counterweight.metrics.plot_tables.confusion_matrices`.
     """
     between_classes = {name: matrix for name, matrix in matrices.items() if matrix.ndim == 2}
     per_label = {name: matrix for name, matrix in matrices.items() if matrix.ndim == 3}

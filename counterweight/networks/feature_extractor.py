@@ -49,6 +49,8 @@ class FeatureExtractor:
         Identifies network and engine in the cache.
     n_features : int
         Features per image.
+    is_random : bool
+        Whether the weights are random, so that features show color and texture but no labels.
     preprocessing, compute, cache
         See `counterweight.networks.inference.extract_features_cached`.
     """
@@ -56,6 +58,7 @@ class FeatureExtractor:
     network: nn.Module
     name: str
     n_features: int
+    is_random: bool
     preprocessing: Preprocessing
     compute: Compute
     cache: Cache
@@ -98,7 +101,7 @@ def build_feature_extractor(
     preprocessing = Preprocessing(config.crop, SIZE)
     runner, engine = build_engine(config.engine, network, files, preprocessing, compute.device)
     name = f"{config.model} to {config.layer} by {engine}"
-    return FeatureExtractor(runner, name, network.n_features, preprocessing, compute, cache)
+    return FeatureExtractor(runner, name, network.n_features, config.is_random, preprocessing, compute, cache)
 
 
 def body_features(

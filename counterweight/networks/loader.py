@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -31,6 +32,11 @@ class ImageFiles:
     def __len__(self) -> int:
         """Return the number of files."""
         return len(self.paths)
+
+    @classmethod
+    def of_rows(cls, rows: pd.DataFrame, folder: Path) -> Self:
+        """Return the files of a manifest's rows, which are in a folder."""
+        return cls([folder / path for path in rows["path"]], rows["checksum"].tolist())
 
     def take(self, indices: Iterable[int]) -> "ImageFiles":
         """Return the files at these positions, in this order."""

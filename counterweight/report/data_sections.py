@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, triu
 
 from counterweight.base import manifest
-from counterweight.evidence.bootstrap import MIN_TEST_IMAGES
 from counterweight.images import codec
+from counterweight.metrics.bootstrap import MIN_TEST_IMAGES
 from counterweight.metrics.imbalance import irlbl, rarer_label_warnings
 from counterweight.report import figures
 from counterweight.report.figures import MAX_BARS, MAX_ROWS, head_and_tail

@@ -38,7 +38,7 @@ class Arm:
         Scores of the first seed, indexed by image id, for validation and test images.
     labels, curve : pandas.DataFrame
         The results of `counterweight.metrics.classification.label_metrics` (means over the seeds) and of
-        `counterweight.metrics.curves.precision_recall_table`.
+        `counterweight.metrics.plot_tables.precision_recall_table`.
     histories : mapping of int to pandas.DataFrame
         For each seed one row per epoch.
     confusion : str

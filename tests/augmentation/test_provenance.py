@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from counterweight.augmentation.allocation import MadeCopy, Source
-from counterweight.augmentation.provenance import append_copies, arm_table, retry_table, train_sources
+from counterweight.augmentation.provenance import append_copies, arm_table, cluster_sizes, retry_table, train_sources
 from counterweight.base import manifest
 from counterweight.base.errors import InputError
 
@@ -39,9 +39,20 @@ def with_two_copies(table: pd.DataFrame) -> pd.DataFrame:
 def test_copies_that_were_drawn_again_are_listed_with_their_rejections() -> None:
     c = Source("c.jpg", "c.jpg", "sum c")
     third, first = ("contrast",), ("uniform", "contrast", "uniform")
-    copies = [replace(copy_of(c, 3), rejections=third), copy_of(c, 2), replace(copy_of(c, 1), rejections=first)]
-    expected = pd.DataFrame({"image_id": ["c__copy1.jpg", "c__copy3.jpg"], "uniform": [2, 0], "contrast": [1, 1]})
+    copies = [
+        replace(copy_of(c, 3), rejections=third, by_fallback=True, shows_labels=False),
+        copy_of(c, 2),
+        replace(copy_of(c, 1), rejections=first),
+    ]
+    expected = pd.DataFrame(
+        {"image_id": ["c__copy1.jpg", "c__copy3.jpg"], "uniform": [2, 0], "contrast": [1, 1],
+         "by_fallback": [False, True], "shows_labels": [True, False]}
+    )  # fmt: skip
     pd.testing.assert_frame_equal(retry_table(copies, ["uniform", "contrast"]), expected)
+
+
+def test_cluster_sizes_count_train_images_and_copies(with_two_copies: pd.DataFrame) -> None:
+    assert cluster_sizes(with_two_copies) == {"0": 2, "1": 3}
 
 
 def test_sources_are_the_train_images_in_the_order_of_the_table(table: pd.DataFrame) -> None:

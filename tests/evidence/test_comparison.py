@@ -2,7 +2,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from counterweight.evidence.bootstrap import Interval
 from counterweight.evidence.comparison import (
     ArmDifference,
     arm_differences,
@@ -12,6 +11,7 @@ from counterweight.evidence.comparison import (
     compare_aggregates,
     summarize,
 )
+from counterweight.metrics.bootstrap import Interval
 
 
 @pytest.fixture

@@ -8,13 +8,10 @@ from counterweight.augmentation.copy_maker import CopyConfig
 from counterweight.evidence.copy_sample import (
     CopyExtractor,
     SampleConfig,
-    affinity_table,
     extract_sample,
     plan_copies,
     sample_sources,
 )
-from counterweight.evidence.cross_validation import CopyFeatures, ProbeData, cross_validate
-from counterweight.evidence.remedies import Training
 from counterweight.images import codec
 from counterweight.networks.loader import ImageFiles
 from tests.workspace import NO_CACHE
@@ -69,37 +66,9 @@ def test_each_pipeline_and_each_of_its_augmenters_alone_is_sampled(tmp_path: Pat
     copies = extract_sample(extract, sources, {"labels": np.array([1, 2, 0])}, configs, sample)
     assert {name: each.sources.tolist() for name, each in copies.items()} == {
         "mine": [0, 1, 1],
+        "mine\n": [0, 1, 1],
         "mine\n1. Fliplr": [0],
         "mine\n2. Add and Flipud": [0],
     }
     plain = codec.read(tmp_path / "resized" / "a.png", sources[0].checksum).mean()
     assert copies["mine\n1. Fliplr"].features == pytest.approx((plain - 0.5) / 0.5, rel=1e-5)
-
-
-def test_affinity_is_the_share_of_labels_that_copies_still_show() -> None:
-    """A hundred images of two labels that one feature each shows; half of the copies have lost the second."""
-    rng = np.random.default_rng(0)
-    targets = (rng.random((100, 2)) < 0.5).astype(np.int8)
-    features = (targets * 8 - 4 + rng.normal(size=(100, 2))).astype(np.float32)
-    sources = np.flatnonzero(targets[:, 1] == 1)
-    lost = features[sources].copy()
-    lost[::2, 1] = -4
-    copies = {"same": CopyFeatures(features[sources], sources), "lost": CopyFeatures(lost, sources)}
-    data = ProbeData("multilabel", [str(i) for i in range(100)], ["sea", "sun"], features, targets, {}, copies)
-    folds = np.array([np.arange(100) % 5, np.arange(100)[::-1] // 20])
-    table = affinity_table(data, cross_validate(data, folds, [Training()], workers=1)).set_index("pipeline")
-    n_labels = int(targets[sources].sum())
-    assert table["copies"].tolist() == [len(sources)] * 2
-    assert table["labels"].tolist() == [n_labels] * 2
-    assert table["seen_on_sources"].tolist() == [1.0, 1.0]
-    assert table.loc["same", "affinity"] == 1.0
-    assert table.loc["lost", "affinity"] == pytest.approx(1 - len(sources[::2]) / n_labels)
-
-
-def test_labels_that_are_seen_nowhere_have_no_affinity() -> None:
-    features, targets = np.zeros((20, 1), dtype=np.float32), np.zeros((20, 2), dtype=np.int8)
-    copies = {"mine": CopyFeatures(features[:2], np.array([0, 1]))}
-    data = ProbeData("multilabel", [str(i) for i in range(20)], ["sea", "sun"], features, targets, {}, copies)
-    table = affinity_table(data, cross_validate(data, np.arange(20)[None] % 4, [Training()], workers=1))
-    assert table["labels"].tolist() == [0]
-    assert table["affinity"].isna().all()

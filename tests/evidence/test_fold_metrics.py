@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from counterweight.evidence.cross_validation import Fold, HeldOut, ProbeData
-from counterweight.evidence.fold_metrics import balanced_f1, fold_table
+from counterweight.evidence.cross_validation import CopyFeatures, Fold, HeldOut, ProbeData, cross_validate
+from counterweight.evidence.fold_metrics import affinity_table, balanced_f1, fold_table
+from counterweight.evidence.linear_probe import LinearProbe
 from counterweight.evidence.remedies import Remedy, Training
 from counterweight.metrics.classification import constant_answers
 from counterweight.metrics.decisions import DecisionRule
@@ -11,12 +12,13 @@ from counterweight.metrics.decisions import DecisionRule
 IDS = list("abcd")
 LABELS = ["sea", "trees", "sunset"]
 TARGETS = np.array([[1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 1, 0]])
+PROBE = LinearProbe(np.zeros((2, 3)), is_single_label=False)  # No table asks for it.
 RULE = DecisionRule("multilabel", LABELS, None, 0.3, dict.fromkeys(LABELS, 0.3))
 
 
 def table(scores: list[list[float]]) -> dict[str, dict[str, float]]:
     data = ProbeData("multilabel", IDS, LABELS, np.zeros((4, 1), dtype=np.float32), TARGETS, {}, {})
-    fold = Fold(np.arange(4), {Training(): HeldOut(np.array(scores), RULE)}, {}, {})
+    fold = Fold(np.arange(4), {Training(): HeldOut(np.array(scores), RULE)}, {}, {}, PROBE)
     remedies = [Remedy("nothing", Training(), 0.5), Remedy("one tuned threshold", Training(), "tuned")]
     rows = fold_table(data, remedies, [fold], n_folds=1, workers=1)
     return rows.set_index("remedy").to_dict("index")
@@ -42,7 +44,8 @@ def test_rare_metrics_are_those_of_the_rarest_third() -> None:
 
 def test_a_label_that_no_held_out_image_has_is_left_out() -> None:
     data = ProbeData("multilabel", IDS, LABELS, np.zeros((4, 1), dtype=np.float32), TARGETS, {}, {})
-    fold = Fold(np.array([1, 2]), {Training(): HeldOut(np.array([[0.9, 0.1, 0.1], [0.1, 0.9, 0.1]]), RULE)}, {}, {})
+    held_out = HeldOut(np.array([[0.9, 0.1, 0.1], [0.1, 0.9, 0.1]]), RULE)
+    fold = Fold(np.array([1, 2]), {Training(): held_out}, {}, {}, PROBE)
     row = fold_table(data, [Remedy("nothing", Training(), 0.5)], [fold], n_folds=1, workers=1).iloc[0]
     assert row["macro_f1"] == 1
     assert np.isnan(row["rare_f1"])
@@ -87,3 +90,33 @@ def test_balanced_f1_of_classes_is_f1_of_equally_many_images_of_each() -> None:
 def test_a_label_of_no_image_has_a_balanced_f1_of_0() -> None:
     assert balanced_f1(np.zeros((3, 2), dtype=int), np.zeros((3, 2), dtype=bool), 0.5).tolist() == [0, 0]
     assert balanced_f1(np.eye(2, dtype=int)[[0, 0]], np.eye(2, dtype=bool)[[0, 0]], None).tolist() == [1, 0]
+
+
+def test_affinity_is_the_share_of_labels_that_copies_still_show() -> None:
+    """A hundred images of two labels that one feature each shows; half of the copies have lost the second."""
+    rng = np.random.default_rng(0)
+    targets = (rng.random((100, 2)) < 0.5).astype(np.int8)
+    features = (targets * 8 - 4 + rng.normal(size=(100, 2))).astype(np.float32)
+    sources = np.flatnonzero(targets[:, 1] == 1)
+    lost = features[sources].copy()
+    lost[::2, 1] = -4
+    copies = {"same\n": CopyFeatures(features[sources], sources), "lost\n": CopyFeatures(lost, sources)}
+    data = ProbeData("multilabel", [str(i) for i in range(100)], ["sea", "sun"], features, targets, {}, copies)
+    folds = np.array([np.arange(100) % 5, np.arange(100)[::-1] // 20])
+    table = affinity_table(data, cross_validate(data, folds, [Training()], workers=1)).set_index("pipeline")
+    n_labels = int(targets[sources].sum())
+    assert table["copies"].tolist() == [len(sources)] * 2
+    assert table["labels"].tolist() == [n_labels] * 2
+    assert table["seen_on_sources"].tolist() == [1.0, 1.0]
+    assert table["augmenter"].tolist() == ["", ""]
+    assert table.loc["same", "affinity"] == 1.0
+    assert table.loc["lost", "affinity"] == pytest.approx(1 - len(sources[::2]) / n_labels)
+
+
+def test_labels_that_are_seen_nowhere_have_no_affinity() -> None:
+    features, targets = np.zeros((20, 1), dtype=np.float32), np.zeros((20, 2), dtype=np.int8)
+    copies = {"mine\n": CopyFeatures(features[:2], np.array([0, 1]))}
+    data = ProbeData("multilabel", [str(i) for i in range(20)], ["sea", "sun"], features, targets, {}, copies)
+    table = affinity_table(data, cross_validate(data, np.arange(20)[None] % 4, [Training()], workers=1))
+    assert table["labels"].tolist() == [0]
+    assert table["affinity"].isna().all()

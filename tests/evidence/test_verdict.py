@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from counterweight.evidence.bootstrap import Interval, Spread
 from counterweight.evidence.comparison import ArmDifference, arm_differences
 from counterweight.evidence.verdict import no_better_than_chance, sentences
+from counterweight.metrics.bootstrap import Interval, Spread
 
 LABELS = ["sea", "sun", "fog"]
 # Twelve images with the first label, eight with the second, and one with the third.

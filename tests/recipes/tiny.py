@@ -30,6 +30,7 @@ def tiny(recipe: str) -> dict[str, Any]:
     values |= {"features.model": "resnet18", "features.weights": "random", "features.layer": "layer1"}
     values |= {"cluster.n_components": 8, "cluster.n_clusters": 3}
     values |= {"probe.folds": 3, "probe.repeats": 1, "probe.max_copied": 6, "probe.images_per_augmenter": 1}
+    values |= {"augment.guard": None}
     values |= {"train.weights": "random", "train.pretrained_until": None, "train.batch_size": 16}
     values |= {"train.input_size": [32, 40] if tall else 32}
     values |= {"train.epochs": 2, "train.patience": 2, "train.threads": 1}

@@ -4,12 +4,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from counterweight.augmentation.allocation import allocate_copies
 from counterweight.base import manifest
+from counterweight.images import codec
 from counterweight.metrics import imbalance
+from counterweight.networks.backbones import Backbone
+from counterweight.networks.inference import Compute, extract_features
+from counterweight.networks.loader import ImageFiles, Preprocessing
 from tests.conftest import AUGMENT, TINY
 from tests.workspace import PROJECT, run, write_params
 
@@ -17,7 +24,7 @@ from tests.workspace import PROJECT, run, write_params
 def augment(state: Path, folder: Path, changes: dict[str, Any], **environment: str) -> str:
     """Run the stage in an empty folder on the inputs of another one; return its log."""
     write_params(folder / "params.yaml", TINY | changes)
-    inputs = {"features/clusters.csv", "data/resized"}
+    inputs = {"features/clusters.csv", "features/features.npy", "data/duplicates.csv", "data/resized"}
     options = [str(state / option) if option in inputs else option for option in AUGMENT]
     return run(folder, "python", "-m", "stages.augment", *options, PYTHONPATH=str(PROJECT), **environment).stderr
 
@@ -128,6 +135,99 @@ def test_metrics_and_label_table_describe_the_train_images_before_and_after(augm
     labels = pd.read_csv(augmented / "augmented/labels.csv")
     assert labels["before_count"].tolist() == manifest.targets(before).sum(axis=0).tolist()
     assert labels["after_count"].tolist() == manifest.targets(after).sum(axis=0).tolist()
+
+
+BLUR = {
+    "augment.pipeline": "blur",
+    "augment.pipelines": {"blur": [{"Sometimes": {"p": 0.7, "then_list": [{"GaussianBlur": {"sigma": 20.0}}]}}]},
+    "augment.quality": {"min_std": 0.0, "min_contrast": 0.0, "max_draws": 1},
+    "augment.strategy": "classes",
+    "resize.format": "png",
+    "data.task": "binary",
+    "features.weights": "weights.safetensors",
+}
+
+
+@pytest.fixture(scope="module")
+def striped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty smooth and twelve striped images, and random weights, which see stripes; heavy blur removes them."""
+    folder = tmp_path_factory.mktemp("striped")
+    rng = np.random.default_rng(0)
+    names = [f"{i:02}.png" for i in range(72)]
+    striped = [i >= 60 for i in range(72)]
+    checksums = []
+    for name, has_stripes in zip(names, striped, strict=True):
+        stripes = 100 * (np.arange(32) // 4 % 2)[None, :, None] if has_stripes else 50
+        pixels = np.clip(rng.normal(80, 4, (32, 32, 3)) + rng.integers(0, 60) + stripes, 0, 255).astype(np.uint8)
+        checksums.append(codec.write(pixels, folder / "data/resized" / name, "png"))
+    targets = np.array([[has_stripes, not has_stripes] for has_stripes in striped], dtype=np.int8)
+    splits, labels, clusters = ["train"] * 72, ["striped", "smooth"], [0] * 72
+    table = manifest.build(names, names, splits, labels, targets, checksums, clusters=clusters)
+    manifest.write(table, folder / "features/clusters.csv")
+    pd.DataFrame({"image_id": [], "group": []}).to_csv(folder / "data/duplicates.csv", index=False)
+    torch.manual_seed(0)
+    body = Backbone("resnet18", "layer1", (224, 224))
+    save_file(body.trunk.state_dict(), folder / "weights.safetensors")
+    files = ImageFiles.of_rows(table, folder / "data/resized")
+    rows = extract_features(body, files, Preprocessing("none", (224, 224)), Compute(torch.device("cpu"), 0))
+    np.save(folder / "features/features.npy", rows)
+    return folder
+
+
+def blurred_copies(folder: Path) -> int:
+    """Count copies whose columns hardly differ any more."""
+    return sum(np.ptp(codec.read(path).mean(axis=(0, 2))) < 50 for path in (folder / "augmented/images").glob("*.png"))
+
+
+def augment_striped(striped: Path, folder: Path, guard: dict[str, Any] | None, **environment: str) -> str:
+    changes = BLUR | {"augment.guard": guard, "features.weights": str(striped / "weights.safetensors")}
+    return augment(striped, folder, changes, **environment)
+
+
+GUARD = {"min_score": 0.9, "min_similarity": 0.5, "max_draws": 2, "fallback": "plain"}
+
+
+def test_copies_that_hide_their_label_are_drawn_again_by_the_guard(striped: Path, tmp_path: Path) -> None:
+    for name, guard in (("without", None), ("with", GUARD)):
+        (tmp_path / name).mkdir()
+        augment_striped(striped, tmp_path / name, guard)
+    assert blurred_copies(tmp_path / "without") > 20
+    assert blurred_copies(tmp_path / "with") == 0
+    metrics, redrawn = (
+        read(tmp_path / "with/augmented" / file)
+        for read, file in ((lambda path: json.loads(path.read_text()), "augment.json"), (pd.read_csv, "redrawn.csv"))
+    )
+    assert metrics["copies"] == 48
+    assert metrics["drawn_again"]["labels"] == redrawn["labels"].sum() > 20
+    assert metrics["by_fallback"] == redrawn["by_fallback"].sum() > 5
+    assert metrics["hide_labels"] == 0
+    assert redrawn["shows_labels"].all()
+    assert pd.read_csv(tmp_path / "with/augmented/hidden_labels.csv").empty
+
+
+def test_without_a_fallback_the_copies_that_hide_their_labels_are_counted(striped: Path, tmp_path: Path) -> None:
+    log = augment_striped(striped, tmp_path, GUARD | {"fallback": None})
+    metrics = json.loads((tmp_path / "augmented/augment.json").read_text())
+    assert metrics["hide_labels"] == blurred_copies(tmp_path) > 0
+    assert f"{metrics['hide_labels']} of 48 copies hide a label in every draw; the best draw of each is kept" in log
+
+
+def test_the_guard_comes_to_the_same_bytes_for_any_number_of_workers_and_from_the_cache(
+    striped: Path, tmp_path: Path
+) -> None:
+    runs = {"1": "0", "2": "1", "3": "1"}
+    for workers, cache in runs.items():
+        (tmp_path / workers).mkdir()
+        environment = {"COUNTERWEIGHT_CACHE": str(tmp_path / "cache"), "COUNTERWEIGHT_CACHE_GB": cache}
+        augment_striped(striped, tmp_path / workers, GUARD, COUNTERWEIGHT_WORKERS=workers, **environment)
+    first, second, third = (digests(tmp_path / workers) for workers in runs)
+    assert first == second == third
+
+
+def test_random_weights_switch_the_guard_off_and_say_so(clustered: Path, augmented: Path, tmp_path: Path) -> None:
+    log = augment(clustered, tmp_path, {"augment.guard": GUARD})
+    assert "augment.guard is off: features of random weights show color and texture, but no labels" in log
+    assert digests(tmp_path / "augmented") == digests(augmented / "augmented", leave_out="balanced.xlsx")
 
 
 def digests(folder: Path, leave_out: str = "") -> dict[str, str]:

@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import t
 from sklearn.metrics import f1_score
 
-from counterweight.evidence import bootstrap
-from counterweight.evidence.bootstrap import Interval, Spread, macro_f1_intervals, power_sentence, verdict
+from counterweight.metrics import bootstrap
+from counterweight.metrics.bootstrap import Interval, Spread, macro_f1_intervals, power_sentence, verdict
 
 
 def sample_arms(seed: int, images: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

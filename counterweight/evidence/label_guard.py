@@ -1,0 +1,231 @@
+"""The label guard: whether copies still show the labels that they inherit, by linear probes on features."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from counterweight.augmentation.allocation import MadeCopy
+from counterweight.augmentation.copy_maker import CopyConfig
+from counterweight.augmentation.guarded_drawing import HIDDEN_COLUMNS
+from counterweight.base import manifest
+from counterweight.evidence.cross_validation import Fold, ProbeData, cross_validate
+from counterweight.evidence.folds import duplicate_groups, repeated_folds
+from counterweight.evidence.linear_probe import Features, standardize
+from counterweight.evidence.remedies import Training
+from counterweight.metrics import decisions
+from counterweight.networks.feature_extractor import FeatureExtractor
+from counterweight.networks.loader import ImageFiles
+
+log = logging.getLogger(__name__)
+
+_FOLDS = 5
+# Groups of duplicates, one of one image included, below which a probe cannot be judged.
+MIN_GROUPS = 50
+MAX_IMAGES = 10_000
+
+
+@dataclass(frozen=True)
+class GuardConfig:
+    """When a copy shows its labels.
+
+    Attributes
+    ----------
+    task : str
+        ``multilabel``, ``multiclass`` or ``binary``.
+    min_score : float
+        Fraction of the source's score that a copy must reach for each label.
+    min_similarity : float
+        Cosine of the features of copy and source that a copy must reach if a label is not seen on the source itself.
+    max_draws : int
+        Attempts per copy by the pipeline, and as many by the fallback.
+    fallback : CopyConfig or None
+        How a copy is made if no draw of the pipeline shows the labels.
+    """
+
+    task: str
+    min_score: float
+    min_similarity: float
+    max_draws: int
+    fallback: CopyConfig | None
+
+    @classmethod
+    def from_params(cls, augment: Mapping[str, Any], task: str, image_format: str) -> Self | None:
+        """Read the section ``augment`` of params.yaml; None if its ``guard`` is null."""
+        if augment["guard"] is None:
+            return None
+        guard = dict(augment["guard"])
+        name = guard.pop("fallback")
+        return cls(task, **guard, fallback=name and CopyConfig.from_params(augment, image_format, name))
+
+
+@dataclass(frozen=True)
+class LabelGuard:
+    """Probes that have not seen a copy's source, and the network that extracts the features.
+
+    Attributes
+    ----------
+    extract : callable
+        Maps image files to features, float32 of shape (n_files, n_features).
+    data : ProbeData
+        The train images; their features are not standardized.
+    reference : array of float32, shape (n_sampled, n_features)
+        Features that copies and sources are standardized like.
+    probes : sequence of Fold
+        The result of `counterweight.evidence.cross_validation.cross_validate` on a sample.
+    fold_of : array of int, shape (n_images,)
+        The probe for each train image.
+    config : GuardConfig
+        Limits.
+    """
+
+    extract: Callable[[ImageFiles], Features]
+    data: ProbeData
+    reference: Features
+    probes: Sequence[Fold]
+    fold_of: NDArray[np.intp]
+    config: GuardConfig
+
+    @property
+    def max_draws(self) -> int:
+        """Attempts per copy by the pipeline, and as many by the fallback."""
+        return self.config.max_draws
+
+    @property
+    def fallback(self) -> CopyConfig | None:
+        """How a copy is made if no draw of the pipeline shows the labels."""
+        return self.config.fallback
+
+    def __call__(self, copies: Sequence[MadeCopy], folder: Path) -> NDArray[np.float64]:
+        """Return how well copies show their labels.
+
+        Returns
+        -------
+        array of float, shape (n_copies,)
+            The lowest, over the labels of a copy, of its score divided by the least that it must reach; and, if a label
+            is not seen on the source, of their similarity divided by the least that it must reach. At least 1 if the
+            copy shows its labels; infinite if it has none.
+        """
+        row_of = {image: row for row, image in enumerate(self.data.image_ids)}
+        rows = np.array([row_of[copy.source.image_id] for copy in copies], dtype=np.intp)
+        files = ImageFiles([folder / copy.path for copy in copies], [copy.checksum for copy in copies])
+        features = standardize(self.extract(files), self.reference)
+        sources, inherited = self._standardized(rows), self.data.targets[rows] == 1
+        of_sources, seen = self._scores(sources, rows)
+        of_copies, _ = self._scores(features, rows)
+        shown = np.full(inherited.shape, np.inf)
+        np.divide(of_copies, self.config.min_score * of_sources, out=shown, where=inherited & seen)
+        lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(sources, axis=1)
+        similarity = (features * sources).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)
+        alike = np.where((inherited & ~seen).any(axis=1), similarity / self.config.min_similarity, np.inf)
+        least: NDArray[np.float64] = np.minimum(shown.min(axis=1), alike)
+        return least
+
+    def hidden_labels(self, image_ids: Sequence[str]) -> pd.DataFrame:
+        """List labels that images themselves do not show: hard images, or wrong labels.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per image and label, in the order of the images: ``image_id``, ``label`` and the probe's ``score``.
+        """
+        row_of = {image: row for row, image in enumerate(self.data.image_ids)}
+        rows = np.array([row_of[image] for image in image_ids], dtype=np.intp)
+        scores, seen = self._scores(self._standardized(rows), rows)
+        hidden = np.argwhere((self.data.targets[rows] == 1) & ~seen)
+        return pd.DataFrame(
+            [(image_ids[i], self.data.labels[j], scores[i, j]) for i, j in hidden], columns=list(HIDDEN_COLUMNS)
+        )
+
+    def _standardized(self, rows: NDArray[np.intp]) -> Features:
+        return standardize(self.data.features[rows], self.reference)
+
+    def _scores(self, features: Features, rows: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return scores and whether each label is seen, for images of train rows, by probes that do not know these."""
+        decision = decisions.PER_LABEL if self.data.task == "multilabel" else decisions.ARGMAX
+        scores, seen = np.zeros((len(rows), len(self.data.labels))), np.zeros((len(rows), len(self.data.labels)), bool)
+        for number, fold in enumerate(self.probes):
+            chosen = np.flatnonzero(self.fold_of[rows] == number)
+            scores[chosen] = fold.probe.scores(features[chosen])
+            seen[chosen] = fold.by_training[Training()].rule.apply(scores[chosen], decision)
+        return scores, seen
+
+
+def build_label_guard(
+    train: pd.DataFrame,
+    features: Features,
+    duplicates: pd.DataFrame,
+    extractor: FeatureExtractor,
+    config: GuardConfig | None,
+) -> LabelGuard | None:
+    """Build the guard of a dataset.
+
+    Parameters
+    ----------
+    train : pandas.DataFrame
+        The train rows of a manifest.
+    features : array of float32, shape (n_images, n_features)
+        Of the train images, not standardized.
+    duplicates : pandas.DataFrame
+        The result of `counterweight.dataset.duplicates.duplicates_table`. The probe of an image is fitted to none of
+        its duplicates.
+    extractor : FeatureExtractor
+        What extracted the features.
+    config : GuardConfig or None
+        Limits.
+
+    Returns
+    -------
+    LabelGuard or None
+        None without limits, if features cannot show labels because their weights are random, or if the images are too
+        few to judge.
+    """
+    ids = train["image_id"].tolist()
+    groups = duplicate_groups(ids, duplicates)
+    if config is None:
+        return None
+    if extractor.is_random:
+        log.warning("augment.guard is off: features of random weights show color and texture, but no labels")
+        return None
+    if (n_groups := groups.max() + 1) < MIN_GROUPS:
+        log.warning("augment.guard is off: it needs %d different train images, and there are %d", MIN_GROUPS, n_groups)
+        return None
+    data = ProbeData(config.task, ids, manifest.label_names(train), features, manifest.targets(train), {}, {})
+    return fit_label_guard(extractor.features, data, groups, config, extractor.compute.workers)
+
+
+def fit_label_guard(
+    extract: Callable[[ImageFiles], Features],
+    data: ProbeData,
+    groups: NDArray[np.intp],
+    config: GuardConfig,
+    workers: int,
+) -> LabelGuard:
+    """Fit the probes of a guard to at most `MAX_IMAGES` images.
+
+    Parameters
+    ----------
+    extract, data, config
+        See `LabelGuard`.
+    groups : array of int, shape (n_images,)
+        Group of each image, such as duplicates. The probe of an image is fitted to no image of its group.
+    workers : int
+        Number of processes, which does not affect the result.
+    """
+    sample = np.sort(np.random.default_rng(0).permutation(len(groups))[:MAX_IMAGES])
+    reference = np.asarray(data.features[sample])
+    sampled = ProbeData(
+        data.task, [data.image_ids[row] for row in sample], data.labels, standardize(reference, reference),
+        data.targets[sample], {}, {},
+    )  # fmt: skip
+    folds = repeated_folds(sampled.targets, groups[sample], n_folds=_FOLDS, n_repeats=1, seed=0)
+    probes = cross_validate(sampled, folds, [Training()], tuned=[Training()], workers=workers)
+    # A group is in one fold. No probe knows the groups outside the sample, so any may judge them.
+    fold_of_group = dict(zip(groups[sample].tolist(), folds[0].tolist(), strict=True))
+    fold_of = np.array([fold_of_group.get(group, 0) for group in groups.tolist()], dtype=np.intp)
+    return LabelGuard(extract, data, reference, probes, fold_of, config)

@@ -1,0 +1,152 @@
+"""Images here are two features, one per label; copies are given by their features."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from counterweight.augmentation.allocation import MadeCopy, Source
+from counterweight.augmentation.copy_maker import CopyConfig
+from counterweight.base.params import load_params
+from counterweight.evidence import label_guard
+from counterweight.evidence.cross_validation import ProbeData
+from counterweight.evidence.label_guard import GuardConfig, LabelGuard, fit_label_guard
+from counterweight.networks.loader import ImageFiles
+from tests.workspace import PROJECT
+
+CONFIG = GuardConfig("multilabel", min_score=0.9, min_similarity=0.5, max_draws=3, fallback=None)
+
+
+def data(task: str = "multilabel") -> ProbeData:
+    """Two hundred images; a label adds 4 to its feature. Image 0 has both labels and shows only the first."""
+    rng = np.random.default_rng(0)
+    targets = (rng.random((200, 2)) < 0.5).astype(np.int8)
+    if task != "multilabel":
+        targets[:, 1] = 1 - targets[:, 0]
+    features = 4.0 * targets + rng.normal(scale=0.5, size=(200, 2))
+    if task == "multilabel":
+        targets[0], features[0] = (1, 1), (4.0, 0.0)
+    return ProbeData(task, [f"{i}" for i in range(200)], ["sea", "sun"], features.astype(np.float32), targets, {}, {})
+
+
+def guard(
+    task: str = "multilabel", config: GuardConfig = CONFIG, of_copies: Mapping[str, list[float]] | None = None
+) -> LabelGuard:
+    def extract(files: ImageFiles) -> NDArray[np.float32]:
+        return np.array([(of_copies or {})[path.name] for path in files.paths], dtype=np.float32)
+
+    return fit_label_guard(extract, data(task), np.arange(200), replace(config, task=task), workers=1)
+
+
+def judge(row: int, features: list[float], **options: object) -> float:
+    copy = MadeCopy("copy", "copy.png", Source(f"{row}", f"{row}.png", ""), "", ())
+    of_copies = {"copy.png": features}
+    return float(guard(of_copies=of_copies, **options)([copy], Path("copies"))[0])  # type: ignore[arg-type]
+
+
+def row_with(targets: list[int], task: str = "multilabel") -> int:
+    """An image with these labels, other than the first."""
+    return int(np.flatnonzero((data(task).targets == targets).all(axis=1))[1])
+
+
+def test_a_copy_like_its_source_shows_its_labels() -> None:
+    row = row_with([1, 1])
+    assert judge(row, data().features[row].tolist()) == pytest.approx(1 / 0.9)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_copy_that_lost_one_of_two_labels_hides_it(lost: int) -> None:
+    features = [4.0, 4.0]
+    features[lost] = 0.0
+    assert judge(row_with([1, 1]), features) < 0.1
+
+
+def test_a_label_that_the_source_does_not_have_is_not_asked_for() -> None:
+    assert judge(row_with([1, 0]), [4.0, 4.0]) > 1
+
+
+def test_a_copy_without_labels_has_nothing_to_hide() -> None:
+    assert judge(row_with([0, 0]), [2.0, 2.0]) == np.inf
+
+
+def test_the_least_score_is_a_fraction_of_the_source_s() -> None:
+    row, features = row_with([1, 0]), [2.6, 0.0]
+    strict, lenient = (judge(row, features, config=replace(CONFIG, min_score=least)) for least in (0.9, 0.45))
+    assert 0 < strict < lenient
+    assert lenient == pytest.approx(2 * strict)
+
+
+def test_the_copy_of_an_image_that_hides_its_own_label_is_judged_by_its_similarity() -> None:
+    like_its_source, other = judge(0, [4.0, 0.0]), judge(0, [0.0, 4.0])
+    assert like_its_source > 1
+    assert other < 0
+
+
+def test_labels_that_images_themselves_hide_are_listed_with_their_scores() -> None:
+    hidden = guard().hidden_labels(["0", f"{row_with([1, 1])}"])
+    assert hidden[["image_id", "label"]].to_numpy().tolist() == [["0", "sun"]]
+    assert hidden["score"].iloc[0] < 0.1
+
+
+def test_with_one_label_per_image_a_copy_must_stay_in_its_class() -> None:
+    row = row_with([1, 0], "binary")
+    assert judge(row, [4.0, 0.0], task="binary") > 1
+    assert judge(row, [0.0, 4.0], task="binary") < 0.1
+
+
+def test_the_probe_of_an_image_is_fitted_to_none_of_its_group() -> None:
+    found = fit_label_guard(lambda files: np.empty((0, 2), np.float32), data(), np.arange(200) // 4, CONFIG, workers=1)
+    by_group = found.fold_of.reshape(50, 4)
+    assert (by_group == by_group[:, :1]).all()
+    for number, fold in enumerate(found.probes):
+        assert fold.rows.tolist() == np.flatnonzero(found.fold_of == number).tolist()
+
+
+def test_images_outside_the_sample_are_judged_by_a_probe_that_does_not_know_their_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(label_guard, "MAX_IMAGES", 100)
+    groups = np.arange(200) // 2
+    found = fit_label_guard(lambda files: np.empty((0, 2), np.float32), data(), groups, CONFIG, workers=1)
+    assert sum(len(fold.rows) for fold in found.probes) == 100
+    assert (found.fold_of[::2] == found.fold_of[1::2]).all()
+    assert found.reference.shape == (100, 2)
+
+
+def test_the_section_of_the_params_names_the_fallback() -> None:
+    augment = load_params(PROJECT / "params.yaml").augment.model_dump()
+    section = augment["guard"]
+    by = {
+        name: GuardConfig.from_params(augment | {"guard": section | {"fallback": name}}, "binary", "jpg")
+        for name in ("thirds", "plain", None)
+    }
+    assert by[None] == GuardConfig(
+        "binary", section["min_score"], section["min_similarity"], section["max_draws"], None
+    )
+    assert by["thirds"].fallback == CopyConfig.from_params(augment, "jpg", "thirds")
+    assert by["plain"].fallback is not None
+    assert by["plain"].fallback.copy_mode == "plain"
+
+
+def test_copies_are_read_from_their_folder() -> None:
+    seen: list[Path] = []
+
+    def extract(files: ImageFiles) -> NDArray[np.float32]:
+        seen.extend(files.paths)
+        assert files.checksums == ["abc"]
+        return np.zeros((1, 2), np.float32)
+
+    judged = fit_label_guard(extract, data(), np.arange(200), CONFIG, workers=1)
+    judged([MadeCopy("copy", "sea/copy.png", Source("3", "3.png", ""), "abc", ())], Path("copies"))
+    assert seen == [Path("copies/sea/copy.png")]
+
+
+def test_no_hidden_labels_make_an_empty_table() -> None:
+    table = guard().hidden_labels([])
+    assert table.columns.tolist() == ["image_id", "label", "score"]
+    assert isinstance(table, pd.DataFrame)
+    assert table.empty
