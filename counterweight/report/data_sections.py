@@ -23,7 +23,7 @@ _MAX_SHOWN_CLUSTERS, _MAX_NAMED_LABELS, _MAX_PAIRS = 12, 10, 8
 # Copies that are searched for the strongest and weakest changes.
 _MAX_COMPARED_COPIES = 300
 # Why a draw was rejected.
-_REJECTIONS = {"uniform": "came out nearly uniform", "contrast": "lost the contrast"}
+_REJECTIONS = {"uniform": "came out nearly uniform", "contrast": "lost the contrast", "labels": "hid a label"}
 # By how much a label's share must exceed its share elsewhere to characterize a cluster.
 _MIN_EXCESS = 0.05
 
@@ -185,9 +185,13 @@ def copies_section(
         Seed for the sample of copies that are compared with their sources.
     """
     copies = table[table["source_id"] != ""].reset_index(drop=True)
-    rejected = redrawn.drop(columns="image_id")
+    rejected = redrawn[list(_REJECTIONS)]
     reasons = f", since {_describe_rejections(rejected.sum())}" if len(redrawn) else ""
     text = f"{len(copies):,} copies; {len(redrawn):,} of them were drawn again{reasons}."
+    if n_fallback := int(redrawn["by_fallback"].sum()):
+        text += f" For {n_fallback:,} of them no draw showed the labels, so the fallback made them."
+    if n_hiding := int((~redrawn["shows_labels"].astype(bool)).sum()):
+        text += f" For {n_hiding:,} of them every draw hid a label, so the best draw was kept."
     by_id = table.set_index("image_id")
     random = np.random.default_rng(seed)
     compared = copies["image_id"].iloc[np.sort(random.permutation(len(copies))[:_MAX_COMPARED_COPIES])]

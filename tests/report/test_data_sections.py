@@ -101,9 +101,36 @@ def test_sizes_of_clusters_are_before_and_after(clusters: dict[str, object]) -> 
     assert clusters["sizes"] == {"before": [3, 1], "after": [3, 3]}
 
 
+def retries(
+    uniform: dict[str, int], labels: int = 0, *, by_fallback: bool = False, shows_labels: bool = True
+) -> pd.DataFrame:
+    """Copies with the number of their draws that were uniform; the other numbers are the same for all."""
+    return pd.DataFrame(
+        {"image_id": list(uniform), "uniform": list(uniform.values()), "contrast": 1, "labels": labels,
+         "by_fallback": by_fallback, "shows_labels": shows_labels}
+    )  # fmt: skip
+
+
+def copies_text(after: pd.DataFrame, redrawn: pd.DataFrame, folder: Path) -> str:
+    section = copies_section(
+        after, redrawn, folder=folder / "copies", sources=folder / "resized", images_per_group=2, seed=0
+    )
+    return str(section["text"])
+
+
+def test_copies_by_the_fallback_and_copies_that_hide_labels_are_counted(after: pd.DataFrame, tmp_path: Path) -> None:
+    redrawn = retries({"d__copy1.png": 0, "d__copy2.png": 0}, labels=3, by_fallback=True)
+    start = "2 copies; 2 of them were drawn again, since 2 draws lost the contrast and 6 draws hid a label."
+    fallback = " For 2 of them no draw showed the labels, so the fallback made them."
+    assert copies_text(after, redrawn, tmp_path) == start + fallback
+    assert copies_text(after, redrawn.assign(shows_labels=[True, False]), tmp_path) == (
+        f"{start}{fallback} For 1 of them every draw hid a label, so the best draw was kept."
+    )
+
+
 def test_copies_are_ordered_by_their_change(after: pd.DataFrame, tmp_path: Path) -> None:
     section = copies_section(
-        after, pd.DataFrame({"image_id": ["d__copy2.png"], "uniform": [2], "contrast": [1]}),
+        after, retries({"d__copy2.png": 2}),
         folder=tmp_path / "copies", sources=tmp_path / "resized", images_per_group=2, seed=0,
     )  # fmt: skip
     assert section["text"] == (
@@ -116,7 +143,7 @@ def test_copies_are_ordered_by_their_change(after: pd.DataFrame, tmp_path: Path)
 
 
 def test_retried_copy_has_its_rejected_draws(after: pd.DataFrame, tmp_path: Path) -> None:
-    redrawn = pd.DataFrame({"image_id": ["d__copy1.png", "d__copy2.png"], "uniform": [1, 0], "contrast": [0, 3]})
+    redrawn = retries({"d__copy1.png": 1, "d__copy2.png": 0}).assign(contrast=[0, 3])
     section = copies_section(
         after, redrawn, folder=tmp_path / "copies", sources=tmp_path / "resized", images_per_group=2, seed=0
     )
@@ -129,7 +156,7 @@ def test_retried_copy_has_its_rejected_draws(after: pd.DataFrame, tmp_path: Path
 def test_data_without_copies_has_an_empty_section(before: pd.DataFrame, tmp_path: Path) -> None:
     section = copies_section(
         before,
-        pd.DataFrame(columns=["image_id", "uniform"]),
+        retries({}),
         folder=tmp_path,
         sources=tmp_path,
         images_per_group=2,
