@@ -10,7 +10,7 @@ default of all, goes into its own section of benchmarks/README.md.
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -133,7 +133,7 @@ def compare(project: Project, strategies: Sequence[str], pipelines: Sequence[str
     classifier = Classifier(project, extractor, guard.data.features)
     nothing = classifier.test_scores(np.empty((0, classifier.train.shape[1]), np.float32), np.empty(0, np.intp))
     row_of = {image: row for row, image in enumerate(guard.data.image_ids)}
-    rows = [{"strategy": "nothing"} | classifier.metrics([nothing], [nothing])]
+    rows: list[dict[str, Any]] = [{"strategy": "nothing"} | classifier.metrics([nothing], [nothing])]
     for strategy in strategies:
         for pipeline, guarded in [*((name, flag) for name in pipelines for flag in (False, True)), ("plain", False)]:
             shares, scores, seconds, counts = [], [], [], np.zeros(3, dtype=int)
@@ -143,11 +143,7 @@ def compare(project: Project, strategies: Sequence[str], pipelines: Sequence[str
                 started = time.perf_counter()
                 copies = project.copy(strategy, config, guard if guarded else None, scratch)
                 seconds.append(time.perf_counter() - started)
-                counts += [
-                    len(copies),
-                    sum(each.by_fallback for each in copies),
-                    sum(bool(each.rejections) for each in copies),
-                ]
+                counts += np.array([(1, bool(each.rejections), each.by_fallback) for each in copies]).sum(axis=0)
                 files = ImageFiles([scratch / each.path for each in copies], [each.checksum for each in copies])
                 sources = np.array([row_of[each.source.image_id] for each in copies], dtype=np.intp)
                 shares.append(share_seen(judge, files, sources))
@@ -203,9 +199,7 @@ class Classifier:
         best = min(fits, key=lambda fit: log_loss(fit.scores(self.val), self.y_val, known))
         return best.scores(self.test)
 
-    def metrics(
-        self, scores: Sequence[NDArray[np.float64]], baseline: Sequence[NDArray[np.float64]]
-    ) -> Mapping[str, Any]:
+    def metrics(self, scores: Sequence[NDArray[np.float64]], baseline: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
         """Return mAP and macro F1, and how much higher they are, with 95 % intervals over test images and seeds."""
         rng, found = np.random.default_rng(0), np.empty((SAMPLES, 2))
         for sample in found:

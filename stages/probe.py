@@ -3,7 +3,8 @@
 Reads   features/clusters.csv, features/features.npy, data/duplicates.csv, data/resized/
 Writes  results/remedies.csv (each remedy and constant answer), results/remedy_folds.csv (the same by fold),
         results/label_issues.csv (labels that are likely wrong), results/learning_curve.csv (by label),
-        results/affinity.csv (labels that copies show), results/remedies.json (recommendation), results/remedies.svg
+        results/affinity.csv (labels that copies show), results/affinity/ (strips of such copies),
+        results/remedies.json (recommendation), results/remedies.svg
 Params  probe, features, data.task, resize.format, augment.target, augment.fill_smallest, augment.copies_per_image,
         augment.composition, augment.seed, augment.quality, augment.guard, augment.pipelines
 Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB, TORCH_HOME
@@ -22,7 +23,7 @@ from counterweight.augmentation.provenance import train_sources
 from counterweight.augmentation.strategies import TrainImages
 from counterweight.base import manifest
 from counterweight.base.command import device_name, parse_options, run, worker_count
-from counterweight.base.outputs import atomic_file, scratch_folder, write_json, write_table
+from counterweight.base.outputs import atomic_file, atomic_folder, scratch_folder, write_json, write_table
 from counterweight.base.params import load_params
 from counterweight.metrics.charts import remedies_chart
 from counterweight.runtime.cache import open_cache
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = parse_options(
         __doc__, argv, "clusters", "features", "duplicates", "resized", "remedies", "folds", "issues", "curve",
-        "affinity", "metrics", "chart",
+        "affinity", "pictures", "metrics", "chart",
     )  # fmt: skip
     params = load_params(args.params)
     options, task, pipelines = params.probe, params.data.task, list(params.augment.pipelines)
@@ -64,9 +65,9 @@ def main(argv: Sequence[str] | None = None) -> str:
     limits = label_guard.GuardConfig.from_params(augment, task, params.resize.format)
     guard = label_guard.build_label_guard(train, of_all, duplicates, network, limits)
     with atomic_file(args.remedies) as aside:
-        with scratch_folder(args.remedies) as scratch:
+        with scratch_folder(args.remedies) as scratch, atomic_folder(args.pictures) as pictures:
             extract = copy_sample.CopyExtractor(args.resized, scratch, network.features, features, cache, workers)
-            copies = copy_sample.extract_sample(extract, sources, wanted, configs, sample, guard)
+            copies = copy_sample.extract_sample(extract, sources, wanted, configs, sample, guard, pictures)
         result = probe.run_probe(
             ProbeData(task, images.ids, images.labels, standardize(features, features), images.targets, wanted, copies),
             folds.duplicate_groups(images.ids, duplicates), candidates,

@@ -1,9 +1,9 @@
 """Show on one page what was done to the data, and whether it helped.
 
 Reads   results/remedies.csv, results/remedies.json, results/label_issues.csv, results/learning_curve.csv,
-        results/affinity.csv, data/ingest.json, features/impute.json, features/clusters.csv, features/plane.csv,
-        features/sweep.csv, augmented/manifest.csv, augmented/redrawn.csv, augmented/augment.json, results/arms/,
-        results/arms.csv, results/verdict.json, the images of data/resized/ and augmented/images/
+        results/affinity.csv, results/affinity/, data/ingest.json, features/impute.json, features/clusters.csv,
+        features/plane.csv, features/sweep.csv, augmented/manifest.csv, augmented/redrawn.csv, augmented/augment.json,
+        results/arms/, results/arms.csv, results/verdict.json, the images of data/resized/ and augmented/images/
 Writes  results/report.html
 Params  report, and all others, which the page lists
 """
@@ -22,11 +22,11 @@ from counterweight.metrics import decisions
 from counterweight.metrics.seed_means import scores_by_seed
 from counterweight.report.data_sections import clusters_section, copies_section, labels_section
 from counterweight.report.page import render_page, run_section, run_warnings
-from counterweight.report.remedies_section import remedies_section
+from counterweight.report.remedies_section import affinity_section, remedies_section
 from counterweight.report.results_section import Arm, results_section
 from counterweight.report.summary_section import convergence_warnings, summary_section
 
-TEXT = {"image_id": "str", "label": "str", "pipeline": "str", "augmenter": "str"}
+TEXT = {"image_id": "str", "label": "str"}
 
 
 def read_arm(folder: Path) -> Arm:
@@ -47,8 +47,9 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = parse_options(
         __doc__, argv,
-        "remedies", "recommendation", "issues", "curve", "affinity", "ingest", "impute", "clusters", "plane", "sweep",
-        "augment", "manifest", "redrawn", "resized", "copies", "arms", "differences", "verdict", "out",
+        "remedies", "recommendation", "issues", "curve", "affinity", "pictures", "ingest", "impute", "clusters",
+        "plane", "sweep", "augment", "manifest", "redrawn", "resized", "copies", "arms", "differences", "verdict",
+        "out",
     )  # fmt: skip
     params = load_params(args.params)
     shown, seed = params.report.images_per_group, params.report.seed
@@ -63,10 +64,9 @@ def main(argv: Sequence[str] | None = None) -> str:
 
     issues, curve = pd.read_csv(args.issues, dtype=TEXT, keep_default_na=False), read_label_table(args.curve)
     remedies = remedies_section(
-        pd.read_csv(args.remedies), recommendation, issues, curve,
-        pd.read_csv(args.affinity, dtype=TEXT, keep_default_na=False, na_values={"affinity": [""]}), before,
-        folder=args.resized, images_per_group=shown,
-    )  # fmt: skip
+        pd.read_csv(args.remedies), recommendation, issues, curve, before, folder=args.resized, images_per_group=shown
+    )
+    affinity = affinity_section(read_label_table(args.affinity, ["pipeline", "augmenter"]), args.pictures)
     labels = labels_section(before, after)
     clusters = clusters_section(
         before, plane, pd.read_csv(args.sweep), augment["sizes"], folder=args.resized, images_per_group=shown
@@ -74,14 +74,13 @@ def main(argv: Sequence[str] | None = None) -> str:
     copies = copies_section(after, redrawn, folder=args.copies, sources=args.resized, images_per_group=shown, seed=seed)
     converged = convergence_warnings(arms, params.train.monitor, params.train.epochs)
     results = results_section(before, arms, differences, converged, folder=args.resized, images_per_group=shown)
-    parts = [augment[part] for part in ("before", "after")]
-    images, mean_ir = ([part[name] for part in parts] for name in ("images", "mean_ir"))
-    sizes = [clusters["sizes"]["before"], clusters["sizes"]["after"]]
+    images, mean_ir = ([augment[part][name] for part in ("before", "after")] for name in ("images", "mean_ir"))
+    sizes = list(clusters["sizes"].values())
     summary = summary_section(verdict, differences, images, mean_ir, sizes, recommendation)
     warnings = run_warnings(before, ingest, impute, augment, params.features.weights)
     run_facts = run_section(args.params.read_text(encoding="utf-8"), ingest, warnings)
 
-    data = {"remedies": remedies, "labels": labels, "clusters": clusters, "copies": copies}
+    data = {"remedies": remedies, "affinity": affinity, "labels": labels, "clusters": clusters, "copies": copies}
     write_text(render_page({"summary": summary, **data, "results": results, "run": run_facts}), args.out)
     return str(summary["verdict"]).rstrip(".")
 

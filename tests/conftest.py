@@ -145,7 +145,7 @@ PROBE = (
     "--clusters features/clusters.csv --features features/features.npy --duplicates data/duplicates.csv "
     "--resized data/resized --remedies results/remedies.csv --folds results/remedy_folds.csv "
     "--issues results/label_issues.csv --curve results/learning_curve.csv --affinity results/affinity.csv "
-    "--metrics results/remedies.json "
+    "--pictures results/affinity --metrics results/remedies.json "
     "--chart results/remedies.svg"
 ).split()
 AUGMENT = (
@@ -187,7 +187,7 @@ COMPARE = (
 ).split()
 REPORT = (
     "--remedies results/remedies.csv --recommendation results/remedies.json --issues results/label_issues.csv "
-    "--curve results/learning_curve.csv --affinity results/affinity.csv "
+    "--curve results/learning_curve.csv --affinity results/affinity.csv --pictures results/affinity "
     "--ingest data/ingest.json --impute features/impute.json --clusters features/clusters.csv "
     "--plane features/plane.csv --sweep features/sweep.csv "
     "--augment augmented/augment.json --manifest augmented/manifest.csv --redrawn augmented/redrawn.csv "

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -181,8 +181,8 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(aside, index=False, lineterminator="\n")
 
 
-def read_label_table(path: Path) -> pd.DataFrame:
-    """Read a table of metrics per label. Empty metrics become NaN, but a label named NA stays text."""
+def read_label_table(path: Path, names: Sequence[str] = ("label",)) -> pd.DataFrame:
+    """Read a table of metrics with columns of names. Empty metrics become NaN, but a label named NA stays text."""
     text = pd.read_csv(path, dtype="str", keep_default_na=False)
-    metrics = {name: pd.to_numeric(text[name].where(text[name] != "")) for name in text.columns.drop("label")}
+    metrics = {name: pd.to_numeric(text[name].where(text[name] != "")) for name in text.columns.drop(list(names))}
     return text.assign(**metrics)

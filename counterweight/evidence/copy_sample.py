@@ -16,8 +16,13 @@ from counterweight.augmentation.strategies import Plan
 from counterweight.evidence.cross_validation import CopyFeatures
 from counterweight.evidence.fold_metrics import ALONE
 from counterweight.evidence.linear_probe import Features, standardize
+from counterweight.images import codec
+from counterweight.images.geometry import TargetSize, resize
 from counterweight.networks.loader import ImageFiles
 from counterweight.runtime.cache import Cache
+
+# Images whose copies are shown, and the size at which they are.
+_SHOWN, _SMALL = 3, TargetSize(96, 96, "stretch")
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,12 @@ class CopyExtractor:
     workers: int
 
     def __call__(
-        self, plan: Plan, sources: Sequence[Source], configs: Mapping[str, CopyConfig], guard: Guard | None = None
+        self,
+        plan: Plan,
+        sources: Sequence[Source],
+        configs: Mapping[str, CopyConfig],
+        guard: Guard | None = None,
+        on_made: Callable[[str, Path, Sequence[MadeCopy]], None] | None = None,
     ) -> dict[str, CopyFeatures]:
         """Return the features of copies by each pipeline.
 
@@ -143,6 +153,8 @@ class CopyExtractor:
             How copies are made, by the name of the pipeline.
         guard : Guard, optional
             See `counterweight.augmentation.oversampling.make_copies`.
+        on_made : callable, optional
+            Called with the name of each pipeline, and with the folder and the copies that it made.
         """
         row_of = {source.image_id: row for row, source in enumerate(sources)}
         made: dict[str, list[MadeCopy]] = {}
@@ -154,6 +166,8 @@ class CopyExtractor:
                 workers=self.workers, guard=guard,
             ).copies  # fmt: skip
             paths += [folder / copy.path for copy in made[name]]
+            if on_made is not None:
+                on_made(name, folder, made[name])
         # All at once: processes that decode are started once.
         files = ImageFiles(paths, [copy.checksum for copies in made.values() for copy in copies])
         rows = np.array([row_of[copy.source.image_id] for copies in made.values() for copy in copies], dtype=np.intp)
@@ -168,7 +182,8 @@ def extract_sample(
     wanted: Mapping[str, NDArray[np.int64]],
     configs: Mapping[str, CopyConfig],
     sample: SampleConfig,
-    guard: Guard | None = None,
+    guard: Guard | None,
+    pictures: Path,
 ) -> dict[str, CopyFeatures]:
     """Return the features of copies by each pipeline, with and without a guard, and by each of its augmenters alone.
 
@@ -180,8 +195,11 @@ def extract_sample(
         Copies of each image, by strategy.
     sample : SampleConfig
         How many copies stand for them.
-    guard : Guard, optional
+    guard : Guard or None
         See `counterweight.augmentation.oversampling.make_copies`.
+    pictures : Path
+        Folder for strips of copies of the same few images, not guarded: ``0.jpg`` for the first row of
+        `counterweight.evidence.fold_metrics.affinity_table`, and so on; none where nothing is copied.
 
     Returns
     -------
@@ -200,6 +218,17 @@ def extract_sample(
         for size, copies in ((sample.max_copied, sample.copies_per_image), (sample.images_per_augmenter, 1))
     )
     of_all, of_one = plans
-    unguarded = extract(of_all, sources, configs)
+    rows = [*(f"{name}{ALONE}" for name in configs), *alone]
+    shown = [copy.source_id for copy in of_one.next_copies({}, set())][:_SHOWN]
+
+    def write_strip(name: str, folder: Path, copies: Sequence[MadeCopy]) -> None:
+        row = rows.index(name if name in alone else f"{name}{ALONE}")
+        first = {copy.source.image_id: folder / copy.path for copy in reversed(copies)}
+        strip = [resize(codec.read(first[image]), _SMALL) for image in shown if image in first]
+        if strip:
+            codec.write(np.hstack(strip), pictures / f"{row}.jpg", "jpg")
+
+    unguarded = extract(of_all, sources, configs, None, write_strip)
     guarded = unguarded if guard is None else extract(of_all, sources, configs, guard)
-    return guarded | {f"{name}{ALONE}": copies for name, copies in unguarded.items()} | extract(of_one, sources, alone)
+    of_augmenters = extract(of_one, sources, alone, None, write_strip)
+    return guarded | {f"{name}{ALONE}": copies for name, copies in unguarded.items()} | of_augmenters

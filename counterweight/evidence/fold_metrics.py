@@ -8,7 +8,8 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from counterweight.evidence.cross_validation import Fold, ProbeData
+from counterweight.evidence.cross_validation import CopyFeatures, Fold, ProbeData
+from counterweight.evidence.linear_probe import fit_linear_probe, log_loss
 from counterweight.evidence.remedies import Remedy, Training
 from counterweight.metrics import decisions
 from counterweight.metrics.classification import constant_answers
@@ -24,6 +25,10 @@ from counterweight.metrics.per_label import (
 
 # Between the names of a pipeline and of one of its augmenters; before nothing, the whole pipeline without a guard.
 ALONE = "\n"
+# Weak enough that a probe fits what it sees, and the same for all copies, so that their losses can be compared.
+_DIVERSITY_PENALTY = 0.03
+# Images beside the copies that it is fitted to, too.
+_MAX_OTHERS = 2_000
 METRICS = ("macro_f1", "balanced_f1", "rare_f1", "rare_recall", "map", "macro_auc")
 
 
@@ -152,12 +157,12 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 
 def affinity_table(data: ProbeData, folds: Sequence[Fold]) -> pd.DataFrame:
-    """Tabulate how many of the labels that copies inherit can still be seen on them.
+    """Tabulate how many of the labels that copies inherit can still be seen on them, and how much copies differ.
 
     A label is seen on an image if a probe that was fitted to other images gives it: with several labels per image, by
-    the label's tuned threshold; with one, as the class with the highest score. Affinity is that of R. Gontijo-Lopes et
-    al., "Affinity and diversity: Quantifying mechanisms of data augmentation", arXiv 2002.08973, with the recall of the
-    labels as accuracy, and the same images with and without the change.
+    the label's tuned threshold; with one, as the class with the highest score. Affinity and diversity are those of R.
+    Gontijo-Lopes et al., "Affinity and diversity: Quantifying mechanisms of data augmentation", arXiv 2002.08973, with
+    the recall of the labels as accuracy, the same images with and without the change, and linear probes as models.
 
     Parameters
     ----------
@@ -171,8 +176,9 @@ def affinity_table(data: ProbeData, folds: Sequence[Fold]) -> pd.DataFrame:
     pandas.DataFrame
         One row per pipeline and augmenter, without a guard: ``pipeline``; ``augmenter``, empty for all of them in
         order; ``copies`` and ``labels``, the numbers of copies and of the labels that they inherit; ``seen_on_sources``
-        and ``seen_on_copies``, the fractions of these labels that are seen, means over the repeats; and ``affinity``,
-        the second divided by the first, NaN if that is 0.
+        and ``seen_on_copies``, the fractions of these labels that are seen, means over the repeats; ``affinity``, the
+        second divided by the first, NaN if that is 0; and ``diversity``, the log loss that a probe is left with on
+        copies that it is fitted to, along with other images, divided by the same for their sources.
     """
     decision = decisions.PER_LABEL if data.task == "multilabel" else decisions.ARGMAX
     rows = []
@@ -193,6 +199,22 @@ def affinity_table(data: ProbeData, folds: Sequence[Fold]) -> pd.DataFrame:
             {"pipeline": pipeline, "augmenter": augmenter,
              "copies": len(copies.sources), "labels": int(inherited.sum()),
              "seen_on_sources": on_sources, "seen_on_copies": on_copies,
-             "affinity": on_copies / on_sources if on_sources else np.nan}
+             "affinity": on_copies / on_sources if on_sources else np.nan, "diversity": _diversity(data, copies)}
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _diversity(data: ProbeData, copies: CopyFeatures) -> float:
+    """Return how much harder copies are to fit than their sources, each beside other images; NaN without copies."""
+    if not len(copies.sources):
+        return np.nan
+    others = np.setdiff1d(np.arange(len(data.targets)), copies.sources)[:_MAX_OTHERS]
+    targets = np.concatenate([data.targets[others], data.targets[copies.sources]])
+    known, losses = (targets >= 0).astype(np.float64), []
+    for features in (copies.features, data.features[copies.sources]):
+        probe = fit_linear_probe(
+            np.concatenate([data.features[others], features]), targets, known,
+            penalty=_DIVERSITY_PENALTY, is_single_label=data.is_single_label,
+        )  # fmt: skip
+        losses.append(log_loss(probe.scores(features), targets[len(others) :], known[len(others) :]))
+    return losses[0] / losses[1]

@@ -17,6 +17,8 @@ from counterweight.base.params import RENAMED, load_params
 
 # Sections to which users add names of their own.
 EXTENSIBLE = ("augment.pipelines",)
+# Sections that may be null instead.
+OPTIONAL = ("augment.guard",)
 
 Changes = dict[str, tuple[Any, Any]]
 
@@ -60,7 +62,8 @@ def overlay(text: str, values: Mapping[str, Any], where: str) -> tuple[str, Chan
     except YAMLError as error:
         raise InputError(f"{where}: not YAML: {error}. Correct the file.") from None
     names = list(_names(tree))
-    unknown = [name for name in values if name not in names and name.rpartition(".")[0] not in EXTENSIBLE]
+    known = {*names, *(name for name in OPTIONAL if values.get(name, "") is None)}
+    unknown = [name for name in values if name not in known and name.rpartition(".")[0] not in EXTENSIBLE]
     if unknown:
         near = [RENAMED[name] if name in RENAMED else "".join(get_close_matches(name, names, 1)) for name in unknown]
         hint = f", but {', '.join(filter(None, near))}" if any(near) else ""

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,24 @@ def scatter(positions: NDArray[np.floating], clusters: NDArray[np.integer]) -> s
         axes.set_xlabel("first principal component")
         axes.set_ylabel("second")
         axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1), markerscale=1.6, title="cluster")
+
+    return _chart(draw, (6, 4))
+
+
+def affinity_chart(table: pd.DataFrame) -> str:
+    """Draw each pipeline as a large and each augmenter alone as a small dot; see `affinity_table` of the evidence."""
+    drawn = table.dropna(subset=["affinity", "diversity"])
+
+    def draw(axes: Axes) -> None:
+        for (pipeline, rows), color in zip(drawn.groupby("pipeline", sort=False), cycle(COLORS), strict=False):
+            whole = rows["augmenter"] == ""
+            for part, size in ((rows[~whole], 22), (rows[whole], 90)):
+                axes.scatter(part["affinity"], part["diversity"], s=size, color=color, alpha=0.75, linewidths=0)
+            for row in rows.to_dict("records"):
+                name = row["augmenter"].partition(".")[0] or f"  {str(pipeline)[:_MAX_NAME]}"
+                axes.annotate(name, (row["affinity"], row["diversity"]), (4, 3), textcoords="offset points", size=7)
+        axes.set_xlabel("affinity")
+        axes.set_ylabel("diversity")
 
     return _chart(draw, (6, 4))
 

@@ -9,7 +9,7 @@ import pandas as pd
 from counterweight.base import manifest
 from counterweight.evidence.label_issues import CONTRADICTION
 from counterweight.report import figures
-from counterweight.report.thumbnails import thumbnails
+from counterweight.report.thumbnails import data_url, thumbnails
 
 # The columns of the table.
 METRICS = ("macro_f1", "balanced_f1", "rare_f1", "rare_recall", "map", "macro_auc")
@@ -26,17 +26,16 @@ def remedies_section(
     summary: Mapping[str, Any],
     issues: pd.DataFrame,
     curve: pd.DataFrame,
-    affinity: pd.DataFrame,
     table: pd.DataFrame,
     *,
     folder: Path,
     images_per_group: int,
 ) -> dict[str, Any]:
-    """Show the remedies, what is recommended, and what copies, labels and more images have to do with it.
+    """Show the remedies, what is recommended, and what labels and more images have to do with it.
 
     Parameters
     ----------
-    remedies, issues, curve, affinity : pandas.DataFrame
+    remedies, issues, curve : pandas.DataFrame
         The tables of `counterweight.evidence.probe.ProbeResult`.
     summary : mapping
         The result of `counterweight.evidence.probe.summary`.
@@ -74,9 +73,31 @@ def remedies_section(
         if len(contradicting)
         else "",
         "pictures": list(zip(thumbnails(images, folder), map(_caption, shown.to_dict("records")), strict=True)),
-        "shown": [_affinity_sentence(pipeline, rows) for pipeline, rows in affinity.groupby("pipeline", sort=False)],
-        "affinity": [_affinity_row(row) for row in affinity.to_dict("records")],
         "growth": _growth_sentence(curve, len(manifest.label_names(table))),
+    }
+
+
+def affinity_section(affinity: pd.DataFrame, pictures: Path) -> dict[str, Any]:
+    """Show how many of their labels copies still show.
+
+    Parameters
+    ----------
+    affinity : pandas.DataFrame
+        The result of `counterweight.evidence.fold_metrics.affinity_table`.
+    pictures : Path
+        Strips of copies, see `counterweight.evidence.copy_sample.extract_sample`.
+    """
+    files = [pictures / f"{number}.jpg" for number in range(len(affinity))]
+    rows = [_affinity_row(row) for row in affinity.to_dict("records")]
+    return {
+        "sentences": [_affinity_sentence(name, rows) for name, rows in affinity.groupby("pipeline", sort=False)],
+        "chart": figures.affinity_chart(affinity) if len(affinity) else "",
+        "strips": [
+            (data_url(file.read_bytes()), f"{row[0]}, affinity {row[-2]}")
+            for row, file in zip(rows, files, strict=True)
+            if file.is_file()
+        ],
+        "rows": rows,
     }
 
 
@@ -117,6 +138,7 @@ def _affinity_row(row: Mapping[Any, Any]) -> list[str]:
         made_by,
         *(f"{row[name]:,}" for name in ("copies", "labels")),
         *("" if pd.isna(share) else f"{share:.0%}" for share in shares),
+        "" if pd.isna(row["diversity"]) else f"{row['diversity']:.2f}",
     ]
 
 

@@ -22,7 +22,12 @@ def thumbnail(pixels: NDArray[np.uint8]) -> str:
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     encoded = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
+    return data_url(encoded.tobytes())
+
+
+def data_url(jpeg: bytes) -> str:
+    """Return a JPEG file as a ``data:`` URL."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
 def thumbnails(rows: pd.DataFrame, folder: Path) -> list[str]:

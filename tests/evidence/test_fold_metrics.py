@@ -110,6 +110,8 @@ def test_affinity_is_the_share_of_labels_that_copies_still_show() -> None:
     assert table["seen_on_sources"].tolist() == [1.0, 1.0]
     assert table["augmenter"].tolist() == ["", ""]
     assert table.loc["same", "affinity"] == 1.0
+    assert table.loc["same", "diversity"] == 1.0
+    assert table.loc["lost", "diversity"] > 1.5
     assert table.loc["lost", "affinity"] == pytest.approx(1 - len(sources[::2]) / n_labels)
 
 

@@ -29,6 +29,18 @@ def params(tmp_path: Path) -> Path:
     return Path(shutil.copy(PROJECT / "params.yaml", tmp_path))
 
 
+def test_a_section_that_may_be_null_is_replaced_as_a_whole() -> None:
+    text = "augment:\n  guard: # redraws\n    min_score: 0.9 # of the source's\n    max_draws: 3\n  seed: 0\n"
+    changed, changes = overlay(text, {"augment.guard": None}, "params.yaml")
+    assert changed == "augment:\n  guard: null # redraws\n  seed: 0\n"
+    assert changes == {"augment.guard": ({"min_score": 0.9, "max_draws": 3}, None)}
+
+
+def test_a_section_that_may_be_null_cannot_be_another_value() -> None:
+    with pytest.raises(InputError, match=r"has no augment\.guard"):
+        overlay("augment:\n  guard:\n    min_score: 0.9\n", {"augment.guard": "off"}, "params.yaml")
+
+
 def test_without_values_the_text_stays() -> None:
     text = (PROJECT / "params.yaml").read_text(encoding="utf-8")
     assert overlay(text, {}, "params.yaml") == (text, {})

@@ -29,8 +29,8 @@ def sections(name: str) -> dict[str, dict[str, object]]:
         "remedies": {
             "no_signal": name, "sentence": name, "command": name, "chart": "<svg/>", "head": [name], "rows": [[name]],
             "growth": name, "issues": name, "contradictions": name, "pictures": picture,
-            "shown": [name], "affinity": [[name]],
         },
+        "affinity": {"sentences": [name], "chart": "<svg/>", "strips": picture, "rows": [[name]]},
         "labels": {
             "warnings": [name], "chart": "<svg/>", "head": [name], "rows": [[name]], "note": name,
             "pairs": [[name, 1, "1%"]],
@@ -55,7 +55,7 @@ def test_every_name_is_escaped() -> None:
 
 
 def test_charts_are_inserted_as_they_are() -> None:
-    assert render_page(sections("a")).count("<svg/>") == 10
+    assert render_page(sections("a")).count("<svg/>") == 11
 
 
 def test_chance_and_trainings_that_had_not_converged_are_warnings() -> None:

@@ -7,7 +7,7 @@ import pytest
 from counterweight.base import manifest
 from counterweight.base.outputs import read_label_table, write_table
 from counterweight.images import codec
-from counterweight.report.remedies_section import METRICS, remedies_section
+from counterweight.report.remedies_section import METRICS, affinity_section, remedies_section
 
 SUMMARY = {
     "no_signal": None, "sentence": "Recommended: weights.", "if_balanced": "",
@@ -15,8 +15,9 @@ SUMMARY = {
 }  # fmt: skip
 NO_ISSUES = pd.DataFrame(columns=["image_id", "issue", "label", "score", "margin", "duplicate"])
 
-AFFINITY_COLUMNS = ["pipeline", "augmenter", "copies", "labels", "seen_on_sources", "seen_on_copies", "affinity"]
-NO_AFFINITY = pd.DataFrame(columns=AFFINITY_COLUMNS)
+AFFINITY_COLUMNS = [
+    "pipeline", "augmenter", "copies", "labels", "seen_on_sources", "seen_on_copies", "affinity", "diversity",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -51,9 +52,7 @@ def curve(tmp_path: Path, *rows: tuple[str, float, float, float]) -> pd.DataFram
 
 def test_the_command_sets_what_is_recommended(table: pd.DataFrame, remedies: pd.DataFrame, tmp_path: Path) -> None:
     points = curve(tmp_path, ("sea", 0.5, 0.6, 0.6))
-    section = remedies_section(
-        remedies, SUMMARY, NO_ISSUES, points, NO_AFFINITY, table, folder=tmp_path, images_per_group=2
-    )
+    section = remedies_section(remedies, SUMMARY, NO_ISSUES, points, table, folder=tmp_path, images_per_group=2)
     assert section["command"] == ("dvc exp run -S 'train.arms=[nothing,weights,copies]' -S augment.strategy=none")
     assert [row[:2] for row in section["rows"]] == [
         ["nothing", "0.500"], ["weights", "0.600"], ["chance: every label", "0.400"],
@@ -63,9 +62,7 @@ def test_the_command_sets_what_is_recommended(table: pd.DataFrame, remedies: pd.
 
 def test_labels_that_still_gain_are_named(table: pd.DataFrame, remedies: pd.DataFrame, tmp_path: Path) -> None:
     points = curve(tmp_path, ("sea", 0.5, 0.6, 0.7), ("ice", 0.5, 0.6, 0.61))
-    section = remedies_section(
-        remedies, SUMMARY, NO_ISSUES, points, NO_AFFINITY, table, folder=tmp_path, images_per_group=2
-    )
+    section = remedies_section(remedies, SUMMARY, NO_ISSUES, points, table, folder=tmp_path, images_per_group=2)
     assert section["growth"] == (
         "More images would help 1 of 2 labels, whose average precision still grows from 60 to 100 % of the train "
         "images: sea (+0.10)."
@@ -74,18 +71,14 @@ def test_labels_that_still_gain_are_named(table: pd.DataFrame, remedies: pd.Data
 
 def test_a_label_of_no_train_image_has_no_curve(table: pd.DataFrame, remedies: pd.DataFrame, tmp_path: Path) -> None:
     points = curve(tmp_path, ("sea", 0.5, 0.6, 0.6), ("ice", np.nan, np.nan, np.nan))
-    section = remedies_section(
-        remedies, SUMMARY, NO_ISSUES, points, NO_AFFINITY, table, folder=tmp_path, images_per_group=2
-    )
+    section = remedies_section(remedies, SUMMARY, NO_ISSUES, points, table, folder=tmp_path, images_per_group=2)
     assert section["growth"].endswith("no label gains: better features would help more than more images.")
 
 
 def test_likely_wrong_labels_are_pictured(table: pd.DataFrame, remedies: pd.DataFrame, tmp_path: Path) -> None:
     issues = pd.DataFrame([["b.png", "surplus", "ice", 0.04, 0.9, ""]], columns=NO_ISSUES.columns)
     points = curve(tmp_path, ("sea", 0.5, 0.6, 0.6))
-    section = remedies_section(
-        remedies, SUMMARY, issues, points, NO_AFFINITY, table, folder=tmp_path, images_per_group=2
-    )
+    section = remedies_section(remedies, SUMMARY, issues, points, table, folder=tmp_path, images_per_group=2)
     assert [caption for _, caption in section["pictures"]] == ["b.png: ice surplus, score 0.04"]
 
 
@@ -98,9 +91,7 @@ def test_duplicates_with_other_labels_are_counted_and_pictured_after_them(
         ["b.png", "contradiction", "sea", 0.2, np.nan, "a.png"],
     ]
     issues, points = pd.DataFrame(rows, columns=NO_ISSUES.columns), curve(tmp_path, ("sea", 0.5, 0.6, 0.6))
-    section = remedies_section(
-        remedies, SUMMARY, issues, points, NO_AFFINITY, table, folder=tmp_path, images_per_group=1
-    )
+    section = remedies_section(remedies, SUMMARY, issues, points, table, folder=tmp_path, images_per_group=1)
     assert section["issues"] == "1 label that is likely wrong"
     assert section["contradictions"] == "2 images have other labels than a duplicate of theirs."
     assert [caption for _, caption in section["pictures"]] == [
@@ -109,25 +100,29 @@ def test_duplicates_with_other_labels_are_counted_and_pictured_after_them(
     ]
 
 
-def test_what_copies_still_show_is_said_with_the_augmenters_that_hide_most(
-    table: pd.DataFrame, remedies: pd.DataFrame, tmp_path: Path
-) -> None:
+def test_what_copies_still_show_is_said_with_the_augmenters_that_hide_most(tmp_path: Path) -> None:
     rows = [
-        ["article", "", 1_200, 2_400, 0.91, 0.55, 0.604],
-        ["article", "1. Fliplr", 40, 80, 0.9, 0.9, 1.0],
-        ["article", "2. AverageBlur", 40, 80, 0.9, 0.72, 0.8],
-        ["article", "3. Cutout", 40, 80, 0.9, 0.45, 0.5],
-        ["mine", "", 9, 0, 0.0, 0.0, np.nan],
+        ["article", "", 1_200, 2_400, 0.91, 0.55, 0.604, 1.5],
+        ["article", "1. Fliplr", 40, 80, 0.9, 0.9, 1.0, 1.02],
+        ["article", "2. AverageBlur", 40, 80, 0.9, 0.72, 0.8, 1.1],
+        ["article", "3. Cutout", 40, 80, 0.9, 0.45, 0.5, 1.2],
+        ["mine", "", 9, 0, 0.0, 0.0, np.nan, np.nan],
     ]
-    affinity, points = pd.DataFrame(rows, columns=AFFINITY_COLUMNS), curve(tmp_path, ("sea", 0.5, 0.6, 0.6))
-    section = remedies_section(
-        remedies, SUMMARY, NO_ISSUES, points, affinity, table, folder=tmp_path, images_per_group=2
-    )
-    assert section["shown"] == [
+    codec.write(np.zeros((96, 288, 3), np.uint8), tmp_path / "3.jpg", "jpg")
+    section = affinity_section(pd.DataFrame(rows, columns=AFFINITY_COLUMNS), tmp_path)
+    assert section["sentences"] == [
         "Copies by article still show 55% of the labels that they inherit; their sources show 91%. Of its augmenters "
         "alone, these leave least of what sources show: Cutout 50%, AverageBlur 80%.",
         "Copies by mine still show 0% of the labels that they inherit; their sources show 0%.",
     ]
-    assert section["affinity"][0] == ["article", "1,200", "2,400", "91%", "55%", "60%"]
-    assert section["affinity"][3] == ["article: 3. Cutout", "40", "80", "90%", "45%", "50%"]
-    assert section["affinity"][4] == ["mine", "9", "0", "0%", "0%", ""]
+    assert section["rows"][0] == ["article", "1,200", "2,400", "91%", "55%", "60%", "1.50"]
+    assert section["rows"][3] == ["article: 3. Cutout", "40", "80", "90%", "45%", "50%", "1.20"]
+    assert section["rows"][4] == ["mine", "9", "0", "0%", "0%", "", ""]
+    assert [caption for _, caption in section["strips"]] == ["article: 3. Cutout, affinity 50%"]
+    assert section["strips"][0][0].startswith("data:image/jpeg;base64,")
+    assert all(f">{text}<" in section["chart"] or text in section["chart"] for text in ("affinity", "diversity"))
+
+
+def test_without_pipelines_there_is_no_chart(tmp_path: Path) -> None:
+    section = affinity_section(pd.DataFrame(columns=AFFINITY_COLUMNS), tmp_path)
+    assert section == {"sentences": [], "chart": "", "strips": [], "rows": []}
