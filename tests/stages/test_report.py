@@ -221,8 +221,15 @@ def test_same_input_gives_the_same_page(page: Path, reportable: Path, tmp_path: 
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-@pytest.mark.parametrize(("scheme", "background"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 24, 30)")])
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize(
+    ("width", "scheme", "background"),
+    [
+        (390, "light", "rgb(255, 255, 255)"),
+        (1440, "dark", "rgb(20, 24, 30)"),
+        pytest.param(390, "dark", "rgb(20, 24, 30)", marks=pytest.mark.slow),
+        pytest.param(1440, "light", "rgb(255, 255, 255)", marks=pytest.mark.slow),
+    ],
+)
 def test_browser_draws_all_of_it_and_requests_nothing(page: Path, width: int, scheme: str, background: str) -> None:
     view = look_at(page, width=width, scheme=scheme, questions=QUESTIONS)
     assert view.requests == []

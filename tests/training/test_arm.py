@@ -234,6 +234,7 @@ def test_weighted_sampler_gives_lbfgs_the_images_that_it_draws(arm: tuple[pd.Dat
     assert weights_checksum(classifier.head) == weights_checksum(expected.head)
 
 
+@pytest.mark.slow
 def test_seed_changes_what_lbfgs_fits_only_with_a_weighted_sampler(arm: tuple[pd.DataFrame, Path]) -> None:
     heads = {
         (weighting, seed): weights_checksum(trained(arm, weighting=weighting, seed=seed)[0].head)
