@@ -2,7 +2,7 @@
 
 Reads   features/clusters.csv, features/features.npy, data/duplicates.csv, data/resized/
 Writes  augmented/images/, augmented/manifest.csv (the table with the copies), augmented/arms/ (the table of each arm),
-        augmented/labels.csv (counts and IRLbl before and after), augmented/redrawn.csv (copies drawn again, and why),
+        augmented/labels.csv (counts and IRLbl before and after), augmented/copies.csv (the draws of each copy),
         augmented/hidden_labels.csv (labels that copied images themselves hide), augmented/augment.json
 Params  augment, features, resize.format, data.task
 Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_SCHEDULER, COUNTERWEIGHT_CACHE,
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = parse_options(
         __doc__, argv, "clusters", "features", "duplicates", "resized", "images", "manifest", "arms", "labels",
-        "redrawn", "hidden", "metrics",
+        "copies", "hidden", "metrics",
     )  # fmt: skip
     params = load_params(args.params)
     augment = params.augment
@@ -76,14 +76,14 @@ def main(argv: Sequence[str] | None = None) -> str:
         for arm in get_args(Arm):
             manifest.write(provenance.arm_table(balanced, arm), folder / f"{arm}.csv")
     write_table(imbalance.label_table(targets, images.labels), args.labels)
-    write_table(redrawn := provenance.retry_table(result.copies, oversampling.REASONS), args.redrawn)
+    write_table(provenance.copies_table(result.copies, oversampling.REASONS), args.copies)
     write_table(oversampling.hidden_labels(guard, result.copies), args.hidden)
     counts = oversampling.copy_counts(result) | {"sizes": provenance.cluster_sizes(balanced)}
     write_json(counts | {name: imbalance.summary(part) for name, part in targets.items()}, args.metrics)
     warnings = oversampling.copy_warnings(result, GROUP_KIND.get(augment.strategy, ""), augment.quality.max_draws)
     for warning in warnings + imbalance.rarer_label_warnings(images.targets, targets["after"], images.labels):
         log.warning("%s", warning)
-    return f"{len(result.copies)} copies by {augment.strategy}, {len(redrawn)} redrawn, {imbalance.describe(targets)}"
+    return f"{counts['copies']} copies by {augment.strategy}, {counts['redrawn']} redrawn, {imbalance.phrase(targets)}"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Reads   results/remedies.csv, results/remedies.json, results/label_issues.csv, results/learning_curve.csv,
         results/affinity.csv, results/affinity/, data/ingest.json, features/impute.json, features/clusters.csv,
-        features/plane.csv, features/sweep.csv, augmented/manifest.csv, augmented/redrawn.csv, augmented/augment.json,
+        features/plane.csv, features/sweep.csv, augmented/manifest.csv, augmented/copies.csv, augmented/augment.json,
         results/arms/, results/arms.csv, results/verdict.json, the images of data/resized/ and augmented/images/
 Writes  results/report.html
 Params  report, and all others, which the page lists
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     args = parse_options(
         __doc__, argv,
         "remedies", "recommendation", "issues", "curve", "affinity", "pictures", "ingest", "impute", "clusters",
-        "plane", "sweep", "augment", "manifest", "redrawn", "resized", "copies", "arms", "differences", "verdict",
+        "plane", "sweep", "augment", "manifest", "draws", "resized", "copies", "arms", "differences", "verdict",
         "out",
     )  # fmt: skip
     params = load_params(args.params)
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         for path in (args.ingest, args.impute, args.augment, args.verdict, args.recommendation)
     )
     before, after = manifest.read(args.clusters), manifest.read(args.manifest)
-    plane, redrawn = (pd.read_csv(path, dtype=TEXT, keep_default_na=False) for path in (args.plane, args.redrawn))
+    plane, draws = (pd.read_csv(path, dtype=TEXT, keep_default_na=False) for path in (args.plane, args.draws))
     differences = pd.read_csv(args.differences)
     arms = {arm: read_arm(args.arms / arm) for arm in differences["arm"]}
 
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     clusters = clusters_section(
         before, plane, pd.read_csv(args.sweep), augment["sizes"], folder=args.resized, images_per_group=shown
     )
-    copies = copies_section(after, redrawn, folder=args.copies, sources=args.resized, images_per_group=shown, seed=seed)
+    copies = copies_section(after, draws, folder=args.copies, sources=args.resized, images_per_group=shown, seed=seed)
     converged = convergence_warnings(arms, params.train.monitor, params.train.epochs)
     results = results_section(before, arms, differences, converged, folder=args.resized, images_per_group=shown)
     images, mean_ir = ([augment[part][name] for part in ("before", "after")] for name in ("images", "mean_ir"))

@@ -152,7 +152,7 @@ AUGMENT = (
     "--clusters features/clusters.csv --features features/features.npy --duplicates data/duplicates.csv "
     "--resized data/resized --images augmented/images "
     "--manifest augmented/manifest.csv --labels augmented/labels.csv --arms augmented/arms "
-    "--redrawn augmented/redrawn.csv --hidden augmented/hidden_labels.csv --metrics augmented/augment.json"
+    "--copies augmented/copies.csv --hidden augmented/hidden_labels.csv --metrics augmented/augment.json"
 ).split()
 SHEET = "--sheet labels.xlsx --manifest augmented/manifest.csv --out augmented/balanced.xlsx".split()
 EXPORT = (
@@ -190,7 +190,7 @@ REPORT = (
     "--curve results/learning_curve.csv --affinity results/affinity.csv --pictures results/affinity "
     "--ingest data/ingest.json --impute features/impute.json --clusters features/clusters.csv "
     "--plane features/plane.csv --sweep features/sweep.csv "
-    "--augment augmented/augment.json --manifest augmented/manifest.csv --redrawn augmented/redrawn.csv "
+    "--augment augmented/augment.json --manifest augmented/manifest.csv --draws augmented/copies.csv "
     "--resized data/resized --copies augmented/images "
     "--arms results/arms --differences results/arms.csv --verdict results/verdict.json"
 ).split()

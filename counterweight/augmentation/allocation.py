@@ -54,8 +54,8 @@ class Source:
 class MadeCopy:
     """A finished copy: its id, its file, its source, the file's checksum, and why earlier draws were rejected.
 
-    ``by_fallback`` is True if no draw of the pipeline showed the labels, and ``shows_labels`` False if none of the
-    fallback did either, so that the best of all was taken.
+    ``by_fallback`` is True if no draw of the pipeline showed the labels. ``shown`` is what the guard says of the copy:
+    at least 1 if it shows its labels, infinite if it has none; None without a guard.
     """
 
     image_id: str
@@ -64,7 +64,12 @@ class MadeCopy:
     checksum: str
     rejections: tuple[str, ...]
     by_fallback: bool = False
-    shows_labels: bool = True
+    shown: float | None = None
+
+    @property
+    def hides_labels(self) -> bool:
+        """Whether no draw showed the labels, not even one of the fallback, so that the best of all was taken."""
+        return self.shown is not None and self.shown < 1
 
 
 def target_size(largest: int, target: float) -> int:

@@ -97,7 +97,7 @@ class _Attempts:
     def result(self, *, is_fallback: bool) -> MadeCopy | None:
         if self.best is None:
             return None
-        return replace(self.best, rejections=self.rejections, shows_labels=self.shown >= 1, by_fallback=is_fallback)
+        return replace(self.best, rejections=self.rejections, shown=self.shown, by_fallback=is_fallback)
 
 
 def _try(draw: Draw, attempts: Sequence[_Attempts], config: CopyConfig, guard: Guard, folder: Path) -> None:

@@ -104,20 +104,21 @@ def hidden_labels(guard: Guard | None, copies: Sequence[MadeCopy]) -> pd.DataFra
 
 
 def copy_counts(result: CopyResult) -> dict[str, Any]:
-    """Count copies, rejected draws by reason, copies by the fallback, copies that hide labels, and unusable images."""
+    """Count copies, rejected draws by reason, and what became of them."""
     rejections = Counter(reason for copy in result.copies for reason in copy.rejections)
     return {
         "copies": len(result.copies),
+        "redrawn": sum(bool(copy.rejections) for copy in result.copies),
         "drawn_again": {reason: rejections[reason] for reason in REASONS},
         "by_fallback": sum(copy.by_fallback for copy in result.copies),
-        "hide_labels": sum(not copy.shows_labels for copy in result.copies),
+        "hide_labels": sum(copy.hides_labels for copy in result.copies),
         "unfit_images": len(result.unusable),
     }
 
 
 def copy_warnings(result: CopyResult, kind: str, max_draws: int) -> list[str]:
     """Describe unusable images, and the groups of a kind (``cluster``, ``class`` or ``label``) that lack copies."""
-    n_hiding = sum(not copy.shows_labels for copy in result.copies)
+    n_hiding = sum(copy.hides_labels for copy in result.copies)
     hiding = f"{n_hiding} of {len(result.copies)} copies hide a label in every draw; the best draw of each is kept"
     return [
         *([hiding] if n_hiding else []),

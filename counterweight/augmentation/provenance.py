@@ -1,4 +1,4 @@
-"""The source of each copy, in the table, and the draws that were rejected."""
+"""The source of each copy, in the table, and how it came about."""
 
 from collections.abc import Sequence
 
@@ -64,15 +64,14 @@ def cluster_sizes(table: pd.DataFrame) -> dict[str, int]:
     return {str(cluster): int(size) for cluster, size in clusters.value_counts().sort_index().items()}
 
 
-def retry_table(copies: Sequence[MadeCopy], reasons: Sequence[str]) -> pd.DataFrame:
-    """Return the copies that were drawn again.
+def copies_table(copies: Sequence[MadeCopy], reasons: Sequence[str]) -> pd.DataFrame:
+    """Return how each copy came about.
 
-    The columns are ``image_id``, by which rows are sorted, per reason the number of draws rejected for it, and
-    ``by_fallback`` and ``shows_labels`` of `MadeCopy`.
+    The columns are ``image_id``, by which rows are sorted; per reason the number of draws rejected for it; and
+    ``by_fallback`` and ``shown`` of `MadeCopy`, rounded to four digits.
     """
-    retried = sorted((copy for copy in copies if copy.rejections), key=lambda copy: copy.image_id)
     rows = [
-        [copy.image_id, *(copy.rejections.count(reason) for reason in reasons), copy.by_fallback, copy.shows_labels]
-        for copy in retried
+        [copy.image_id, *(copy.rejections.count(reason) for reason in reasons), copy.by_fallback, copy.shown]
+        for copy in sorted(copies, key=lambda copy: copy.image_id)
     ]
-    return pd.DataFrame(rows, columns=["image_id", *reasons, "by_fallback", "shows_labels"])
+    return pd.DataFrame(rows, columns=["image_id", *reasons, "by_fallback", "shown"]).round({"shown": 4})

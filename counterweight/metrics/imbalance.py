@@ -127,12 +127,12 @@ def summary(targets: NDArray[np.integer]) -> dict[str, float]:
     return {"images": len(targets), "mean_ir": mean_ir(targets), "cvir": cvir(targets), "scumble": scumble(targets)}
 
 
-def describe(parts: Mapping[str, NDArray[np.integer]]) -> str:
+def phrase(parts: Mapping[str, NDArray[np.integer]]) -> str:
     """Return the MeanIR of parts of the images in words.
 
     Examples
     --------
-    >>> describe({"before": np.array([[1, 0], [1, 1]]), "after": np.array([[1, 1], [1, 1]])})
+    >>> phrase({"before": np.array([[1, 0], [1, 1]]), "after": np.array([[1, 1], [1, 1]])})
     'MeanIR 1.50 before and 1.00 after'
     """
     return "MeanIR " + " and ".join(f"{mean_ir(targets):.2f} {name}" for name, targets in parts.items())

@@ -167,7 +167,7 @@ def _describe_cluster(train: pd.DataFrame, inside: NDArray[np.bool_]) -> str:
 
 
 def copies_section(
-    table: pd.DataFrame, redrawn: pd.DataFrame, *, folder: Path, sources: Path, images_per_group: int, seed: int
+    table: pd.DataFrame, draws: pd.DataFrame, *, folder: Path, sources: Path, images_per_group: int, seed: int
 ) -> dict[str, Any]:
     """Show copies beside their sources.
 
@@ -175,8 +175,8 @@ def copies_section(
     ----------
     table : pandas.DataFrame
         The manifest with the copies.
-    redrawn : pandas.DataFrame
-        The result of `counterweight.augmentation.provenance.retry_table`.
+    draws : pandas.DataFrame
+        The result of `counterweight.augmentation.provenance.copies_table`.
     folder, sources : Path
         The images of the copies, and of their sources.
     images_per_group : int
@@ -184,47 +184,56 @@ def copies_section(
     seed : int
         Seed for the sample of copies that are compared with their sources.
     """
-    copies = table[table["source_id"] != ""].reset_index(drop=True)
-    rejected = redrawn[list(_REJECTIONS)]
-    reasons = f", since {_describe_rejections(rejected.sum())}" if len(redrawn) else ""
-    text = f"{len(copies):,} copies; {len(redrawn):,} of them were drawn again{reasons}."
-    if n_fallback := int(redrawn["by_fallback"].sum()):
-        text += f" For {n_fallback:,} of them no draw showed the labels, so the fallback made them."
-    if n_hiding := int((~redrawn["shows_labels"].astype(bool)).sum()):
-        text += f" For {n_hiding:,} of them every draw hid a label, so the best draw was kept."
-    by_id = table.set_index("image_id")
+    draws = draws.set_index("image_id").assign(shown=pd.to_numeric(draws["shown"].to_numpy()))
+    by_id = table.set_index("image_id").join(draws["shown"])
     random = np.random.default_rng(seed)
-    compared = copies["image_id"].iloc[np.sort(random.permutation(len(copies))[:_MAX_COMPARED_COPIES])]
+    compared = draws.index[np.sort(random.permutation(len(draws))[:_MAX_COMPARED_COPIES])]
     pairs = [_pair(name, by_id, folder, sources) for name in compared]
-    ordered = sorted(pairs, key=lambda pair: (pair["change"], pair["name"]))
-    most_rejected = rejected.sum(axis=1).sort_values(ascending=False, kind="stable").index[:images_per_group]
+    ordered = sorted(pairs, key=lambda pair: (-pair["rank"], pair["name"]))
+    rejections = draws[list(_REJECTIONS)].sum(axis=1).sort_values(ascending=False, kind="stable")
     return {
-        "text": text,
+        "text": _describe_copies(draws),
+        "guarded": bool(draws["shown"].notna().any()),
         "sample": [pair | {"note": ""} for pair in pairs[:: max(len(pairs) // images_per_group, 1)][:images_per_group]],
-        "strongest": ordered[::-1][:images_per_group],
-        "weakest": ordered[:images_per_group],
+        "strongest": ordered[:images_per_group],
+        "weakest": ordered[::-1][:images_per_group],
         "compared": len(pairs),
         "retried": [
-            _pair(redrawn["image_id"][i], by_id, folder, sources) | {"note": _describe_rejections(rejected.loc[i])}
-            for i in most_rejected
+            _pair(str(name), by_id, folder, sources) | {"note": _describe_rejections(draws.loc[name])}
+            for name in rejections[rejections > 0].index[:images_per_group]
         ],
     }
 
 
+def _describe_copies(draws: pd.DataFrame) -> str:
+    rejected = draws[list(_REJECTIONS)]
+    n_redrawn = int((rejected.sum(axis=1) > 0).sum())
+    reasons = f", since {_describe_rejections(rejected.sum())}" if n_redrawn else ""
+    text = f"{len(draws):,} copies; {n_redrawn:,} of them were drawn again{reasons}."
+    if n_fallback := int(draws["by_fallback"].sum()):
+        text += f" For {n_fallback:,} of them no draw showed the labels, so the fallback made them."
+    if n_hiding := int((draws["shown"] < 1).sum()):
+        text += f" For {n_hiding:,} of them every draw hid a label, so the best draw was kept."
+    return text
+
+
 def _pair(name: str, by_id: pd.DataFrame, folder: Path, sources: Path) -> dict[str, Any]:
-    """Return the thumbnails of a copy and its source, and their difference."""
+    """Return the thumbnails of a copy and its source, and how strongly it was changed."""
     row = by_id.loc[name]
     source_row = by_id.loc[row["source_id"]]
     source = codec.read(sources / str(source_row["path"]), str(source_row["checksum"]))
     copy = codec.read(folder / str(row["path"]), str(row["checksum"]))
-    change = mean_difference(copy, source)
     thumbs = {"source": thumbnail(source), "copy": thumbnail(copy)}
-    return {"name": name, **thumbs, "change": change, "note": f"changed by {change:.0f}"}
+    if np.isnan(row["shown"]):
+        change = mean_difference(copy, source)
+        return {"name": name, **thumbs, "rank": change, "note": f"changed by {change:.0f}"}
+    note = f"shows {row['shown']:.0%}" if np.isfinite(row["shown"]) else "no labels"
+    return {"name": name, **thumbs, "rank": -row["shown"], "note": note}
 
 
-def _describe_rejections(counts: "pd.Series[int]") -> str:
+def _describe_rejections(counts: "pd.Series[Any]") -> str:
     return " and ".join(
-        f"{count} draw{'s' if count > 1 else ''} {_REJECTIONS[str(reason)]}"
-        for reason, count in counts.items()
-        if count
+        f"{counts[reason]} draw{'s' if counts[reason] > 1 else ''} {text}"
+        for reason, text in _REJECTIONS.items()
+        if counts[reason]
     )

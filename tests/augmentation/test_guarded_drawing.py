@@ -61,12 +61,12 @@ def only(copies: list[MadeCopy | None]) -> MadeCopy:
 
 def test_a_copy_that_shows_its_labels_is_kept() -> None:
     copy = only(Studio({"a article 1": 1.0}).copy("a"))
-    assert (copy.checksum, copy.rejections, copy.by_fallback, copy.shows_labels) == ("a article 1", (), False, True)
+    assert (copy.checksum, copy.rejections, copy.by_fallback, copy.shown) == ("a article 1", (), False, 1.0)
 
 
 def test_a_copy_that_hides_a_label_is_drawn_again() -> None:
     copy = only(Studio({"a article 1": 0.99, "a article 2": 1.2}).copy("a"))
-    assert (copy.checksum, copy.rejections, copy.shows_labels) == ("a article 2", ("labels",), True)
+    assert (copy.checksum, copy.rejections, copy.shown) == ("a article 2", ("labels",), 1.2)
 
 
 def test_rounds_judge_all_copies_at_once_and_draw_only_those_again_that_hide_labels() -> None:
@@ -79,7 +79,7 @@ def test_without_a_fallback_the_best_of_all_draws_is_taken() -> None:
     studio = Studio({"a article 1": 0.3, "a article 2": 0.8, "a article 3": 0.5})
     copy = only(studio.copy("a"))
     assert (copy.checksum, copy.rejections) == ("a article 2", ("labels",) * 3)
-    assert (copy.by_fallback, copy.shows_labels) == (False, False)
+    assert (copy.by_fallback, copy.shown, copy.hides_labels) == (False, 0.8, True)
     assert studio.on_disk == {"a.png": "a article 2"}
 
 
@@ -87,7 +87,7 @@ def test_the_fallback_is_tried_after_the_last_draw() -> None:
     shown = {"a article 1": 0.3, "a article 2": 0.8, "a gentle 1": 0.7, "a gentle 2": 1.1}
     copy = only(Studio(shown, max_draws=2, fallback=GENTLE).copy("a"))
     assert (copy.checksum, copy.rejections) == ("a gentle 2", ("labels",) * 3)
-    assert (copy.by_fallback, copy.shows_labels) == (True, True)
+    assert (copy.by_fallback, copy.shown, copy.hides_labels) == (True, 1.1, False)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_the_fallback_is_tried_after_the_last_draw() -> None:
 def test_where_the_fallback_hides_labels_too_the_best_draw_of_both_is_taken(shown: dict[str, float], best: str) -> None:
     studio = Studio(shown, max_draws=2, fallback=GENTLE)
     copy = only(studio.copy("a"))
-    assert (copy.checksum, copy.shows_labels, copy.by_fallback) == (best, False, "gentle" in best)
+    assert (copy.checksum, copy.hides_labels, copy.by_fallback) == (best, True, "gentle" in best)
     assert studio.on_disk == {"a.png": best}
 
 
@@ -119,4 +119,4 @@ def test_an_image_without_a_usable_draw_has_no_copy_not_even_by_the_fallback() -
 def test_if_later_draws_are_unusable_the_best_of_the_earlier_ones_is_taken() -> None:
     blank = tuple(f"a article {draw}" for draw in (2, 3, 4))
     copy = only(Studio({"a article 1": 0.5}, blank=blank).copy("a"))
-    assert (copy.checksum, copy.rejections, copy.shows_labels) == ("a article 1", ("labels",), False)
+    assert (copy.checksum, copy.rejections, copy.hides_labels) == ("a article 1", ("labels",), True)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from counterweight.augmentation.allocation import MadeCopy, Source
-from counterweight.augmentation.provenance import append_copies, arm_table, cluster_sizes, retry_table, train_sources
+from counterweight.augmentation.provenance import append_copies, arm_table, cluster_sizes, copies_table, train_sources
 from counterweight.base import manifest
 from counterweight.base.errors import InputError
 
@@ -36,19 +36,19 @@ def with_two_copies(table: pd.DataFrame) -> pd.DataFrame:
     return append_copies(table, [copy_of(c, 1), copy_of(c, 2)])
 
 
-def test_copies_that_were_drawn_again_are_listed_with_their_rejections() -> None:
+def test_the_draws_of_each_copy_are_counted_by_reason() -> None:
     c = Source("c.jpg", "c.jpg", "sum c")
     third, first = ("contrast",), ("uniform", "contrast", "uniform")
     copies = [
-        replace(copy_of(c, 3), rejections=third, by_fallback=True, shows_labels=False),
+        replace(copy_of(c, 3), rejections=third, by_fallback=True, shown=0.81236),
         copy_of(c, 2),
-        replace(copy_of(c, 1), rejections=first),
+        replace(copy_of(c, 1), rejections=first, shown=1.25),
     ]
     expected = pd.DataFrame(
-        {"image_id": ["c__copy1.jpg", "c__copy3.jpg"], "uniform": [2, 0], "contrast": [1, 1],
-         "by_fallback": [False, True], "shows_labels": [True, False]}
+        {"image_id": [f"c__copy{i}.jpg" for i in (1, 2, 3)], "uniform": [2, 0, 0], "contrast": [1, 0, 1],
+         "by_fallback": [False, False, True], "shown": [1.25, np.nan, 0.8124]}
     )  # fmt: skip
-    pd.testing.assert_frame_equal(retry_table(copies, ["uniform", "contrast"]), expected)
+    pd.testing.assert_frame_equal(copies_table(copies, ["uniform", "contrast"]), expected)
 
 
 def test_cluster_sizes_count_train_images_and_copies(with_two_copies: pd.DataFrame) -> None:

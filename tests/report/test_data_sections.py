@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,52 +102,61 @@ def test_sizes_of_clusters_are_before_and_after(clusters: dict[str, object]) -> 
     assert clusters["sizes"] == {"before": [3, 1], "after": [3, 3]}
 
 
-def retries(
-    uniform: dict[str, int], labels: int = 0, *, by_fallback: bool = False, shows_labels: bool = True
+def draws_of(
+    uniform: list[int], contrast: list[int], labels: int = 0, *, by_fallback: bool = False, shown: object = None
 ) -> pd.DataFrame:
-    """Copies with the number of their draws that were uniform; the other numbers are the same for all."""
+    """How the two copies came about, as the stage augment writes it."""
+    names = ["d__copy1.png", "d__copy2.png"]
     return pd.DataFrame(
-        {"image_id": list(uniform), "uniform": list(uniform.values()), "contrast": 1, "labels": labels,
-         "by_fallback": by_fallback, "shows_labels": shows_labels}
+        {"image_id": names, "uniform": uniform, "contrast": contrast, "labels": labels, "by_fallback": by_fallback,
+         "shown": shown}
     )  # fmt: skip
 
 
-def copies_text(after: pd.DataFrame, redrawn: pd.DataFrame, folder: Path) -> str:
-    section = copies_section(
-        after, redrawn, folder=folder / "copies", sources=folder / "resized", images_per_group=2, seed=0
+def section_of(after: pd.DataFrame, draws: pd.DataFrame, folder: Path) -> dict[str, Any]:
+    return copies_section(
+        after, draws, folder=folder / "copies", sources=folder / "resized", images_per_group=2, seed=0
     )
-    return str(section["text"])
 
 
 def test_copies_by_the_fallback_and_copies_that_hide_labels_are_counted(after: pd.DataFrame, tmp_path: Path) -> None:
-    redrawn = retries({"d__copy1.png": 0, "d__copy2.png": 0}, labels=3, by_fallback=True)
+    draws = draws_of([0, 0], [1, 1], labels=3, by_fallback=True, shown=[1.0, 1.5])
     start = "2 copies; 2 of them were drawn again, since 2 draws lost the contrast and 6 draws hid a label."
     fallback = " For 2 of them no draw showed the labels, so the fallback made them."
-    assert copies_text(after, redrawn, tmp_path) == start + fallback
-    assert copies_text(after, redrawn.assign(shows_labels=[True, False]), tmp_path) == (
+    assert section_of(after, draws, tmp_path)["text"] == start + fallback
+    assert section_of(after, draws.assign(shown=[1.0, 0.5]), tmp_path)["text"] == (
         f"{start}{fallback} For 1 of them every draw hid a label, so the best draw was kept."
     )
 
 
 def test_copies_are_ordered_by_their_change(after: pd.DataFrame, tmp_path: Path) -> None:
-    section = copies_section(
-        after, retries({"d__copy2.png": 2}),
-        folder=tmp_path / "copies", sources=tmp_path / "resized", images_per_group=2, seed=0,
-    )  # fmt: skip
+    section = section_of(after, draws_of([0, 2], [0, 1]), tmp_path)
     assert section["text"] == (
         "2 copies; 1 of them were drawn again, since 2 draws came out nearly uniform and 1 draw lost the contrast."
     )
     # The source's gray level is 30, the copies' are 0 and 10.
-    strongest = [(pair["name"], pair["change"]) for pair in section["strongest"]]
-    assert strongest == [("d__copy1.png", 30), ("d__copy2.png", 20)]
+    strongest = [(pair["name"], pair["note"]) for pair in section["strongest"]]
+    assert strongest == [("d__copy1.png", "changed by 30"), ("d__copy2.png", "changed by 20")]
     assert [pair["name"] for pair in section["weakest"]] == ["d__copy2.png", "d__copy1.png"]
 
 
+def test_guarded_copies_are_ordered_by_the_label_that_they_show_least(after: pd.DataFrame, tmp_path: Path) -> None:
+    section = section_of(after, draws_of([0, 0], [0, 0], shown=[1.07, 0.55]), tmp_path)
+    assert section["guarded"]
+    strongest = [(pair["name"], pair["note"]) for pair in section["strongest"]]
+    assert strongest == [("d__copy2.png", "shows 55%"), ("d__copy1.png", "shows 107%")]
+    assert [pair["name"] for pair in section["weakest"]] == ["d__copy1.png", "d__copy2.png"]
+
+
+def test_a_guarded_copy_without_labels_is_the_weakest(after: pd.DataFrame, tmp_path: Path) -> None:
+    weakest = section_of(after, draws_of([0, 0], [0, 0], shown=[np.inf, 2.0]), tmp_path)["weakest"]
+    assert [(pair["name"], pair["note"]) for pair in weakest] == [
+        ("d__copy1.png", "no labels"), ("d__copy2.png", "shows 200%"),
+    ]  # fmt: skip
+
+
 def test_retried_copy_has_its_rejected_draws(after: pd.DataFrame, tmp_path: Path) -> None:
-    redrawn = retries({"d__copy1.png": 1, "d__copy2.png": 0}).assign(contrast=[0, 3])
-    section = copies_section(
-        after, redrawn, folder=tmp_path / "copies", sources=tmp_path / "resized", images_per_group=2, seed=0
-    )
+    section = section_of(after, draws_of([1, 0], [0, 3]), tmp_path)
     assert [(pair["name"], pair["note"]) for pair in section["retried"]] == [
         ("d__copy2.png", "3 draws lost the contrast"),
         ("d__copy1.png", "1 draw came out nearly uniform"),
@@ -156,7 +166,7 @@ def test_retried_copy_has_its_rejected_draws(after: pd.DataFrame, tmp_path: Path
 def test_data_without_copies_has_an_empty_section(before: pd.DataFrame, tmp_path: Path) -> None:
     section = copies_section(
         before,
-        retries({}),
+        draws_of([0, 0], [0, 0]).head(0),
         folder=tmp_path,
         sources=tmp_path,
         images_per_group=2,

@@ -38,6 +38,7 @@ def sections(name: str) -> dict[str, dict[str, object]]:
         "clusters": {"chart": "<svg/>", "plane": "<svg/>", "sweep": "", "details": [cluster], "note": name},
         "copies": {
             "text": name, "sample": [pair], "strongest": [pair], "weakest": [pair], "compared": 1, "retried": [pair],
+            "guarded": True,
         },
         "results": {
             "warnings": [name], "arms": [[name] * 9], "text": name, "head": [name], "rows": [[name]],
