@@ -2,7 +2,7 @@
 
 Reads   features/clusters.csv, features/features.npy, data/duplicates.csv, data/resized/
 Writes  results/remedies.csv (each remedy and constant answer), results/remedy_folds.csv (the same by fold),
-        results/label_issues.csv (labels that are likely wrong), results/learning_curve.csv (by label),
+        results/label_issues.csv (labels to check), results/learning_curve.csv (by label),
         results/affinity.csv (labels that copies show), results/affinity/ (strips of such copies),
         results/remedies.json (recommendation), results/remedies.svg
 Params  probe, features, data.task, resize.format, augment.target, augment.fill_smallest, augment.copies_per_image,
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     write_json(summary := probe.summary(result, candidates), args.metrics)
     remedies_chart(result.remedies, args.chart)
     log.info("%s", result.no_signal or result.recommendation.sentence)
-    return f"{len(candidates)} remedies on {len(rows)} train images, {summary['label_issues']} labels likely wrong"
+    return f"{len(candidates)} remedies on {len(rows)} train images, {summary['label_issues']} labels to check"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Find labels that are likely wrong, by confident learning on out-of-fold scores.
+"""Find labels that may be wrong, by confident learning on out-of-fold scores.
 
 C. G. Northcutt, L. Jiang, I. L. Chuang, "Confident learning: Estimating uncertainty in dataset labels", Journal of
 Artificial Intelligence Research 70 (2021), 1373-1411. With several labels per image, each label is a problem of its

@@ -66,7 +66,7 @@ def remedies_section(
             "macro AUC",
         ],
         "rows": [[_name(row), *(f"{row[metric]:.3f}" for metric in METRICS)] for row in remedies.to_dict("records")],
-        "issues": f"{len(likely):,} {'label that is' if len(likely) == 1 else 'labels that are'} likely wrong"
+        "issues": f"{len(likely):,} {'label' if len(likely) == 1 else 'labels'} to check"
         if len(issues)
         else "",
         "contradictions": f"{contradicting['image_id'].nunique()} images have other labels than a duplicate of theirs."

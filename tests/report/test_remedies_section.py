@@ -92,7 +92,7 @@ def test_duplicates_with_other_labels_are_counted_and_pictured_after_them(
     ]
     issues, points = pd.DataFrame(rows, columns=NO_ISSUES.columns), curve(tmp_path, ("sea", 0.5, 0.6, 0.6))
     section = remedies_section(remedies, SUMMARY, issues, points, table, folder=tmp_path, images_per_group=1)
-    assert section["issues"] == "1 label that is likely wrong"
+    assert section["issues"] == "1 label to check"
     assert section["contradictions"] == "2 images have other labels than a duplicate of theirs."
     assert [caption for _, caption in section["pictures"]] == [
         "b.png: ice surplus, score 0.04",
