@@ -50,6 +50,10 @@ TRIED = {
     "cats_dogs": (("classes",), ("article", "gentle", "thirds"), "layer2"),
     "example": (("clusters", "labels"), ("article", "gentle"), "layer1"),
 }
+COLUMNS = (
+    "strategy", "pipeline", "guard", "copies", "redrawn", "by fallback", "labels seen", "seconds", "mAP", "mAP gain",
+    "macro F1", "macro F1 gain",
+)  # fmt: skip
 COMPUTE = Compute(torch.device("cpu"), WORKERS)
 
 
@@ -122,7 +126,7 @@ def measure(data: Path, names: Sequence[str] = ()) -> None:
                 project = Project(folder, load_params(folder / "params.yaml"), layer)
                 table = compare(project, strategies, pipelines, Path(temporary) / "copies")
                 measured = measured_by(f"benchmarks.copies {name}", ("torch", "imaug"), time.perf_counter() - started)
-                text = table.to_markdown(index=False, floatfmt=".3f")
+                text = table.astype(object).where(table.notna(), "").to_markdown(index=False, floatfmt=".3f")
                 write_section(f"copies of {name}", f"### {name}\n\n{measured}\n\n{text}\n")
 
 
@@ -156,7 +160,7 @@ def compare(project: Project, strategies: Sequence[str], pipelines: Sequence[str
                 | classifier.metrics(scores, [nothing] * SEEDS)
             )  # fmt: skip
             print(rows[-1], flush=True)  # noqa: T201
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"copies": "Int64"})
 
 
 def share_seen(judge: LabelGuard, files: ImageFiles, sources: NDArray[np.intp]) -> float:
