@@ -46,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> str:
     table = manifest.read(args.clusters)
     images = TrainImages.of_rows(train := manifest.rows_of_split(table, "train"))
     plan = build_plan(augment.strategy, images, AllocationConfig.from_params(augment.model_dump()))
-    check_row_count(len(table) + len(plan.next_copies({}, set())), params.sheet.format)
+    check_row_count(len(table) + (n_copies := len(plan.next_copies({}, set()))), params.sheet.format)
     cache, guard = open_cache(os.environ), None
-    if augment.guard is not None and augment.copy_mode == "augmented":
+    if n_copies and augment.guard is not None and augment.copy_mode == "augmented":
         # PyTorch takes seconds that a run without a guard need not wait for.
         from counterweight.evidence.label_guard import GuardConfig, build_label_guard
         from counterweight.networks.backbones import resolve_device

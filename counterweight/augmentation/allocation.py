@@ -54,8 +54,8 @@ class Source:
 class MadeCopy:
     """A finished copy: its id, its file, its source, the file's checksum, and why earlier draws were rejected.
 
-    ``by_fallback`` is True if no draw of the pipeline showed the labels. ``shown`` is what the guard says of the copy:
-    at least 1 if it shows its labels, infinite if it has none; None without a guard.
+    ``by_fallback`` is True if a guard's fallback made it. ``shown`` is what the guard says of the copy: at least 1 if
+    it shows its labels, infinite if it has none; None without a guard.
     """
 
     image_id: str

@@ -67,14 +67,15 @@ def draw_guarded(
     attempts = [_Attempts(job) for job in jobs]
     _try(draw, attempts, config, guard, folder)
     hiding = [each for each in attempts if each.best is not None and each.shown < 1]
-    if guard.fallback is not None:
-        _try(draw, hiding, guard.fallback, guard, folder)
-    for tried in (config, guard.fallback):
+    fallback = guard.fallback if guard.fallback != config else None  # It would only repeat the same draws.
+    if fallback is not None:
+        _try(draw, hiding, fallback, guard, folder)
+    for tried in (config, fallback):
         overwritten = [each for each in hiding if each.latest is not each.best and each.best_config is tried]
         if tried is not None and overwritten:
             for each, best in zip(overwritten, draw([each.best_job for each in overwritten], tried), strict=True):
                 each.best = best
-    return [each.result(is_fallback=each.best_config is guard.fallback) for each in attempts]
+    return [each.result(is_fallback=each.best_config is fallback) for each in attempts]
 
 
 class _Attempts:
@@ -102,7 +103,8 @@ class _Attempts:
 
 def _try(draw: Draw, attempts: Sequence[_Attempts], config: CopyConfig, guard: Guard, folder: Path) -> None:
     waiting = [(each, each.job) for each in attempts]
-    for _ in range(guard.max_draws):
+    # All plain copies of an image are the same.
+    for _ in range(1 if config.copy_mode == "plain" else guard.max_draws):
         drawn = draw([job for _, job in waiting], config) if waiting else []
         usable = [(each, job, copy) for (each, job), copy in zip(waiting, drawn, strict=True) if copy is not None]
         judged = guard([copy for _, _, copy in usable], folder) if usable else np.empty(0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from counterweight.augmentation.allocation import MadeCopy, Source
@@ -68,10 +69,11 @@ def copies_table(copies: Sequence[MadeCopy], reasons: Sequence[str]) -> pd.DataF
     """Return how each copy came about.
 
     The columns are ``image_id``, by which rows are sorted; per reason the number of draws rejected for it; and
-    ``by_fallback`` and ``shown`` of `MadeCopy`, rounded to four digits.
+    ``by_fallback`` and ``shown`` of `MadeCopy`, rounded down to four digits, so that what is below 1 stays so.
     """
     rows = [
         [copy.image_id, *(copy.rejections.count(reason) for reason in reasons), copy.by_fallback, copy.shown]
         for copy in sorted(copies, key=lambda copy: copy.image_id)
     ]
-    return pd.DataFrame(rows, columns=["image_id", *reasons, "by_fallback", "shown"]).round({"shown": 4})
+    table = pd.DataFrame(rows, columns=["image_id", *reasons, "by_fallback", "shown"])
+    return table.assign(shown=np.floor(table["shown"].astype(float) * 1e4) / 1e4)

@@ -28,12 +28,15 @@ def conflicts(params: Any) -> Iterator[tuple[str, str]]:
 
     pipelines, pipeline = value("augment.pipelines"), value("augment.pipeline")
     fallback = value("augment.guard.fallback")
-    for name, chosen, others in (
-        ("augment.pipeline", pipeline, []), ("augment.guard.fallback", fallback, ["plain", "null"]),
-    ):  # fmt: skip
-        if isinstance(pipelines, Mapping) and isinstance(chosen, str) and chosen not in [*pipelines, *others]:
-            names = ", ".join(map(str, [*pipelines, *others]))
-            yield name, f"'{chosen}' is not in augment.pipelines. Choose one of: {names}"
+    if isinstance(pipelines, Mapping):
+        names = ", ".join(map(str, pipelines))
+        if "plain" in pipelines:
+            yield "augment.pipelines.plain", "plain means the image itself, without a pipeline. Choose another name"
+        if isinstance(pipeline, str) and pipeline not in pipelines:
+            yield "augment.pipeline", f"'{pipeline}' is not in augment.pipelines. Choose one of: {names}"
+        if isinstance(fallback, str) and fallback not in [*pipelines, "plain"]:
+            problem = f"'{fallback}' is not in augment.pipelines. Choose one of: {names}; or plain, or null"
+            yield "augment.guard.fallback", problem
 
     arms = value("train.arms")
     missing = [arm for arm in ("nothing", "copies") if isinstance(arms, list) and arm not in arms]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from counterweight.evidence.cross_validation import CopyFeatures, Fold, ProbeData
 from counterweight.evidence.linear_probe import fit_linear_probe, log_loss
@@ -205,16 +206,21 @@ def affinity_table(data: ProbeData, folds: Sequence[Fold]) -> pd.DataFrame:
 
 
 def _diversity(data: ProbeData, copies: CopyFeatures) -> float:
-    """Return how much harder copies are to fit than their sources, each beside other images; NaN without copies."""
+    """Return how much harder copies are to fit than their sources, each beside other images.
+
+    NaN without copies, and if no label of their sources is known.
+    """
     if not len(copies.sources):
         return np.nan
-    others = np.setdiff1d(np.arange(len(data.targets)), copies.sources)[:_MAX_OTHERS]
+    order = np.random.default_rng(0).permutation(len(data.targets))
+    others = order[~np.isin(order, copies.sources)][:_MAX_OTHERS]
     targets = np.concatenate([data.targets[others], data.targets[copies.sources]])
     known, losses = (targets >= 0).astype(np.float64), []
-    for features in (copies.features, data.features[copies.sources]):
-        probe = fit_linear_probe(
-            np.concatenate([data.features[others], features]), targets, known,
-            penalty=_DIVERSITY_PENALTY, is_single_label=data.is_single_label,
-        )  # fmt: skip
-        losses.append(log_loss(probe.scores(features), targets[len(others) :], known[len(others) :]))
-    return losses[0] / losses[1]
+    with threadpool_limits(1):  # The number of threads changes sums, so the last digits.
+        for features in (copies.features, data.features[copies.sources]):
+            probe = fit_linear_probe(
+                np.concatenate([data.features[others], features]), targets, known,
+                penalty=_DIVERSITY_PENALTY, is_single_label=data.is_single_label,
+            )  # fmt: skip
+            losses.append(log_loss(probe.scores(features), targets[len(others) :], known[len(others) :]))
+    return losses[0] / losses[1] if losses[1] else np.nan

@@ -129,15 +129,16 @@ def corrected_difference(differences: NDArray[np.float64], n_folds: int) -> Diff
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for their number, as Holm does.
+    """Adjust p-values for their number, as Holm does; undefined ones stay NaN and do not count.
 
     Examples
     --------
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
-    order, adjusted, highest = np.argsort(p_values, kind="stable"), [0.0] * len(p_values), 0.0
-    for rank, i in enumerate(order):
-        highest = max(highest, min((len(p_values) - rank) * p_values[i], 1.0))
+    defined = [i for i in np.argsort(p_values, kind="stable").tolist() if not np.isnan(p_values[i])]
+    adjusted, highest = [np.nan] * len(p_values), 0.0
+    for rank, i in enumerate(defined):
+        highest = max(highest, min((len(defined) - rank) * p_values[i], 1.0))
         adjusted[i] = highest
     return adjusted

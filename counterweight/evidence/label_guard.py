@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from counterweight.augmentation.allocation import MadeCopy
 from counterweight.augmentation.copy_maker import CopyConfig
@@ -28,6 +29,7 @@ _FOLDS = 5
 # Groups of duplicates, one of one image included, below which a probe cannot be judged.
 MIN_GROUPS = 50
 MAX_IMAGES = 10_000
+_CHUNK = 4096
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,13 @@ class LabelGuard:
         array of float, shape (n_copies,)
             The lowest, over the labels of a copy, of its score divided by the least that it must reach; and, if a label
             is not seen on the source, of their similarity divided by the least that it must reach. At least 1 if the
-            copy shows its labels; infinite if it has none.
+            copy shows its labels, as a copy with the bytes of its source does; infinite if it has none.
         """
-        row_of = {image: row for row, image in enumerate(self.data.image_ids)}
-        rows = np.array([row_of[copy.source.image_id] for copy in copies], dtype=np.intp)
+        rows = self._rows([copy.source.image_id for copy in copies])
+        parts = [self._judge(copies[part], folder, rows[part]) for part in _chunks(len(rows))]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def _judge(self, copies: Sequence[MadeCopy], folder: Path, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         files = ImageFiles([folder / copy.path for copy in copies], [copy.checksum for copy in copies])
         features = standardize(self.extract(files), self.reference)
         sources, inherited = self._standardized(rows), self.data.targets[rows] == 1
@@ -124,7 +129,8 @@ class LabelGuard:
         similarity = (features * sources).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)
         alike = np.where((inherited & ~seen).any(axis=1), similarity / self.config.min_similarity, np.inf)
         least: NDArray[np.float64] = np.minimum(shown.min(axis=1), alike)
-        return least
+        same = np.array([copy.checksum == copy.source.checksum for copy in copies])
+        return np.where(same, np.maximum(least, 1), least)
 
     def hidden_labels(self, image_ids: Sequence[str]) -> pd.DataFrame:
         """List labels that images themselves do not show: hard images, or wrong labels.
@@ -132,15 +138,19 @@ class LabelGuard:
         Returns
         -------
         pandas.DataFrame
-            One row per image and label, in the order of the images: ``image_id``, ``label`` and the probe's ``score``.
+            One row per image and label, in the order of the images: ``image_id``, ``label`` and the probe's ``score``,
+            rounded to four digits.
         """
+        rows, found = self._rows(image_ids), []
+        for part in _chunks(len(rows)):
+            scores, seen = self._scores(self._standardized(rows[part]), rows[part])
+            for i, j in np.argwhere((self.data.targets[rows[part]] == 1) & ~seen):
+                found.append((image_ids[part.start + i], self.data.labels[j], round(float(scores[i, j]), 4)))
+        return pd.DataFrame(found, columns=list(HIDDEN_COLUMNS))
+
+    def _rows(self, image_ids: Sequence[str]) -> NDArray[np.intp]:
         row_of = {image: row for row, image in enumerate(self.data.image_ids)}
-        rows = np.array([row_of[image] for image in image_ids], dtype=np.intp)
-        scores, seen = self._scores(self._standardized(rows), rows)
-        hidden = np.argwhere((self.data.targets[rows] == 1) & ~seen)
-        return pd.DataFrame(
-            [(image_ids[i], self.data.labels[j], scores[i, j]) for i, j in hidden], columns=list(HIDDEN_COLUMNS)
-        )
+        return np.array([row_of[image] for image in image_ids], dtype=np.intp)
 
     def _standardized(self, rows: NDArray[np.intp]) -> Features:
         return standardize(self.data.features[rows], self.reference)
@@ -149,11 +159,17 @@ class LabelGuard:
         """Return scores and whether each label is seen, for images of train rows, by probes that do not know these."""
         decision = decisions.PER_LABEL if self.data.task == "multilabel" else decisions.ARGMAX
         scores, seen = np.zeros((len(rows), len(self.data.labels))), np.zeros((len(rows), len(self.data.labels)), bool)
-        for number, fold in enumerate(self.probes):
-            chosen = np.flatnonzero(self.fold_of[rows] == number)
-            scores[chosen] = fold.probe.scores(features[chosen])
-            seen[chosen] = fold.by_training[Training()].rule.apply(scores[chosen], decision)
+        with threadpool_limits(1):  # The number of threads changes sums, so the last digits.
+            for number, fold in enumerate(self.probes):
+                chosen = np.flatnonzero(self.fold_of[rows] == number)
+                scores[chosen] = fold.probe.scores(features[chosen])
+                seen[chosen] = fold.by_training[Training()].rule.apply(scores[chosen], decision)
         return scores, seen
+
+
+def _chunks(count: int) -> list[slice]:
+    """Divide rows so that the features of millions of copies need little memory."""
+    return [slice(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
 
 
 def build_label_guard(

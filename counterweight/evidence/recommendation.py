@@ -105,7 +105,10 @@ class Recommendation:
 
 
 def recommend(table: pd.DataFrame, remedies: Sequence[Remedy], metric: str = "macro_f1") -> Recommendation:
-    """Recommend the simplest remedy that is not clearly worse than the best, by differences within the same folds.
+    """Recommend the simplest remedy that clearly pays and is not clearly worse than the best.
+
+    Both are told by differences within the same folds. If doing nothing is not clearly worse than the best, that is
+    recommended.
 
     Parameters
     ----------
@@ -118,7 +121,8 @@ def recommend(table: pd.DataFrame, remedies: Sequence[Remedy], metric: str = "ma
     """
     rows, names = _by_remedy(table), [remedy.name for remedy in remedies]
     best = max(names, key=lambda name: rows[name][metric])
-    chosen = next(name for name in names if not rows[name][f"{metric}_p_best"] < _SIGNIFICANT)
+    as_good = [name for name in names if not rows[name][f"{metric}_p_best"] < _SIGNIFICANT]
+    chosen = next(name for name in as_good if name in ("nothing", best) or rows[name][f"{metric}_low"] > 0)
     if chosen == "nothing":
         reason = (
             "the data are best as they are"

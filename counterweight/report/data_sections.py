@@ -189,7 +189,8 @@ def copies_section(
     random = np.random.default_rng(seed)
     compared = draws.index[np.sort(random.permutation(len(draws))[:_MAX_COMPARED_COPIES])]
     pairs = [_pair(name, by_id, folder, sources) for name in compared]
-    ordered = sorted(pairs, key=lambda pair: (-pair["rank"], pair["name"]))
+    labeled = [pair for pair in pairs if np.isfinite(pair["rank"])]  # Without labels, none is shown or hidden.
+    ordered = sorted(labeled, key=lambda pair: (-pair["rank"], pair["name"]))
     rejections = draws[list(_REJECTIONS)].sum(axis=1).sort_values(ascending=False, kind="stable")
     return {
         "text": _describe_copies(draws),
@@ -227,8 +228,7 @@ def _pair(name: str, by_id: pd.DataFrame, folder: Path, sources: Path) -> dict[s
     if np.isnan(row["shown"]):
         change = mean_difference(copy, source)
         return {"name": name, **thumbs, "rank": change, "note": f"changed by {change:.0f}"}
-    note = f"shows {row['shown']:.0%}" if np.isfinite(row["shown"]) else "no labels"
-    return {"name": name, **thumbs, "rank": -row["shown"], "note": note}
+    return {"name": name, **thumbs, "rank": -row["shown"], "note": f"shows {row['shown']:.0%}"}
 
 
 def _describe_rejections(counts: "pd.Series[Any]") -> str:

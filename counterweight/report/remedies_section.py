@@ -66,9 +66,7 @@ def remedies_section(
             "macro AUC",
         ],
         "rows": [[_name(row), *(f"{row[metric]:.3f}" for metric in METRICS)] for row in remedies.to_dict("records")],
-        "issues": f"{len(likely):,} {'label' if len(likely) == 1 else 'labels'} to check"
-        if len(issues)
-        else "",
+        "issues": f"{len(likely):,} {'label' if len(likely) == 1 else 'labels'} to check" if len(issues) else "",
         "contradictions": f"{contradicting['image_id'].nunique()} images have other labels than a duplicate of theirs."
         if len(contradicting)
         else "",
@@ -87,11 +85,12 @@ def affinity_section(affinity: pd.DataFrame, pictures: Path) -> dict[str, Any]:
     pictures : Path
         Strips of copies, see `counterweight.evidence.copy_sample.extract_sample`.
     """
+    made = affinity[affinity["copies"] > 0]
     files = [pictures / f"{number}.jpg" for number in range(len(affinity))]
     rows = [_affinity_row(row) for row in affinity.to_dict("records")]
     return {
-        "sentences": [_affinity_sentence(name, rows) for name, rows in affinity.groupby("pipeline", sort=False)],
-        "chart": figures.affinity_chart(affinity) if len(affinity) else "",
+        "sentences": [_affinity_sentence(name, rows) for name, rows in made.groupby("pipeline", sort=False)],
+        "chart": figures.affinity_chart(made) if len(made) else "",
         "strips": [
             (data_url(file.read_bytes()), f"{row[0]}, affinity {row[-2]}")
             for row, file in zip(rows, files, strict=True)

@@ -105,6 +105,19 @@ def test_where_the_fallback_hides_labels_too_the_best_draw_of_both_is_taken(show
     assert studio.on_disk == {"a.png": best}
 
 
+def test_a_fallback_that_is_the_pipeline_is_not_tried_again() -> None:
+    studio = Studio({"a article 1": 0.3, "a article 2": 0.8}, max_draws=2, fallback=ARTICLE)
+    copy = only(studio.copy("a"))
+    assert (copy.checksum, copy.rejections, copy.by_fallback) == ("a article 2", ("labels",) * 2, False)
+
+
+def test_a_plain_fallback_is_drawn_once() -> None:
+    shown = {"a article 1": 0.3, "a article 2": 0.8, "a gentle 1": 0.9}
+    studio = Studio(shown, max_draws=2, fallback=replace(GENTLE, copy_mode="plain"))
+    assert only(studio.copy("a")).rejections == ("labels",) * 3
+    assert len(studio.judged) == 3
+
+
 def test_draws_of_poor_quality_are_not_judged_and_not_drawn_again() -> None:
     studio = Studio({"a article 2": 0.5, "a article 4": 1.0}, blank=("a article 1", "a article 3"))
     copy = only(studio.copy("a"))

@@ -610,7 +610,19 @@ def test_conflicts_are_reported_together_with_invalid_values(tmp_path: Path) -> 
 def test_the_fallback_is_a_pipeline_or_plain_or_none(tmp_path: Path, name: str) -> None:
     assert load_params(saved(tmp_path, ("fallback: plain", f"fallback: {name}"))).augment.guard is not None
     assert problems_of(saved(tmp_path, ("fallback: plain", "fallback: soft"))) == [
-        "line 58: augment.guard.fallback: 'soft' is not in augment.pipelines. Choose one of: article, plain, null"
+        "line 58: augment.guard.fallback: 'soft' is not in augment.pipelines. Choose one of: article; or plain, or null"
+    ]
+
+
+def test_the_fallback_is_not_the_word_null(tmp_path: Path) -> None:
+    (problem,) = problems_of(saved(tmp_path, ("fallback: plain", "fallback: 'null'")))
+    assert "'null' is not in augment.pipelines" in problem
+
+
+def test_no_pipeline_is_called_plain(tmp_path: Path) -> None:
+    changes = [("pipeline: article", "pipeline: plain"), ("    article:\n", "    plain:\n")]
+    assert problems_of(saved(tmp_path, *changes)) == [
+        "line 60: augment.pipelines.plain: plain means the image itself, without a pipeline. Choose another name"
     ]
 
 

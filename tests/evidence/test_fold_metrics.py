@@ -1,6 +1,9 @@
 import numpy as np
+import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from sklearn.metrics import f1_score
+from threadpoolctl import threadpool_limits
 
 from counterweight.evidence.cross_validation import CopyFeatures, Fold, HeldOut, ProbeData, cross_validate
 from counterweight.evidence.fold_metrics import affinity_table, balanced_f1, fold_table
@@ -122,3 +125,31 @@ def test_labels_that_are_seen_nowhere_have_no_affinity() -> None:
     table = affinity_table(data, cross_validate(data, np.arange(20)[None] % 4, [Training()], workers=1))
     assert table["labels"].tolist() == [0]
     assert table["affinity"].isna().all()
+
+
+def with_copies(features: NDArray[np.float32], targets: NDArray[np.int8], sources: NDArray[np.intp]) -> ProbeData:
+    copies = {"mine\n": CopyFeatures(features[sources] * 0.5, sources)}
+    return ProbeData("multilabel", [f"{i}" for i in range(len(targets))], ["sea", "sun"], features, targets, {}, copies)
+
+
+def affinity_of(data: ProbeData) -> pd.DataFrame:
+    return affinity_table(data, cross_validate(data, np.arange(len(data.targets))[None] % 4, [Training()], workers=1))
+
+
+def test_copies_of_images_of_which_no_label_is_known_have_no_diversity() -> None:
+    rng = np.random.default_rng(0)
+    targets = (rng.random((40, 2)) < 0.5).astype(np.int8)
+    targets[:3] = -1
+    data = with_copies(rng.normal(size=(40, 2)).astype(np.float32), targets, np.arange(3))
+    assert affinity_of(data)["diversity"].isna().all()
+
+
+def test_diversity_does_not_depend_on_the_number_of_threads() -> None:
+    rng = np.random.default_rng(0)
+    targets = (rng.random((777, 2)) < 0.5).astype(np.int8)
+    data = with_copies(rng.normal(size=(777, 512)).astype(np.float32), targets, np.arange(300))
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(affinity_of(data)["diversity"].iloc[0])
+    assert found[0] == found[1]

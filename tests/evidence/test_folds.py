@@ -79,3 +79,7 @@ def test_holm_multiplies_the_smallest_by_all_and_never_decreases() -> None:
     assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_undefined_p_values_stay_so_and_do_not_count() -> None:
+    assert holm([np.nan, 0.01, 0.04]) == pytest.approx([np.nan, 0.02, 0.04], nan_ok=True)

@@ -43,7 +43,7 @@ def guard(
 
 
 def judge(row: int, features: list[float], **options: object) -> float:
-    copy = MadeCopy("copy", "copy.png", Source(f"{row}", f"{row}.png", ""), "", ())
+    copy = MadeCopy("copy", "copy.png", Source(f"{row}", f"{row}.png", "source"), "copy", ())
     of_copies = {"copy.png": features}
     return float(guard(of_copies=of_copies, **options)([copy], Path("copies"))[0])  # type: ignore[arg-type]
 
@@ -130,6 +130,30 @@ def test_the_section_of_the_params_names_the_fallback() -> None:
     assert by["thirds"].fallback == CopyConfig.from_params(augment, "jpg", "thirds")
     assert by["plain"].fallback is not None
     assert by["plain"].fallback.copy_mode == "plain"
+
+
+def test_a_copy_with_the_bytes_of_its_source_shows_its_labels_under_the_strictest_limits() -> None:
+    rows = [0, *np.flatnonzero(data().targets.any(axis=1))[:40].tolist()]
+    of_copies = {f"{row}.png": data().features[row].tolist() for row in rows}
+    copies = [MadeCopy(f"{row}", f"{row}.png", Source(f"{row}", f"{row}.png", "same"), "same", ()) for row in rows]
+    strictest = replace(CONFIG, min_score=1.0, min_similarity=1.0)
+    assert (guard(config=strictest, of_copies=of_copies)(copies, Path("copies")) >= 1).all()
+
+
+def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = list(range(25))
+    of_copies = {f"{row}.png": (data().features[row] * 0.8).tolist() for row in rows}
+    copies = [MadeCopy(f"{row}", f"{row}.png", Source(f"{row}", f"{row}.png", "source"), "copy", ()) for row in rows]
+    judged = guard(of_copies=of_copies)
+    whole, hidden = judged(copies, Path("copies")), judged.hidden_labels([f"{row}" for row in rows])
+    monkeypatch.setattr(label_guard, "_CHUNK", 4)
+    np.testing.assert_allclose(judged(copies, Path("copies")), whole, rtol=1e-5)
+    pd.testing.assert_frame_equal(judged.hidden_labels([f"{row}" for row in rows]), hidden)
+    assert hidden["image_id"].tolist() == ["0"]
+
+
+def test_no_copies_are_no_judgement() -> None:
+    assert guard()([], Path("copies")).shape == (0,)
 
 
 def test_copies_are_read_from_their_folder() -> None:

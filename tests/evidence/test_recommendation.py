@@ -54,6 +54,17 @@ def test_a_simpler_remedy_that_is_worse_in_every_fold_is_not_recommended_though_
     assert recommend(found, REMEDIES).remedy == "weights"
 
 
+def test_a_noisy_remedy_that_does_not_clearly_pay_is_not_recommended() -> None:
+    """The threshold is not clearly worse than the best, since it varies so much, but it does not pay either."""
+    by_fold = folds({"one tuned threshold": 0.0, "weights": 0.03}, noise=0.0)
+    rng = np.random.default_rng(0)
+    for name, scale in (("one tuned threshold", 0.12), ("weights", 0.002)):
+        by_fold.loc[by_fold["remedy"] == name, "macro_f1"] += rng.normal(scale=scale, size=10)
+    found = remedy_table(by_fold, n_folds=5)
+    assert found.set_index("remedy").loc["one tuned threshold", "macro_f1_p_best"] > 0.05
+    assert recommend(found, REMEDIES).remedy == "weights"
+
+
 def test_the_difference_from_the_best_has_a_p_value_of_its_own() -> None:
     found = table({"one tuned threshold": 0.1, "weights": 0.02, "every label": -0.3}).set_index("remedy")
     assert found.loc["one tuned threshold", "macro_f1_p_best"] == 1

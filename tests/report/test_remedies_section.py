@@ -120,7 +120,6 @@ def test_what_copies_still_show_is_said_with_the_augmenters_that_hide_most(tmp_p
     assert section["rows"][4] == ["mine", "9", "0", "0%", "0%", "", ""]
     assert [caption for _, caption in section["strips"]] == ["article: 3. Cutout, affinity 50%"]
     assert section["strips"][0][0].startswith("data:image/jpeg;base64,")
-    assert all(f">{text}<" in section["chart"] or text in section["chart"] for text in ("affinity", "diversity"))
 
 
 def test_without_pipelines_there_is_no_chart(tmp_path: Path) -> None:
