@@ -14,7 +14,9 @@ OUTPUTS = [option for option in PROBE if option.startswith("results/")]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in OUTPUTS}
+    files = [path for path in (folder / "results").rglob("*") if path.is_file()]
+    assert len(files) > len(OUTPUTS)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.fixture
