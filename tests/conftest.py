@@ -263,9 +263,14 @@ def compared(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def reportable(compared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reportable(compared: Path, probed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny folder with all that report reads."""
-    return after("probe", PROBE, "reportable", "compared", tmp_path_factory)
+
+    def make(folder: Path) -> None:
+        shutil.copytree(compared, folder)
+        shutil.copytree(probed / "results", folder / "results", dirs_exist_ok=True)
+
+    return project_in_state(tmp_path_factory, "reportable", make)
 
 
 @pytest.fixture(scope="session")

@@ -112,8 +112,8 @@ def test_images_of_an_array_are_named_by_their_numbers(scenes: Path) -> None:
             {"--images": "augmented"},
             "predict: augmented: it contains no image (.avif, .bmp, .gif, .jpeg, .jpg, .png, ",
         ),
-        ({"--images": "nowhere"}, "predict: nowhere: there is no such folder."),
-        ({"--model": "photos"}, "predict: photos: holds no model: "),
+        pytest.param({"--images": "nowhere"}, "predict: nowhere: there is no such folder.", marks=pytest.mark.slow),
+        pytest.param({"--model": "photos"}, "predict: photos: holds no model: ", marks=pytest.mark.slow),
         ({"--out": "labels.ods"}, "predict: --out labels.ods: a table is an .xlsx or a .csv."),
     ],
 )

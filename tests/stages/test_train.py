@@ -66,7 +66,8 @@ def train(state: Path, folder: Path, changes: dict[str, Any], arm: str = "copies
         return main(options)
 
 
-@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_same_weights_for_any_number_of_workers(workers: str, trained: Path, tmp_path: Path) -> None:
     command = ["python", "-m", "stages.train", *outputs(tmp_path)]
     # With a cache of its own, so that it is trained and not taken from an earlier run.
