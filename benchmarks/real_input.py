@@ -53,8 +53,8 @@ def report(changes: Mapping[str, Any], folder: Path, data: Path, seconds: float)
             "```",
             "",
             f"- Train images by cluster: {before} before, {list(augment['sizes'].values())} after "
-            f"({augment['copies']} copies, {augment['drawn_again']['uniform']} drawn again for being uniform, "
-            f"{augment['drawn_again']['contrast']} for lost contrast, {augment['unfit_images']} unfit images).",
+            f"({augment['copies']} copies, {augment['rejected_draws']['uniform']} drawn again for being uniform, "
+            f"{augment['rejected_draws']['contrast']} for lost contrast, {augment['unfit_images']} unfit images).",
             f"- Normalized mutual information of clusters and label sets: {nmi:.3f}.",
             f"- MeanIR of train: {augment['before']['mean_ir']:.3f} before, {augment['after']['mean_ir']:.3f} after; "
             f"SCUMBLE {augment['before']['scumble']:.4f} before, {augment['after']['scumble']:.4f} after.",

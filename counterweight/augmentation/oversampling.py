@@ -64,7 +64,7 @@ def make_copies(
     config, cache, workers
         How copies are made, the copies of earlier runs, and the number of processes.
     guard : Guard, optional
-        Judges whether copies show their labels, those of which that do not are drawn again.
+        Judges whether copies show their labels; those that do not are drawn again.
     """
     source_of = {source.image_id: source for source in sources}
     code = fingerprint([copy_maker.__name__], (*codec.PACKAGES, *PACKAGES))
@@ -109,7 +109,7 @@ def copy_counts(result: CopyResult) -> dict[str, Any]:
     return {
         "copies": len(result.copies),
         "redrawn": sum(bool(copy.rejections) for copy in result.copies),
-        "drawn_again": {reason: rejections[reason] for reason in REASONS},
+        "rejected_draws": {reason: rejections[reason] for reason in REASONS},
         "by_fallback": sum(copy.by_fallback for copy in result.copies),
         "hide_labels": sum(copy.hides_labels for copy in result.copies),
         "unfit_images": len(result.unusable),
@@ -119,7 +119,10 @@ def copy_counts(result: CopyResult) -> dict[str, Any]:
 def copy_warnings(result: CopyResult, kind: str, max_draws: int) -> list[str]:
     """Describe unusable images, and the groups of a kind (``cluster``, ``class`` or ``label``) that lack copies."""
     n_hiding = sum(copy.hides_labels for copy in result.copies)
-    hiding = f"{n_hiding} of {len(result.copies)} copies hide a label in every draw; the best draw of each is kept"
+    hiding = (
+        f"{n_hiding} of {len(result.copies)} copies hide a label in every draw; the best draw of each is kept. "
+        "Choose a gentler augment.pipeline, or set augment.guard.fallback to plain"
+    )
     return [
         *([hiding] if n_hiding else []),
         *(

@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 _FOLDS = 5
 # Groups of duplicates, one of one image included, below which a probe cannot be judged.
 MIN_GROUPS = 50
-MAX_IMAGES = 10_000
-_CHUNK = 4096
+# Train images that the probes are fitted to, and copies that are judged at a time.
+MAX_IMAGES, _CHUNK = 10_000, 4096
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,9 @@ class LabelGuard:
 
     def _judge(self, copies: Sequence[MadeCopy], folder: Path, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         files = ImageFiles([folder / copy.path for copy in copies], [copy.checksum for copy in copies])
-        features = standardize(self.extract(files), self.reference)
-        sources, inherited = self._standardized(rows), self.data.targets[rows] == 1
+        both = standardize(np.concatenate([self.extract(files), self.data.features[rows]]), self.reference)
+        features, sources = np.split(both, [len(rows)])
+        inherited = self.data.targets[rows] == 1
         of_sources, seen = self._scores(sources, rows)
         of_copies, _ = self._scores(features, rows)
         shown = np.full(inherited.shape, np.inf)
@@ -143,7 +144,8 @@ class LabelGuard:
         """
         rows, found = self._rows(image_ids), []
         for part in _chunks(len(rows)):
-            scores, seen = self._scores(self._standardized(rows[part]), rows[part])
+            features = standardize(self.data.features[rows[part]], self.reference)
+            scores, seen = self._scores(features, rows[part])
             for i, j in np.argwhere((self.data.targets[rows[part]] == 1) & ~seen):
                 found.append((image_ids[part.start + i], self.data.labels[j], round(float(scores[i, j]), 4)))
         return pd.DataFrame(found, columns=list(HIDDEN_COLUMNS))
@@ -151,9 +153,6 @@ class LabelGuard:
     def _rows(self, image_ids: Sequence[str]) -> NDArray[np.intp]:
         row_of = {image: row for row, image in enumerate(self.data.image_ids)}
         return np.array([row_of[image] for image in image_ids], dtype=np.intp)
-
-    def _standardized(self, rows: NDArray[np.intp]) -> Features:
-        return standardize(self.data.features[rows], self.reference)
 
     def _scores(self, features: Features, rows: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return scores and whether each label is seen, for images of train rows, by probes that do not know these."""
@@ -201,15 +200,16 @@ def build_label_guard(
         None without limits, if features cannot show labels because their weights are random, or if the images are too
         few to judge.
     """
-    ids = train["image_id"].tolist()
-    groups = duplicate_groups(ids, duplicates)
     if config is None:
         return None
+    ids = train["image_id"].tolist()
+    groups, problem = duplicate_groups(ids, duplicates), ""
     if extractor.is_random:
-        log.warning("augment.guard is off: features of random weights show color and texture, but no labels")
-        return None
-    if (n_groups := groups.max() + 1) < MIN_GROUPS:
-        log.warning("augment.guard is off: it needs %d different train images, and there are %d", MIN_GROUPS, n_groups)
+        problem = "features of random weights show color and texture, but no labels. Set features.weights"
+    elif groups.max() + 1 < MIN_GROUPS:
+        problem = f"{groups.max() + 1} different train images are too few to judge by. Give it {MIN_GROUPS} or more"
+    if problem:
+        log.warning("augment.guard is off: %s", problem)
         return None
     data = ProbeData(config.task, ids, manifest.label_names(train), features, manifest.targets(train), {}, {})
     return fit_label_guard(extractor.features, data, groups, config, extractor.compute.workers)

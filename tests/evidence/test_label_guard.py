@@ -7,16 +7,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from counterweight.augmentation.allocation import MadeCopy, Source
 from counterweight.augmentation.copy_maker import CopyConfig
+from counterweight.base import manifest
 from counterweight.base.params import load_params
 from counterweight.evidence import label_guard
 from counterweight.evidence.cross_validation import ProbeData
-from counterweight.evidence.label_guard import GuardConfig, LabelGuard, fit_label_guard
-from counterweight.networks.loader import ImageFiles
-from tests.workspace import PROJECT
+from counterweight.evidence.label_guard import GuardConfig, LabelGuard, build_label_guard, fit_label_guard
+from counterweight.networks.feature_extractor import FeatureExtractor
+from counterweight.networks.inference import Compute
+from counterweight.networks.loader import ImageFiles, Preprocessing
+from tests.workspace import NO_CACHE, PROJECT
 
 CONFIG = GuardConfig("multilabel", min_score=0.9, min_similarity=0.5, max_draws=3, fallback=None)
 
@@ -174,3 +179,39 @@ def test_no_hidden_labels_make_an_empty_table() -> None:
     assert table.columns.tolist() == ["image_id", "label", "score"]
     assert isinstance(table, pd.DataFrame)
     assert table.empty
+
+
+def build(images: int, config: GuardConfig | None = CONFIG, *, is_random: bool = False) -> LabelGuard | None:
+    """A guard for images of which each two are duplicates of each other."""
+    ids, targets = [f"{i}" for i in range(images)], data().targets[:images]
+    train = manifest.build(ids, ids, ["train"] * images, ["sea", "sun"], targets, ids, clusters=[0] * images)
+    rows = [int(image) for image in train["image_id"]]  # A manifest is sorted by id.
+    duplicates = pd.DataFrame({"image_id": ids, "group": np.arange(images) // 2})
+    extractor = FeatureExtractor(
+        nn.Identity(), "none", 2, is_random, Preprocessing("none", (8, 8)), Compute(torch.device("cpu"), 1), NO_CACHE
+    )
+    return build_label_guard(train, data().features[rows], duplicates, extractor, config)
+
+
+def test_a_guard_is_built_from_fifty_different_images_on(caplog: pytest.LogCaptureFixture) -> None:
+    assert isinstance(build(100), LabelGuard)
+    assert caplog.messages == []
+    assert build(98) is None
+    assert caplog.messages == [
+        "augment.guard is off: 49 different train images are too few to judge by. Give it 50 or more"
+    ]
+
+
+def test_duplicates_are_judged_by_the_same_probe() -> None:
+    built = build(100)
+    assert built is not None
+    fold_of = dict(zip(built.data.image_ids, built.fold_of.tolist(), strict=True))
+    assert all(fold_of[f"{i}"] == fold_of[f"{i + 1}"] for i in range(0, 100, 2))
+
+
+def test_there_is_no_guard_without_limits_and_for_random_weights(caplog: pytest.LogCaptureFixture) -> None:
+    assert build(100, config=None) is None
+    assert caplog.messages == []
+    assert build(100, is_random=True) is None
+    (message,) = caplog.messages
+    assert message.startswith("augment.guard is off: features of random weights show color and texture")

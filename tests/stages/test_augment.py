@@ -38,7 +38,7 @@ def test_every_cluster_gets_the_count_of_the_largest(augmented: Path) -> None:
 def test_rejected_draws_are_as_many_as_the_metrics_say(clustered: Path, tmp_path: Path) -> None:
     augment(clustered, tmp_path, {"augment.quality.min_std": 30.0})
     draws = pd.read_csv(tmp_path / "augmented/copies.csv")
-    rejected = json.loads((tmp_path / "augmented/augment.json").read_text())["drawn_again"]
+    rejected = json.loads((tmp_path / "augmented/augment.json").read_text())["rejected_draws"]
     assert draws["uniform"].sum() == rejected["uniform"] > 0
     assert draws["contrast"].sum() == rejected["contrast"]
     table = manifest.read(tmp_path / "augmented/manifest.csv")
@@ -208,7 +208,7 @@ def test_draws_that_the_guard_rejects_are_counted(guarded: Path) -> None:
     draws = pd.read_csv(guarded / "augmented/copies.csv")
     assert metrics["copies"] == len(draws) == 48
     assert metrics["redrawn"] == (draws["labels"] > 0).sum()
-    assert metrics["drawn_again"]["labels"] == draws["labels"].sum() > 20
+    assert metrics["rejected_draws"]["labels"] == draws["labels"].sum() > 20
     assert metrics["by_fallback"] == draws["by_fallback"].sum() > 5
     assert metrics["hide_labels"] == 0
     assert draws["shown"].min() >= 1
@@ -237,7 +237,10 @@ def test_the_guard_comes_to_the_same_bytes_by_one_worker_and_from_the_cache(
 
 def test_random_weights_switch_the_guard_off_and_say_so(clustered: Path, augmented: Path, tmp_path: Path) -> None:
     log = augment(clustered, tmp_path, {"augment.guard": GUARD})
-    assert "augment.guard is off: features of random weights show color and texture, but no labels" in log
+    assert (
+        "augment.guard is off: features of random weights show color and texture, but no labels. Set features.weights"
+        in log
+    )
     assert digests(tmp_path / "augmented") == digests(augmented / "augmented", leave_out="balanced.xlsx")
 
 
