@@ -206,8 +206,7 @@ class Classifier:
             fit_linear_probe(features, y_true, cells, penalty=penalty, is_single_label=self.task != "multilabel")
             for penalty in PENALTIES
         ]
-        known = (self.y_val >= 0).astype(np.float64)
-        best = min(fits, key=lambda fit: log_loss(fit.scores(self.val), self.y_val, known))
+        best = min(fits, key=lambda fit: log_loss(fit.scores(self.val), self.y_val).mean())
         return best.scores(self.test)
 
     def metrics(self, scores: Sequence[NDArray[np.float64]], baseline: Sequence[NDArray[np.float64]]) -> dict[str, Any]:

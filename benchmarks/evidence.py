@@ -78,7 +78,8 @@ def measure(data: Path) -> None:
         "Seconds of the cross-validation of all remedies on two cores, features and copies at hand": _seconds(),
     }
     text = "\n".join(
-        f"{title}:\n\n{table.to_markdown(index=False, floatfmt='.3f')}\n" for title, table in sections.items()
+        f"{title}:\n\n{table.astype(object).to_markdown(index=False, floatfmt='.3f')}\n"
+        for title, table in sections.items()
     )
     seconds = time.perf_counter() - started
     head = "## The probe\n\n" + measured_by("benchmarks.evidence", ("scikit-learn", "scipy"), seconds)

@@ -16,6 +16,7 @@ from counterweight.metrics.decisions import DecisionRule
 
 # Penalties of `fit_linear_probe` to choose from, the strongest first: each fit starts from the one before.
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
+Penalties = NDArray[np.float64]
 # Inner folds that choose the penalty; more of them cost time and change no second digit of it.
 _PENALTY_FOLDS = 2
 # Fractions of the train images in learning curves.
@@ -55,8 +56,7 @@ class ProbeData:
     wanted : mapping of str to array of int, shape (n_images,)
         Copies of each image, by strategy.
     copies : mapping of str to CopyFeatures
-        By pipeline, or by an augmenter alone. Those of a pipeline represent all copies that a strategy wants, weighted
-        accordingly.
+        By pipeline, weighted to represent all copies that a strategy wants, or by an augmenter alone.
     """
 
     task: str
@@ -100,7 +100,7 @@ class Fold:
     by_fraction : dict of float to array of float, shape (n_held_out, n_labels)
         Scores without any remedy, by the fraction of the other images that the probe was fitted to.
     of_copies : dict of str to array of float, shape (n_copies_of_held_out, n_labels)
-        Scores, without any remedy, of the copies of the held-out images, in the order of `CopyFeatures`.
+        Scores, without any remedy, of the copies of the held-out images.
     probe : LinearProbe
         Fitted to the other images without any remedy.
     """
@@ -152,8 +152,7 @@ def _evaluate_fold(
     data: ProbeData, folds: NDArray[np.intp], fold: int, trainings: Sequence[Training], tuned: AbstractSet[Training]
 ) -> Fold:
     train, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-    counts = (data.targets[train] == 1).sum(axis=0)
-    positive = decisions.rarest(data.labels, counts) if data.task == "binary" else None
+    positive = decisions.rarest(data.labels, (data.targets[train] == 1).sum(axis=0)) if data.task == "binary" else None
     untuned = DecisionRule(data.task, list(data.labels), positive, 0.5, dict.fromkeys(data.labels, 0.5))
     by_training = {}
     with threadpool_limits(1):  # The number of threads changes sums, so the last digits.
@@ -170,12 +169,10 @@ def _evaluate_fold(
             probe = plain if training == Training() else _fit(data, train, training, penalty, None)
             by_training[training] = HeldOut(probe.scores(data.features[held_out]), rule)
         order = np.random.default_rng(fold).permutation(train)
-        by_fraction = {
-            fraction: _fit(
-                data, order[: max(round(fraction * len(order)), 1)], Training(), penalties[False], None
-            ).scores(data.features[held_out])
-            for fraction in FRACTIONS
-        }
+        by_fraction = {}
+        for fraction in FRACTIONS:
+            part = order[: max(round(fraction * len(order)), 1)]
+            by_fraction[fraction] = _fit(data, part, Training(), penalties[False], None).scores(data.features[held_out])
         of_copies = {
             name: plain.scores(copies.features[np.isin(copies.sources, held_out)])
             for name, copies in data.copies.items()
@@ -189,7 +186,7 @@ def _inner_folds(train: NDArray[np.intp], folds: NDArray[np.intp]) -> list[tuple
 
 
 def _out_of_fold_scores(
-    data: ProbeData, train: NDArray[np.intp], folds: NDArray[np.intp], training: Training, penalty: float
+    data: ProbeData, train: NDArray[np.intp], folds: NDArray[np.intp], training: Training, penalty: Penalties
 ) -> NDArray[np.float64]:
     """Return scores of the train rows, each by a probe that was not fitted to its fold; the other rows are 0."""
     scores, probe = np.zeros(data.targets.shape), None
@@ -199,20 +196,23 @@ def _out_of_fold_scores(
     return scores
 
 
-def _choose_penalty(data: ProbeData, train: NDArray[np.intp], folds: NDArray[np.intp], training: Training) -> float:
-    """Return the penalty with the lowest log loss over the inner folds."""
-    losses = np.zeros(len(PENALTIES))
+def _choose_penalty(data: ProbeData, train: NDArray[np.intp], folds: NDArray[np.intp], training: Training) -> Penalties:
+    """Return the penalty of each label with the lowest log loss over the inner folds; of classes, one for all."""
+    losses = np.zeros((len(PENALTIES), len(data.labels)))
     for rows, rest in _inner_folds(train, folds)[:_PENALTY_FOLDS]:
-        weights = _cell_weights(data.targets[rows], np.ones(len(rows)), training.balanced, data.is_single_label)
         probe = None
         for i, penalty in enumerate(PENALTIES):
-            probe = _fit(data, rest, training, penalty, probe)
-            losses[i] += len(rows) * log_loss(probe.scores(data.features[rows]), data.targets[rows], weights)
-    return PENALTIES[int(losses.argmin())]
+            probe = _fit(data, rest, training, np.full(len(data.labels), penalty), probe)
+            # Not weighted, even if the training is: the few cells that then count most would choose by chance.
+            losses[i] += len(rows) * log_loss(probe.scores(data.features[rows]), data.targets[rows])
+    if data.is_single_label:
+        losses[:] = losses.sum(axis=1, keepdims=True)
+    penalties: Penalties = np.take(PENALTIES, losses.argmin(axis=0))
+    return penalties
 
 
 def _fit(
-    data: ProbeData, rows: NDArray[np.intp], training: Training, penalty: float, start: LinearProbe | None
+    data: ProbeData, rows: NDArray[np.intp], training: Training, penalty: Penalties, start: LinearProbe | None
 ) -> LinearProbe:
     """Fit a probe to images and to their copies."""
     features, targets, weights = data.features[rows], data.targets[rows], np.ones(len(rows))

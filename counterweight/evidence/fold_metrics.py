@@ -222,5 +222,5 @@ def _diversity(data: ProbeData, copies: CopyFeatures) -> float:
                 np.concatenate([data.features[others], features]), targets, known,
                 penalty=_DIVERSITY_PENALTY, is_single_label=data.is_single_label,
             )  # fmt: skip
-            losses.append(log_loss(probe.scores(features), targets[len(others) :], known[len(others) :]))
+            losses.append(float(log_loss(probe.scores(features), targets[len(others) :]).mean()))
     return losses[0] / losses[1] if losses[1] else np.nan

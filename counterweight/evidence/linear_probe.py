@@ -41,7 +41,7 @@ def fit_linear_probe(
     y_true: NDArray[np.integer],
     weights: NDArray[np.float64],
     *,
-    penalty: float,
+    penalty: float | NDArray[np.float64],
     is_single_label: bool,
     start: LinearProbe | None = None,
 ) -> LinearProbe:
@@ -59,8 +59,8 @@ def fit_linear_probe(
         1 if the image has the label, 0 if not, -1 if unknown.
     weights : array of float, shape (n_images, n_labels)
         Weight of each cell, 0 for unknown ones; for classes, equal over an image's cells.
-    penalty : float
-        Strength of the penalty, above 0.
+    penalty : float or array of float, shape (n_labels,)
+        Strength of the penalty, above 0, of all labels or of each.
     is_single_label : bool
         Whether an image has exactly one of the labels.
     start : LinearProbe, optional
@@ -92,11 +92,20 @@ def fit_linear_probe(
     return LinearProbe(result.x.reshape(shape), is_single_label)
 
 
-def log_loss(scores: NDArray[np.float64], y_true: NDArray[np.integer], weights: NDArray[np.float64]) -> float:
-    """Return the weighted mean log loss of scores, averaged over labels; arguments as in `fit_linear_probe`."""
+def log_loss(scores: NDArray[np.float64], y_true: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return the mean log loss of the known cells of each label, shape (n_labels,); 0 for one without known cells.
+
+    Parameters
+    ----------
+    scores : array of float, shape (n_images, n_labels)
+        From 0 to 1.
+    y_true : array of int, shape (n_images, n_labels)
+        1 if the image has the label, 0 if not, -1 if unknown.
+    """
     right = np.where(y_true == 1, scores, 1 - scores).clip(min=1e-12)
-    totals = weights.sum(axis=0)
-    return float(((-weights * np.log(right)).sum(axis=0) / np.where(totals > 0, totals, 1)).mean())
+    known = y_true >= 0
+    loss: NDArray[np.float64] = -(known * np.log(right)).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return loss
 
 
 def standardize(features: Features, reference: Features) -> Features:

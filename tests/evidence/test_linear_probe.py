@@ -65,10 +65,19 @@ def test_a_label_that_no_image_has_gets_low_scores_and_disturbs_no_other(feature
     assert ((scores[:, 0] > 0.5) == (targets[:, 0] == 1)).mean() > 0.95
 
 
-def test_log_loss_is_the_mean_over_known_cells() -> None:
-    scores, targets = np.array([[0.5, 0.9], [0.25, 0.1]]), np.array([[1, 1], [-1, 0]])
-    weights = (targets >= 0).astype(float)
-    assert log_loss(scores, targets, weights) == pytest.approx((-np.log(0.5) - np.log(0.9)) / 2)
+def test_log_loss_is_the_mean_over_the_known_cells_of_each_label() -> None:
+    scores = np.array([[0.5, 0.9, 0.7], [0.25, 0.2, 0.7]])
+    targets = np.array([[1, 1, -1], [-1, 0, -1]])
+    np.testing.assert_allclose(log_loss(scores, targets), [-np.log(0.5), (-np.log(0.9) - np.log(0.8)) / 2, 0])
+
+
+def test_each_label_can_have_a_penalty_of_its_own(features: np.ndarray) -> None:
+    targets = np.column_stack([features[:, 0] > 0, features[:, 1] > 0]).astype(int)
+    weak, strong, both = (
+        fit_linear_probe(features, targets, np.ones((200, 2)), penalty=penalty, is_single_label=False).coefficients
+        for penalty in (0.01, 1.0, np.array([0.01, 1.0]))
+    )
+    np.testing.assert_allclose(both, np.column_stack([weak[:, 0], strong[:, 1]]), atol=0.02)
 
 
 def test_features_are_scaled_like_the_reference_and_constant_ones_vanish() -> None:
