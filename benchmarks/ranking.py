@@ -53,8 +53,6 @@ def write(name: str, ranked: pd.DataFrame, seconds: float) -> None:
 
 def datasets(data: Path, folder: Path) -> dict[str, dict[str, Any]]:
     """Return params by name: a frozen body with a linear head, and on cats and dogs a network from scratch too."""
-    pipelines = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))["augment"]["pipelines"]
-    common = {"augment.pipelines": {name: pipelines[name] for name in PIPELINES}}
     weights, digits = (
         {"features.weights": str(path), "train.weights": str(path)}
         for path in (data / WEIGHTS, PROJECT / "data/example/handwriting.safetensors")
@@ -76,16 +74,18 @@ def datasets(data: Path, folder: Path) -> dict[str, dict[str, Any]]:
         "data.images": str(PROJECT / "data/example/images"), "data.sheet": str(PROJECT / "data/example/labels.xlsx")
     }  # fmt: skip
     return {
-        "scenes": common | scenes(data) | {"resize.width": 224, "resize.height": 224},
-        "cats_dogs": common | pets | weights | layers,
-        "example": common | digits | example,
-        "cats_dogs_scratch": common | pets | weights | layers | scratch,
+        "scenes": scenes(data) | {"resize.width": 224, "resize.height": 224},
+        "cats_dogs": pets | weights | layers,
+        "example": digits | example,
+        "cats_dogs_scratch": pets | weights | layers | scratch,
     }
 
 
 def rank(folder: Path, changes: Mapping[str, Any]) -> pd.DataFrame:
     """Return macro F1 of each remedy by the probe and by trainings; the attribute ``recommended`` has the remedies."""
     remedies = build_remedies(str(changes.get("data.task", "multilabel")), PIPELINES)
+    pipelines = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))["augment"]["pipelines"]
+    changes = {**changes, "augment.pipelines": {name: pipelines[name] for name in PIPELINES}}
     of_seeds = [{**changes, "train.seed": seed, "augment.seed": seed} for seed in range(SEEDS)]
     projects = [make_workspace(folder / str(seed), of_seed) for seed, of_seed in enumerate(of_seeds)]
     run(projects[0], "dvc", "repro", "probe", COUNTERWEIGHT_CACHE=str(folder / "cache"))

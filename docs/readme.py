@@ -43,11 +43,11 @@ FIRST = (
 NEXT = (
     "data.separator", "data.missing", "data.missing_files", "data.bad_images", "data.duplicates", "data.test",
     "data.validation", "resize.width", "resize.height", "resize.mode", "features.model", "features.layer",
-    "features.engine", "cluster.sweep", "augment.fill_smallest", "augment.copy_mode", "augment.copies_per_image",
-    "augment.composition", "augment.pipelines", "sheet.format", "train.repeats", "train.model", "train.layer",
-    "train.freeze", "train.crop", "train.input_size", "train.transforms", "train.loss", "train.weighting",
-    "train.optimizer", "train.learning_rate", "train.epochs", "train.monitor", "train.threshold_metric",
-    "train.batch_size", "evaluate.thresholds",
+    "features.engine", "cluster.sweep", "augment.resampling", "augment.fill_smallest", "augment.copy_mode",
+    "augment.copies_per_image", "augment.composition", "augment.pipelines", "sheet.format", "train.repeats",
+    "train.model", "train.layer", "train.freeze", "train.crop", "train.input_size", "train.transforms", "train.loss",
+    "train.weighting", "train.optimizer", "train.learning_rate", "train.epochs", "train.monitor",
+    "train.threshold_metric", "train.batch_size", "evaluate.thresholds",
 )  # fmt: skip
 
 

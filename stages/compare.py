@@ -55,10 +55,10 @@ def main(argv: Sequence[str] | None = None) -> str:
     samples = {"n_samples": options["bootstrap_samples"], "seed": options["seed"]}
     differences = arm_differences(targets, predictions, rare, **samples)
     arms = arm_table(differences, metrics)
-    n_copies = len(with_copies) - len(table)
+    n_copies = int((with_copies["source_id"] != "").sum())
     verdict = sentences(
         arms, differences, targets, manifest.label_names(table), rare,
-        n_copies=n_copies, seed_matters=params.train.seed_matters,
+        n_copies=n_copies, n_left_out=len(table) + n_copies - len(with_copies), seed_matters=params.train.seed_matters,
     )  # fmt: skip
     verdict["model"] = next(iter(decisions.seed_folders(folders[verdict["deploy"]] / "models").values())).as_posix()
     verdict["chance"] = no_better_than_chance(targets, predictions, train_targets, task, **samples)

@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     by_class = params.data.task != "multilabel"
 
     table = manifest.read(args.manifest)
+    table = table[table["split"] != manifest.UNUSED].reset_index(drop=True)
     rows = layout(table, by_class=by_class)
     with atomic_folder(args.out) as aside:
         link_images(rows, aside, resized=args.resized, copies=args.copies, workers=worker_count())

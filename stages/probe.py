@@ -5,8 +5,8 @@ Writes  results/remedies.csv (each remedy and constant answer), results/remedy_f
         results/label_issues.csv (labels to check), results/learning_curve.csv (by label),
         results/affinity.csv (labels that copies show), results/affinity/ (strips of such copies),
         results/remedies.json (recommendation), results/remedies.svg
-Params  probe, features, data.task, resize.format, augment.target, augment.fill_smallest, augment.copies_per_image,
-        augment.composition, augment.seed, augment.quality, augment.guard, augment.pipelines
+Params  probe, features, data.task, resize.format, augment.resampling, augment.target, augment.fill_smallest,
+        augment.copies_per_image, augment.composition, augment.seed, augment.quality, augment.guard, augment.pipelines
 Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB, TORCH_HOME
 """
 

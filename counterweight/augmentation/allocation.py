@@ -26,8 +26,12 @@ class AllocationConfig:
 
     @classmethod
     def from_params(cls, augment: Mapping[str, Any], share: float = 1.0) -> Self:
-        """Read the section ``augment`` of params.yaml, for a share of the train images."""
-        target = 1.0 if augment["target"] == "majority" else augment["target"]
+        """Read the section ``augment`` of params.yaml, for a share of the train images.
+
+        With ``resampling: under``, ``target`` is no size to fill groups to; the size of the largest takes its place.
+        """
+        is_relative = augment["resampling"] == "under" or augment["target"] == "majority"
+        target = 1.0 if is_relative else augment["target"]
         fill_smallest = None if augment["fill_smallest"] == "all" else augment["fill_smallest"]
         of_share = target if target <= 1 else max(target * share, 2)
         return cls(of_share, fill_smallest, augment["copies_per_image"], augment["seed"])

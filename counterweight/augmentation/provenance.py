@@ -16,8 +16,10 @@ def train_sources(table: pd.DataFrame) -> list[Source]:
     return [Source(*row) for row in zip(train["image_id"], train["path"], train["checksum"], strict=True)]
 
 
-def append_copies(table: pd.DataFrame, copies: Sequence[MadeCopy]) -> pd.DataFrame:
+def append_copies(table: pd.DataFrame, copies: Sequence[MadeCopy], left_out: Sequence[str] = ()) -> pd.DataFrame:
     """Add a row per copy to a manifest, with the split, cluster and labels of its source, and sort it by image id.
+
+    The split of images that are left out becomes ``unused``.
 
     Raises
     ------
@@ -36,7 +38,8 @@ def append_copies(table: pd.DataFrame, copies: Sequence[MadeCopy]) -> pd.DataFra
         source_id=[copy.source.image_id for copy in copies],
         checksum=[copy.checksum for copy in copies],
     )
-    return pd.concat([table, rows]).sort_values("image_id", ignore_index=True)
+    split = table["split"].mask(table["image_id"].isin(left_out), manifest.UNUSED)
+    return pd.concat([table.assign(split=split), rows]).sort_values("image_id", ignore_index=True)
 
 
 def arm_table(table: pd.DataFrame, arm: str) -> pd.DataFrame:
@@ -53,9 +56,13 @@ def arm_table(table: pd.DataFrame, arm: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         The manifest without the clusters, which training does not read, so that other clusters train nothing again if
-        they lead to the same copies; and without the copies unless they are a remedy of the arm.
+        they lead to the same copies. If copies are a remedy of the arm, it is without the images that were left out;
+        otherwise, without the copies.
     """
-    rows = table if "copies" in arm.split("+") else table[table["source_id"] == ""]
+    if "copies" in arm.split("+"):
+        rows = table[table["split"] != manifest.UNUSED]
+    else:
+        rows = table[table["source_id"] == ""].replace({"split": {manifest.UNUSED: "train"}})
     return rows.assign(cluster=pd.array([pd.NA] * len(rows), dtype="Int64")).reset_index(drop=True)
 
 

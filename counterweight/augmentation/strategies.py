@@ -42,6 +42,12 @@ class TrainImages:
         ids, clusters = train["image_id"].tolist(), train["cluster"].tolist()
         return cls(ids, clusters, manifest.targets(train), manifest.label_names(train))
 
+    def without(self, image_ids: AbstractSet[str]) -> "TrainImages":
+        """Return the images but some."""
+        kept = [row for row, image_id in enumerate(self.ids) if image_id not in image_ids]
+        ids, clusters = [self.ids[row] for row in kept], [self.clusters[row] for row in kept]
+        return TrainImages(ids, clusters, self.targets[kept], self.labels)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -102,13 +108,7 @@ def build_plan(strategy: str, train: TrainImages, config: AllocationConfig) -> P
         return Plan({}, {}, config.seed, config.max_per_image)
     if strategy == "labels":
         return label_plan(train, _label_targets(train, config), config.seed, config.max_per_image)
-    group_of: Mapping[str, Any] = dict(zip(train.ids, train.clusters, strict=True))
-    if strategy == "classes":
-        rows = zip(train.ids, train.targets.tolist(), strict=True)
-        group_of = {image: train.labels[row.index(1)] for image, row in rows if 1 in row}
-    members: dict[Any, list[str]] = {}
-    for image, group in group_of.items():
-        members.setdefault(group, []).append(image)
+    members = group_members(strategy, train)
     sizes = {group: len(images) for group, images in members.items()}
     needed = copies_needed(sizes, target=config.target, fill_smallest=config.fill_smallest)
     weights = None
@@ -121,16 +121,29 @@ def build_plan(strategy: str, train: TrainImages, config: AllocationConfig) -> P
     )  # fmt: skip
 
 
+def group_members(strategy: str, train: TrainImages) -> dict[Any, list[str]]:
+    """Return the ids of the images of each cluster (an int), class or label that a strategy fills."""
+    if strategy == "labels":
+        columns = zip(train.labels, (train.targets == 1).T, strict=True)
+        return {label: list(compress(train.ids, has_label)) for label, has_label in columns}
+    group_of: Mapping[str, Any] = dict(zip(train.ids, train.clusters, strict=True))
+    if strategy == "classes":
+        rows = zip(train.ids, train.targets.tolist(), strict=True)
+        group_of = {image: train.labels[row.index(1)] for image, row in rows if 1 in row}
+    members: dict[Any, list[str]] = {}
+    for image, group in group_of.items():
+        members.setdefault(group, []).append(image)
+    return members
+
+
 def label_plan(train: TrainImages, target_counts: Mapping[str, int], seed: int, max_per_image: int | None) -> Plan:
     """Plan to fill rare labels from images that have them and few common labels.
 
     An image's weight is 1 / (1 + number of its labels that are not filled). See `Plan` for the parameters.
     """
-    present = train.targets == 1
-    members = {
-        label: list(compress(train.ids, has_label)) for label, has_label in zip(train.labels, present.T, strict=True)
-    }
-    weights = 1 / (1 + present[:, [label not in target_counts for label in train.labels]].sum(axis=1))
+    is_common = [label not in target_counts for label in train.labels]
+    weights = 1 / (1 + (train.targets == 1)[:, is_common].sum(axis=1))
+    members = group_members("labels", train)
     return Plan(members, target_counts, seed, max_per_image, dict(zip(train.ids, weights.tolist(), strict=True)))
 
 

@@ -38,6 +38,16 @@ def conflicts(params: Any) -> Iterator[tuple[str, str]]:
             problem = f"'{fallback}' is not in augment.pipelines. Choose one of: {names}; or plain, or null"
             yield "augment.guard.fallback", problem
 
+    resampling, target = value("augment.resampling"), value("augment.target")
+    if resampling in ("under", "both"):
+        if value("augment.strategy") == "none":
+            yield "augment.strategy", f"none has no groups, but augment.resampling is {resampling}. Choose a strategy"
+        if target == "majority":
+            problem = "leaves no image out, but augment.resampling is"
+            yield "augment.target", f"majority {problem} {resampling}. Set a fraction or a number of images"
+    if resampling in ("over", "both") and target == "minority":
+        yield "augment.target", f"minority needs augment.resampling: under, not {resampling}. Set one of them otherwise"
+
     arms = value("train.arms")
     missing = [arm for arm in ("nothing", "copies") if isinstance(arms, list) and arm not in arms]
     if missing:

@@ -4,6 +4,7 @@ Columns, in this order: ``image_id``, ``path`` (in the folder that the previous 
 (of a copy; empty for an original), ``cluster`` (of a train image; empty otherwise), a 0/1 column ``label:NAME`` per
 label, and ``checksum`` (SHA-256 of the file at ``path``, or of the pixels if the images are an array). The cell of an
 unknown label is empty, and ``MISSING``, -1, in memory. So test for ``targets(table) == 1``, and do not sum targets.
+The split of a train image that undersampling left out is ``unused``; it keeps its cluster.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from counterweight.base.errors import raise_problems
 from counterweight.base.outputs import write_table
 
 SPLITS = ("train", "val", "test")
+UNUSED = "unused"
 LABEL = "label:"
 MISSING = -1
 TEXT = ("image_id", "path", "split", "source_id", "checksum")
@@ -112,13 +114,13 @@ def _validated(table: pd.DataFrame, where: Path | str) -> pd.DataFrame:
     wrong = [f"image_id '{image_id}' occurs twice" for image_id in ids[ids.duplicated()].head(1)]
     if not ids.is_monotonic_increasing:
         wrong.append("the rows are not sorted by image_id")
-    unknown = sorted(set(table["split"]) - set(SPLITS))
+    unknown = sorted(set(table["split"]) - {*SPLITS, UNUSED})
     wrong += [f"split '{split}' is none of {', '.join(SPLITS)}" for split in unknown]
     if not label_names(table):
         wrong.append("there is no label column")
     elif not np.isin(targets(table), (0, 1, MISSING)).all():
         wrong.append("a label cell is not 0, 1 or empty")
-    if (table["cluster"].notna() & ~in_train).any():
+    if (table["cluster"].notna() & ~in_train & (table["split"] != UNUSED)).any():
         wrong.append("a row outside train has a cluster")
     if (is_copy & ~in_train).any() or not table["source_id"][is_copy].isin(ids[in_train & ~is_copy]).all():
         wrong.append("a copy is not in train, or its source is not")

@@ -153,9 +153,13 @@ class Augment(Section):
         description="groups to fill: `clusters`; `classes` (one label per image); `labels` (those rarer than average, "
         "from images with few common labels); `clusters_labels` (clusters, from images with rare labels)"
     )
-    target: Literal["majority"] | Annotated[float, Field(gt=0, le=1)] | Annotated[int, Field(ge=2)] = Field(
-        description="size to fill a cluster, class or label to: `majority`, a fraction of the largest, or a number of "
-        "images"
+    resampling: Literal["over", "under", "both"] = Field(
+        description="`over` fills groups below the target with copies; `under` leaves out redundant images of those "
+        "above it, with the split `unused` in the new sheet; or `both`"
+    )
+    target: Literal["majority", "minority"] | Annotated[float, Field(gt=0, le=1)] | Annotated[int, Field(ge=2)] = Field(
+        description="size that each cluster, class or label is to have: that of the largest (`majority`), a fraction "
+        "of it, a number of images, or, only with `under`, that of the smallest (`minority`)"
     )
     fill_smallest: Literal["all"] | Annotated[int, Field(ge=1)] = Field(
         description="groups to fill: `all` below the target (of labels, those above MeanIR), or the N smallest"

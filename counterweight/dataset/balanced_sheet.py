@@ -5,6 +5,7 @@ from itertools import chain
 
 import pandas as pd
 
+from counterweight.base.manifest import UNUSED
 from counterweight.dataset.annotations import cell_text
 from counterweight.dataset.label_sheet import SPLIT_NAMES
 from counterweight.dataset.spreadsheet import Cell, Sheet, free_name
@@ -27,8 +28,9 @@ def balanced_sheet(
     columns : list of str
         The sheet's own, then ``source_id`` and ``cluster``.
     rows : iterator of list of Cell
-        The sheet's rows, in their order and unchanged, except that train rows moved to validation say ``val`` and rows
-        that are not in the table are left out; then the copies, each with its own id and the other cells of its source.
+        The sheet's rows, in their order and unchanged, except that train rows moved to validation say ``val``, those
+        that undersampling left out say ``unused``, and rows that are not in the table are missing; then the copies,
+        each with its own id and the other cells of its source.
     """
     split_name = split or free_name("split", sheet.columns)
     columns = [*sheet.columns, *([] if split else [split_name])]
@@ -44,8 +46,9 @@ def balanced_sheet(
             if image_id not in split_of:
                 continue
             row = [*cells, *([] if split else [split_of[image_id]])]
-            if split_of[image_id] == "val" and SPLIT_NAMES.get(cell_text(row[at_split]).lower()) != "val":
-                row[at_split] = "val"
+            made = split_of[image_id]
+            if made in ("val", UNUSED) and SPLIT_NAMES.get(cell_text(row[at_split]).lower()) != made:
+                row[at_split] = made
             yield [*row, "", cluster_of[image_id]]
 
     def copy_rows() -> Iterator[list[Cell]]:

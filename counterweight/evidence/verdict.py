@@ -24,6 +24,7 @@ def sentences(
     rare: NDArray[np.intp],
     *,
     n_copies: int,
+    n_left_out: int,
     seed_matters: bool,
 ) -> dict[str, Any]:
     """Say what the arms come to.
@@ -38,8 +39,8 @@ def sentences(
         Names of the labels.
     rare : array of int
         Columns of the rarest third of the labels.
-    n_copies : int
-        Copies in the arm ``copies``.
+    n_copies, n_left_out : int
+        Copies in the arm ``copies``, and images that are not in it.
     seed_matters : bool
         Whether another training seed gives another network.
 
@@ -48,12 +49,17 @@ def sentences(
     dict
         ``copies``, whether the copies helped; ``others``, the same for each other arm; ``rare``, by how much copies
         changed the rarest third of the labels; ``power``, how many images or seeds a small difference needs (empty
-        without copies); ``caveat``, what the intervals leave out; and ``deploy`` with ``deploy_sentence``, the arm to
-        use.
+        if the arm ``copies`` has just the user's images); ``caveat``, what the intervals leave out; and ``deploy`` with
+        ``deploy_sentence``, the arm to use.
     """
     images, seeds = len(y_true), int(table["seeds"].iloc[0])
-    by_arm = {arm: verdict(each.difference, images, seeds, arm) for arm, each in differences.items() if arm != BASELINE}
-    if not n_copies:
+    changes = ["the copies"] * (n_copies > 0 or not n_left_out) + ["the undersampling"] * (n_left_out > 0)
+    by_arm = {
+        arm: verdict(each.difference, images, seeds, arm, copies=" and ".join(changes))
+        for arm, each in differences.items()
+        if arm != BASELINE
+    }
+    if not n_copies and not n_left_out:
         by_arm["copies"] = "No copies were made, so this arm is the same as nothing."
     deploy = arm_to_deploy(table)
     return {
@@ -61,7 +67,7 @@ def sentences(
         "others": [f"{arm}: {sentence}" for arm, sentence in by_arm.items() if arm != "copies"],
         "rare": f"The rarest third of the labels ({_named([labels[column] for column in rare])}): "
         f"{change(differences['copies'].rare_difference)}.",
-        "power": power_sentence(differences["copies"].difference, images, seeds) if n_copies else "",
+        "power": power_sentence(differences["copies"].difference, images, seeds) if n_copies or n_left_out else "",
         "caveat": _caveat(y_true, seeds, seed_matters),
         "deploy": deploy,
         "deploy_sentence": _deploy_sentence(table, deploy),

@@ -13,7 +13,6 @@ MIN_TEST_IMAGES = 10
 _CHUNK, _CHUNK_CELLS = 100, 2_000_000
 # How many times the images, and how many more seeds, `power_sentence` considers.
 _MAX_TIMES, _MAX_SEEDS = 1e6, 10_000
-_SUBJECTS = {"copies": "the copies", "weights": "the weighting"}
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def shown_difference(baseline: float, arm: float) -> float:
     return round(round(arm, 3) - round(baseline, 3), 3)
 
 
-def verdict(difference: Interval, images: int, seeds: int, arm: str) -> str:
+def verdict(difference: Interval, images: int, seeds: int, arm: str, *, copies: str = "the copies") -> str:
     """Say in a sentence whether an arm helped.
 
     Parameters
@@ -111,6 +110,8 @@ def verdict(difference: Interval, images: int, seeds: int, arm: str) -> str:
         Numbers of test images, and of trainings per arm.
     arm : str
         Name of the arm, such as ``copies+weights``.
+    copies : str
+        What its ``copies`` are called.
 
     Examples
     --------
@@ -119,8 +120,8 @@ def verdict(difference: Interval, images: int, seeds: int, arm: str) -> str:
     >>> verdict(Interval(0.05, 0.01, 0.09), 200, 1, "copies+weights")
     'The copies and the weighting helped on these 200 test images: macro F1 +0.050 (95 % CI +0.010 to +0.090).'
     """
-    parts = arm.split("+")
-    subject = " and ".join(_SUBJECTS[part] for part in parts) if {*parts} <= {*_SUBJECTS} else f"the arm {arm}"
+    parts, names = arm.split("+"), {"copies": copies, "weights": "the weighting"}
+    subject = " and ".join(names[part] for part in parts) if {*parts} <= {*names} else f"the arm {arm}"
     subject = subject[0].upper() + subject[1:]
     basis = f"{images} test images" + f" and {seeds} seeds" * (seeds > 1)
     if min(difference.value, difference.low) > 0:

@@ -193,7 +193,7 @@ def copies_section(
     ordered = sorted(labeled, key=lambda pair: (-pair["rank"], pair["name"]))
     rejections = draws[list(_REJECTIONS)].sum(axis=1).sort_values(ascending=False, kind="stable")
     return {
-        "text": _describe_copies(draws),
+        "text": _describe_copies(draws, int((table["split"] == manifest.UNUSED).sum())),
         "guarded": bool(draws["shown"].notna().any()),
         "sample": [pair | {"note": ""} for pair in pairs[:: max(len(pairs) // images_per_group, 1)][:images_per_group]],
         "strongest": ordered[:images_per_group],
@@ -206,7 +206,7 @@ def copies_section(
     }
 
 
-def _describe_copies(draws: pd.DataFrame) -> str:
+def _describe_copies(draws: pd.DataFrame, n_left_out: int) -> str:
     rejected = draws[list(_REJECTIONS)]
     n_redrawn = int((rejected.sum(axis=1) > 0).sum())
     reasons = f", since {_describe_rejections(rejected.sum())}" if n_redrawn else ""
@@ -215,6 +215,8 @@ def _describe_copies(draws: pd.DataFrame) -> str:
         text += f" For {n_fallback:,} of them no draw showed the labels, so the fallback made them."
     if n_hiding := int((draws["shown"] < 1).sum()):
         text += f" For {n_hiding:,} of them every draw hid a label, so the best draw was kept."
+    if n_left_out:
+        text += f" {n_left_out:,} redundant images were left out of the arms with copies."
     return text
 
 

@@ -56,7 +56,7 @@ def summary_section(
         "sentences": sentences,
         "command": command,
         "facts": [
-            {"name": "Train images", "value": f"{images[0]:,} → {images[1]:,}", "note": "with the copies"},
+            {"name": "Train images", "value": f"{images[0]:,} → {images[1]:,}", "note": "in the arm copies"},
             {"name": "Images per cluster", "value": " → ".join(clusters), "note": f"{len(sizes[0])} clusters"},
             {"name": "MeanIR", "value": f"{mean_ir[0]:.2f} → {mean_ir[1]:.2f}", "note": "1 is balanced"},
             *(

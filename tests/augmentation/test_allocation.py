@@ -35,7 +35,7 @@ def test_target_above_one_is_a_number_of_images() -> None:
     [("majority", 0.1, 1.0), (0.5, 0.1, 0.5), (500, 1.0, 500.0), (500, 0.1, 50.0), (5, 0.1, 2.0)],
 )
 def test_a_number_of_images_is_that_of_all_train_images(target: Any, share: float, expected: float) -> None:
-    augment = {"target": target, "fill_smallest": "all", "copies_per_image": None, "seed": 0}
+    augment = {"resampling": "over", "target": target, "fill_smallest": "all", "copies_per_image": None, "seed": 0}
     assert AllocationConfig.from_params(augment, share).target == expected
 
 
@@ -192,7 +192,10 @@ def test_unusable_image_gets_no_copy_whatever_its_weight() -> None:
     assert allocated == [Copy("b", 1), Copy("b", 2)]
 
 
-SECTION = {"target": "majority", "fill_smallest": "all", "copies_per_image": None, "seed": 7, "strategy": "clusters"}
+SECTION = {
+    "strategy": "clusters", "resampling": "over", "target": "majority", "fill_smallest": "all",
+    "copies_per_image": None, "seed": 7,
+}  # fmt: skip
 
 
 def test_words_of_the_params_are_all_groups_and_their_full_size() -> None:
@@ -202,3 +205,8 @@ def test_words_of_the_params_are_all_groups_and_their_full_size() -> None:
 def test_numbers_of_the_params_are_kept() -> None:
     section = SECTION | {"target": 0.5, "fill_smallest": 2, "copies_per_image": 3}
     assert AllocationConfig.from_params(section) == AllocationConfig(0.5, 2, 3, 7)
+
+
+def test_the_target_of_undersampling_is_not_that_of_copies() -> None:
+    section = SECTION | {"resampling": "under", "target": 0.25}
+    assert AllocationConfig.from_params(section) == AllocationConfig(1.0, None, None, 7)

@@ -111,6 +111,18 @@ def test_an_arm_has_no_clusters_and_is_written_as_it_is_read(with_two_copies: pd
     pd.testing.assert_frame_equal(manifest.read(tmp_path / "copies.csv"), rows, check_dtype=False)
 
 
+def test_images_that_are_left_out_are_unused_in_the_arms_with_copies_alone(table: pd.DataFrame, tmp_path: Path) -> None:
+    balanced = append_copies(table, [copy_of(Source("c.jpg", "c.jpg", "sum c"), 1)], ["b.jpg"])
+    assert dict(zip(balanced["image_id"], balanced["split"], strict=True)) == {
+        "a.jpg": "train", "b.jpg": "unused", "c.jpg": "train", "c__copy1.jpg": "train", "t.jpg": "test", "v.jpg": "val",
+    }  # fmt: skip
+    manifest.write(balanced, tmp_path / "manifest.csv")  # It is a valid one.
+    assert cluster_sizes(balanced) == {"0": 1, "1": 2}
+    assert arm_table(balanced, "copies")["image_id"].tolist() == ["a.jpg", "c.jpg", "c__copy1.jpg", "t.jpg", "v.jpg"]
+    plain = arm_table(balanced, "weights")
+    assert manifest.rows_of_split(plain, "train")["image_id"].tolist() == ["a.jpg", "b.jpg", "c.jpg"]
+
+
 def test_without_copies_the_table_stays_the_same(table: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(append_copies(table, []), table, check_dtype=False)
 

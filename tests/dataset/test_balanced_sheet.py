@@ -66,6 +66,14 @@ def test_a_row_moved_to_validation_says_val(sheet: Sheet, with_two_copies: pd.Da
     assert list(carved.values()) == ["v.jpg", "val", "dog", "Bo", "", ""]
 
 
+def test_a_row_that_undersampling_left_out_says_unused(sheet: Sheet, with_two_copies: pd.DataFrame) -> None:
+    left_out = with_two_copies.assign(
+        split=with_two_copies["split"].mask(with_two_copies["image_id"] == "b.jpg", "unused")
+    )
+    unused = row(balanced_sheet(sheet, left_out, image="id", split="split"), "b.jpg")
+    assert list(unused.values()) == ["b.jpg", "unused", "cat", "", "", 0]
+
+
 @pytest.mark.parametrize("word", ["val", "Valid", "VALIDATION"])
 def test_the_users_own_word_for_validation_is_kept(word: str, sheet: Sheet, with_two_copies: pd.DataFrame) -> None:
     sheet.rows[2][1] = word

@@ -38,11 +38,15 @@ def said(
     *,
     seeds: int = 1,
     n_copies: int = 9,
+    n_left_out: int = 0,
     seed_matters: bool = True,
 ) -> dict[str, object]:
     table = arms(validation, differences, seeds)
     rare = np.array([1, 2])
-    return sentences(table, differences, TRUE, LABELS, rare, n_copies=n_copies, seed_matters=seed_matters)
+    return sentences(
+        table, differences, TRUE, LABELS, rare,
+        n_copies=n_copies, n_left_out=n_left_out, seed_matters=seed_matters,
+    )  # fmt: skip
 
 
 EQUAL = {"nothing": 0.5, "copies": 0.5}
@@ -84,6 +88,16 @@ def test_a_weighted_arm_is_not_the_baseline_of_the_copies() -> None:
     assert verdict["copies"].startswith("The copies helped on these 20 test images: macro F1 +1.000 ")
 
 
+@pytest.mark.parametrize(
+    ("n_copies", "subject"), [(0, "The undersampling helped"), (9, "The copies and the undersampling helped")]
+)
+def test_images_that_are_left_out_have_their_part_in_the_verdict(n_copies: int, subject: str) -> None:
+    differences = {"nothing": NOTHING, "copies": difference(0.05, 0.15)}
+    verdict = said(EQUAL, differences, n_copies=n_copies, n_left_out=5)
+    assert str(verdict["copies"]).startswith(f"{subject} on these 20 test images")
+    assert verdict["power"]
+
+
 def test_without_copies_there_is_no_verdict_on_them_and_no_power() -> None:
     verdict = said(EQUAL, {"nothing": NOTHING, "copies": NOTHING}, n_copies=0)
     assert (verdict["copies"], verdict["power"]) == ("No copies were made, so this arm is the same as nothing.", "")
@@ -100,7 +114,7 @@ def test_many_rare_labels_are_counted() -> None:
     labels, truth = [f"label {i}" for i in range(9)], np.eye(9, dtype=int)
     differences = {"nothing": NOTHING, "copies": difference(-0.1, 0.1)}
     verdict = sentences(
-        arms(EQUAL, differences), differences, truth, labels, np.arange(8), n_copies=1, seed_matters=False
+        arms(EQUAL, differences), differences, truth, labels, np.arange(8), n_copies=1, n_left_out=0, seed_matters=False
     )
     assert "(label 0, label 1, label 2, label 3, label 4, label 5 and 2 more): " in verdict["rare"]
 
@@ -143,7 +157,14 @@ def test_a_single_label_with_few_images_is_one_label(repeats: int, few: str) -> 
     truth = np.repeat(np.eye(2, dtype=int), [10, repeats], axis=0)
     differences = {"nothing": NOTHING, "copies": difference(-0.1, 0.1)}
     verdict = sentences(
-        arms(EQUAL, differences), differences, truth, ["sea", "sun"], np.array([1]), n_copies=1, seed_matters=False
+        arms(EQUAL, differences),
+        differences,
+        truth,
+        ["sea", "sun"],
+        np.array([1]),
+        n_copies=1,
+        n_left_out=0,
+        seed_matters=False,
     )
     assert str(verdict["caveat"]).partition("choice of test images.")[2].partition(", each")[0] == few
 

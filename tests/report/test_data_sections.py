@@ -129,6 +129,12 @@ def test_copies_by_the_fallback_and_copies_that_hide_labels_are_counted(after: p
     )
 
 
+def test_images_that_were_left_out_are_counted(after: pd.DataFrame, tmp_path: Path) -> None:
+    unused = after.assign(split=after["split"].mask(after["image_id"] == "a.png", "unused"))
+    text = section_of(unused, draws_of([0, 0], [0, 0]), tmp_path)["text"]
+    assert text.endswith(" 1 redundant images were left out of the arms with copies.")
+
+
 def test_copies_are_ordered_by_their_change(after: pd.DataFrame, tmp_path: Path) -> None:
     section = section_of(after, draws_of([0, 2], [0, 1]), tmp_path)
     assert section["text"] == (

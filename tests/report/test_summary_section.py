@@ -33,7 +33,7 @@ def test_summary_has_the_verdict_and_the_main_numbers() -> None:
         "The model to use is that of copies.",
     ]
     assert [(fact["name"], fact["value"], fact["note"]) for fact in summary["facts"]] == [
-        ("Train images", "1,000 → 2,000", "with the copies"),
+        ("Train images", "1,000 → 2,000", "in the arm copies"),
         ("Images per cluster", "2 to 8 → 8 each", "2 clusters"),
         ("MeanIR", "3.00 → 1.50", "1 is balanced"),
         ("Test macro F1, nothing", "0.500", "95 % CI 0.400 to 0.600, all labels"),

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from counterweight.metrics import imbalance
 from counterweight.networks.backbones import Backbone
 from counterweight.networks.inference import Compute, extract_features
 from counterweight.networks.loader import ImageFiles, Preprocessing
-from tests.conftest import AUGMENT, TINY
+from tests.conftest import AUGMENT, SHEET, TINY
 from tests.workspace import PROJECT, run, write_params
 
 
@@ -92,6 +93,7 @@ def test_other_clusters_that_lead_to_the_same_copies_change_no_table_of_an_arm(
     manifest.write(table, tmp_path / "features/clusters.csv")
     (tmp_path / "data").mkdir()
     (tmp_path / "data/resized").symlink_to(clustered / "data/resized")
+    shutil.copy(clustered / "features/features.npy", tmp_path / "features")
     augment(tmp_path, tmp_path, {})
     assert digests(tmp_path / "augmented/arms") == digests(augmented / "augmented/arms")
 
@@ -107,6 +109,40 @@ def test_target_that_is_a_fraction_leaves_larger_clusters_unchanged(clustered: P
     augment(clustered, tmp_path, {"augment.target": 0.5})
     after = manifest.read(tmp_path / "augmented/manifest.csv")["cluster"].value_counts()
     assert after.to_dict() == {cluster: max(size, round(before.max() / 2)) for cluster, size in before.items()}
+
+
+def test_undersampling_leaves_redundant_images_out_of_the_arms_with_copies(clustered: Path, tmp_path: Path) -> None:
+    before = manifest.read(clustered / "features/clusters.csv")
+    smallest = before["cluster"].value_counts().min()
+    log = augment(clustered, tmp_path, {"augment.resampling": "under", "augment.target": "minority"})
+    table = manifest.read(tmp_path / "augmented/manifest.csv")
+    train = manifest.rows_of_split(table, "train")
+    assert train["cluster"].value_counts().to_dict() == dict.fromkeys(range(3), smallest)
+    n_left_out = int((table["split"] == "unused").sum())
+    assert n_left_out == len(before[before["split"] == "train"]) - 3 * smallest
+    assert f"augment: 0 copies by clusters, 0 redrawn, {n_left_out} images left out" in log
+    assert json.loads((tmp_path / "augmented/augment.json").read_text())["left_out"] == n_left_out
+    rows = {arm: manifest.read(tmp_path / f"augmented/arms/{arm}.csv") for arm in ("nothing", "copies")}
+    assert rows["nothing"]["image_id"].tolist() == before["image_id"].tolist()
+    assert rows["copies"]["image_id"].tolist() == table["image_id"][table["split"] != "unused"].tolist()
+    # The sheet has them all, and says which are unused.
+    write_params(tmp_path / "params.yaml", TINY)
+    sheet = ["--sheet", str(clustered / "labels.xlsx"), *SHEET[2:]]
+    run(tmp_path, "python", "-m", "stages.sheet", *sheet, PYTHONPATH=str(PROJECT))
+    written = pd.read_excel(tmp_path / "augmented/balanced.xlsx", engine="openpyxl")
+    assert (written["split"] == "unused").sum() == n_left_out
+
+
+def test_both_fills_and_reduces_to_one_size(clustered: Path, tmp_path: Path) -> None:
+    sizes = manifest.read(clustered / "features/clusters.csv")["cluster"].value_counts()
+    target = int(sizes.max() + sizes.min()) // 2
+    augment(clustered, tmp_path, {"augment.resampling": "both", "augment.target": target})
+    table = manifest.read(tmp_path / "augmented/manifest.csv")
+    balanced = manifest.rows_of_split(table, "train")["cluster"].value_counts()
+    assert balanced.to_dict() == dict.fromkeys(range(3), target)
+    unused = set(table["image_id"][table["split"] == "unused"])
+    assert len(unused) == (sizes - target).clip(lower=0).sum() > 0
+    assert not unused & set(table["source_id"])
 
 
 def test_params_of_the_allocation_reach_the_copies(clustered: Path, tmp_path: Path) -> None:
