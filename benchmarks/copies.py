@@ -10,7 +10,7 @@ default of all, goes into its own section of benchmarks/README.md.
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -122,14 +122,19 @@ def measure(data: Path, names: Sequence[str] = ()) -> None:
         for name, changes in datasets(data, Path(temporary)).items():
             if name in TRIED and (not names or name in names):
                 started = time.perf_counter()
-                folder = make_workspace(Path(temporary) / name, changes)
-                run(folder, "dvc", "repro", "cluster")
                 strategies, pipelines, layer = TRIED[name]
-                project = Project(folder, load_params(folder / "params.yaml"), layer)
+                project = clustered(Path(temporary) / name, changes, layer)
                 table = compare(project, strategies, pipelines, Path(temporary) / "copies")
                 measured = measured_by(f"benchmarks.copies {name}", ("torch", "imaug"), time.perf_counter() - started)
                 text = table.astype(object).where(table.notna(), "").to_markdown(index=False, floatfmt=".3f")
                 write_section(f"copies of {name}", f"### {name}\n\n{measured}\n\n{text}\n")
+
+
+def clustered(folder: Path, changes: Mapping[str, Any], judge_layer: str) -> Project:
+    """Run the stages up to cluster in a new project."""
+    make_workspace(folder, changes)
+    run(folder, "dvc", "repro", "cluster")
+    return Project(folder, load_params(folder / "params.yaml"), judge_layer)
 
 
 def compare(project: Project, strategies: Sequence[str], pipelines: Sequence[str], scratch: Path) -> pd.DataFrame:
@@ -137,7 +142,7 @@ def compare(project: Project, strategies: Sequence[str], pipelines: Sequence[str
     extractor = project.extractor(project.params.features.layer)
     guard, judge = project.guard(extractor), project.guard(project.extractor(project.judge_layer))
     classifier = Classifier(project, extractor, guard.data.features)
-    nothing = classifier.test_scores(np.empty((0, classifier.train.shape[1]), np.float32), np.empty(0, np.intp))
+    nothing = classifier.without_copies()
     row_of = {image: row for row, image in enumerate(guard.data.image_ids)}
     rows: list[dict[str, Any]] = [{"strategy": "nothing"} | classifier.metrics([nothing], [nothing])]
     for strategy in strategies:
@@ -158,7 +163,7 @@ def compare(project: Project, strategies: Sequence[str], pipelines: Sequence[str
                 files = ImageFiles([scratch / each.path for each in copies], [each.checksum for each in copies])
                 sources = np.array([row_of[each.source.image_id] for each in copies], dtype=np.intp)
                 shares.append(share_seen(judge, files, sources))
-                scores.append(classifier.test_scores(extractor.features(files), sources))
+                scores.append(classifier.test_scores(extractor.features(files), classifier.y_train[sources]))
             of_all = counts / SEEDS
             rows.append(
                 {"strategy": strategy, "pipeline": pipeline, "guard": "yes" if guarded else "no",
@@ -197,10 +202,14 @@ class Classifier:
         self.y_val = manifest.targets(validation)
         self.val = standardize(extractor.features(project.files("val")), features)
 
-    def test_scores(self, copies: Features, sources: NDArray[np.intp]) -> NDArray[np.float64]:
+    def without_copies(self) -> NDArray[np.float64]:
+        """Return `test_scores` without copies."""
+        return self.test_scores(self.train[:0], self.y_train[:0])
+
+    def test_scores(self, copies: Features, y_copies: NDArray[np.integer]) -> NDArray[np.float64]:
         """Fit to all train images and copies, with the penalty that is best on the validation images."""
         features = np.concatenate([self.train, standardize(copies, self.reference)])
-        y_true = np.concatenate([self.y_train, self.y_train[sources]])
+        y_true = np.concatenate([self.y_train, y_copies])
         cells = (y_true >= 0).astype(np.float64)
         fits = [
             fit_linear_probe(features, y_true, cells, penalty=penalty, is_single_label=self.task != "multilabel")

@@ -1,7 +1,7 @@
 """Check the rows and the images, complete the split, and write the table that the other stages work on.
 
 Reads   the sheet and the images that params.yaml names
-Writes  data/manifest.csv, data/labels.csv (counts and IRLbl), data/unlisted.csv (images without a row),
+Writes  data/manifest.csv, data/labels.csv (counts and IRLbl), data/unlisted.csv (files without a row),
         data/dropped.csv (rows left out, and why), data/duplicates.csv, data/ingest.json (metrics)
 Params  data
 Obeys   COUNTERWEIGHT_WORKERS
@@ -9,6 +9,7 @@ Obeys   COUNTERWEIGHT_WORKERS
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
@@ -24,6 +25,7 @@ from counterweight.dataset.label_sheet import check_source, open_label_sheet
 from counterweight.images.sources import open_images
 from counterweight.images.validation import validate_images
 from counterweight.metrics import imbalance
+from counterweight.runtime.dvc_cache import dvc_cache_folder
 from counterweight.runtime.side_process import SideProcess
 
 log = logging.getLogger("ingest")
@@ -36,8 +38,9 @@ def main(argv: Sequence[str] | None = None) -> str:
     params = load_params(args.params)
     data = params.data
 
-    source = open_images(args.images)
-    sheet = open_label_sheet(args.sheet, allowed_labels=data.labels, **data.columns.model_dump())
+    links = [dvc_cache_folder(Path()), *map(Path, data.follow_links)]
+    source = open_images(args.images, links)
+    sheet = open_label_sheet(args.sheet, allowed_labels=data.labels, links=links, **data.columns.model_dump())
     check_source(sheet, args.sheet, args.images, source)
     check_row_count(len(sheet.sheet.rows), params.sheet.format)
     rows = read_annotations(
@@ -58,18 +61,19 @@ def main(argv: Sequence[str] | None = None) -> str:
     dropped = matching.dropped_table(matches, bad | redundant, rows.image_ids)
 
     manifest.write(table, args.manifest)
-    write_table(pd.DataFrame({"path": matches.unlisted}, dtype="str"), args.unlisted)
+    write_table(pd.DataFrame(list(matches.unlisted.items()), columns=["path", "reason"], dtype="str"), args.unlisted)
     write_table(dropped, args.dropped)
     write_table(repeated, args.duplicates)
     parts = {split: manifest.targets(manifest.rows_of_split(table, split)) for split in manifest.SPLITS}
     write_table(imbalance.label_table(parts, rows.labels), args.labels)
     measures = {split: imbalance.summary(targets) for split, targets in parts.items()}
-    counts = {"unlisted_files": len(matches.unlisted), "dropped_rows": len(dropped), "bad_images": len(bad)}
+    unlisted = list(matches.unlisted.values()).count(matching.NO_ROW)
+    counts = {"unlisted_files": unlisted, "dropped_rows": len(dropped), "bad_images": len(bad)}
     write_json({**counts, "duplicates": duplicates.summary(repeated), **measures}, args.metrics)
 
     lists = {"unlisted": args.unlisted, "dropped": args.dropped}
     for warning in (
-        *matching.file_warnings(len(matches.unlisted), len(dropped), lists),
+        *matching.file_warnings(matches.unlisted, len(dropped), lists),
         *label_warnings(images.annotations, data.missing),
         *imbalance.absent_label_warnings(rows.labels, parts),
         *duplicates.duplicate_warnings(repeated, args.duplicates),

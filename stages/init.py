@@ -17,6 +17,7 @@ from counterweight.images.sources import FolderImages, open_images
 from counterweight.onboarding.column_inference import SheetSchema, infer_schema
 from counterweight.onboarding.params_file import apply_overlay, as_yaml, overlay
 from counterweight.onboarding.suggested_params import Sizes, sample_sizes, suggest_params
+from counterweight.runtime.dvc_cache import dvc_cache_folder
 
 EXAMPLE = "data/example/images"
 
@@ -59,12 +60,13 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Run the command."""
     args = options(argv)
     sheet = args.sheet or args.images
-    source = open_images(args.images)
+    links = [dvc_cache_folder(Path())]
+    source = open_images(args.images, links)
     current = load_params(args.params).data.images
     if current not in (EXAMPLE, str(args.images)) and not (args.force or args.dry_run):
         raise InputError(f"{args.params}: data.images is already {current}. Give --force to change it.")
     columns = {"image": "image", "labels": "class"} if sheet.is_dir() else {"image": "", "labels": ""}
-    table = open_label_sheet(sheet, split=None, **columns).sheet
+    table = open_label_sheet(sheet, split=None, links=links, **columns).sheet
     schema = infer_schema(table, source.find, in_order=not isinstance(source, FolderImages))
     names = source.names()
     sizes = sample_sizes(source, names)

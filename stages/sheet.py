@@ -2,10 +2,11 @@
 
 Reads   the sheet that params.yaml names, augmented/manifest.csv
 Writes  augmented/balanced.xlsx (or .csv)
-Params  sheet, data.columns
+Params  sheet, data.columns, data.follow_links
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from counterweight.base import manifest
 from counterweight.base.command import parse_options, run
@@ -14,6 +15,7 @@ from counterweight.base.params import load_params
 from counterweight.dataset.balanced_sheet import balanced_sheet
 from counterweight.dataset.label_sheet import open_label_sheet
 from counterweight.dataset.spreadsheet import write_sheet
+from counterweight.runtime.dvc_cache import dvc_cache_folder
 
 
 def main(argv: Sequence[str] | None = None) -> str:
@@ -23,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> str:
 
     table = manifest.read(args.manifest)
     check_row_count(len(table), params.sheet.format)
-    own = open_label_sheet(args.sheet, **params.data.columns.model_dump())
+    links = [dvc_cache_folder(Path()), *map(Path, params.data.follow_links)]
+    own = open_label_sheet(args.sheet, links=links, **params.data.columns.model_dump())
     columns, rows = balanced_sheet(own.sheet, table, image=own.image, split=own.split)
     write_sheet(columns, rows, args.out, params.sheet.format)
 

@@ -207,9 +207,18 @@ def cells(column: int, values: dict[int, Any]) -> Callable[[Dataset], object]:
 
 
 def leads_out(data: Dataset) -> None:
-    (data.folder / "outside.png").write_bytes((data.images / "0.png").read_bytes())
-    (data.images / "0.png").unlink()
-    (data.images / "0.png").symlink_to(data.folder / "outside.png")
+    outside = data.folder.with_name(f"outside {data.folder.name}")
+    outside.mkdir()
+    shutil.move(data.images / "0.png", outside)
+    (data.images / "0.png").symlink_to(outside / "0.png")
+
+
+def links_classes(data: Dataset) -> None:
+    """Put the images beside the folder, and let the folder have a link to them."""
+    shutil.move(data.images, data.folder / "photos")
+    data.images.mkdir()
+    for image in sorted((data.folder / "photos").iterdir()):
+        (data.images / image.name).symlink_to(image)
 
 
 def outside(path: str) -> Callable[[Dataset], object]:
@@ -343,7 +352,10 @@ CASES = {
     ),
     "a path with ../": Case(outside("../outside.png"), "image '../outside.png' is not in images."),
     "an absolute path": Case(outside("{}/outside.png"), "outside.png' is not in images."),
-    "a link that leads out of the folder": Case(leads_out, "images/0.png is a link that leads out of the folder"),
+    "a link that leads out of the folder": Case(
+        leads_out, "0.png is a link that leads out of the folder. Name its target in data.follow_links"
+    ),
+    "links to images beside the folder": Case(links_classes),
     "1,048,576 rows below the column names, with `sheet.format: xlsx`": Case(
         too_many_rows, "and Excel holds 1,048,575 below the column names. Set sheet.format to csv"
     ),

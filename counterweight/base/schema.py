@@ -57,6 +57,10 @@ class Data(Section):
     sheet: str = Field(
         description=".xlsx (first sheet) or .csv, one row per image; or `data.images` if its subfolders are the classes"
     )
+    follow_links: list[str] = Field(
+        description="folders that links among the images may lead into, besides those in the folder of `data.images`, "
+        "its parent and DVC's cache; links that lead elsewhere are not followed"
+    )
     task: Literal["multilabel", "multiclass", "binary"] = Field(
         description="any number of labels per image (`multilabel`), or exactly one of several or of two"
     )

@@ -1,12 +1,12 @@
 """The user's sheet with the names of its columns, or the sheet that a folder of class folders amounts to."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from counterweight.base.errors import InputError, raise_problems
 from counterweight.dataset.spreadsheet import Sheet, free_name, read_sheet
-from counterweight.images.codec import image_files
+from counterweight.images.folder_scan import scan_folder
 from counterweight.images.sources import ImageSource, zero_padded
 
 # Spellings of a split, in lower case.
@@ -32,6 +32,7 @@ def open_label_sheet(
     split: str | None,
     labels: str | Sequence[str],
     allowed_labels: Sequence[str] | None = None,
+    links: Collection[Path] = (),
 ) -> LabelSheet:
     """Read a sheet, or derive one from class folders.
 
@@ -45,6 +46,8 @@ def open_label_sheet(
         The column of label names, or the 0/1 columns, one per label.
     allowed_labels : sequence of str or None
         The allowed labels; None allows any.
+    links : collection of Path
+        Folders that links in a folder of class folders may lead into.
 
     Raises
     ------
@@ -54,7 +57,8 @@ def open_label_sheet(
     labels = labels if isinstance(labels, str) else list(labels)
     allowed = None if allowed_labels is None else list(allowed_labels)
     if path.is_dir():
-        return _from_class_folders(path, image, split, labels, allowed)
+        files = scan_folder(path, links).images
+        return _from_class_folders(path, files, image, split, labels, allowed)
     sheet = read_sheet(path)
     if image is not None:
         return LabelSheet(sheet, image, split, labels, allowed)
@@ -87,8 +91,9 @@ def check_source(rows: LabelSheet, sheet: Path, images: Path, source: ImageSourc
 
 
 def _from_class_folders(
-    folder: Path, image: str | None, split: str | None, labels: str | list[str], allowed: list[str] | None
-) -> LabelSheet:
+    folder: Path, files: Sequence[str], image: str | None, split: str | None, labels: str | list[str],
+    allowed: list[str] | None,
+) -> LabelSheet:  # fmt: skip
     """Make the sheet of ``CLASS/any/file``, or of ``SPLIT/CLASS/any/file`` if a subfolder is named as a split.
 
     Its rows are sorted by path. Only split folders give it a split column, named ``split`` if the params name none.
@@ -99,7 +104,7 @@ def _from_class_folders(
             "different names: image, split (or null) and labels (not a list). Set data.columns in params.yaml to such "
             "names; they become the columns of the balanced sheet."
         )
-    folders = {file: PurePosixPath(file).parts[:-1] for file in image_files(folder)}
+    folders = {file: PurePosixPath(file).parts[:-1] for file in files}
     has_splits = any(parts and parts[0].lower() in SPLIT_NAMES for parts in folders.values())
     if not folders:
         problems = ["the folder has no images. Set data.images to your images."]

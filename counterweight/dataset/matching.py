@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -12,7 +12,11 @@ from counterweight.dataset.annotations import Annotations, select_rows
 from counterweight.dataset.duplicates import drop_images, duplicates_table, redundant_images
 from counterweight.dataset.near_duplicates import group_identical_images, near_duplicate_groups
 from counterweight.dataset.stratified_split import complete_splits
+from counterweight.images.folder_scan import TABLE_OR_TEXT
 from counterweight.images.sources import ImageCheck, ImageSource
+
+# Why an image is unlisted.
+NO_ROW = "no row names it"
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class ImageMatches:
     """The result of `match_files`."""
 
     paths: list[str]  # name of each row's image; empty if it has none
-    unlisted: list[str]  # images that no row names
+    unlisted: dict[str, str]  # images that no row names, and files that are not read, with the reason
     missing: list[int]  # rows without an image, from 0
     problems: list[str]  # one message per row that matches several images, or the image of another row
 
@@ -50,16 +54,21 @@ def match_files(image_ids: Sequence[str], source: ImageSource) -> ImageMatches:
                 f"row {i + 2}: image '{image_id}' is {names[0]}, as in row {user + 2}. Delete one of the rows."
             )
     named = set(paths)
-    return ImageMatches(paths, [name for name in source.names() if name not in named], missing, problems)
+    unlisted = {name: NO_ROW for name in source.names() if name not in named}
+    return ImageMatches(paths, unlisted | dict(source.others), missing, problems)
 
 
 def missing_problems(matches: ImageMatches, image_ids: Sequence[str], source: ImageSource) -> list[str]:
     """Return a message for each row without an image."""
-    return [
-        f"row {i + 2}: image '{image_ids[i]}' is not in {source.location}. {source.fix}, or set data.missing_files "
-        "to drop."
-        for i in matches.missing
-    ]
+    unread = {str(PurePosixPath(name).with_suffix("")): name for name in source.others} | {
+        name: name for name in source.others
+    }
+    problems = []
+    for i in matches.missing:
+        name = unread.get(image_ids[i])
+        found = f": {name} {source.others[name]}" if name else f" is not in {source.location}. {source.fix}"
+        problems.append(f"row {i + 2}: image '{image_ids[i]}'{found}, or set data.missing_files to drop.")
+    return problems
 
 
 def unreadable_problems(bad: Mapping[int, str]) -> list[str]:
@@ -159,11 +168,14 @@ def build_dataset(
     return drop_images(table, [ids[i] for i in redundant]), duplicates, dropped
 
 
-def file_warnings(unlisted: int, dropped: int, lists: Mapping[str, Path]) -> list[str]:
-    """Warn of images without a row and of dropped rows; ``lists`` are the files that name them."""
+def file_warnings(unlisted: Mapping[str, str], dropped: int, lists: Mapping[str, Path]) -> list[str]:
+    """Warn of images without a row, files that are not read, and dropped rows; ``lists`` has where they are listed."""
     warnings = []
-    if unlisted:
-        warnings.append(f"{unlisted} images without a row are left out, listed in {lists['unlisted']}")
+    n_without_row = sum(reason == NO_ROW for reason in unlisted.values())
+    if n_without_row:
+        warnings.append(f"{n_without_row} images without a row are left out, listed in {lists['unlisted']}")
+    if n_unread := sum(reason not in (NO_ROW, TABLE_OR_TEXT) for reason in unlisted.values()):
+        warnings.append(f"{n_unread} files are not read, listed with the reason in {lists['unlisted']}")
     if dropped:
         warnings.append(f"{dropped} rows are dropped, listed with the reason in {lists['dropped']}")
     return warnings

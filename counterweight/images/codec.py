@@ -2,28 +2,40 @@
 
 import hashlib
 import io
-import os
 import warnings
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 
-from counterweight.base.errors import InputError, raise_problems
+from counterweight.base.errors import InputError
 from counterweight.base.timing import timed
 from counterweight.images.geometry import Pixels, TargetSize, jpeg_reduction
 from counterweight.runtime.file_links import link_or_copy
 
+# HEIC needs the extra heif.
+HAS_HEIF = find_spec("pillow_heif") is not None
+if HAS_HEIF:
+    import_module("pillow_heif").register_heif_opener()
+
 # Packages that decide the pixels and bytes of a written image.
-PACKAGES = ("numpy", "opencv-python-headless", "pillow")
+PACKAGES = ("numpy", "opencv-python-headless", "pillow", *(["pillow-heif"] if HAS_HEIF else []))
 
 # Pillow warns at half the pixels that it refuses; `validate_bytes` checks the size first.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 # Pillow's wheels on PyPI support AVIF since 11.3.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", *(["AVIF"] if features.check("avif") else []))
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
+FORMATS = (
+    "JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", *(["AVIF"] if features.check("avif") else []),
+    *(["HEIF"] if HAS_HEIF else []),
+)  # fmt: skip
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".ppm", ".pgm",
+     ".pbm", ".pnm", *([".heic", ".heif"] if HAS_HEIF else [])}
+)  # fmt: skip
 
 # Minimum side of a sketch in pixels, unless the image is smaller.
 SKETCH_SIDE = 128
@@ -46,22 +58,6 @@ _REDUCED = {
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
-
-
-def image_files(folder: Path) -> list[str]:
-    """Return the sorted relative paths of all image files in a folder and its subfolders, with forward slashes."""
-    names = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
-    problems = [
-        f"the file name {os.fsencode(name)!r} is not UTF-8, so no table can hold it. Rename the file."
-        for name in names
-        if not name.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in name)
-    ]
-    raise_problems(problems, str(folder))
-    return names
 
 
 def checksum(data: bytes) -> str:

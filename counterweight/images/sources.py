@@ -2,8 +2,9 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from unicodedata import normalize
@@ -14,6 +15,7 @@ from PIL import Image
 
 from counterweight.base.errors import InputError
 from counterweight.images import codec
+from counterweight.images.folder_scan import FolderScan, scan_folder
 from counterweight.images.geometry import Pixels, TargetSize
 from counterweight.images.perceptual_hash import perceptual_hash
 
@@ -31,9 +33,27 @@ class ImageCheck(NamedTuple):
 
 @dataclass(frozen=True)
 class FolderImages:
-    """Image files in a folder and its subfolders, named by their relative paths."""
+    """Image files in a folder and its subfolders, named by their relative paths.
+
+    ``links`` are folders that links may lead into, as in `scan_folder`.
+    """
 
     folder: Path
+    links: tuple[Path, ...] = ()
+
+    def __reduce__(self) -> tuple[type, tuple[Path, tuple[Path, ...]]]:
+        """Leave the list of the files behind, which processes that read single images do not need."""
+        return FolderImages, (self.folder, self.links)
+
+    @cached_property
+    def scan(self) -> FolderScan:
+        """The files, as they are when this is first read."""
+        return scan_folder(self.folder, self.links)
+
+    @property
+    def others(self) -> Mapping[str, str]:
+        """Files that are not read as images, and why."""
+        return self.scan.others
 
     @property
     def location(self) -> str:
@@ -47,7 +67,7 @@ class FolderImages:
 
     def names(self) -> list[str]:
         """Return the names of all images, sorted."""
-        return codec.image_files(self.folder)
+        return self.scan.images
 
     def find(self, image_ids: Sequence[str]) -> list[list[str]]:
         """Return the files that each id, a path with or without suffix, may refer to."""
@@ -66,8 +86,6 @@ class FolderImages:
     def check(self, name: str, max_pixels: int) -> ImageCheck:
         """Read an image to its last byte."""
         path = self.folder / name
-        if not path.resolve().is_relative_to(self.folder.resolve()):
-            return ImageCheck("", None, f"{path} is a link that leads out of the folder")
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -96,6 +114,11 @@ class ArrayImages:
     def location(self) -> str:
         """Where the images are, for messages."""
         return f"{self.path}, whose images are numbered 0 to {self.count - 1}"
+
+    @property
+    def others(self) -> Mapping[str, str]:
+        """Nothing: an array has only images."""
+        return {}
 
     @property
     def fix(self) -> str:
@@ -131,7 +154,7 @@ class ArrayImages:
 ImageSource = FolderImages | ArrayImages
 
 
-def open_images(path: Path) -> ImageSource:
+def open_images(path: Path, links: Collection[Path] = ()) -> ImageSource:
     """Open a folder of images or a ``.npy`` array of images.
 
     Parameters
@@ -140,6 +163,8 @@ def open_images(path: Path) -> ImageSource:
         A folder; or an array of shape (images, height, width) or (images, height, width, channels) with 1, 3 or 4
         channels. Its values, which are all scanned once, may be bool; integers from 0 to 255; uint16 up to 65535,
         divided by 257 if any is above 255; or floating-point numbers, all from 0 to 1 or all from 0 to 255.
+    links : collection of Path
+        Folders that links in a folder may lead into; see `counterweight.images.folder_scan.scan_folder`.
 
     Returns
     -------
@@ -156,7 +181,7 @@ def open_images(path: Path) -> ImageSource:
         return ArrayImages(path, len(array), _scale_factor(array, path))
     if not path.is_dir():
         raise InputError(f"{path}: there is no such folder. Set data.images in params.yaml to the images' folder.")
-    return FolderImages(path)
+    return FolderImages(path, tuple(links))
 
 
 def zero_padded(number: int, count: int) -> str:

@@ -8,6 +8,7 @@ from PIL import Image
 from counterweight.base.errors import InputError
 from counterweight.dataset.annotations import Annotations
 from counterweight.dataset.matching import (
+    NO_ROW,
     ImageMatches,
     UsableImages,
     build_dataset,
@@ -17,6 +18,8 @@ from counterweight.dataset.matching import (
     missing_problems,
     usable_images,
 )
+from counterweight.images.codec import FORMATS
+from counterweight.images.folder_scan import TABLE_OR_TEXT
 from counterweight.images.sources import ArrayImages, FolderImages, ImageCheck
 from counterweight.images.validation import validate_images
 
@@ -55,7 +58,7 @@ def save_noise(path: Path) -> bytes:
 )
 def test_an_id_is_a_path_with_or_without_its_suffix(file: str, image_id: str, folder: Path) -> None:
     put(folder, file)
-    assert match_files([image_id], FolderImages(folder)) == ImageMatches([file], [], [], [])
+    assert match_files([image_id], FolderImages(folder)) == ImageMatches([file], {}, [], [])
 
 
 @pytest.mark.parametrize("image_id", ["../x", "../x.jpg", "sea/../../x.jpg", "b", "a.png", "A", "sea/a", "."])
@@ -89,7 +92,7 @@ def test_with_its_suffix_an_id_has_one_file(folder: Path) -> None:
 
 def test_an_exact_file_name_wins_over_one_with_another_suffix(folder: Path) -> None:
     put(folder, "a.jpg", "a.jpg.png")
-    assert match_files(["a.jpg"], FolderImages(folder)) == ImageMatches(["a.jpg"], ["a.jpg.png"], [], [])
+    assert match_files(["a.jpg"], FolderImages(folder)) == ImageMatches(["a.jpg"], {"a.jpg.png": NO_ROW}, [], [])
 
 
 def test_two_rows_for_one_file_are_reported(folder: Path) -> None:
@@ -100,16 +103,27 @@ def test_two_rows_for_one_file_are_reported(folder: Path) -> None:
 
 def test_a_repeated_id_is_left_to_the_check_of_the_sheet(folder: Path) -> None:
     put(folder, "a.jpg")
-    assert match_files(["a", "a"], FolderImages(folder)) == ImageMatches(["a.jpg", "a.jpg"], [], [], [])
+    assert match_files(["a", "a"], FolderImages(folder)) == ImageMatches(["a.jpg", "a.jpg"], {}, [], [])
 
 
 def test_an_empty_id_is_left_to_the_check_of_the_sheet(folder: Path) -> None:
-    assert match_files([""], FolderImages(folder)) == ImageMatches([""], [], [], [])
+    assert match_files([""], FolderImages(folder)) == ImageMatches([""], {}, [], [])
 
 
 def test_image_files_that_no_row_names_are_listed(folder: Path) -> None:
     put(folder, "b.jpg", "a.jpg", "sea/c.png", "notes.txt", ".hidden.jpg")
-    assert match_files(["b"], FolderImages(folder)) == ImageMatches(["b.jpg"], ["a.jpg", "sea/c.png"], [], [])
+    unlisted = {"a.jpg": NO_ROW, "sea/c.png": NO_ROW, "notes.txt": TABLE_OR_TEXT}
+    assert match_files(["b"], FolderImages(folder)) == ImageMatches(["b.jpg"], unlisted, [], [])
+
+
+def test_a_row_whose_file_is_not_read_says_why(folder: Path) -> None:
+    (folder / "a.dcm").write_bytes(bytes(128) + b"DICM")
+    for image_id in ("a", "a.dcm"):
+        matches = match_files([image_id], FolderImages(folder))
+        assert missing_problems(matches, [image_id], FolderImages(folder)) == [
+            f"row 2: image '{image_id}': a.dcm is DICOM. Convert it to PNG, for example with dcm2img of DCMTK, or set "
+            "data.missing_files to drop."
+        ]
 
 
 def test_rows_without_an_image_are_listed_by_sheet_row(folder: Path) -> None:
@@ -138,7 +152,7 @@ def test_an_id_may_be_the_number_of_an_image_in_an_array(tmp_path: Path) -> None
     matches = match_files(["7", "0011", "0", "12", "-1", "1.5", "a"], source)
     assert matches.paths == ["07", "11", "00", "", "", "", ""]
     assert matches.missing == [3, 4, 5, 6]
-    assert matches.unlisted == ["01", "02", "03", "04", "05", "06", "08", "09", "10"]
+    assert list(matches.unlisted) == ["01", "02", "03", "04", "05", "06", "08", "09", "10"]
     assert missing_problems(matches, ["7", "0011", "0", "12", "-1", "1.5", "a"], source)[0] == (
         f"row 5: image '12' is not in {tmp_path}/x.npy, whose images are numbered 0 to 11. Correct the number or "
         "delete the row, or set data.missing_files to drop."
@@ -160,7 +174,7 @@ def test_rows_with_unreadable_images_are_listed_with_the_reason(folder: Path) ->
         "row": [2, 4],
         "image_id": ["a", "c"],
         "reason": [
-            f"{folder / 'a.jpg'} is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF, AVIF)",
+            f"{folder / 'a.jpg'} is not an image ({', '.join(FORMATS)})",
             "there is no such image",
         ],
     }
@@ -205,9 +219,11 @@ def test_dataset_has_no_duplicates_of_test_images_if_they_are_dropped(
 
 def test_files_and_rows_that_are_left_out_are_warned_of() -> None:
     lists = {"unlisted": Path("unlisted.csv"), "dropped": Path("dropped.csv")}
-    assert file_warnings(0, 0, lists) == []
-    assert file_warnings(2, 3, lists) == [
+    assert file_warnings({}, 0, lists) == []
+    unlisted = {"a.png": NO_ROW, "b.png": NO_ROW, "c.dcm": "is DICOM", "labels.csv": TABLE_OR_TEXT}
+    assert file_warnings(unlisted, 3, lists) == [
         "2 images without a row are left out, listed in unlisted.csv",
+        "1 files are not read, listed with the reason in unlisted.csv",
         "3 rows are dropped, listed with the reason in dropped.csv",
     ]
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from counterweight.dataset.matching import unreadable_problems
+from counterweight.images.codec import FORMATS
 from counterweight.images.sources import FolderImages, open_images
 from counterweight.images.validation import validate_images
 
@@ -49,7 +50,7 @@ def test_a_file_that_is_not_an_image_is_named_with_its_row(content: bytes, folde
     (folder / "b.jpg").write_bytes(content)
     _, problems = validate_images(FolderImages(folder), ["a.jpg", "b.jpg"], max_pixels=10**6, workers=1)
     assert unreadable_problems(problems) == [
-        f"row 3: {folder / 'b.jpg'} is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF, AVIF). "
+        f"row 3: {folder / 'b.jpg'} is not an image ({', '.join(FORMATS)}). "
         "Replace the file or delete the row, or set data.bad_images to drop."
     ]
 
@@ -82,15 +83,6 @@ def test_all_bad_files_are_named_together(folder: Path) -> None:
 def test_a_file_that_has_disappeared_is_named(folder: Path) -> None:
     _, problems = validate_images(FolderImages(folder), ["a.jpg"], max_pixels=10**6, workers=1)
     assert problems == {0: f"{folder / 'a.jpg'} cannot be read: No such file or directory"}
-
-
-def test_a_link_that_leads_out_of_the_folder_is_not_followed(folder: Path) -> None:
-    save_noise(folder.parent / "secret.png")
-    (folder / "a.png").symlink_to(folder.parent / "secret.png")
-    save_noise(folder / "b.png")
-    (folder / "c.png").symlink_to("b.png")
-    _, problems = validate_images(FolderImages(folder), ["a.png", "c.png"], max_pixels=10**6, workers=1)
-    assert problems == {0: f"{folder / 'a.png'} is a link that leads out of the folder"}
 
 
 def test_an_image_with_too_many_pixels_is_refused_by_its_header(folder: Path) -> None:
