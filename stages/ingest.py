@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> str:
 
     lists = {"unlisted": args.unlisted, "dropped": args.dropped}
     for warning in (
-        *matching.file_warnings(matches.unlisted, len(dropped), lists),
+        *matching.file_warnings(matches.unlisted, len(dropped), lists, source.linked_folders),
         *label_warnings(images.annotations, data.missing),
         *imbalance.absent_label_warnings(rows.labels, parts),
         *duplicates.duplicate_warnings(repeated, args.duplicates),

@@ -44,3 +44,15 @@ def raise_problems(problems: Sequence[str], what: str) -> None:
     if len(problems) > MAX_SHOWN:
         lines.append(f"  ... and {len(problems) - MAX_SHOWN} more")
     raise InputError("\n".join(lines))
+
+
+def name_some(names: Sequence[str], limit: int = 3) -> str:
+    """Name the first few, and count the others.
+
+    Examples
+    --------
+    >>> name_some(["sea", "ice"]), name_some(["sea", "ice", "fog", "sky", "sun"])
+    ('sea, ice', 'sea, ice, fog and 2 more')
+    """
+    more = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more:,} more" if more > 0 else "")

@@ -168,9 +168,21 @@ def build_dataset(
     return drop_images(table, [ids[i] for i in redundant]), duplicates, dropped
 
 
-def file_warnings(unlisted: Mapping[str, str], dropped: int, lists: Mapping[str, Path]) -> list[str]:
-    """Warn of images without a row, files that are not read, and dropped rows; ``lists`` has where they are listed."""
+def file_warnings(
+    unlisted: Mapping[str, str], dropped: int, lists: Mapping[str, Path], linked_folders: Sequence[str] = ()
+) -> list[str]:
+    """Warn of images without a row, files that are not read, dropped rows, and links that hide changes from DVC.
+
+    ``lists`` has where they are listed.
+    """
     warnings = []
+    if linked_folders:
+        named = ", ".join(linked_folders[:3]) + (
+            f" and {len(linked_folders) - 3} more" if len(linked_folders) > 3 else ""
+        )
+        warnings.append(
+            f"DVC sees no change behind a link to a folder ({named}). After one, run dvc repro --force ingest"
+        )
     n_without_row = sum(reason == NO_ROW for reason in unlisted.values())
     if n_without_row:
         warnings.append(f"{n_without_row} images without a row are left out, listed in {lists['unlisted']}")

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from counterweight.base.errors import raise_problems
@@ -50,10 +50,13 @@ class FolderScan:
         The images.
     others : dict of str to str
         Files and links that are not read, and why.
+    linked_folders : list of str
+        Links to folders that were followed.
     """
 
     images: list[str]
     others: dict[str, str]
+    linked_folders: list[str] = field(default_factory=list)
 
 
 def scan_folder(folder: Path, links: Collection[Path] = ()) -> FolderScan:
@@ -78,6 +81,7 @@ def scan_folder(folder: Path, links: Collection[Path] = ()) -> FolderScan:
     allowed = [home.parent, *(link.resolve() for link in links)]
     images: list[str] = []
     others: dict[str, str] = {}
+    linked_folders: list[str] = []
     waiting: list[tuple[Path, str, frozenset[Path]]] = [(folder, "", frozenset({home}))]
     while waiting:
         here, prefix, above = waiting.pop()
@@ -95,6 +99,8 @@ def scan_folder(folder: Path, links: Collection[Path] = ()) -> FolderScan:
                     if target in above:
                         others[name] = "is a link to a folder that it is in"
                         continue
+                    if is_folder:
+                        linked_folders.append(name)
                 if is_folder:
                     waiting.append((Path(entry.path), f"{name}/", above | {target} if entry.is_symlink() else above))
                 elif (problem := _problem(entry)) is None:
@@ -102,7 +108,7 @@ def scan_folder(folder: Path, links: Collection[Path] = ()) -> FolderScan:
                 else:
                     others[name] = problem
     _check_names(images, folder)
-    return FolderScan(sorted(images), dict(sorted(others.items())))
+    return FolderScan(sorted(images), dict(sorted(others.items())), sorted(linked_folders))
 
 
 def _problem(entry: "os.DirEntry[str]") -> str | None:

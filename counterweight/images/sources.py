@@ -56,6 +56,11 @@ class FolderImages:
         return self.scan.others
 
     @property
+    def linked_folders(self) -> Sequence[str]:
+        """Links to folders that were followed."""
+        return self.scan.linked_folders
+
+    @property
     def location(self) -> str:
         """Where the images are, for messages."""
         return str(self.folder)
@@ -119,6 +124,11 @@ class ArrayImages:
     def others(self) -> Mapping[str, str]:
         """Nothing: an array has only images."""
         return {}
+
+    @property
+    def linked_folders(self) -> Sequence[str]:
+        """Nothing: an array has no links."""
+        return ()
 
     @property
     def fix(self) -> str:

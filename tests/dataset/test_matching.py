@@ -228,6 +228,12 @@ def test_files_and_rows_that_are_left_out_are_warned_of() -> None:
     ]
 
 
+def test_links_to_folders_are_warned_of_because_dvc_sees_no_change_behind_them() -> None:
+    assert file_warnings({}, 0, {}, ["a", "b", "c", "d", "e"]) == [
+        "DVC sees no change behind a link to a folder (a, b, c and 2 more). After one, run dvc repro --force ingest"
+    ]
+
+
 def test_splits_of_the_sheet_stay_and_missing_ones_are_drawn() -> None:
     ids = [f"{i:02}" for i in range(20)]
     checks = [ImageCheck(image_id, None, None) for image_id in ids]

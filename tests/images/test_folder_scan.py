@@ -90,7 +90,7 @@ def test_links_inside_the_folder_and_its_parent_are_followed(photos: Path) -> No
     (photos / "ice").symlink_to(photos.parent / "more")
     (photos / "c.png").symlink_to(photos.parent / "c.png")
     (photos / "water").symlink_to("sea")
-    assert scan_folder(photos) == FolderScan(["c.png", "ice/b.png", "sea/a.png", "water/a.png"], {})
+    assert scan_folder(photos) == FolderScan(["c.png", "ice/b.png", "sea/a.png", "water/a.png"], {}, ["ice", "water"])
 
 
 def test_links_that_lead_elsewhere_are_followed_only_into_named_folders(photos: Path) -> None:
@@ -99,8 +99,8 @@ def test_links_that_lead_elsewhere_are_followed_only_into_named_folders(photos: 
     (photos / "cats").symlink_to(store / "cats")
     (photos / "b.png").symlink_to(store / "b.png")
     assert scan_folder(photos) == FolderScan([], {"b.png": OUT, "cats": OUT})
-    assert scan_folder(photos, [store]) == FolderScan(["b.png", "cats/a.png"], {})
-    assert scan_folder(photos, [store / "cats"]) == FolderScan(["cats/a.png"], {"b.png": OUT})
+    assert scan_folder(photos, [store]) == FolderScan(["b.png", "cats/a.png"], {}, ["cats"])
+    assert scan_folder(photos, [store / "cats"]) == FolderScan(["cats/a.png"], {"b.png": OUT}, ["cats"])
 
 
 def test_the_folder_itself_may_be_a_link(photos: Path) -> None:
@@ -115,7 +115,9 @@ def test_links_in_a_circle_end(photos: Path) -> None:
     (photos / "sea/again").symlink_to(photos)
     (photos / "here").symlink_to(photos / "sea")
     circle = "is a link to a folder that it is in"
-    assert scan_folder(photos) == FolderScan(["here/a.png", "sea/a.png"], {"here/again": circle, "sea/again": circle})
+    assert scan_folder(photos) == FolderScan(
+        ["here/a.png", "sea/a.png"], {"here/again": circle, "sea/again": circle}, ["here"]
+    )
 
 
 def test_a_name_that_is_not_utf_8_is_an_error(photos: Path) -> None:
