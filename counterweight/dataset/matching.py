@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from counterweight.base import manifest
-from counterweight.base.errors import InputError
+from counterweight.base.errors import InputError, name_some
 from counterweight.dataset.annotations import Annotations, select_rows
 from counterweight.dataset.duplicates import drop_images, duplicates_table, redundant_images
 from counterweight.dataset.near_duplicates import group_identical_images, near_duplicate_groups
@@ -177,11 +177,9 @@ def file_warnings(
     """
     warnings = []
     if linked_folders:
-        named = ", ".join(linked_folders[:3]) + (
-            f" and {len(linked_folders) - 3} more" if len(linked_folders) > 3 else ""
-        )
         warnings.append(
-            f"DVC sees no change behind a link to a folder ({named}). After one, run dvc repro --force ingest"
+            f"DVC sees no change behind a link to a folder ({name_some(linked_folders)}). After one, run dvc repro "
+            "--force ingest"
         )
     n_without_row = sum(reason == NO_ROW for reason in unlisted.values())
     if n_without_row:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from counterweight.base.errors import name_some
 from counterweight.evidence.comparison import BASELINE, ArmDifference, arm_to_deploy
 from counterweight.metrics.bootstrap import MIN_TEST_IMAGES, change, macro_f1_intervals, power_sentence, verdict
 from counterweight.metrics.classification import constant_answers
@@ -65,7 +66,7 @@ def sentences(
     return {
         "copies": by_arm["copies"],
         "others": [f"{arm}: {sentence}" for arm, sentence in by_arm.items() if arm != "copies"],
-        "rare": f"The rarest third of the labels ({_named([labels[column] for column in rare])}): "
+        "rare": f"The rarest third of the labels ({name_some([labels[column] for column in rare], _MAX_NAMED_LABELS)}): "
         f"{change(differences['copies'].rare_difference)}.",
         "power": power_sentence(differences["copies"].difference, images, seeds) if n_copies or n_left_out else "",
         "caveat": _caveat(y_true, seeds, seed_matters),
@@ -136,8 +137,3 @@ def _deploy_sentence(table: pd.DataFrame, arm: str) -> str:
     better = best.idxmax()
     spared = f", since {better}, which is better there, did harm on the test images" if better != arm else ""
     return f"The model to use is that of {arm}, with macro F1 {best[arm]:.3f} on validation{spared}."
-
-
-def _named(labels: Sequence[str]) -> str:
-    more = len(labels) - _MAX_NAMED_LABELS
-    return ", ".join(labels[:_MAX_NAMED_LABELS]) + (f" and {more} more" if more > 0 else "")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, triu
 
 from counterweight.base import manifest
+from counterweight.base.errors import name_some
 from counterweight.images import codec
 from counterweight.metrics.bootstrap import MIN_TEST_IMAGES
 from counterweight.metrics.imbalance import irlbl, rarer_label_warnings
@@ -76,8 +77,7 @@ def _rarer_label_warnings(before: NDArray[np.integer], after: NDArray[np.integer
 
 def _few_test_images_warning(names: Sequence[str], test: NDArray[np.integer], order: Sequence[int]) -> list[str]:
     few = [f"'{names[i]}' ({test[i]})" for i in order if test[i] < MIN_TEST_IMAGES]
-    more = len(few) - _MAX_NAMED_LABELS
-    listed = ", ".join(few[:_MAX_NAMED_LABELS]) + (f" and {more:,} more" if more > 0 else "")
+    listed = name_some(few, _MAX_NAMED_LABELS)
     return [f"Labels with fewer than {MIN_TEST_IMAGES} test images can hardly be judged: {listed}."] if few else []
 
 
