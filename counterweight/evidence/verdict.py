@@ -63,11 +63,11 @@ def sentences(
     if not n_copies and not n_left_out:
         by_arm["copies"] = "No copies were made, so this arm is the same as nothing."
     deploy = arm_to_deploy(table)
+    named = name_some([labels[column] for column in rare], _MAX_NAMED_LABELS)
     return {
         "copies": by_arm["copies"],
         "others": [f"{arm}: {sentence}" for arm, sentence in by_arm.items() if arm != "copies"],
-        "rare": f"The rarest third of the labels ({name_some([labels[column] for column in rare], _MAX_NAMED_LABELS)}): "
-        f"{change(differences['copies'].rare_difference)}.",
+        "rare": f"The rarest third of the labels ({named}): {change(differences['copies'].rare_difference)}.",
         "power": power_sentence(differences["copies"].difference, images, seeds) if n_copies or n_left_out else "",
         "caveat": _caveat(y_true, seeds, seed_matters),
         "deploy": deploy,
