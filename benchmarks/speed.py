@@ -45,7 +45,6 @@ from counterweight.augmentation.oversampling import make_copies
 from counterweight.augmentation.strategies import Plan
 from counterweight.base.params import load_params
 from counterweight.clustering.kmeans import fit_clusters
-from counterweight.dataset.spreadsheet import write_sheet
 from counterweight.images import codec
 from counterweight.images.geometry import Pixels, TargetSize
 from counterweight.images.resizing import resize_images
@@ -56,6 +55,7 @@ from counterweight.networks.inference import CPU_BATCH, Compute, extract_feature
 from counterweight.networks.loader import ImageFiles, Preprocessing
 from counterweight.networks.openvino import build_engine, fuse_conv_bn, supports_bfloat16
 from counterweight.networks.weights import load_weights
+from counterweight.sheets.spreadsheet import write_sheet
 from tests.workspace import NO_CACHE, PROJECT, make_workspace, run
 
 HEAD = (

@@ -29,8 +29,8 @@ COPIES_SHOWN = 7
 
 # The rooms of the library; each imports only itself and rooms before it.
 ROOMS = (
-    "base", "runtime", "images", "metrics", "dataset", "clustering", "augmentation", "networks", "training", "evidence",
-    "onboarding", "report",
+    "base", "runtime", "images", "metrics", "sheets", "dataset", "clustering", "augmentation", "networks", "training",
+    "evidence", "onboarding", "report",
 )  # fmt: skip
 
 

@@ -44,8 +44,9 @@ def main(argv: Sequence[str] | None = None) -> str:
     check_source(sheet, args.sheet, args.images, source)
     check_row_count(len(sheet.sheet.rows), params.sheet.format)
     rows = read_annotations(
-        sheet, where=str(args.sheet), separator=data.separator, task=data.task, negative=data.missing == "negative"
-    )
+        sheet, where=str(args.sheet), separator=data.separator, task=data.task, negative=data.missing == "negative",
+        values=data.model_dump()["values"],
+    )  # fmt: skip
     matches = matching.match_files(rows.image_ids, source)
     checks, bad = validate_images(source, matches.paths, max_pixels=data.max_pixels, workers=worker_count())
     absent = matching.missing_problems(matches, rows.image_ids, source) if data.missing_files == "error" else []

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from counterweight.base.command import build_parser, run
-from counterweight.base.errors import InputError
+from counterweight.base.errors import InputError, name_some
 from counterweight.base.params import load_params
 from counterweight.dataset.label_sheet import open_label_sheet
 from counterweight.images.sources import FolderImages, open_images
@@ -43,11 +43,13 @@ def describe(schema: SheetSchema, images: Sequence[str], sizes: Sizes, sheet: Pa
     rarest = list(schema.counts)[-1]
     matched = {name for names in schema.files for name in names}
     absent = sum(not names for names in schema.files)
+    odd = name_some([f"{count:,} '{cell}'" for cell, count in schema.odd_splits.items()])
     shape = "0/1 columns" if isinstance(schema.labels, list) else f"names in the column {schema.labels}"
     return [
         f"images    {len(images):,}, {sizes}",
         f"sheet     {sheet}: images in the column {schema.image}, "
         + (f"split in {schema.split}" if schema.split else "no split, so one will be made"),
+        *([f"splits    {odd} say no split. Correct these cells before dvc repro"] if odd else []),
         f"labels    {len(schema.counts)}, {schema.task}, {shape}: "
         + ", ".join(f"{name} {count:,}" for name, count in list(schema.counts.items())[:12]),
         f"rarest    {rarest}, {schema.counts[rarest]:,} images",

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from counterweight.base.command import device_name, parse_options, run, worker_count
 from counterweight.base.errors import InputError
-from counterweight.dataset.spreadsheet import write_sheet
 from counterweight.images.codec import SUFFIXES
 from counterweight.images.sources import open_images
 from counterweight.metrics import decisions
+from counterweight.sheets.spreadsheet import write_sheet
 
 log = logging.getLogger("predict")
 

@@ -14,8 +14,8 @@ from counterweight.base.limits import check_row_count
 from counterweight.base.params import load_params
 from counterweight.dataset.balanced_sheet import balanced_sheet
 from counterweight.dataset.label_sheet import open_label_sheet
-from counterweight.dataset.spreadsheet import write_sheet
 from counterweight.runtime.dvc_cache import dvc_cache_folder
+from counterweight.sheets.spreadsheet import write_sheet
 
 
 def main(argv: Sequence[str] | None = None) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from counterweight.dataset.spreadsheet import write_sheet
 from counterweight.images.geometry import Pixels
+from counterweight.sheets.spreadsheet import write_sheet
 from data.example.drawing import make_images
 from tests.pictures import BLUE, GREEN, RED, WHITE, of_color
 from tests.workspace import PROJECT, make_workspace, run, write_params

@@ -19,8 +19,8 @@ from PIL import Image
 from counterweight.base import manifest
 from counterweight.base.errors import InputError
 from counterweight.base.limits import EXCEL_ROWS
-from counterweight.dataset.spreadsheet import write_sheet
 from counterweight.images import codec
+from counterweight.sheets.spreadsheet import write_sheet
 from stages import augment, cluster, features, impute, ingest, resize, sheet
 from tests.conftest import AUGMENT, CLUSTER, FEATURES, IMPUTE, INGEST, RESIZE, SHEET, TINY
 from tests.workspace import PROJECT, write_params

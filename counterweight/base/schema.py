@@ -50,6 +50,16 @@ class Columns(Section):
     labels: str | Names = Field(description="one column of separated names, or a list of 0/1 columns")
 
 
+class Values(Section):
+    """What 0/1 columns hold, as texts."""
+
+    positive: Names = Field(description="cells that say that the image has the label")
+    negative: Names = Field(description="cells that say that it has not")
+    missing: Annotated[list[str], AfterValidator(unique)] = Field(
+        description="cells that say that it is unknown, besides NA, NaN and empty ones"
+    )
+
+
 class Data(Section):
     """Input images and labels, and how problems in them are handled."""
 
@@ -66,6 +76,9 @@ class Data(Section):
     )
     columns: Columns
     separator: str = Field(min_length=1, description="separator of the names in a column of labels")
+    values: Values | None = Field(
+        description="what 0/1 columns hold, such as -1 for 0; `null`: 0 or 1, true or false, yes or no"
+    )
     labels: Names | None = Field(description="allowed labels, any other is an error; `null`: all labels of the sheet")
     missing: Literal["mask", "negative", "self_train"] = Field(
         description="label cells that are NA, NaN or empty: `mask` ignores them in loss and metrics, `negative` reads "

@@ -1,6 +1,6 @@
 """The image ids, splits and labels of a sheet, with every row checked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,13 +9,8 @@ from numpy.typing import NDArray
 from counterweight.base.errors import raise_problems
 from counterweight.base.manifest import MISSING
 from counterweight.dataset.label_sheet import SPLIT_NAMES, LabelSheet
-from counterweight.dataset.spreadsheet import Cell
-
-# Spellings of "unknown", in lower case: pandas writes an empty cell or NaN, R writes NA, Excel #N/A.
-MISSING_WORDS = frozenset({"na", "nan", "n/a", "#n/a"})
-_FLAG_VALUES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1, "": MISSING} | dict.fromkeys(
-    MISSING_WORDS, MISSING
-)
+from counterweight.sheets.cells import UnreadableCellError, cell_text, flag_values, label_names
+from counterweight.sheets.spreadsheet import Cell
 
 # What happens to missing label cells, by data.missing.
 _TREATMENT = {
@@ -41,7 +36,15 @@ class Annotations:
     problems: list[str]  # one message per cell that breaks a rule
 
 
-def read_annotations(rows: LabelSheet, *, where: str, separator: str, task: str, negative: bool = False) -> Annotations:
+def read_annotations(
+    rows: LabelSheet,
+    *,
+    where: str,
+    separator: str,
+    task: str,
+    negative: bool = False,
+    values: Mapping[str, Sequence[str]] | None = None,
+) -> Annotations:
     """Read the image, split and label columns of a sheet, and check every row.
 
     A label cell that is NA, N/A or NaN is missing. So is an empty one, except in a column of names with several labels
@@ -61,6 +64,8 @@ def read_annotations(rows: LabelSheet, *, where: str, separator: str, task: str,
         task may have a single 0/1 column NAME; its classes are "not NAME" and "NAME".
     negative : bool
         Whether missing cells are read as 0; with one class per image, a missing row is then a problem.
+    values : mapping of str to sequence of str, optional
+        What 0/1 columns hold instead of 1, 0 and NA: ``positive``, ``negative`` and ``missing`` texts.
 
     Returns
     -------
@@ -89,19 +94,22 @@ def read_annotations(rows: LabelSheet, *, where: str, separator: str, task: str,
     problems = _id_problems(image_ids)
     splits = None
     if rows.split:
-        cells = [cell_text(row[at[rows.split]]).lower() for row in sheet.rows]
-        splits = [SPLIT_NAMES.get(cell, "") for cell in cells]
+        words = [cell_text(row[at[rows.split]]).lower() for row in sheet.rows]
+        splits = [SPLIT_NAMES.get(word, "") for word in words]
         problems += [
-            f"row {i + 2}: split '{cell}' is not one of train, val, test. Correct the cell."
-            for i, cell in enumerate(cells)
-            if cell not in SPLIT_NAMES
+            f"row {i + 2}: split '{word}' is not one of train, val, test. Correct the cell."
+            for i, word in enumerate(words)
+            if word not in SPLIT_NAMES
         ]
     if isinstance(rows.labels, str):
-        named = [_names(row[at[rows.labels]], separator, rows.label_names, task) for row in sheet.rows]
+        cells = [row[at[rows.labels]] for row in sheet.rows]
+        named, unreadable = _read_names(cells, separator, rows.label_names, task)
         names, targets, label_problems = _from_names(named, rows.label_names)
+        problems += unreadable
     else:
         names = label_columns
-        targets, label_problems = _from_flags([[row[at[name]] for name in names] for row in sheet.rows], names)
+        flags = [[row[at[name]] for name in names] for row in sheet.rows]
+        targets, label_problems = _from_flags(flags, names, flag_values(values))
     problems += label_problems
     if task == "binary" and not isinstance(rows.labels, str) and len(names) == 1:
         complement = np.where(targets == MISSING, MISSING, 1 - targets)
@@ -144,19 +152,6 @@ def label_warnings(rows: Annotations, missing: str) -> list[str]:
     return warnings
 
 
-def cell_text(cell: Cell) -> str:
-    """Return a cell as Excel shows it: 12 for 12.0, and text without surrounding spaces.
-
-    Examples
-    --------
-    >>> cell_text(12.0), cell_text(" 0012 "), cell_text(1.5)
-    ('12', '0012', '1.5')
-    """
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell).strip()
-
-
 def _id_problems(image_ids: Sequence[str]) -> list[str]:
     first: dict[str, int] = {}
     problems = []
@@ -168,13 +163,24 @@ def _id_problems(image_ids: Sequence[str]) -> list[str]:
     return problems
 
 
-def _names(cell: Cell, separator: str, allowed: Sequence[str] | None, task: str) -> list[str] | None:
-    """Return the label names in a cell, or None if it is missing."""
-    text = cell_text(cell)
-    if allowed is not None and text in allowed:
-        return [text]
-    names = [name for part in text.split(separator) if (name := part.strip())]
-    return None if text.lower() in MISSING_WORDS or (task != "multilabel" and not names) else names
+def _read_names(
+    cells: Sequence[Cell], separator: str, allowed: Sequence[str] | None, task: str
+) -> tuple[list[list[str] | None], list[str]]:
+    """Return the names in each cell, None where they are missing, and a message for each cell that cannot be read."""
+    rows: list[list[str] | None] = []
+    problems = []
+    for i, cell in enumerate(cells):
+        try:
+            names = label_names(cell, separator, allowed)
+        except UnreadableCellError as error:
+            names = None
+            problems.append(
+                f"row {i + 2}: the label cell {error} looks like a list, but cannot be read as one. Write "
+                f"['cat', 'dog'], or names with '{separator}' between them; or add it to data.labels, if it is one "
+                "label."
+            )
+        rows.append(None if task != "multilabel" and not names else names)
+    return rows, problems
 
 
 def _from_names(
@@ -198,17 +204,20 @@ def _from_names(
     return names, targets, problems
 
 
-def _from_flags(rows: Sequence[Sequence[Cell]], names: Sequence[str]) -> tuple[NDArray[np.int8], list[str]]:
+def _from_flags(
+    rows: Sequence[Sequence[Cell]], names: Sequence[str], values: Mapping[str, int]
+) -> tuple[NDArray[np.int8], list[str]]:
     targets = np.full((len(rows), len(names)), MISSING, dtype=np.int8)
     problems = []
     for i, row in enumerate(rows):
         for j, cell in enumerate(row):
             text = cell_text(cell).lower()
-            if text in _FLAG_VALUES:
-                targets[i, j] = _FLAG_VALUES[text]
+            if text in values:
+                targets[i, j] = values[text]
             else:
                 problems.append(
-                    f"row {i + 2}: label column '{names[j]}' holds '{text}'. Give 0, 1, or NA for a missing label."
+                    f"row {i + 2}: label column '{names[j]}' holds '{text}'. Give 0, 1, or NA for a missing label; or "
+                    "say in data.values what it means."
                 )
     return targets, problems
 

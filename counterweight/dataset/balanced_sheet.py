@@ -6,9 +6,9 @@ from itertools import chain
 import pandas as pd
 
 from counterweight.base.manifest import UNUSED
-from counterweight.dataset.annotations import cell_text
 from counterweight.dataset.label_sheet import SPLIT_NAMES
-from counterweight.dataset.spreadsheet import Cell, Sheet, free_name
+from counterweight.sheets.cells import cell_text
+from counterweight.sheets.spreadsheet import Cell, Sheet, free_name
 
 
 def balanced_sheet(

@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from counterweight.base.errors import InputError, raise_problems
-from counterweight.dataset.spreadsheet import Sheet, free_name, read_sheet
 from counterweight.images.folder_scan import scan_folder
 from counterweight.images.sources import ImageSource, zero_padded
+from counterweight.sheets.spreadsheet import Sheet, free_name, read_sheet
 
 # Spellings of a split, in lower case.
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLIT_NAMES = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "development": "val", "test": "test", "testing": "test",
+}  # fmt: skip
+# Folders whose names may also be those of classes are splits only beside others.
+_SPLIT_FOLDERS = frozenset(SPLIT_NAMES) - {"dev", "development", "testing"}
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ def _from_class_folders(
             "names; they become the columns of the balanced sheet."
         )
     folders = {file: PurePosixPath(file).parts[:-1] for file in files}
-    has_splits = any(parts and parts[0].lower() in SPLIT_NAMES for parts in folders.values())
+    has_splits = any(parts and parts[0].lower() in _SPLIT_FOLDERS for parts in folders.values())
     if not folders:
         problems = ["the folder has no images. Set data.images to your images."]
     elif has_splits:

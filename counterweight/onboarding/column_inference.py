@@ -2,14 +2,22 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from counterweight.base.errors import InputError
-from counterweight.dataset.annotations import MISSING_WORDS, cell_text, read_annotations
+from counterweight.dataset.annotations import read_annotations
 from counterweight.dataset.label_sheet import SPLIT_NAMES, LabelSheet
-from counterweight.dataset.spreadsheet import Sheet
+from counterweight.sheets.cells import (
+    MISSING_WORDS,
+    NEGATIVE_WORDS,
+    POSITIVE_WORDS,
+    UnreadableCellError,
+    cell_text,
+    label_names,
+)
+from counterweight.sheets.spreadsheet import Sheet
 
 # Rows whose ids are looked up among the images.
 _SAMPLE = 500
@@ -18,7 +26,15 @@ _LABEL_COLUMN_NAMES = frozenset(
     ["labels", "label", "targets", "target", "classes", "class", "categories", "category", "tags", "y"]
 )
 _SEPARATORS = (",", ";", "|", "/", " ")
-_FLAGS = frozenset({"0", "1", "0.0", "1.0", "true", "false"})
+# What 0/1 columns hold: the usual words; -1 for 0; and -1 for unknown beside 0 and 1.
+_FLAGS: dict[frozenset[str], dict[str, list[str]] | None] = {
+    POSITIVE_WORDS | NEGATIVE_WORDS: None,
+    frozenset({"-1", "1"}): {"positive": ["1"], "negative": ["-1"], "missing": []},
+    frozenset({"-1", "0", "1"}): {"positive": ["1"], "negative": ["0"], "missing": ["-1"]},
+    frozenset({"-1.0", "0.0", "1.0"}): {"positive": ["1.0"], "negative": ["0.0"], "missing": ["-1.0"]},
+}
+# Part of the cells of a column of splits that say one; the others are wrong, and ingest names them.
+_MIN_SPLITS = 0.8
 # A column with more distinct names holds no labels.
 _MAX_LABELS = 500
 
@@ -45,6 +61,10 @@ class SheetSchema:
         Numbers of missing label cells, and of rows without a label.
     files : list of list of str
         The images that each row's id matches.
+    values : dict or None
+        What 0/1 columns hold, if it is not 0 and 1; see ``data.values``.
+    odd_splits : dict of str to int
+        Cells of the column of splits that say none, and how often.
     """
 
     image: str | None
@@ -56,6 +76,8 @@ class SheetSchema:
     missing: int
     without: int
     files: list[list[str]]
+    values: dict[str, list[str]] | None = None
+    odd_splits: dict[str, int] = field(default_factory=dict)
 
 
 def infer_schema(
@@ -86,11 +108,12 @@ def infer_schema(
             "are relative, or correct them."
         )
     rest = {name: cells for name, cells in columns.items() if name != image}
-    split = next((name for name, cells in rest.items() if {cell.lower() for cell in cells} <= set(SPLIT_NAMES)), None)
-    rest.pop(split or "", None)
+    split = _split_column(rest)
+    odd_splits = Counter(cell for cell in rest.pop(split or "", []) if cell.lower() not in SPLIT_NAMES)
     labels, separator = _label_columns(rest, sheet)
+    values = _flag_values([rest[name] for name in labels]) if isinstance(labels, list) else None
     rows = LabelSheet(sheet, image or sheet.columns[0], split, labels, None)
-    read = read_annotations(rows, where="the sheet", separator=separator, task="multilabel")
+    read = read_annotations(rows, where="the sheet", separator=separator, task="multilabel", values=values)
     positive = read.targets == 1
     one_each = ((positive.sum(axis=1) == 1) | read.missing.all(axis=1)).all()
     if (isinstance(labels, list) and len(labels) == 1) or (one_each and len(read.labels) == 2):
@@ -101,7 +124,19 @@ def infer_schema(
     without = int((~positive.any(axis=1) & ~read.missing.any(axis=1)).sum())
     files = [list(matches) for matches in find(columns[image] if image else [str(i) for i in range(len(sheet.rows))])]
     missing = int(np.count_nonzero(read.missing))
-    return SheetSchema(image, split, labels, separator, task, dict(counts.most_common()), missing, without, files)
+    return SheetSchema(
+        image, split, labels, separator, task, dict(counts.most_common()), missing, without, files, values,
+        dict(odd_splits),
+    )  # fmt: skip
+
+
+def _split_column(columns: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the column in which most cells say a split, if there is one."""
+    shares = {
+        name: sum(cell.lower() in SPLIT_NAMES for cell in cells) / max(len(cells), 1) for name, cells in columns.items()
+    }
+    best = max(shares, key=lambda name: shares[name], default=None)
+    return best if best is not None and shares[best] >= _MIN_SPLITS else None
 
 
 def _label_columns(columns: Mapping[str, Sequence[str]], sheet: Sheet) -> tuple[str | list[str], str]:
@@ -135,8 +170,14 @@ def _image_column(
 
 
 def _is_binary(cells: Sequence[str]) -> bool:
-    values = {cell.lower() for cell in cells} - MISSING_WORDS - {""}
-    return len(values) == 2 and values <= _FLAGS
+    found = {cell.lower() for cell in cells} - MISSING_WORDS - {""}
+    return len(found) >= 2 and any(found <= usual for usual in _FLAGS)
+
+
+def _flag_values(columns: Sequence[Sequence[str]]) -> dict[str, list[str]] | None:
+    """Return what the cells of 0/1 columns mean, if it is not the usual."""
+    found = {cell.lower() for cells in columns for cell in cells} - MISSING_WORDS - {""}
+    return next(values for usual, values in _FLAGS.items() if found <= usual)
 
 
 def _infer_separator(cells: Sequence[str]) -> str | None:
@@ -144,11 +185,16 @@ def _infer_separator(cells: Sequence[str]) -> str | None:
     full = [cell for cell in cells if cell and cell.lower() not in MISSING_WORDS]
     candidates = []
     for separator in _SEPARATORS:
-        rows = [[name.strip() for name in cell.split(separator) if name.strip()] for cell in full]
+        try:
+            rows = [label_names(cell, separator, None) or [] for cell in full]
+        except UnreadableCellError:
+            return None
         # A list of flags in one cell, or a sentence, repeats its parts.
         if any(len(set(row)) < len(row) for row in rows):
             return None
         names = {name for row in rows for name in row}
-        candidates.append((len(names), all(len(row) < 2 for row in rows), separator))
+        # Classes such as "red apple" have spaces, too, but their words do not stand alone.
+        if separator != " " or (len(names) <= len(set(full)) and names.intersection(full)):
+            candidates.append((len(names), all(len(row) < 2 for row in rows), separator))
     fewest, _, best = min(candidates, key=lambda candidate: candidate[:2])
     return best if 2 <= fewest <= min(_MAX_LABELS, len(full) / 2) else None

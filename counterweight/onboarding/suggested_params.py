@@ -95,6 +95,7 @@ def suggest_params(
         "data.columns.split": schema.split,
         "data.columns.labels": schema.labels,
         "data.separator": schema.separator,
+        "data.values": schema.values,
         "data.labels": None,
         "resize.width": width,
         "resize.height": height,

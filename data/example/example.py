@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from counterweight.base.command import parse_options, run
 from counterweight.base.outputs import atomic_folder
-from counterweight.dataset.spreadsheet import Cell, write_sheet
+from counterweight.sheets.spreadsheet import Cell, write_sheet
 from data.example.drawing import LABELS, make_images
 
 

@@ -7,7 +7,7 @@ import pytest
 from counterweight.base.errors import InputError
 from counterweight.dataset.annotations import Annotations, label_warnings, read_annotations, select_rows
 from counterweight.dataset.label_sheet import LabelSheet
-from counterweight.dataset.spreadsheet import Cell, Sheet
+from counterweight.sheets.spreadsheet import Cell, Sheet
 
 NAMES = ["id", "split", "target"]
 FLAGS = ["id", "split", "cat", "dog"]
@@ -85,12 +85,36 @@ def test_cell_is_read_as_zero(cell: Cell) -> None:
     assert (rows.targets.tolist(), rows.problems) == ([[0, 1]], [])
 
 
-@pytest.mark.parametrize(
-    ("cell", "shown"), [(2, "2"), (2.0, "2"), (0.5, "0.5"), (-1, "-1"), ("yes", "yes"), ("x ", "x")]
-)
+@pytest.mark.parametrize(("cell", "shown"), [(2, "2"), (2.0, "2"), (0.5, "0.5"), (-1, "-1"), ("x ", "x")])
 def test_any_other_cell_of_a_label_column_is_a_problem(cell: Cell, shown: str) -> None:
     rows = read(FLAGS, ["a", "train", 0, 1], ["b", "train", 1, cell], labels=["cat", "dog"])
-    assert rows.problems == [f"row 3: label column 'dog' holds '{shown}'. Give 0, 1, or NA for a missing label."]
+    assert rows.problems == [
+        f"row 3: label column 'dog' holds '{shown}'. Give 0, 1, or NA for a missing label; or say in data.values what "
+        "it means."
+    ]
+
+
+@pytest.mark.parametrize(("cell", "target"), [("yes", 1), ("No", 0), ("TRUE", 1), (False, 0)])
+def test_label_cells_may_be_words(cell: Cell, target: int) -> None:
+    rows = read(FLAGS, ["a", "train", 0, cell], labels=["cat", "dog"])
+    assert (rows.targets.tolist(), rows.problems) == ([[0, target]], [])
+
+
+@pytest.mark.parametrize(("cell", "target"), [(1, 1), ("-1", 0), (-1.0, 0), ("u", -1), ("NA", -1), ("", -1)])
+def test_label_cells_hold_what_the_params_say(cell: Cell, target: int) -> None:
+    values = {"positive": ["1"], "negative": ["-1"], "missing": ["U"]}
+    rows = read(FLAGS, ["a", "train", -1, cell], labels=["cat", "dog"], values=values)
+    assert (rows.targets.tolist(), rows.problems) == ([[0, target]], [])
+    assert read(FLAGS, ["a", "train", -1, 0], labels=["cat", "dog"], values=values).problems
+
+
+def test_a_list_that_cannot_be_read_is_a_problem() -> None:
+    rows = read(NAMES, ["a", "train", "['sea', 'ice']"], ["b", "train", "[sea, ice]"])
+    assert rows.labels == ["ice", "sea"]
+    assert rows.problems == [
+        "row 3: the label cell [sea, ice] looks like a list, but cannot be read as one. Write ['cat', 'dog'], or names "
+        "with ',' between them; or add it to data.labels, if it is one label."
+    ]
 
 
 def test_label_columns_are_the_labels_in_the_order_of_the_params() -> None:
@@ -139,6 +163,9 @@ def test_each_empty_id_is_a_problem_of_its_own() -> None:
         ("Validation", "val"),
         ("VAL", "val"),
         ("TEST", "test"),
+        ("dev", "val"),
+        ("Training", "train"),
+        ("testing", "test"),
     ],
 )
 def test_split_may_be_spelled_in_several_ways(cell: str, split: str) -> None:
@@ -146,7 +173,7 @@ def test_split_may_be_spelled_in_several_ways(cell: str, split: str) -> None:
     assert (rows.splits, rows.problems) == ([split], [])
 
 
-@pytest.mark.parametrize(("cell", "shown"), [("dev", "dev"), ("", ""), ("Training", "training"), (1.0, "1")])
+@pytest.mark.parametrize(("cell", "shown"), [("tset", "tset"), ("", ""), ("Train 2", "train 2"), (1.0, "1")])
 def test_an_unknown_split_is_reported_with_its_row(cell: Cell, shown: str) -> None:
     rows = read(NAMES, ["a", "train", "sea"], ["b", cell, "sea"])
     assert rows.problems == [f"row 3: split '{shown}' is not one of train, val, test. Correct the cell."]
@@ -158,11 +185,11 @@ def test_a_sheet_may_have_no_split_column() -> None:
 
 
 def test_all_problems_of_a_sheet_are_in_one_list() -> None:
-    rows = read(NAMES, ["a", "dev", "sea"], ["a", "train", "see"], ["", "train", ""], allowed_labels=["sea"])
+    rows = read(NAMES, ["a", "tset", "sea"], ["a", "train", "see"], ["", "train", ""], allowed_labels=["sea"])
     assert rows.problems == [
         "row 3: image 'a' is already in row 2. Delete one of the rows.",
         "row 4: the image's id is empty. Fill the cell or delete the row.",
-        "row 2: split 'dev' is not one of train, val, test. Correct the cell.",
+        "row 2: split 'tset' is not one of train, val, test. Correct the cell.",
         "row 3: label 'see' is not one of sea. Correct it, or add it to data.labels.",
     ]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from counterweight.base import manifest
 from counterweight.dataset.balanced_sheet import balanced_sheet
-from counterweight.dataset.spreadsheet import Cell, Sheet
+from counterweight.sheets.spreadsheet import Cell, Sheet
 
 COLUMNS = ["id", "split", "target", "photographer"]
 CELLS = st.text(max_size=8) | st.integers() | st.floats(allow_nan=False) | st.booleans() | st.dates()

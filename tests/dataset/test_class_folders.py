@@ -4,7 +4,7 @@ import pytest
 
 from counterweight.base.errors import InputError
 from counterweight.dataset.label_sheet import open_label_sheet
-from counterweight.dataset.spreadsheet import Sheet
+from counterweight.sheets.spreadsheet import Sheet
 
 
 @pytest.fixture

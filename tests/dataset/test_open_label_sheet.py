@@ -5,8 +5,8 @@ import pytest
 
 from counterweight.base.errors import InputError
 from counterweight.dataset.label_sheet import LabelSheet, check_source, open_label_sheet
-from counterweight.dataset.spreadsheet import Sheet
 from counterweight.images.sources import open_images
+from counterweight.sheets.spreadsheet import Sheet
 
 COLUMNS = {"image": "id", "split": "split", "labels": "class"}
 

@@ -20,7 +20,6 @@ from counterweight.base.errors import InputError
 from counterweight.base.outputs import atomic_folder
 from counterweight.base.params import load_params
 from counterweight.clustering.kmeans import fit_clusters
-from counterweight.dataset.spreadsheet import write_sheet
 from counterweight.images import codec
 from counterweight.images.sources import open_images
 from counterweight.metrics import decisions
@@ -32,6 +31,7 @@ from counterweight.networks.openvino import OpenVINOModule
 from counterweight.networks.weights import load_weights
 from counterweight.runtime.dask_pool import dask_workers
 from counterweight.runtime.parallel import map_isolated
+from counterweight.sheets.spreadsheet import write_sheet
 from recipes.experiments import clean_commit
 from stages import init
 from tests.test_bad_input import FEW, STAGES, Dataset

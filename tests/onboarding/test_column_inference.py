@@ -3,8 +3,8 @@ from collections.abc import Sequence
 import pytest
 
 from counterweight.base.errors import InputError
-from counterweight.dataset.spreadsheet import Cell, Sheet
 from counterweight.onboarding.column_inference import SheetSchema, infer_schema
+from counterweight.sheets.spreadsheet import Cell, Sheet
 
 FILES = {f"{i:03}.jpg" for i in range(40)}
 
@@ -95,3 +95,38 @@ def test_sheet_without_images_is_an_error_that_names_its_columns() -> None:
 def test_sheet_without_labels_is_an_error() -> None:
     with pytest.raises(InputError, match="no column holds labels"):
         inferred(["file", "note"], IDS, [f"note {i}" for i in range(40)])
+
+
+def test_a_column_of_splits_is_kept_though_some_cells_say_none() -> None:
+    splits = ["train"] * 30 + ["test"] * 7 + ["tset", "tset", ""]
+    schema = inferred(["id", "set", "class"], IDS, splits, ["cat", "dog"])
+    assert (schema.split, schema.odd_splits) == ("set", {"tset": 2, "": 1})
+
+
+def test_a_column_in_which_few_cells_say_a_split_is_none() -> None:
+    assert inferred(["id", "kind", "class"], IDS, ["train", "plane", "ship"], ["cat", "dog"]).split is None
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (["1", "-1"], {"positive": ["1"], "negative": ["-1"], "missing": []}),
+        ([1.0, 0.0, -1.0], {"positive": ["1"], "negative": ["0"], "missing": ["-1"]}),
+        (["yes", "no"], None),
+    ],
+)
+def test_usual_values_of_label_columns_are_recognized(cells: list[Cell], values: object) -> None:
+    schema = inferred(["id", "cat", "dog"], IDS, cells, [*cells[1:], cells[0]])
+    assert (schema.labels, schema.values) == (["cat", "dog"], values)
+
+
+def test_lists_in_cells_are_labels() -> None:
+    schema = inferred(["id", "target"], IDS, ["['sea', 'sky']", "['sea']", "['sky', 'ice']", "[]"])
+    assert (schema.labels, schema.counts) == ("target", {"sea": 20, "sky": 20, "ice": 10})
+
+
+@pytest.mark.parametrize(
+    "classes", [["red apple", "green apple"], ["red apple", "green pear", "red pear", "green apple"]]
+)
+def test_classes_with_spaces_are_not_divided(classes: list[str]) -> None:
+    assert set(inferred(["id", "class"], IDS, classes).counts) == set(classes)

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from counterweight.base import manifest
-from counterweight.dataset.spreadsheet import read_sheet, write_sheet
 from counterweight.images.codec import FORMATS, read, write
+from counterweight.sheets.spreadsheet import read_sheet, write_sheet
 from tests.conftest import INGEST, TINY, make_tiny_data, run_stage
 from tests.workspace import write_params
 

@@ -6,7 +6,7 @@ RESULTS = [
     "    counterweight.metrics.platt.x_platt_threshold__mutmut_3: survived",
     "    counterweight.metrics.platt.x_other__mutmut_1: timeout",
     "    counterweight.metrics.platt.x_other__mutmut_2: no tests",
-    "    counterweight.dataset.xlsx_validation.xǁ_CellErrorsǁend__mutmut_1: survived",
+    "    counterweight.sheets.xlsx_validation.xǁ_CellErrorsǁend__mutmut_1: survived",
 ]
 
 
@@ -14,7 +14,7 @@ def test_mutants_that_a_test_noticed_are_counted_and_the_others_are_named_the_mo
     assert score(RESULTS) == [
         "6 mutants, 2 noticed (33.3 %)",
         "   2 survived in counterweight.metrics.platt.platt_threshold",
-        "   1 survived in counterweight.dataset.xlsx_validation._CellErrors.end",
+        "   1 survived in counterweight.sheets.xlsx_validation._CellErrors.end",
         "   1 survived in counterweight.metrics.platt.other",
     ]
 

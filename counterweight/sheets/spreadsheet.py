@@ -14,7 +14,7 @@ from xlsxwriter.utility import xl_rowcol_to_cell
 
 from counterweight.base.errors import InputError, raise_problems
 from counterweight.base.outputs import atomic_file, scratch_folder
-from counterweight.dataset.xlsx_validation import check_workbook
+from counterweight.sheets.xlsx_validation import check_workbook
 
 Cell = str | int | float | bool | datetime.datetime | datetime.date | datetime.time | datetime.timedelta
 

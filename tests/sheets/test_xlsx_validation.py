@@ -6,9 +6,9 @@ import openpyxl
 import pytest
 
 from counterweight.base.errors import InputError
-from counterweight.dataset import xlsx_validation
-from counterweight.dataset.spreadsheet import Cell, write_sheet
-from counterweight.dataset.xlsx_validation import check_workbook
+from counterweight.sheets import xlsx_validation
+from counterweight.sheets.spreadsheet import Cell, write_sheet
+from counterweight.sheets.xlsx_validation import check_workbook
 
 
 @pytest.fixture

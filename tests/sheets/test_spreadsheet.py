@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from counterweight.base.errors import InputError
 from counterweight.base.limits import check_row_count
-from counterweight.dataset.spreadsheet import Cell, Sheet, read_sheet, write_sheet
+from counterweight.sheets.spreadsheet import Cell, Sheet, read_sheet, write_sheet
 
 # No XML can hold a surrogate, U+FFFE or U+FFFF, so no .xlsx does.
 XML_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufffe\uffff"), max_size=20)
