@@ -2,7 +2,7 @@
 
 Reads   the sheet and the images that params.yaml names
 Writes  data/manifest.csv, data/labels.csv (counts and IRLbl), data/unlisted.csv (files without a row),
-        data/dropped.csv (rows left out, and why), data/duplicates.csv, data/ingest.json (metrics)
+        data/dropped.csv (rows left out, and why), data/duplicates.csv, data/splits.csv, data/ingest.json (metrics)
 Params  data
 Obeys   COUNTERWEIGHT_WORKERS
 """
@@ -22,6 +22,7 @@ from counterweight.base.params import load_params
 from counterweight.dataset import duplicates, matching
 from counterweight.dataset.annotations import label_warnings, read_annotations
 from counterweight.dataset.label_sheet import check_source, open_label_sheet
+from counterweight.dataset.split_completion import SplitConfig, kept_table, read_kept
 from counterweight.images.sources import open_images
 from counterweight.images.validation import validate_images
 from counterweight.metrics import imbalance
@@ -33,7 +34,7 @@ log = logging.getLogger("ingest")
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    files = ("images", "sheet", "manifest", "labels", "unlisted", "dropped", "duplicates", "metrics")
+    files = ("images", "sheet", "manifest", "labels", "unlisted", "dropped", "duplicates", "splits", "metrics")
     args = parse_options(__doc__, argv, *files)
     params = load_params(args.params)
     data = params.data
@@ -55,26 +56,25 @@ def main(argv: Sequence[str] | None = None) -> str:
 
     images = matching.usable_images(rows, matches, checks, source)
     forecast = SideProcess("counterweight.onboarding.forecast", "--manifest", args.manifest, "--params", args.params)
+    config, ids = SplitConfig.from_params(data.model_dump()), images.annotations.image_ids
     table, repeated, redundant = matching.build_dataset(
-        images, test=data.test, validation=data.validation, seed=data.seed, max_hash_distance=data.max_hash_distance,
-        drop_duplicates=data.duplicates == "drop",
+        images, config, max_hash_distance=data.max_hash_distance, drop_duplicates=data.duplicates == "drop",
+        kept=read_kept(args.splits, ids, [check.checksum for check in images.checks], config),
     )  # fmt: skip
     dropped = matching.dropped_table(matches, bad | redundant, rows.image_ids)
 
     manifest.write(table, args.manifest)
     write_table(pd.DataFrame(list(matches.unlisted.items()), columns=["path", "reason"], dtype="str"), args.unlisted)
+    write_table(kept_table(table, images.annotations.splits, config), args.splits)
     write_table(dropped, args.dropped)
     write_table(repeated, args.duplicates)
     parts = {split: manifest.targets(manifest.rows_of_split(table, split)) for split in manifest.SPLITS}
     write_table(imbalance.label_table(parts, rows.labels), args.labels)
     measures = {split: imbalance.summary(targets) for split, targets in parts.items()}
-    unlisted = list(matches.unlisted.values()).count(matching.NO_ROW)
-    counts = {"unlisted_files": unlisted, "dropped_rows": len(dropped), "bad_images": len(bad)}
+    counts = matching.file_counts(matches.unlisted, dropped, bad)
     write_json({**counts, "duplicates": duplicates.summary(repeated), **measures}, args.metrics)
-
-    lists = {"unlisted": args.unlisted, "dropped": args.dropped}
     for warning in (
-        *matching.file_warnings(matches.unlisted, len(dropped), lists, source.linked_folders),
+        *matching.file_warnings(matches.unlisted, len(dropped), (args.unlisted, args.dropped), source.linked_folders),
         *label_warnings(images.annotations, data.missing),
         *imbalance.absent_label_warnings(rows.labels, parts),
         *duplicates.duplicate_warnings(repeated, args.duplicates),

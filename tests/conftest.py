@@ -129,6 +129,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 INGEST = (
     "--images images --sheet labels.xlsx --manifest data/manifest.csv --labels data/labels.csv "
     "--unlisted data/unlisted.csv --dropped data/dropped.csv --duplicates data/duplicates.csv "
+    "--splits data/splits.csv "
     "--metrics data/ingest.json"
 ).split()
 RESIZE = "--manifest data/manifest.csv --images images --resized data/resized --table data/resized.csv".split()

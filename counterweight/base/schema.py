@@ -48,6 +48,10 @@ class Columns(Section):
     )
     split: str | None = Field(description="train, val or test; `null` if the sheet has no such column")
     labels: str | Names = Field(description="one column of separated names, or a list of 0/1 columns")
+    group: str | None = Field(
+        description="what images have in common that must not be in two splits, such as the patient or the video; or "
+        "`null`"
+    )
 
 
 class Values(Section):

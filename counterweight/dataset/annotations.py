@@ -34,6 +34,7 @@ class Annotations:
     targets: NDArray[np.int8]
     missing: NDArray[np.bool_]  # whether the cell is missing in the sheet, even if targets has 0 there
     problems: list[str]  # one message per cell that breaks a rule
+    groups: list[str] | None = None  # cells of the column of groups, which may be empty; None without such a column
 
 
 def read_annotations(
@@ -79,7 +80,7 @@ def read_annotations(
     """
     sheet = rows.sheet
     label_columns = [rows.labels] if isinstance(rows.labels, str) else rows.labels
-    columns = [rows.image, *([rows.split] if rows.split else []), *label_columns]
+    columns = [rows.image, *(name for name in (rows.split, rows.group) if name), *label_columns]
     raise_problems(
         [
             f"there is no column '{name}' in row 1. Its columns are: {', '.join(sheet.columns)}. "
@@ -125,7 +126,8 @@ def read_annotations(
             for i in np.flatnonzero(missing.any(axis=1))
         ]
     targets = np.where(missing & negative, 0, targets).astype(np.int8)
-    return Annotations(image_ids, splits, names, targets, missing, problems)
+    groups = [cell_text(row[at[rows.group]]) for row in sheet.rows] if rows.group else None
+    return Annotations(image_ids, splits, names, targets, missing, problems, groups)
 
 
 def select_rows(rows: Annotations, rows_kept: Sequence[int]) -> Annotations:
@@ -134,6 +136,7 @@ def select_rows(rows: Annotations, rows_kept: Sequence[int]) -> Annotations:
         rows,
         image_ids=[rows.image_ids[i] for i in rows_kept],
         splits=rows.splits and [rows.splits[i] for i in rows_kept],
+        groups=rows.groups and [rows.groups[i] for i in rows_kept],
         targets=rows.targets[list(rows_kept)],
         missing=rows.missing[list(rows_kept)],
     )

@@ -16,6 +16,7 @@ from counterweight.base import manifest
 from counterweight.base.errors import raise_problems
 from counterweight.base.manifest import MISSING, SPLITS
 from counterweight.dataset.near_duplicates import ImageGroups, Indices, near_pairs
+from counterweight.dataset.split_completion import ALL, Ties
 from counterweight.images.perceptual_hash import BITS
 
 # Results on a split are worthless if it has images of an earlier one.
@@ -63,17 +64,17 @@ def redundant_images(pictures: ImageGroups, splits: Sequence[str], distance: int
 
 
 def duplicates_table(
-    table: pd.DataFrame, pictures: ImageGroups, groups: Indices, *, rows: Sequence[int], distance: int,
+    table: pd.DataFrame, pictures: ImageGroups, ties: Ties, *, rows: Sequence[int], distance: int,
     dropped: Collection[int],
 ) -> pd.DataFrame:  # fmt: skip
-    """List every image that has a duplicate.
+    """List every image that has a duplicate, or others in its group.
 
     Parameters
     ----------
     table : pandas.DataFrame
         The manifest of the images.
-    pictures, groups : ImageGroups, array of int, shape (n_images,)
-        The picture and the near-duplicate group of each image.
+    pictures, ties : ImageGroups, Ties
+        The picture of each image, and which images belong together.
     rows : sequence of int
         Row of each image in the sheet, as Excel counts.
     distance : int
@@ -85,10 +86,11 @@ def duplicates_table(
     -------
     pandas.DataFrame
         ``group`` (from 0), ``row``, ``image_id``, ``split``; ``kind``: ``exact`` if another image has the same bytes,
-        else ``near``; ``duplicate_of``: the nearest duplicate; ``bits``: how many bits of their hashes differ;
-        ``leak``: a duplicate in a later split (val or test for train, test for val); ``other_labels``: a duplicate with
-        conflicting labels; ``dropped``: 0 or 1. If several images qualify, the nearest is named, and the first among
-        equally near ones; cells without any are empty.
+        ``near``, or ``group`` if they only belong to one group of the user's; ``duplicate_of``: the nearest duplicate,
+        or another image of the group; ``bits``: how many bits of their hashes differ, empty for groups; ``leak``: one
+        in a later split (val or test for train, test for val); ``other_labels``: a duplicate with conflicting labels;
+        ``dropped``: 0 or 1. If several images qualify, the nearest is named, and the first among equally near ones;
+        cells without any are empty.
     """
     group, images, image_ids = pictures.group, np.arange(len(table)), table["image_id"].to_numpy()
     judged = np.array([_JUDGED_ORDER[split] for split in table["split"]], dtype=np.intp)
@@ -101,30 +103,37 @@ def duplicates_table(
     contrary[group[contradicting]] = contradicting  # The last one written is the first image.
     nearest = _nearest_pictures(pictures, judged[last_judged], targets[first], distance)
     later, other, near = nearest[judged, group], nearest[-2][group], nearest[-1][group]
-    exact = _first_other(table["checksum"].to_numpy())
+    exact, tied = _first_other(table["checksum"].to_numpy()), images
+    last_tied = images
+    if ties.groups is not None:
+        tied, ranked = _first_other(ties.groups), np.lexsort((-judged, ties.groups))
+        last_tied = ranked[np.unique(ties.groups[ranked], return_index=True)[1]][ties.groups]
 
     # Candidates in order of preference. One that is the image itself meets no condition.
-    candidates = [exact, _first_other(group), first[near]]
+    candidates = [exact, _first_other(group), first[near], tied]
     duplicate_of = np.select([j != images for j in candidates], candidates, -1)
-    candidates = [last_judged[group], last_judged[later]]
+    kind = np.select([j != images for j in candidates], ["exact", "near", "near", "group"], "")
+    candidates = [last_judged[group], last_judged[later], last_tied]
     leaks = np.select([judged[j] > judged for j in candidates], candidates, -1)
     candidates = [first[group], contrary[group], first[other]]
     conflicts = np.select([_contradict(targets, targets[j]) for j in candidates], candidates, -1)
 
     listed = np.flatnonzero(duplicate_of >= 0)
+    bits = np.bitwise_count(pictures.hashes[group] ^ pictures.hashes[group[duplicate_of]])[listed]
     columns = {
-        "group": pd.factorize(groups[listed])[0],
+        "group": pd.factorize(ties.units(ALL)[listed])[0],
         "row": np.array(rows)[listed],
         "image_id": image_ids[listed],
         "split": table["split"].to_numpy()[listed],
-        "kind": np.where(exact != images, "exact", "near")[listed],
+        "kind": kind[listed],
         "duplicate_of": image_ids[duplicate_of[listed]],
-        "bits": np.bitwise_count(pictures.hashes[group] ^ pictures.hashes[group[duplicate_of]])[listed],
+        "bits": pd.array(bits, dtype="Int64"),
         "leak": np.where(leaks >= 0, image_ids[leaks], "")[listed],
         "other_labels": np.where(conflicts >= 0, image_ids[conflicts], "")[listed],
         "dropped": np.isin(images, list(dropped)).astype(int)[listed],
     }
-    return pd.DataFrame(columns).sort_values(["group", "row"], ignore_index=True)
+    result = pd.DataFrame(columns).sort_values(["group", "row"], ignore_index=True)
+    return result.assign(bits=result["bits"].mask(result["kind"] == "group"))
 
 
 def _nearest_pictures(pictures: ImageGroups, judged: Indices, targets: NDArray[np.integer], distance: int) -> Indices:
@@ -173,12 +182,15 @@ def drop_images(table: pd.DataFrame, image_ids: Collection[str]) -> pd.DataFrame
 
 
 def summary(table: pd.DataFrame) -> dict[str, int]:
-    """Count the groups of `duplicates_table` and its images by kind; ``leaks`` leaves out dropped images."""
+    """Count the groups of `duplicates_table` and its images by kind; leaks leave out dropped images."""
+    is_tied = table["kind"] == "group"
+    is_leak = (table["leak"] != "") & (table["dropped"] == 0)
     return {
-        "groups": int(table["group"].nunique()),
+        "groups": int(table["group"][~is_tied].nunique()),
         "exact": int((table["kind"] == "exact").sum()),
         "near": int((table["kind"] == "near").sum()),
-        "leaks": int(((table["leak"] != "") & (table["dropped"] == 0)).sum()),
+        "leaks": int((is_leak & ~is_tied).sum()),
+        "group_leaks": int((is_leak & is_tied).sum()),
         "other_labels": int((table["other_labels"] != "").sum()),
         "dropped": int(table["dropped"].sum()),
     }
@@ -186,19 +198,27 @@ def summary(table: pd.DataFrame) -> dict[str, int]:
 
 def duplicate_warnings(table: pd.DataFrame, where: Path) -> list[str]:
     """Warn of the duplicates, leaks and label conflicts in `duplicates_table`, which is at ``where``."""
-    leaks, conflicts = table[(table["leak"] != "") & (table["dropped"] == 0)], table[table["other_labels"] != ""]
+    is_tied, is_leak = table["kind"] == "group", (table["leak"] != "") & (table["dropped"] == 0)
+    duplicates, leaks, tied = table[~is_tied], table[is_leak & ~is_tied], table[is_leak & is_tied]
+    conflicts = table[table["other_labels"] != ""]
     warnings = []
-    if len(table):
+    if len(duplicates):
         exact = (table["kind"] == "exact").sum()
         warnings.append(
-            f"{len(table)} images are duplicates, in {table['group'].nunique()} groups ({exact} byte for byte), listed "
-            f"in {where}"
+            f"{len(duplicates)} images are duplicates, in {duplicates['group'].nunique()} groups ({exact} byte for "
+            f"byte), listed in {where}"
         )
     if len(leaks):
         pairs = [f"'{row.image_id}' of {row.split} is '{row.leak}'" for row in leaks.itertuples()]
         warnings.append(
             f"leak: {len(leaks)} images of train or val also appear in a later split, {_listed(pairs)}: "
             "results there look better than they are. Set data.duplicates to drop"
+        )
+    if len(tied):
+        pairs = [f"'{row.image_id}' of {row.split} is with '{row.leak}'" for row in tied.itertuples()]
+        warnings.append(
+            f"leak: {len(tied)} images of train or val share a group with a later split, {_listed(pairs)}: results "
+            "there look better than they are. Correct the splits, or set data.columns.split to null"
         )
     if len(conflicts):
         pairs = [f"'{row.image_id}' and '{row.other_labels}'" for row in conflicts.itertuples()]

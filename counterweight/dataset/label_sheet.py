@@ -27,6 +27,7 @@ class LabelSheet:
     split: str | None  # None if the sheet has no splits
     labels: str | list[str]  # the column of label names, or the 0/1 columns, one per label
     label_names: list[str] | None  # the allowed labels; None allows any
+    group: str | None = None  # the column of groups that stay in one split
     in_order: bool = False  # whether row i is image i of an array because the user's sheet has no image column
 
 
@@ -36,6 +37,7 @@ def open_label_sheet(
     image: str | None,
     split: str | None,
     labels: str | Sequence[str],
+    group: str | None = None,
     allowed_labels: Sequence[str] | None = None,
     links: Collection[Path] = (),
 ) -> LabelSheet:
@@ -45,7 +47,7 @@ def open_label_sheet(
     ----------
     path : Path
         An .xlsx or .csv, or a folder of class folders.
-    image, split : str or None
+    image, split, group : str or None
         Column names. Without an image column, row i is image i, and a column ``image_id`` of numbers is added.
     labels : str or sequence of str
         The column of label names, or the 0/1 columns, one per label.
@@ -66,10 +68,10 @@ def open_label_sheet(
         return _from_class_folders(path, files, image, split, labels, allowed)
     sheet = read_sheet(path)
     if image is not None:
-        return LabelSheet(sheet, image, split, labels, allowed)
+        return LabelSheet(sheet, image, split, labels, allowed, group)
     added, count = free_name("image_id", sheet.columns), len(sheet.rows)
     rows = [[*cells, zero_padded(i, count)] for i, cells in enumerate(sheet.rows)]
-    return LabelSheet(Sheet([*sheet.columns, added], rows), added, split, labels, allowed, in_order=True)
+    return LabelSheet(Sheet([*sheet.columns, added], rows), added, split, labels, allowed, group, in_order=True)
 
 
 def check_source(rows: LabelSheet, sheet: Path, images: Path, source: ImageSource) -> None:

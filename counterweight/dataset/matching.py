@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from counterweight.base import manifest
 from counterweight.base.errors import InputError, name_some
 from counterweight.dataset.annotations import Annotations, select_rows
 from counterweight.dataset.duplicates import drop_images, duplicates_table, redundant_images
 from counterweight.dataset.near_duplicates import group_identical_images, near_duplicate_groups
-from counterweight.dataset.stratified_split import complete_splits
+from counterweight.dataset.split_completion import SplitConfig, Ties, complete_splits
 from counterweight.images.folder_scan import TABLE_OR_TEXT
 from counterweight.images.sources import ImageCheck, ImageSource
 
@@ -126,22 +128,23 @@ def usable_images(
 
 
 def build_dataset(
-    images: UsableImages, *, test: float, validation: float, seed: int, max_hash_distance: int, drop_duplicates: bool
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[int, str]]:
+    images: UsableImages, config: SplitConfig, *, max_hash_distance: int, drop_duplicates: bool,
+    kept: Sequence[str] | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[int, str]]:  # fmt: skip
     """Complete the splits, find duplicates, and build the manifest.
 
     Parameters
     ----------
     images : UsableImages
         The images.
-    test, validation : float in (0, 1)
-        Fraction of all images for test, and of train images for validation, if the sheet does not have them.
-    seed : int
-        Seed of both draws.
+    config : SplitConfig
+        How images are dealt out, if the sheet does not have all splits.
     max_hash_distance : int
         Maximum number of bits in which the hashes of near duplicates differ.
     drop_duplicates : bool
         Whether duplicates among train and validation images are dropped.
+    kept : sequence of str, optional
+        The split that each image was dealt earlier, see `complete_splits`.
 
     Returns
     -------
@@ -155,25 +158,37 @@ def build_dataset(
     annotations, ids = images.annotations, images.annotations.image_ids
     checksums = [check.checksum for check in images.checks]
     pictures = group_identical_images(checksums, [check.hash for check in images.checks])
-    groups = near_duplicate_groups(pictures, max_hash_distance)
-    splits = complete_splits(
-        annotations.splits, annotations.targets, test=test, validation=validation, seed=seed, groups=groups
-    )
+    ties = Ties(near_duplicate_groups(pictures, max_hash_distance), _group_numbers(annotations.groups))
+    splits = complete_splits(annotations.splits, annotations.targets, config, ties, kept)
     table = manifest.build(ids, images.paths, splits, annotations.labels, annotations.targets, checksums)
     redundant = redundant_images(pictures, splits, max_hash_distance) if drop_duplicates else {}
     duplicates = duplicates_table(
-        table, pictures, groups, rows=[i + 2 for i in images.rows], distance=max_hash_distance, dropped=redundant
+        table, pictures, ties, rows=[i + 2 for i in images.rows], distance=max_hash_distance, dropped=redundant
     )
     dropped = {images.rows[i]: f"is the same picture as '{ids[j]}'" for i, j in redundant.items()}
     return drop_images(table, [ids[i] for i in redundant]), duplicates, dropped
 
 
+def _group_numbers(groups: Sequence[str] | None) -> NDArray[np.intp] | None:
+    """Number the user's groups; an image without one is alone."""
+    if groups is None:
+        return None
+    names: dict[str | int, int] = {}
+    return np.array([names.setdefault(group or i, len(names)) for i, group in enumerate(groups)], dtype=np.intp)
+
+
+def file_counts(unlisted: Mapping[str, str], dropped: pd.DataFrame, bad: Mapping[int, str]) -> dict[str, int]:
+    """Count images without a row, dropped rows, and rows whose image cannot be read."""
+    n_without_row = sum(reason == NO_ROW for reason in unlisted.values())
+    return {"unlisted_files": n_without_row, "dropped_rows": len(dropped), "bad_images": len(bad)}
+
+
 def file_warnings(
-    unlisted: Mapping[str, str], dropped: int, lists: Mapping[str, Path], linked_folders: Sequence[str] = ()
+    unlisted: Mapping[str, str], dropped: int, lists: tuple[Path, Path], linked_folders: Sequence[str] = ()
 ) -> list[str]:
     """Warn of images without a row, files that are not read, dropped rows, and links that hide changes from DVC.
 
-    ``lists`` has where they are listed.
+    ``lists`` are the tables of files and of rows that are left out.
     """
     warnings = []
     if linked_folders:
@@ -183,9 +198,9 @@ def file_warnings(
         )
     n_without_row = sum(reason == NO_ROW for reason in unlisted.values())
     if n_without_row:
-        warnings.append(f"{n_without_row} images without a row are left out, listed in {lists['unlisted']}")
+        warnings.append(f"{n_without_row} images without a row are left out, listed in {lists[0]}")
     if n_unread := sum(reason not in (NO_ROW, TABLE_OR_TEXT) for reason in unlisted.values()):
-        warnings.append(f"{n_unread} files are not read, listed with the reason in {lists['unlisted']}")
+        warnings.append(f"{n_unread} files are not read, listed with the reason in {lists[0]}")
     if dropped:
-        warnings.append(f"{dropped} rows are dropped, listed with the reason in {lists['dropped']}")
+        warnings.append(f"{dropped} rows are dropped, listed with the reason in {lists[1]}")
     return warnings

@@ -5,79 +5,8 @@ ECML PKDD 2011, LNCS 6913, 145-158. If no image has several labels, each class i
 scikit-learn's StratifiedShuffleSplit. A missing label (-1) counts as 0.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
-
-from counterweight.base.errors import InputError
-
-# Largest group of duplicates that is kept in one split, as a fraction of the rows to choose.
-_MAX_GROUP_SHARE = 0.1
-
-
-def complete_splits(
-    splits: Sequence[str] | None,
-    targets: NDArray[np.integer],
-    *,
-    test: float,
-    validation: float,
-    seed: int,
-    groups: NDArray[np.intp] | None = None,
-) -> list[str]:
-    """Add the splits that a sheet lacks: test if it has no splits, val if it has no val rows.
-
-    Parameters
-    ----------
-    splits : sequence of str or None
-        ``train``, ``val`` or ``test`` for each image; None if the sheet has no splits.
-    targets : array of int, shape (n_images, n_labels)
-        1 where the image has the label.
-    test, validation : float in (0, 1)
-        Fraction of all images for test, and of the train images for validation.
-    seed : int
-        Seed of both draws.
-    groups : array of int, shape (n_images,), optional
-        Group of each image. The images of a group go where its first one goes, unless there are so many that they would
-        change the size of the split.
-
-    Returns
-    -------
-    list of str
-        Split of each image. Test rows stay test, and only train rows become val.
-
-    Raises
-    ------
-    InputError
-        If a split would be empty.
-    """
-    if len(targets) < (3 if splits is None else 1):
-        raise InputError(f"the sheet has {len(targets)} rows; at least 3 are needed: train, val and test. Add rows.")
-    parts = np.array(["train"] * len(targets) if splits is None else list(splits), dtype=object)
-    if splits is None:
-        parts[_keep_groups_together(stratified_sample(targets, test, seed), groups)] = "test"
-    if "val" not in parts:
-        train = np.flatnonzero(parts == "train")
-        if len(train) < 2:
-            raise InputError(
-                f"the sheet has {len(train)} train rows; at least 2 are needed. Add rows whose split is train."
-            )
-        within = None if groups is None else groups[train]
-        parts[train[_keep_groups_together(stratified_sample(targets[train], validation, seed), within)]] = "val"
-    for part in ("train", "test"):
-        if part not in parts:
-            raise InputError(f"no row is in {part}. Give at least one row the split '{part}'.")
-    return [str(part) for part in parts]
-
-
-def _keep_groups_together(chosen: NDArray[np.intp], groups: NDArray[np.intp] | None) -> NDArray[np.intp]:
-    """Make the choice of each group's first row that of the whole group, except in groups above `_MAX_GROUP_SHARE`."""
-    if groups is None:
-        return chosen
-    _, first, group, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
-    small = (sizes <= max(len(chosen) * _MAX_GROUP_SHARE, 2))[group]
-    whole = np.flatnonzero(np.where(small, np.isin(first[group], chosen), np.isin(np.arange(len(groups)), chosen)))
-    return whole if 0 < len(whole) < len(groups) else chosen
 
 
 def stratified_sample(targets: NDArray[np.integer], fraction: float, seed: int) -> NDArray[np.intp]:

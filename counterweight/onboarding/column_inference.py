@@ -25,6 +25,12 @@ _SAMPLE = 500
 _LABEL_COLUMN_NAMES = frozenset(
     ["labels", "label", "targets", "target", "classes", "class", "categories", "category", "tags", "y"]
 )
+# Common names of columns of groups that must not be in two splits, in lower case without separators.
+_GROUP_WORDS = ("patient", "subject", "lesion", "video", "clip", "slide", "burst", "group")
+_GROUP_NUMBERS = (
+    *_GROUP_WORDS, "person", "animal", "individual", "product", "sequence", "scene", "site", "camera", "case",
+)  # fmt: skip
+_GROUP_COLUMN_NAMES = {*_GROUP_WORDS, *(word + end for word in _GROUP_NUMBERS for end in ("id", "no", "number"))}
 _SEPARATORS = (",", ";", "|", "/", " ")
 # What 0/1 columns hold: the usual words; -1 for 0; and -1 for unknown beside 0 and 1.
 _FLAGS: dict[frozenset[str], dict[str, list[str]] | None] = {
@@ -65,6 +71,8 @@ class SheetSchema:
         What 0/1 columns hold, if it is not 0 and 1; see ``data.values``.
     odd_splits : dict of str to int
         Cells of the column of splits that say none, and how often.
+    group : str or None
+        Column of groups that must not be in two splits.
     """
 
     image: str | None
@@ -78,6 +86,7 @@ class SheetSchema:
     files: list[list[str]]
     values: dict[str, list[str]] | None = None
     odd_splits: dict[str, int] = field(default_factory=dict)
+    group: str | None = None
 
 
 def infer_schema(
@@ -110,6 +119,8 @@ def infer_schema(
     rest = {name: cells for name, cells in columns.items() if name != image}
     split = _split_column(rest)
     odd_splits = Counter(cell for cell in rest.pop(split or "", []) if cell.lower() not in SPLIT_NAMES)
+    group = _group_column(rest)
+    rest.pop(group or "", None)
     labels, separator = _label_columns(rest, sheet)
     values = _flag_values([rest[name] for name in labels]) if isinstance(labels, list) else None
     rows = LabelSheet(sheet, image or sheet.columns[0], split, labels, None)
@@ -126,8 +137,17 @@ def infer_schema(
     missing = int(np.count_nonzero(read.missing))
     return SheetSchema(
         image, split, labels, separator, task, dict(counts.most_common()), missing, without, files, values,
-        dict(odd_splits),
+        dict(odd_splits), group,
     )  # fmt: skip
+
+
+def _group_column(columns: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the first column that is named as one of groups, and in which cells repeat."""
+    for name, cells in columns.items():
+        is_named = "".join(filter(str.isalnum, name.lower())) in _GROUP_COLUMN_NAMES
+        if is_named and 1 < len(set(cells)) < len(cells):
+            return name
+    return None
 
 
 def _split_column(columns: Mapping[str, Sequence[str]]) -> str | None:

@@ -94,6 +94,7 @@ def suggest_params(
         "data.columns.image": schema.image,
         "data.columns.split": schema.split,
         "data.columns.labels": schema.labels,
+        "data.columns.group": schema.group,
         "data.separator": schema.separator,
         "data.values": schema.values,
         "data.labels": None,

@@ -41,6 +41,7 @@ def run_section(params: str, ingest: Mapping[str, Any], warnings: Sequence[str])
         ["images without a row", ingest["unlisted_files"]],
         ["groups of duplicates", duplicates["groups"]],
         ["images that also appear in a later split (leaks)", duplicates["leaks"]],
+        ["images whose group is also in a later split (leaks)", duplicates["group_leaks"]],
         ["duplicates with other labels", duplicates["other_labels"]],
         ["versions", ", ".join(f"{package} {version(package)}" for package in _PACKAGES)],
     ]
@@ -65,6 +66,7 @@ def run_warnings(
     targets = {split: manifest.targets(manifest.rows_of_split(table, split)) for split in manifest.SPLITS}
     counted = [
         (duplicates["leaks"], "images also appear in a later split (leak): results there look better than they are"),
+        (duplicates["group_leaks"], "images share a group with a later split (leak): results there look too good"),
         (duplicates["other_labels"], "images have other labels than a duplicate"),
         (ingest["dropped_rows"], "rows were dropped"),
         (ingest["unlisted_files"], "images have no row and were left out"),

@@ -17,6 +17,7 @@ from counterweight.dataset.duplicates import (
     summary,
 )
 from counterweight.dataset.near_duplicates import group_identical_images, near_duplicate_groups
+from counterweight.dataset.split_completion import Ties
 from counterweight.images.sources import zero_padded
 
 # Three pictures: a (two byte-identical images and a near duplicate), b (with a near duplicate), and c.
@@ -40,7 +41,7 @@ def listed(
     return duplicates_table(
         manifest.build(ids, ids, splits, labels, targets, checksums),
         pictures,
-        near_duplicate_groups(pictures, distance),
+        Ties(near_duplicate_groups(pictures, distance), None),
         rows=range(2, count + 2),
         distance=distance,
         dropped=dropped,
@@ -98,9 +99,42 @@ def test_an_image_is_not_dropped_for_one_that_is_dropped_itself() -> None:
     assert redundant_images(group_identical_images(list("abc"), [0b00, 0b01, 0b11]), ["train"] * 3, 1) == {1: 0}
 
 
+@pytest.fixture
+def patients() -> pd.DataFrame:
+    """Images 0 and 1 are equal, of one patient; 2 and 3 are of another, whose image 3 is a test image."""
+    splits, targets = ["train", "train", "train", "test", "val"], np.eye(5, dtype=np.int8)
+    checksums = ["x", "x", "y", "z", "w"]
+    pictures, ids = group_identical_images(checksums, [None] * 5), list("01234")
+    ties = Ties(near_duplicate_groups(pictures, 2), np.array([0, 0, 1, 1, 2]))
+    table = manifest.build(ids, ids, splits, list("abcde"), targets, checksums)
+    return duplicates_table(table, pictures, ties, rows=range(2, 7), distance=2, dropped=[])
+
+
+def test_images_of_a_group_are_listed_with_their_leaks(patients: pd.DataFrame) -> None:
+    assert patients.drop(columns="bits").to_numpy().tolist() == [
+        [0, 2, "0", "train", "exact", "1", "", "1", 0],
+        [0, 3, "1", "train", "exact", "0", "", "0", 0],
+        [1, 4, "2", "train", "group", "3", "3", "", 0],
+        [1, 5, "3", "test", "group", "2", "", "", 0],
+    ]
+    assert patients["bits"].isna().tolist() == [False, False, True, True]
+
+
+def test_groups_are_no_duplicates_but_may_leak(patients: pd.DataFrame) -> None:
+    counts = summary(patients)
+    assert (counts["groups"], counts["exact"], counts["leaks"], counts["group_leaks"]) == (1, 2, 0, 1)
+    assert duplicate_warnings(patients, Path("duplicates.csv"))[:2] == [
+        "2 images are duplicates, in 1 groups (2 byte for byte), listed in duplicates.csv",
+        "leak: 1 images of train or val share a group with a later split, '2' of train is with '3': results there look "
+        "better than they are. Correct the splits, or set data.columns.split to null",
+    ]
+
+
 def test_summary_counts_images_by_kind() -> None:
     table = listed(CHECKSUMS, HASHES, SPLITS, TARGETS, dropped={0: 2})
-    assert summary(table) == {"groups": 2, "exact": 2, "near": 3, "leaks": 2, "other_labels": 2, "dropped": 1}
+    assert summary(table) == {
+        "groups": 2, "exact": 2, "near": 3, "leaks": 2, "group_leaks": 0, "other_labels": 2, "dropped": 1,
+    }  # fmt: skip
 
 
 def test_without_duplicates_the_table_is_empty() -> None:
@@ -177,7 +211,7 @@ def test_the_nearest_of_two_equal_pictures_is_the_other_one() -> None:
         ["0", "1", "2"], ["0", "1", "2"], ["train"] * 3, ["cat"], np.array([[1], [1], [1]]), ["a", "b", "c"]
     )
     found = duplicates_table(
-        table, pictures, near_duplicate_groups(pictures, 2), rows=[2, 3, 4], distance=2, dropped=[]
+        table, pictures, Ties(near_duplicate_groups(pictures, 2), None), rows=[2, 3, 4], distance=2, dropped=[]
     )
     assert found[["image_id", "kind", "duplicate_of", "bits"]].to_numpy().tolist() == [
         ["0", "near", "1", 0], ["1", "near", "0", 0], ["2", "near", "0", 0],

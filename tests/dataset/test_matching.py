@@ -18,6 +18,7 @@ from counterweight.dataset.matching import (
     missing_problems,
     usable_images,
 )
+from counterweight.dataset.split_completion import SplitConfig
 from counterweight.images.codec import FORMATS
 from counterweight.images.folder_scan import TABLE_OR_TEXT
 from counterweight.images.sources import ArrayImages, FolderImages, ImageCheck
@@ -208,7 +209,7 @@ def test_dataset_has_no_duplicates_of_test_images_if_they_are_dropped(
     rows = annotations(["a", "b", "c", "d"], ["train", "train", "val", "test"])
     images = UsableImages([7, 5, 3, 1], rows, ["a.jpg", "b.jpg", "c.jpg", "d.jpg"], checks)
     table, duplicates, reasons = build_dataset(
-        images, test=0.2, validation=0.2, seed=0, max_hash_distance=2, drop_duplicates=drop_duplicates
+        images, SplitConfig(0.2, 0.2, 0), max_hash_distance=2, drop_duplicates=drop_duplicates
     )
     assert (table["image_id"].tolist(), reasons) == (ids, dropped)
     assert duplicates[["row", "image_id", "duplicate_of", "leak", "dropped"]].to_numpy().tolist() == [
@@ -218,7 +219,7 @@ def test_dataset_has_no_duplicates_of_test_images_if_they_are_dropped(
 
 
 def test_files_and_rows_that_are_left_out_are_warned_of() -> None:
-    lists = {"unlisted": Path("unlisted.csv"), "dropped": Path("dropped.csv")}
+    lists = (Path("unlisted.csv"), Path("dropped.csv"))
     assert file_warnings({}, 0, lists) == []
     unlisted = {"a.png": NO_ROW, "b.png": NO_ROW, "c.dcm": "is DICOM", "labels.csv": TABLE_OR_TEXT}
     assert file_warnings(unlisted, 3, lists) == [
@@ -229,7 +230,7 @@ def test_files_and_rows_that_are_left_out_are_warned_of() -> None:
 
 
 def test_links_to_folders_are_warned_of_because_dvc_sees_no_change_behind_them() -> None:
-    assert file_warnings({}, 0, {}, ["a", "b", "c", "d", "e"]) == [
+    assert file_warnings({}, 0, (Path("a"), Path("b")), ["a", "b", "c", "d", "e"]) == [
         "DVC sees no change behind a link to a folder (a, b, c and 2 more). After one, run dvc repro --force ingest"
     ]
 
@@ -242,7 +243,7 @@ def test_splits_of_the_sheet_stay_and_missing_ones_are_drawn() -> None:
     def splits(given: list[str] | None, **changes: Any) -> list[str]:
         options: dict[str, Any] = {"test": 0.2, "validation": 0.25, "seed": 0} | changes
         images = UsableImages(list(range(20)), annotations(ids, given), paths, checks)
-        table, _, _ = build_dataset(images, max_hash_distance=2, drop_duplicates=False, **options)
+        table, _, _ = build_dataset(images, SplitConfig(**options), max_hash_distance=2, drop_duplicates=False)
         assert table["path"].tolist() == paths
         return table["split"].tolist()
 

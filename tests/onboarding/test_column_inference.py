@@ -130,3 +130,14 @@ def test_lists_in_cells_are_labels() -> None:
 )
 def test_classes_with_spaces_are_not_divided(classes: list[str]) -> None:
     assert set(inferred(["id", "class"], IDS, classes).counts) == set(classes)
+
+
+@pytest.mark.parametrize("name", ["patient_id", "Lesion ID", "video", "SubjectNo"])
+def test_a_column_of_groups_is_found_by_its_name(name: str) -> None:
+    groups = [f"p{i // 4}" for i in range(40)]
+    assert inferred(["id", name, "class"], IDS, groups, ["cat", "dog"]).group == name
+
+
+def test_a_column_without_repeated_cells_or_with_one_is_no_column_of_groups() -> None:
+    for cells in (IDS, ["p"]):
+        assert inferred(["id", "patient", "class"], IDS, cells, ["cat", "dog"]).group is None

@@ -21,7 +21,7 @@ from tests.conftest import (
 
 # Each stage's options, and how many of the last of them are its outputs.
 STAGES = {
-    "ingest": (INGEST, 6),
+    "ingest": (INGEST, 7),
     "resize": (RESIZE, 2),
     "features": (FEATURES, 1),
     "impute": (IMPUTE, 3),

@@ -10,7 +10,7 @@ HOSTILE = "<img src=x onerror=alert(1)>&\"'"
 INGEST = {
     "dropped_rows": 3,
     "unlisted_files": 4,
-    "duplicates": {"groups": 5, "leaks": 6, "other_labels": 7},
+    "duplicates": {"groups": 5, "leaks": 6, "group_leaks": 8, "other_labels": 7},
 }
 
 NONE_IMPUTED = {"filled": 0, "labels": {}}
@@ -97,7 +97,11 @@ def test_missing_value_is_an_error() -> None:
         render_page(incomplete)
 
 
-NOTHING = {"dropped_rows": 0, "unlisted_files": 0, "duplicates": {"groups": 0, "leaks": 0, "other_labels": 0}}
+NOTHING = {
+    "dropped_rows": 0,
+    "unlisted_files": 0,
+    "duplicates": {"groups": 0, "leaks": 0, "group_leaks": 0, "other_labels": 0},
+}
 
 
 @pytest.fixture
@@ -112,9 +116,14 @@ def test_normal_run_has_no_warnings(table: pd.DataFrame) -> None:
 
 
 def test_most_serious_warning_comes_first(table: pd.DataFrame) -> None:
-    odd = {"dropped_rows": 3, "unlisted_files": 4, "duplicates": {"groups": 9, "leaks": 1, "other_labels": 2}}
+    odd = {
+        "dropped_rows": 3,
+        "unlisted_files": 4,
+        "duplicates": {"groups": 9, "leaks": 1, "group_leaks": 7, "other_labels": 2},
+    }
     assert run_warnings(table, odd, NONE_IMPUTED, {"unfit_images": 5}, "random") == [
         "1 images also appear in a later split (leak): results there look better than they are.",
+        "7 images share a group with a later split (leak): results there look too good.",
         "2 images have other labels than a duplicate.",
         "3 rows were dropped.",
         "4 images have no row and were left out.",

@@ -100,6 +100,49 @@ def test_a_sheet_without_a_split_column_gets_test_and_validation(tmp_path: Path)
     assert abs(sizes["val"] - 12) <= 2
 
 
+def test_images_keep_the_splits_that_they_were_dealt_when_others_come_go_and_are_renamed(tmp_path: Path) -> None:
+    make_tiny_data(tmp_path, train=60, test=20)
+    write_params(tmp_path / "params.yaml", TINY | {"data.columns.split": None, "data.missing_files": "drop"})
+    images, more = sorted((tmp_path / "images").iterdir()), tmp_path / "more"
+    more.mkdir()
+    for image in images[::9]:
+        image.rename(more / image.name)
+    run_stage(tmp_path, "ingest", *INGEST)
+    before = manifest.read(tmp_path / "data/manifest.csv").set_index("image_id")["split"]
+    for image in more.iterdir():
+        image.rename(tmp_path / "images" / image.name)
+    images[1].unlink()
+    images[2].rename(images[2].with_name("renamed.jpg"))
+    sheet = read_sheet(tmp_path / "labels.xlsx")
+    rows = [["renamed.jpg" if row[0] == images[2].name else row[0], *row[1:]] for row in sheet.rows]
+    write_sheet(sheet.columns, rows, tmp_path / "labels.xlsx", "xlsx")
+    run_stage(tmp_path, "ingest", *INGEST)
+    after = manifest.read(tmp_path / "data/manifest.csv").set_index("image_id")["split"]
+    assert after["renamed.jpg"] == before[images[2].name]
+    kept = before.drop([images[1].name, images[2].name])
+    assert after[kept.index].tolist() == kept.tolist()
+    assert len(after) == 79
+    assert abs((after == "test").sum() - 0.2 * 79) <= 1
+
+
+def test_images_of_a_patient_stay_together_and_folds_and_leaks_know_them(tmp_path: Path) -> None:
+    make_tiny_data(tmp_path, train=60, test=20)
+    sheet = read_sheet(tmp_path / "labels.xlsx")
+    rows = [[*row, f"patient {i % 16}"] for i, row in enumerate(sheet.rows)]
+    write_sheet([*sheet.columns, "patient"], rows, tmp_path / "labels.xlsx", "xlsx")
+    write_params(tmp_path / "params.yaml", TINY | {"data.columns.group": "patient"})
+    log = run_stage(tmp_path, "ingest", *INGEST).stderr
+    assert "share a group with a later split" in log
+    write_params(tmp_path / "params.yaml", TINY | {"data.columns.group": "patient", "data.columns.split": None})
+    log = run_stage(tmp_path, "ingest", *INGEST).stderr
+    assert "share a group" not in log
+    split = manifest.read(tmp_path / "data/manifest.csv").set_index("image_id")["split"]
+    by_patient = pd.Series([split[str(row[0])] for row in rows]).groupby([row[-1] for row in rows]).nunique()
+    assert by_patient.tolist() == [1] * 16
+    listed = pd.read_csv(tmp_path / "data/duplicates.csv")
+    assert (listed["kind"].value_counts().to_dict(), listed["group"].nunique()) == ({"group": 80}, 16)
+
+
 def test_rows_without_a_file_may_be_dropped(tmp_path: Path) -> None:
     make_tiny_data(tmp_path, train=12, test=4)
     write_params(tmp_path / "params.yaml", TINY | {"data.missing_files": "drop"})
@@ -186,7 +229,7 @@ def test_duplicates_leaks_and_label_conflicts_are_listed_counted_and_warned_of(r
         [19, "b.jpg", "exact", "0002.jpg", "", "0002.jpg", 0],
     ]
     assert json.loads((repeated / "data/ingest.json").read_text())["duplicates"] == {
-        "groups": 2, "exact": 2, "near": 2, "leaks": 1, "other_labels": 2, "dropped": 0,
+        "groups": 2, "exact": 2, "near": 2, "leaks": 1, "group_leaks": 0, "other_labels": 2, "dropped": 0,
     }  # fmt: skip
     assert "ingest: leak: 1 images of train or val also appear in a later split, '0001.jpg' of" in result.stderr
     assert "ingest: 2 images have other labels than a duplicate, '0002.jpg' and 'b.jpg'" in result.stderr
