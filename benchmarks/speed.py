@@ -46,9 +46,9 @@ from counterweight.augmentation.strategies import Plan
 from counterweight.base.params import load_params
 from counterweight.clustering.kmeans import fit_clusters
 from counterweight.images import codec
+from counterweight.images.folder_images import FolderImages
 from counterweight.images.geometry import Pixels, TargetSize
 from counterweight.images.resizing import resize_images
-from counterweight.images.sources import FolderImages
 from counterweight.networks.backbones import Backbone
 from counterweight.networks.determinism import batch_runner
 from counterweight.networks.inference import CPU_BATCH, Compute, extract_features

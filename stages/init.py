@@ -13,7 +13,8 @@ from counterweight.base.command import build_parser, run
 from counterweight.base.errors import InputError, name_some
 from counterweight.base.params import load_params
 from counterweight.dataset.label_sheet import open_label_sheet
-from counterweight.images.sources import FolderImages, open_images
+from counterweight.images.folder_images import FolderImages
+from counterweight.images.sources import open_images
 from counterweight.onboarding.column_inference import SheetSchema, infer_schema
 from counterweight.onboarding.params_file import apply_overlay, as_yaml, overlay
 from counterweight.onboarding.suggested_params import Sizes, sample_sizes, suggest_params
@@ -62,8 +63,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Run the command."""
     args = options(argv)
     sheet = args.sheet or args.images
-    links = [dvc_cache_folder(Path())]
-    source = open_images(args.images, links)
+    source = open_images(args.images, links := [dvc_cache_folder(Path())])
     current = load_params(args.params).data.images
     if current not in (EXAMPLE, str(args.images)) and not (args.force or args.dry_run):
         raise InputError(f"{args.params}: data.images is already {current}. Give --force to change it.")

@@ -1,7 +1,9 @@
 """Atomic writing: an output appears under its final name only when it is complete."""
 
 import contextlib
+import csv
 import json
+import mmap
 import os
 import shutil
 import sys
@@ -176,9 +178,17 @@ def atomic_rows(path: Path, shape: tuple[int, int]) -> Iterator[Callable[[int, N
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV without its index."""
+    """Write a table as CSV without its index; `pandas.read_csv` reads every text of it as it was."""
     with atomic_file(path) as aside:
         table.to_csv(aside, index=False, lineterminator="\n")
+        # Python's csv module leaves a carriage return without quotes, and pandas reads it as the end of the row.
+        if _has_return(aside):
+            table.to_csv(aside, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+
+
+def _has_return(path: Path) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"\r") >= 0
 
 
 def read_label_table(path: Path, names: Sequence[str] = ("label",)) -> pd.DataFrame:

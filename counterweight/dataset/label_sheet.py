@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from counterweight.base.errors import InputError, raise_problems
+from counterweight.images.array_images import zero_padded
 from counterweight.images.folder_scan import scan_folder
-from counterweight.images.sources import ImageSource, zero_padded
+from counterweight.images.sources import ImageSource
 from counterweight.sheets.spreadsheet import Sheet, free_name, read_sheet
 
 # Spellings of a split, in lower case.

@@ -15,7 +15,8 @@ from counterweight.dataset.duplicates import drop_images, duplicates_table, redu
 from counterweight.dataset.near_duplicates import group_identical_images, near_duplicate_groups
 from counterweight.dataset.split_completion import SplitConfig, Ties, complete_splits
 from counterweight.images.folder_scan import TABLE_OR_TEXT
-from counterweight.images.sources import ImageCheck, ImageSource
+from counterweight.images.image_check import ImageCheck
+from counterweight.images.sources import ImageSource
 
 # Why an image is unlisted.
 NO_ROW = "no row names it"

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
+from PIL.TiffImagePlugin import TiffImageFile
 
 from counterweight.base.errors import InputError
 from counterweight.base.timing import timed
@@ -39,6 +40,8 @@ SUFFIXES = frozenset(
 
 # Minimum side of a sketch in pixels, unless the image is smaller.
 SKETCH_SIDE = 128
+
+_EXTRA_SAMPLES = 338  # TIFF's tag
 
 # Reported as an error of the machine: the image may be fine, so it is never dropped as unreadable.
 OUT_OF_MEMORY = (
@@ -104,7 +107,8 @@ def decode(data: bytes, target: TargetSize | None = None) -> Pixels:
     """Decode an image file the way a viewer shows it.
 
     EXIF orientation is applied, palettes are looked up, CMYK is converted, 16 bits become 8, and transparency shows a
-    white background. Only the first frame or page is read. Damaged files raise whatever their decoder raises.
+    white background. A fourth band that is not marked as transparency, such as infrared, is dropped. Only the first
+    frame or page is read. Damaged files raise whatever their decoder raises.
 
     Parameters
     ----------
@@ -132,18 +136,26 @@ def decode(data: bytes, target: TargetSize | None = None) -> Pixels:
         return _to_upright_rgb(image)
 
 
+def has_unmarked_band(image: Image.Image) -> bool:
+    """Whether a TIFF has a fourth band without a tag that says what it is, which Pillow takes for transparency."""
+    return isinstance(image, TiffImageFile) and image.mode == "RGBA" and _EXTRA_SAMPLES not in image.tag_v2
+
+
 def _shrink(image: Image.Image) -> Image.Image:
     """Shrink a large image before its conversion to RGB, which makes several copies."""
     factor = min(image.size) // SKETCH_SIDE
     if factor < 2 or image.mode not in {"L", "LA", "RGB", "RGBA", "CMYK"}:
         return image
+    is_opaque = has_unmarked_band(image)
     ImageOps.exif_transpose(image, in_place=True)
-    return image.reduce(factor)
+    return (Image.merge("RGB", image.split()[:3]) if is_opaque else image).reduce(factor)
 
 
 def _to_upright_rgb(image: Image.Image) -> Pixels:
     """Apply the EXIF orientation and convert to RGB."""
     upright = ImageOps.exif_transpose(image)
+    if has_unmarked_band(image):
+        upright = Image.merge("RGB", upright.split()[:3])
     if upright.mode.startswith("I"):
         deep = np.asarray(upright).astype(np.uint32)
         gray = np.clip((deep + 128) // 257, 0, 255).astype(np.uint8)

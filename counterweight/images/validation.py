@@ -3,12 +3,17 @@
 Worker processes import this module, so it imports neither pandas nor other packages that they do not use.
 """
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import PurePosixPath
 
-from counterweight.images.sources import ImageCheck, ImageSource
+from counterweight.base.errors import name_some
+from counterweight.images.image_check import ImageCheck
+from counterweight.images.sources import ImageSource
 from counterweight.runtime.parallel import parallel_map
+
+log = logging.getLogger(__name__)
 
 # Bytes of a file name. File systems allow 255, and the names of copies are longer than their source's.
 MAX_NAME_BYTES = 200
@@ -17,7 +22,7 @@ MAX_NAME_BYTES = 200
 def validate_images(
     source: ImageSource, paths: Sequence[str], *, max_pixels: int, workers: int
 ) -> tuple[list[ImageCheck], dict[int, str]]:
-    """Read every image to its last byte.
+    """Read every image to its last byte, and warn of odd ones.
 
     Parameters
     ----------
@@ -39,6 +44,12 @@ def validate_images(
     """
     check = partial(_check, source=source, max_pixels=max_pixels)
     checks = parallel_map(check, paths, workers=workers, what="images")
+    odd: dict[str, list[str]] = {}
+    for path, result in zip(paths, checks, strict=True):
+        if result.peculiarity:
+            odd.setdefault(result.peculiarity, []).append(path)
+    for peculiarity, names in odd.items():
+        log.warning("%s images %s: %s", f"{len(names):,}", peculiarity, name_some(names))
     return checks, {i: check.problem for i, check in enumerate(checks) if check.problem}
 
 

@@ -126,6 +126,12 @@ def _load(network: Backbone, state: Mapping[str, Tensor], where: str) -> None:
             f"weights: {where}: '{differing[0]}' has the shape {shape}, the model's is {expected}. "
             "Choose the model that the weights were made for."
         )
+    not_finite = [key for key in wanted if key in state and not torch.isfinite(state[key]).all()]
+    if not_finite:
+        raise InputError(
+            f"weights: {where}: '{not_finite[0]}' holds NaN or infinite numbers. Save the model before its training "
+            "failed, or choose other weights."
+        )
     network.trunk.load_state_dict(own | {key: state.get(key, value) for key, value in wanted.items()})
 
 

@@ -171,6 +171,21 @@ def test_a_table_is_written_without_its_index(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_bytes() == b'path,rows\na.jpg,1\n"b, c.jpg",2\n'
 
 
+CONTROLS = [*range(0x100), 0x2028, 0x2029, 0x200B, 0xFEFF, 0xFFFE, 0x1F600]
+
+
+@pytest.mark.parametrize("text", ["{}", "a{}", "{}a", "a{}b", '"{}"', "{0}{0}"])
+def test_every_text_is_read_as_it_was_written(text: str, tmp_path: Path) -> None:
+    texts = [text.format(chr(code)) for code in CONTROLS]
+    table = pd.DataFrame({"first": range(len(texts)), "name": texts})
+    write_table(table, tmp_path / "a.csv")
+    back = pd.read_csv(tmp_path / "a.csv", dtype={"name": "str"}, keep_default_na=False)
+    assert back["name"].tolist() == texts
+    assert back["first"].tolist() == list(range(len(texts)))
+    write_table(pd.DataFrame([[1] * len(texts)], columns=texts), tmp_path / "b.csv")
+    assert pd.read_csv(tmp_path / "b.csv", header=None, dtype="str", keep_default_na=False).iloc[0].tolist() == texts
+
+
 def test_a_label_called_na_is_a_label_and_an_empty_metric_is_missing(tmp_path: Path) -> None:
     (tmp_path / "f1.csv").write_text("label,f1,rows\nNA,0.5,3\nnan,,0\n007,1,12\n")
     table = read_label_table(tmp_path / "f1.csv")

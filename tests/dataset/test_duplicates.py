@@ -18,7 +18,7 @@ from counterweight.dataset.duplicates import (
 )
 from counterweight.dataset.near_duplicates import group_identical_images, near_duplicate_groups
 from counterweight.dataset.split_completion import Ties
-from counterweight.images.sources import zero_padded
+from counterweight.images.array_images import zero_padded
 
 # Three pictures: a (two byte-identical images and a near duplicate), b (with a near duplicate), and c.
 CHECKSUMS = ["a", "a", "a2", "b", "b2", "c"]

@@ -19,9 +19,11 @@ from counterweight.dataset.matching import (
     usable_images,
 )
 from counterweight.dataset.split_completion import SplitConfig
+from counterweight.images.array_images import ArrayImages
 from counterweight.images.codec import FORMATS
+from counterweight.images.folder_images import FolderImages
 from counterweight.images.folder_scan import TABLE_OR_TEXT
-from counterweight.images.sources import ArrayImages, FolderImages, ImageCheck
+from counterweight.images.image_check import ImageCheck
 from counterweight.images.validation import validate_images
 
 

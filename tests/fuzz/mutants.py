@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from counterweight.base.errors import InputError
-from counterweight.images.sources import FolderImages
+from counterweight.images.folder_images import FolderImages
 
 SECONDS = 10
 MOST_MEMORY = 2 * 2**30

@@ -11,7 +11,7 @@ from PIL import Image
 from counterweight.base.errors import InputError
 from counterweight.images import codec
 from counterweight.images.geometry import Pixels, TargetSize, resize
-from tests.pictures import BLACK, BLUE, GREEN, RED, WHITE, of_color
+from tests.pictures import BLACK, BLUE, GREEN, RED, WHITE, of_color, tiff_with_four_bands
 
 # How a camera stores an upright image, by the EXIF orientation that it writes.
 STORED: dict[int, Callable[[Pixels], Any]] = {
@@ -192,6 +192,13 @@ def test_the_sketch_of_a_large_photograph_is_a_reduced_image() -> None:
 def test_floating_point_pixels_are_refused() -> None:
     data = encode(Image.fromarray(np.ones((2, 2), np.float32)), "TIFF")
     assert codec.validate_bytes(data, 10**6) == ("holds floating-point pixels", None)
+
+
+@pytest.mark.parametrize("extra_samples", [None, 0])
+def test_a_fourth_band_that_is_not_marked_as_transparency_is_dropped(extra_samples: int | None) -> None:
+    data, color = tiff_with_four_bands(extra_samples)
+    np.testing.assert_array_equal(codec.decode(data), color)
+    np.testing.assert_array_equal(codec.validate_bytes(data, 10**6)[1], color)
 
 
 def test_heic_is_decoded() -> None:

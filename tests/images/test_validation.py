@@ -8,7 +8,8 @@ from PIL import Image
 
 from counterweight.dataset.matching import unreadable_problems
 from counterweight.images.codec import FORMATS
-from counterweight.images.sources import FolderImages, open_images
+from counterweight.images.folder_images import FolderImages
+from counterweight.images.sources import open_images
 from counterweight.images.validation import validate_images
 
 
@@ -41,7 +42,7 @@ def test_checksums_are_sha_256_in_the_order_of_the_rows(folder: Path) -> None:
 
 
 def test_a_row_without_a_file_has_neither_checksum_nor_problem(folder: Path) -> None:
-    assert validate_images(FolderImages(folder), [""], max_pixels=10**6, workers=1) == ([("", None, None)], {})
+    assert validate_images(FolderImages(folder), [""], max_pixels=10**6, workers=1) == ([("", None, None, None)], {})
 
 
 @pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><html><body>Not found</body></html>", b"\xff\xd8\xff"])
@@ -107,3 +108,15 @@ def test_a_decompression_bomb_is_refused_by_its_header(side: int, problem: str, 
     (folder / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + data)
     _, problems = validate_images(FolderImages(folder), ["bomb.png"], max_pixels=10**8, workers=1)
     assert problems[0].startswith(f"{folder / 'bomb.png'} {problem}")
+
+
+def test_odd_images_are_warned_of_together(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in "abcde":
+        Image.fromarray(np.full((8, 8), 4080, np.uint16)).save(folder / f"{name}.png")
+    save_noise(folder / "f.png")
+    names = [f"{name}.png" for name in "abcdef"]
+    assert validate_images(FolderImages(folder), names, max_pixels=10**6, workers=1)[1] == {}
+    assert caplog.messages == [
+        "5 images have 16 bits, but no value above 8,191 of 65,535, and come out dark; multiply their values: a.png, "
+        "b.png, c.png and 2 more"
+    ]

@@ -200,6 +200,18 @@ def test_file_that_ends_before_the_layer_is_an_error_that_counts_missing_tensors
     )
 
 
+def test_weights_that_are_no_numbers_are_an_error(tmp_path: Path) -> None:
+    state, path = weights_of(built(0)), tmp_path / "failed.safetensors"
+    state["layer1.0.conv1.weight"][3, 2, 1, 0] = float("nan")
+    save_file(state, path)
+    with pytest.raises(InputError) as error:
+        load_weights(built(1), str(path))
+    assert str(error.value) == (
+        f"weights: {path} into resnet18 up to layer1: 'layer1.0.conv1.weight' holds NaN or infinite numbers. Save the "
+        "model before its training failed, or choose other weights."
+    )
+
+
 def test_file_of_another_model_is_an_error_that_shows_both_shapes(tmp_path: Path) -> None:
     path = tmp_path / "resnet50.safetensors"
     save_file(weights_of(Backbone("resnet50", "layer1", SIZE)), path)

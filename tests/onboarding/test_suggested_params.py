@@ -6,7 +6,7 @@ from safetensors.numpy import save_file
 
 from counterweight.base.errors import InputError
 from counterweight.images import codec
-from counterweight.images.sources import FolderImages
+from counterweight.images.folder_images import FolderImages
 from counterweight.onboarding.column_inference import SheetSchema
 from counterweight.onboarding.suggested_params import Sizes, deepest_layer, sample_sizes, suggest_params
 
