@@ -23,6 +23,7 @@ from counterweight.images import codec
 from counterweight.sheets.spreadsheet import write_sheet
 from stages import augment, cluster, features, impute, ingest, resize, sheet
 from tests.conftest import AUGMENT, CLUSTER, FEATURES, IMPUTE, INGEST, RESIZE, SHEET, TINY
+from tests.pictures import tiff_with_four_bands
 from tests.workspace import PROJECT, write_params
 
 TABLE = PROJECT / "docs/bad-input.md"
@@ -279,6 +280,18 @@ CASES = {
     "more pixels than `data.max_pixels`": Case(
         params(data__max_pixels=400), "images/0.png has 24 x 20 pixels, more than the 400 of data.max_pixels"
     ),
+    "a TIFF whose fourth band is not marked as transparency": Case(
+        image(lambda data, path: path.write_bytes(tiff_with_four_bands(None)[0]), "0.tif"),
+        warning="1 images have a fourth band that is not marked as transparency; it is dropped",
+        shows=lambda _: [Image.fromarray(tiff_with_four_bands(None)[1])],
+    ),
+    "12 bits in 16": Case(
+        image(lambda _, path: Image.fromarray(np.full((8, 8), 4080, np.uint16)).save(path), "d.png"),
+        warning="1 images have 16 bits, but no value above 8,191 of 65,535, and come out dark; multiply their values",
+    ),
+    "an image whose suffix says nothing": Case(
+        image(lambda data, path: data.draw(0).save(path, "PNG"), "0.image"), shows=drawn
+    ),
     "WebP": Case(image(lambda data, path: data.draw(0).save(path, lossless=True), "0.webp"), shows=drawn),
     "AVIF": Case(image(lambda data, path: data.draw(0).save(path, subsampling="4:4:4"), "0.avif"), shows=drawn),
     "a format that differs from the suffix": Case(
@@ -320,6 +333,10 @@ CASES = {
     "spaces at the end of a cell": Case(cells(1, {2: "0.png "})),
     "a repeated id": Case(cells(1, {3: "0.png"}), "row 3: image '0.png' is already in row 2."),
     "a row without an id": Case(cells(1, {3: ""}), "row 3: the image's id is empty."),
+    "lists in label cells": Case(cells(3, {2: "['sea', 'ice']", 3: '["sea"]'})),
+    "what looks like a list and is none": Case(
+        cells(3, {2: "[sea, ice]"}), "row 2: the label cell [sea, ice] looks like"
+    ),
     "an unknown split": Case(cells(2, {3: "tset"}), "row 3: split 'tset' is not one of train, val, test."),
     "empty label cells": Case(
         cells(3, {3: "", 4: ""}), warning="2 rows have no label; they count as images that show none"
