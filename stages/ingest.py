@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     check_row_count(len(sheet.sheet.rows), params.sheet.format)
     rows = read_annotations(
         sheet, where=str(args.sheet), separator=data.separator, task=data.task, negative=data.missing == "negative",
-        values=data.model_dump()["values"],
+        values=data.model_dump()["values"], merge=data.merge_labels,
     )  # fmt: skip
     matches = matching.match_files(rows.image_ids, source)
     checks, bad = validate_images(source, matches.paths, max_pixels=data.max_pixels, workers=worker_count())

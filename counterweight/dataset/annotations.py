@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 
 from counterweight.base.errors import raise_problems
 from counterweight.base.manifest import MISSING
+from counterweight.dataset.label_matrix import read_names, targets_from_flags, targets_from_names
 from counterweight.dataset.label_sheet import SPLIT_NAMES, LabelSheet
-from counterweight.sheets.cells import UnreadableCellError, cell_text, flag_values, label_names
-from counterweight.sheets.spreadsheet import Cell
+from counterweight.sheets.cells import cell_text, flag_values, merge_spellings, other_spellings
 
+# Groups of labels with other spellings that are warned of.
+_MAX_SPELLINGS = 3
 # What happens to missing label cells, by data.missing.
 _TREATMENT = {
     "mask": "they are left out of loss and metrics",
@@ -45,6 +47,7 @@ def read_annotations(
     task: str,
     negative: bool = False,
     values: Mapping[str, Sequence[str]] | None = None,
+    merge: bool = False,
 ) -> Annotations:
     """Read the image, split and label columns of a sheet, and check every row.
 
@@ -67,6 +70,8 @@ def read_annotations(
         Whether missing cells are read as 0; with one class per image, a missing row is then a problem.
     values : mapping of str to sequence of str, optional
         What 0/1 columns hold instead of 1, 0 and NA: ``positive``, ``negative`` and ``missing`` texts.
+    merge : bool
+        Whether names in cells that differ only in case or accents are one label; see `merge_spellings`.
 
     Returns
     -------
@@ -104,13 +109,14 @@ def read_annotations(
         ]
     if isinstance(rows.labels, str):
         cells = [row[at[rows.labels]] for row in sheet.rows]
-        named, unreadable = _read_names(cells, separator, rows.label_names, task)
-        names, targets, label_problems = _from_names(named, rows.label_names)
+        named, unreadable = read_names(cells, separator, rows.label_names, task)
+        named, allowed = merge_spellings(named, rows.label_names) if merge else (named, rows.label_names)
+        names, targets, label_problems = targets_from_names(named, allowed)
         problems += unreadable
     else:
         names = label_columns
         flags = [[row[at[name]] for name in names] for row in sheet.rows]
-        targets, label_problems = _from_flags(flags, names, flag_values(values))
+        targets, label_problems = targets_from_flags(flags, names, flag_values(values))
     problems += label_problems
     if task == "binary" and not isinstance(rows.labels, str) and len(names) == 1:
         complement = np.where(targets == MISSING, MISSING, 1 - targets)
@@ -144,7 +150,11 @@ def select_rows(rows: Annotations, rows_kept: Sequence[int]) -> Annotations:
 
 def label_warnings(rows: Annotations, missing: str) -> list[str]:
     """Warn of missing label cells and of images without any label; ``missing`` is ``data.missing``."""
-    warnings = []
+    warnings = [
+        f"labels that differ only in case or accents are labels of their own: {' and '.join(group)}. Correct the "
+        "sheet, or set data.merge_labels to true"
+        for group in other_spellings(rows.labels)[:_MAX_SPELLINGS]
+    ]
     if rows.missing.any():
         counts = zip(rows.labels, rows.missing.sum(axis=0), strict=True)
         cells = ", ".join(f"{count} of '{name}'" for name, count in counts if count)
@@ -164,65 +174,6 @@ def _id_problems(image_ids: Sequence[str]) -> list[str]:
         elif (earlier := first.setdefault(image_id, i)) != i:
             problems.append(f"row {i + 2}: image '{image_id}' is already in row {earlier + 2}. Delete one of the rows.")
     return problems
-
-
-def _read_names(
-    cells: Sequence[Cell], separator: str, allowed: Sequence[str] | None, task: str
-) -> tuple[list[list[str] | None], list[str]]:
-    """Return the names in each cell, None where they are missing, and a message for each cell that cannot be read."""
-    rows: list[list[str] | None] = []
-    problems = []
-    for i, cell in enumerate(cells):
-        try:
-            names = label_names(cell, separator, allowed)
-        except UnreadableCellError as error:
-            names = None
-            problems.append(
-                f"row {i + 2}: the label cell {error} looks like a list, but cannot be read as one. Write "
-                f"['cat', 'dog'], or names with '{separator}' between them; or add it to data.labels, if it is one "
-                "label."
-            )
-        rows.append(None if task != "multilabel" and not names else names)
-    return rows, problems
-
-
-def _from_names(
-    rows: Sequence[Sequence[str] | None], allowed: Sequence[str] | None
-) -> tuple[list[str], NDArray[np.int8], list[str]]:
-    names = list(allowed) if allowed is not None else sorted({name for row in rows for name in row or ()})
-    column = {name: j for j, name in enumerate(names)}
-    targets = np.zeros((len(rows), len(names)), dtype=np.int8)
-    problems = []
-    for i, row in enumerate(rows):
-        unknown = [name for name in row or () if name not in column]
-        if row is None or unknown:
-            targets[i] = MISSING
-        targets[i, [column[name] for name in row or () if name in column]] = 1
-        problems += [
-            f"row {i + 2}: label '{name}' is not one of {', '.join(names)}. Correct it, or add it to data.labels."
-            for name in unknown
-        ]
-    if not names:
-        problems.append("no row has a label. Set data.columns.labels to the column with the labels.")
-    return names, targets, problems
-
-
-def _from_flags(
-    rows: Sequence[Sequence[Cell]], names: Sequence[str], values: Mapping[str, int]
-) -> tuple[NDArray[np.int8], list[str]]:
-    targets = np.full((len(rows), len(names)), MISSING, dtype=np.int8)
-    problems = []
-    for i, row in enumerate(rows):
-        for j, cell in enumerate(row):
-            text = cell_text(cell).lower()
-            if text in values:
-                targets[i, j] = values[text]
-            else:
-                problems.append(
-                    f"row {i + 2}: label column '{names[j]}' holds '{text}'. Give 0, 1, or NA for a missing label; or "
-                    "say in data.values what it means."
-                )
-    return targets, problems
 
 
 def _require_single_label(

@@ -3,7 +3,9 @@
 import ast
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from unicodedata import normalize
 
 from counterweight.base.manifest import MISSING
 from counterweight.sheets.spreadsheet import Cell
@@ -67,6 +69,43 @@ def label_names(cell: Cell, separator: str, allowed: Sequence[str] | None) -> li
         return None
     parts = _list(text) if _looks_like_list(text) else text.split(separator)
     return [name for part in parts if (name := part.strip())]
+
+
+def other_spellings(names: Iterable[str]) -> list[list[str]]:
+    """Return the groups of two or more names that differ only in case, or in how accents are composed."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(_folded(name), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def merge_spellings(
+    rows: Sequence[Sequence[str] | None], allowed: Sequence[str] | None
+) -> tuple[list[list[str] | None], list[str] | None]:
+    """Give names that differ only in case or accents one spelling: the first allowed, or else the most frequent.
+
+    Parameters
+    ----------
+    rows : sequence of sequence of str or None
+        The names of each row.
+    allowed : sequence of str or None
+        The allowed names.
+
+    Returns
+    -------
+    The rows and the allowed names with one spelling each.
+    """
+    counts = Counter(name for row in rows for name in row or ())
+    order = list(allowed) if allowed is not None else sorted(counts, key=lambda name: (-counts[name], name))
+    spelling: dict[str, str] = {}
+    for name in order:
+        spelling.setdefault(_folded(name), name)
+    merged = [None if row is None else [spelling.get(_folded(name), name) for name in row] for row in rows]
+    return merged, None if allowed is None else list(spelling.values())
+
+
+def _folded(name: str) -> str:
+    return normalize("NFC", name).casefold()
 
 
 def flag_values(values: Mapping[str, Sequence[str]] | None) -> dict[str, int]:

@@ -117,6 +117,33 @@ def test_a_list_that_cannot_be_read_is_a_problem() -> None:
     ]
 
 
+CAFES = ["caf\u00e9", "cafe\u0301"]  # composed and decomposed
+
+
+def test_labels_that_differ_in_case_or_accents_are_warned_of() -> None:
+    rows = read(NAMES, ["a", "train", "Cat,dog"], ["b", "train", "cat"], ["c", "train", ",".join(CAFES)])
+    assert len(rows.labels) == 5
+    assert label_warnings(rows, "mask") == [
+        f"labels that differ only in case or accents are labels of their own: {' and '.join(group)}. Correct the "
+        "sheet, or set data.merge_labels to true"
+        for group in (["Cat", "cat"], [CAFES[1], CAFES[0]])
+    ]
+
+
+def test_labels_that_differ_in_case_or_accents_are_merged_into_the_most_frequent() -> None:
+    cells = ["cat", "Cat,dog", "CAT", "Cat", *CAFES, "cat,Cat"]
+    rows = read(NAMES, *([str(i), "train", cell] for i, cell in enumerate(cells)), merge=True)
+    assert rows.labels == ["Cat", CAFES[1], "dog"]
+    assert rows.targets.sum(axis=0).tolist() == [5, 2, 1]
+    assert label_warnings(rows, "mask") == []
+
+
+def test_labels_are_merged_into_the_allowed_one() -> None:
+    rows = read(NAMES, ["a", "train", "CAT"], ["b", "train", "cow"], allowed_labels=["cat", "dog"], merge=True)
+    assert (rows.labels, rows.targets[0].tolist()) == (["cat", "dog"], [1, 0])
+    assert rows.problems[0].startswith("row 3: label 'cow' is not one of cat, dog.")
+
+
 def test_label_columns_are_the_labels_in_the_order_of_the_params() -> None:
     rows = read(FLAGS, ["a", "train", 1, 0], ["b", "train", 1, 1], labels=["dog", "cat"])
     assert (rows.labels, rows.targets.tolist()) == (["dog", "cat"], [[0, 1], [1, 1]])
