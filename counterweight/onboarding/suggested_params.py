@@ -26,16 +26,21 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Sizes:
-    """Minimum, median and maximum of the images' (width, height) in pixels, computed for each side separately."""
+    """Minimum, median and maximum of the images' (width, height) in pixels, computed for each side separately.
+
+    ``sampled`` is the number of images that were measured, if not all were.
+    """
 
     least: Size
     median: Size
     most: Size
+    sampled: int | None = None
 
     def __str__(self) -> str:
         """Format the sizes for the log."""
         least, median, most = (f"{width} x {height}" for width, height in (self.least, self.median, self.most))
-        return least if least == most else f"{least} to {most}, median {median}"
+        text = least if least == most else f"{least} to {most}, median {median}"
+        return text if self.sampled is None else f"{text}, in a sample of {self.sampled}"
 
 
 def sample_sizes(source: ImageSource, names: Sequence[str]) -> Sizes:
@@ -55,7 +60,8 @@ def sample_sizes(source: ImageSource, names: Sequence[str]) -> Sizes:
     if not shapes:
         raise InputError(f"{source.location}: it has no readable image. Give --images your folder of images.")
     summary = np.quantile(shapes, (0, 0.5, 1), axis=0).astype(int).tolist()
-    return Sizes(*((width, height) for width, height in summary))
+    least, median, most = ((width, height) for width, height in summary)
+    return Sizes(least, median, most, len(shapes) if len(chosen) < len(names) else None)
 
 
 def deepest_layer(weights: str) -> str:
@@ -98,6 +104,7 @@ def suggest_params(
         "data.separator": schema.separator,
         "data.values": schema.values,
         "data.labels": None,
+        "data.missing_files": "drop" if any(not names for names in schema.files) else "error",
         "resize.width": width,
         "resize.height": height,
         "resize.format": "jpg" if photographs else "png",

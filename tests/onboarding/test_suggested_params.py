@@ -1,7 +1,9 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import save_file
 
 from counterweight.base.errors import InputError
@@ -81,3 +83,16 @@ def test_layer_is_the_deepest_in_the_file(tmp_path: Path) -> None:
     save_file({"conv1.weight": np.zeros(1), "layer2.0.w": np.zeros(1)}, tmp_path / "w.safetensors")
     assert deepest_layer(str(tmp_path / "w.safetensors")) == "layer2"
     assert deepest_layer("IMAGENET1K_V1") == "layer4"
+
+
+def test_sizes_of_a_sample_say_so(tmp_path: Path) -> None:
+    for i in range(101):
+        Image.new("RGB", (40, 30)).save(tmp_path / f"{i}.png")
+    source = FolderImages(tmp_path)
+    assert str(sample_sizes(source, source.names())) == "40 x 30, in a sample of 100"
+    assert str(sample_sizes(source, source.names()[:100])) == "40 x 30"
+
+
+def test_rows_without_a_file_are_dropped_where_there_are_some() -> None:
+    assert suggested(SCENES, (64, 64))["data.missing_files"] == "error"
+    assert suggested(replace(SCENES, files=[["a.png"], []]), (64, 64))["data.missing_files"] == "drop"
