@@ -1,5 +1,6 @@
 """Resize and crop images."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,9 @@ Pixels = NDArray[np.uint8]
 
 # As torchvision classifiers usually see photographs: Resize(400), CenterCrop(224).
 _RESIZE_BEFORE_CROP = 400 / 224
+
+# How many times as long as the size to fill an image may become.
+_MAX_OVERLAP = 16
 
 # Worker processes share the cores, so OpenCV's own threads would only compete. Also, a process forked while OpenCV has
 # threads hangs when it sets another number of them.
@@ -58,8 +62,7 @@ def resize(pixels: Pixels, target: TargetSize) -> Pixels:
         inner = _scale(pixels, max(round(w * scale), 1), max(round(h * scale), 1))
         rest = height - inner.shape[0], width - inner.shape[1]
         return np.pad(inner, [(side // 2, side - side // 2) for side in rest] + [(0, 0)])
-    scale = max(width / w, height / h)
-    return _center_crop(_scale(pixels, max(round(w * scale), width), max(round(h * scale), height)), width, height)
+    return _center_crop(_fill(pixels, width, height), width, height)
 
 
 def network_view(pixels: Pixels, crop: str, size: tuple[int, int]) -> Pixels:
@@ -78,9 +81,8 @@ def network_view(pixels: Pixels, crop: str, size: tuple[int, int]) -> Pixels:
     width, height = size
     if crop == "none":
         return _scale(pixels, width, height)
-    h, w = pixels.shape[:2]
-    scale = max(round(width * _RESIZE_BEFORE_CROP) / w, round(height * _RESIZE_BEFORE_CROP) / h)
-    return _center_crop(_scale(pixels, round(w * scale), round(h * scale)), width, height)
+    filled = round(width * _RESIZE_BEFORE_CROP), round(height * _RESIZE_BEFORE_CROP)
+    return _center_crop(_fill(pixels, *filled), width, height)
 
 
 def _scale(pixels: Pixels, width: int, height: int) -> Pixels:
@@ -92,6 +94,17 @@ def _scale(pixels: Pixels, width: int, height: int) -> Pixels:
     if width > w or height > h:
         scaled = cv2.resize(scaled, (width, height), interpolation=cv2.INTER_CUBIC)
     return np.asarray(scaled, dtype=np.uint8)
+
+
+def _fill(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Scale an image so that it fills a size, without what is far outside of it."""
+    h, w = pixels.shape[:2]
+    scale = max(width / w, height / h)
+    # A line of pixels would become a huge image.
+    if max(w * scale / width, h * scale / height) > _MAX_OVERLAP:
+        pixels = _center_crop(pixels, *(min(side, math.ceil(2 * to / scale)) for side, to in ((w, width), (h, height))))
+        h, w = pixels.shape[:2]
+    return _scale(pixels, max(round(w * scale), width), max(round(h * scale), height))
 
 
 def _center_crop(pixels: Pixels, width: int, height: int) -> Pixels:

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -117,6 +119,23 @@ def test_the_center_crop_of_another_size_keeps_the_same_fraction() -> None:
     framed = of_color(RED, 200, 200)
     framed[44:156, 44:156] = GREEN
     np.testing.assert_array_equal(network_view(framed, "center", (112, 112)), of_color(GREEN, 112, 112))
+
+
+@pytest.mark.parametrize("shape", [(40_000, 1), (1, 40_000), (9_000, 3), (8192, 8)])
+def test_a_line_of_pixels_takes_little_memory_and_keeps_its_center(shape: tuple[int, int]) -> None:
+    """Scaled as a whole, the first would take 19 GB."""
+    pixels = np.zeros((*shape, 3), dtype=np.uint8)
+    half = max(shape) // 2
+    (pixels if shape[0] > shape[1] else pixels.swapaxes(0, 1))[half:] = 200
+    tracemalloc.start()
+    shown = [resize(pixels, TargetSize(400, 400, mode)) for mode in ("crop", "fit", "stretch")]
+    shown.append(network_view(pixels, "center", (224, 224)))
+    assert tracemalloc.get_traced_memory()[1] < 100e6
+    tracemalloc.stop()
+    for view in (shown[0], shown[3]):
+        upright = view if shape[0] > shape[1] else view.swapaxes(0, 1)
+        above, below = np.split(upright, 2)
+        assert above.mean() == pytest.approx(200 - below.mean(), abs=2) < 70
 
 
 @pytest.mark.parametrize("crop", ["center", "none"])
