@@ -3,6 +3,7 @@
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from pathlib import Path
 from posixpath import normpath
 from xml.etree import ElementTree
@@ -14,12 +15,16 @@ from counterweight.base.errors import InputError, raise_problems
 # Maximum size of an unpacked workbook; a full Excel sheet takes less.
 MAX_UNPACKED_BYTES = 4 * 2**30
 
+# A sheet may have this many cells, empty ones included, or this many times as many as are filled.
+MAX_SPARSE_CELLS, _MAX_SPARSENESS = 30_000_000, 20
 # Number of cells that a message names.
 _MAX_NAMED = 5
 _CHUNK_BYTES = 2**20
 _OLD_OR_ENCRYPTED = bytes.fromhex("d0cf11e0a1b11ae1")
 # Also in UTF-16, in which each of these characters has a zero byte.
 _DECLARED = re.compile(rb"<\0?!\0?(D\0?O\0?C\0?T\0?Y\0?P\0?E|E\0?N\0?T\0?I\0?T\0?Y)")
+_CELL, _ROW = re.compile(rb"<(?:\w+:)?c[ >]"), re.compile(rb"""<(?:\w+:)?row\b[^<>]*?\br=["'](\d{1,7})["']""")
+_WIDE_COLUMN = re.compile(rb"""\br=["']([A-Z]{2,3})\d""")
 # Occurs in every sheet with an error or a formula. Most sheets have none and are not parsed.
 _SUSPECT = re.compile(rb"""["']e["']|<f|:f""")
 
@@ -32,7 +37,7 @@ def check_workbook(path: Path) -> None:
     InputError
         If it is protected by a password, unpacks to more than 4 GiB, or declares entities, by which a small file can
         grow without bound; or if a cell of the first sheet has an error such as #N/A, or a formula that was never
-        calculated.
+        calculated; or if cells are so far apart that reading them would take gigabytes.
     Exception
         If it is not a readable .zip. The zip and XML readers determine the type.
     """
@@ -50,12 +55,14 @@ def check_workbook(path: Path) -> None:
                 "Save the sheet alone, as a .csv."
             )
         for part in book.namelist():
-            if not part.startswith("xl/media/") and _contains(book, part, _DECLARED):
+            is_picture = part.startswith("xl/media/") and not part.endswith((".xml", ".rels"))
+            if not is_picture and _contains(book, part, _DECLARED):
                 raise InputError(
                     f"{path}: {part} declares a document type or entities, which Excel never does. Save the sheet "
                     "again in Excel."
                 )
         first_sheet, errors = _first_sheet(book), _CellErrors()
+        _check_extent(book, first_sheet, path)
         if _contains(book, first_sheet, _SUSPECT):
             parser = ElementTree.XMLParser(target=errors)
             for chunk in _chunks(book, first_sheet):
@@ -72,6 +79,23 @@ def check_workbook(path: Path) -> None:
         ],
         str(path),
     )
+
+
+def _check_extent(book: zipfile.ZipFile, part: str, path: Path) -> None:
+    """Raise if a sheet has a few cells that are far apart: a reader needs memory for all that are between them."""
+    n_cells, rows, columns, before = 0, {0}, {b"Z"}, b""
+    for chunk in _chunks(book, part):
+        n_cells += len(_CELL.findall(chunk))
+        rows.add(max(map(int, _ROW.findall(before + chunk)), default=0))
+        columns.update(_WIDE_COLUMN.findall(before + chunk))
+        before = chunk[-64:]
+    column = max(columns, key=lambda letters: (len(letters), letters))
+    width = reduce(lambda number, letter: number * 26 + letter - 64, column, 0)
+    if max(rows) * width > max(MAX_SPARSE_CELLS, _MAX_SPARSENESS * n_cells):
+        raise InputError(
+            f"{path}: the sheet has {n_cells:,} cells, but reaches to row {max(rows):,} and column {column.decode()}. "
+            "Delete what is far from the table, or save the sheet as a .csv."
+        )
 
 
 class _CellErrors:

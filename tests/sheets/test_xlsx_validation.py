@@ -125,6 +125,50 @@ def test_only_the_first_sheet_is_checked(tmp_path: Path) -> None:
     check_workbook(tmp_path / "x.xlsx")
 
 
+@pytest.mark.parametrize(
+    ("cell", "reach"),
+    [
+        ("XFD1048576", "row 1,048,576 and column XFD"),
+        ("XFD10000", "row 10,000 and column XFD"),
+        ("ZZ1048576", "row 1,048,576 and column ZZ"),
+    ],
+)
+def test_a_cell_that_is_far_from_the_table_is_refused_before_it_takes_gigabytes(
+    cell: str, reach: str, tmp_path: Path
+) -> None:
+    made = openpyxl.Workbook()
+    assert made.active is not None
+    made.active["A1"], made.active["A2"], made.active[cell] = "id", "a", "x"
+    made.save(tmp_path / "x.xlsx")
+    assert error_of(tmp_path / "x.xlsx") == (
+        f"{tmp_path / 'x.xlsx'}: the sheet has 3 cells, but reaches to {reach}. Delete what is far from the table, or "
+        "save the sheet as a .csv."
+    )
+
+
+def test_a_large_table_and_a_cell_at_some_distance_pass(tmp_path: Path) -> None:
+    save(tmp_path / "x.xlsx", *([str(i)] * 60 for i in range(2_000)))
+    check_workbook(tmp_path / "x.xlsx")
+    made = openpyxl.Workbook()
+    assert made.active is not None
+    made.active["A1"], made.active["ZZ9999"] = "id", "x"
+    made.save(tmp_path / "y.xlsx")
+    check_workbook(tmp_path / "y.xlsx")
+
+
+def test_a_sheet_among_the_pictures_is_checked_too(book: Path) -> None:
+    with zipfile.ZipFile(book) as packed:
+        parts = {name: packed.read(name) for name in packed.namelist()}
+    sheet = parts.pop("xl/worksheets/sheet1.xml")
+    parts["xl/media/sheet1.xml"] = sheet.replace(b"<worksheet", b'<!DOCTYPE x [<!ENTITY a "a">]><worksheet', 1)
+    links = "xl/_rels/workbook.xml.rels"
+    parts[links] = parts[links].replace(b"worksheets/sheet1.xml", b"media/sheet1.xml")
+    with zipfile.ZipFile(book, "w") as packed:
+        for name, content in parts.items():
+            packed.writestr(name, content)
+    assert "xl/media/sheet1.xml declares a document type or entities" in error_of(book)
+
+
 def test_an_entity_bomb_is_refused(book: Path) -> None:
     bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]><worksheet'
     change(book, "xl/worksheets/sheet1.xml", "<worksheet", bomb)
