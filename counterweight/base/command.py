@@ -4,9 +4,11 @@ import argparse
 import errno
 import gc
 import logging
+import multiprocessing
 import os
 import re
 import shutil
+import signal
 import sys
 import textwrap
 import time
@@ -89,11 +91,20 @@ def run(main: Callable[[], str]) -> None:
     logging.captureWarnings(True)  # Warnings of libraries get the stage's name, too.
     log = logging.getLogger(stage)
     start = time.perf_counter()
+    # An exception, so that worker processes are ended and half-written outputs deleted.
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         summary = main()
     except InputError as error:
         log.error("%s", error)
         sys.exit(1)
+    except KeyboardInterrupt as error:
+        log.error("stopped. Finished work is kept: dvc repro goes on with it")
+        for child in multiprocessing.active_children():
+            child.kill()
+        # As shells do: 128 and the number of the signal. At once, since other threads may be in the middle of work.
+        sys.stderr.flush()
+        os._exit(128 + (signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT))
     except OSError as error:
         # Any other error may be a bug, which needs its traceback.
         if error.errno not in DISK_ERRORS or (error.filename is None and error.errno != errno.EIO):
@@ -104,6 +115,14 @@ def run(main: Callable[[], str]) -> None:
     elapsed = time.perf_counter() - start
     log.info("%s, in %.1f s", summary, elapsed)
     log.info("%s", timing.summary(elapsed))
+
+
+class _Terminated(KeyboardInterrupt):
+    """The process was asked to end."""
+
+
+def _terminate(_number: int, _frame: object) -> None:
+    raise _Terminated
 
 
 def worker_count() -> int:

@@ -1,7 +1,10 @@
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -148,6 +151,7 @@ def test_a_section_is_expanded_and_a_single_param_is_kept() -> None:
         "data.columns.image",
         "data.columns.split",
         "data.columns.labels",
+        "data.columns.group",
         "augment.quality.min_std",
     ]
 
@@ -184,3 +188,49 @@ def test_descriptions_are_shown_without_the_backticks_of_the_docs() -> None:
     assert params_of("Params  resize.format\n") == {
         "resize.format": "file format of resized images and copies; png is lossless"
     }
+
+
+STAGE = """
+import os, sys, time
+from pathlib import Path
+from counterweight.base.command import run
+from counterweight.base.outputs import atomic_folder
+from counterweight.runtime.parallel import parallel_map
+
+def nap(name):
+    Path(name).write_text(str(os.getpid()))
+    time.sleep(60)
+
+def main():
+    with atomic_folder(Path("out")):
+        parallel_map(nap, [f"{i}.pid" for i in range(200)], workers=2, what="naps")
+    return "done"
+
+sys.argv[0] = "nap.py"
+run(main)
+"""
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stage_that_is_stopped_says_so_in_a_line_and_leaves_no_process_behind(
+    sent: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    stage = subprocess.Popen(
+        [sys.executable, "-c", STAGE], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: len([file for file in tmp_path.glob("*.pid") if file.read_text()]) == 2)
+    workers = [file.read_text() for file in tmp_path.glob("*.pid")]
+    stage.send_signal(sent)
+    message = stage.communicate(timeout=60)[1]
+    assert (stage.returncode, message) == (code, "nap: stopped. Finished work is kept: dvc repro goes on with it\n")
+    wait_until(lambda: not any(Path("/proc", worker).exists() for worker in workers))
+    assert {path.suffix for path in tmp_path.iterdir()} == {".pid"}
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if is_so():
+            return
+        time.sleep(0.1)
+    raise AssertionError
