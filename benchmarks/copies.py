@@ -31,7 +31,7 @@ from counterweight.augmentation.strategies import TrainImages, build_plan
 from counterweight.base import manifest
 from counterweight.base.params import Params, load_params
 from counterweight.evidence.cross_validation import PENALTIES, ProbeData
-from counterweight.evidence.folds import duplicate_groups
+from counterweight.evidence.folds import image_groups
 from counterweight.evidence.label_guard import GuardConfig, LabelGuard, fit_label_guard
 from counterweight.evidence.linear_probe import Features, fit_linear_probe, log_loss, standardize
 from counterweight.evidence.remedies import Training
@@ -94,7 +94,7 @@ class Project:
         config = GuardConfig.from_params(self.params.augment.model_dump(), self.params.data.task, self.image_format)
         assert config is not None
         ids = self.train["image_id"].tolist()
-        groups = duplicate_groups(ids, pd.read_csv(self.folder / "data/duplicates.csv", dtype={"image_id": "str"}))
+        groups, _ = image_groups(ids, pd.read_csv(self.folder / "data/duplicates.csv", dtype={"image_id": "str"}))
         features, targets = extractor.features(self.files("train")), manifest.targets(self.train)
         data = ProbeData(config.task, ids, manifest.label_names(self.train), features, targets, {}, {})
         return fit_label_guard(extractor.features, data, groups, config, WORKERS)

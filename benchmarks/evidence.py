@@ -188,7 +188,7 @@ def _seconds() -> pd.DataFrame:
         copies = {name: CopyFeatures(features[sources], sources) for name in pipelines}
         data = ProbeData("multilabel", ids, list("abcdef"), features, targets, wanted, copies)
         remedies, begin = build_remedies("multilabel", pipelines), time.perf_counter()
-        run_probe(data, np.arange(n_images), remedies, ProbeConfig(5, 5, 0, WORKERS))
+        run_probe(data, np.arange(n_images), np.arange(n_images), remedies, ProbeConfig(5, 5, 0, WORKERS))
         rows.append(
             {"images": n_images, "features": n_features, "remedies": len(remedies), "s": time.perf_counter() - begin}
         )

@@ -63,10 +63,10 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Run the command."""
     args = options(argv)
     sheet = args.sheet or args.images
-    source = open_images(args.images, links := [dvc_cache_folder(Path())])
-    current = load_params(args.params).data.images
-    if current not in (EXAMPLE, str(args.images)) and not (args.force or args.dry_run):
-        raise InputError(f"{args.params}: data.images is already {current}. Give --force to change it.")
+    data = load_params(args.params).data
+    source = open_images(args.images, links := [dvc_cache_folder(Path()), *map(Path, data.follow_links)])
+    if data.images not in (EXAMPLE, str(args.images)) and not (args.force or args.dry_run):
+        raise InputError(f"{args.params}: data.images is already {data.images}. Give --force to change it.")
     columns = {"image": "image", "labels": "class"} if sheet.is_dir() else {"image": "", "labels": ""}
     table = open_label_sheet(sheet, split=None, links=links, **columns).sheet
     schema = infer_schema(table, source.find, in_order=not isinstance(source, FolderImages))

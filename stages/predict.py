@@ -8,9 +8,10 @@ Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from counterweight.base.command import device_name, parse_options, run, worker_count
-from counterweight.base.errors import InputError
+from counterweight.base.errors import InputError, name_some
 from counterweight.images.codec import SUFFIXES
 from counterweight.images.sources import open_images
 from counterweight.metrics import decisions
@@ -31,12 +32,15 @@ def main(argv: Sequence[str] | None = None) -> str:
 
     table_files(args.out, 0)  # A wrong name is an error before the work.
     classifier, rule = load(args.model), decisions.read(args.model)
-    source = open_images(args.images)
+    # The user's own command on any folder: links are followed wherever they lead.
+    source = open_images(args.images, [Path("/")])
     names = source.names()
     if not names:
         raise InputError(
             f"{args.images}: it contains no image ({', '.join(sorted(SUFFIXES))}). Give the images' folder."
         )
+    if source.others:
+        log.warning("%d files are not read: %s", len(source.others), name_some([*source.others]))
     device = resolve_device(device_name())
 
     scores, problems = predict(classifier, source, names, Compute(device, worker_count()))

@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> str:
             copies = copy_sample.extract_sample(extract, sources, wanted, configs, sample, guard, pictures)
         result = probe.run_probe(
             ProbeData(task, images.ids, images.labels, standardize(features, features), images.targets, wanted, copies),
-            folds.duplicate_groups(images.ids, duplicates), candidates,
+            *folds.image_groups(images.ids, duplicates), candidates,
             probe.ProbeConfig.from_params(options.model_dump(), workers, random_features=config.is_random),
         )  # fmt: skip
         result.remedies.to_csv(aside, index=False, lineterminator="\n")

@@ -77,6 +77,8 @@ def plan_balance(
     if leaving_out is None:
         return build_plan(strategy, train, copying), []
     members = {str(group): images for group, images in group_members(strategy, train).items() if images}
+    if not members:
+        return build_plan("none", train, copying), []
     sizes = [len(images) for images in members.values()]
     size = target_size(max(sizes), leaving_out.target) if leaving_out.target else min(sizes)
     weights = irlbl_weights(train.targets) if strategy == "clusters_labels" else np.ones(len(train.ids))

@@ -83,7 +83,9 @@ class Data(Section):
     values: Values | None = Field(
         description="what 0/1 columns hold, such as -1 for 0; `null`: 0 or 1, true or false, yes or no"
     )
-    merge_labels: bool = Field(description="whether names that differ only in case or accents are one label")
+    merge_labels: bool = Field(
+        description="whether names in cells that differ only in case, or in how accents are composed, are one label"
+    )
     labels: Names | None = Field(description="allowed labels, any other is an error; `null`: all labels of the sheet")
     missing: Literal["mask", "negative", "self_train"] = Field(
         description="label cells that are NA, NaN or empty: `mask` ignores them in loss and metrics, `negative` reads "

@@ -71,7 +71,8 @@ def read_annotations(
     values : mapping of str to sequence of str, optional
         What 0/1 columns hold instead of 1, 0 and NA: ``positive``, ``negative`` and ``missing`` texts.
     merge : bool
-        Whether names in cells that differ only in case or accents are one label; see `merge_spellings`.
+        Whether names in cells that differ only in case, or in how accents are composed, are one label; see
+        `merge_spellings`.
 
     Returns
     -------
@@ -151,8 +152,8 @@ def select_rows(rows: Annotations, rows_kept: Sequence[int]) -> Annotations:
 def label_warnings(rows: Annotations, missing: str) -> list[str]:
     """Warn of missing label cells and of images without any label; ``missing`` is ``data.missing``."""
     warnings = [
-        f"labels that differ only in case or accents are labels of their own: {' and '.join(group)}. Correct the "
-        "sheet, or set data.merge_labels to true"
+        f"labels that differ only in case, or in how accents are composed, are labels of their own: "
+        f"{' and '.join(group)}. Correct the sheet, or, if they are in one column, set data.merge_labels to true"
         for group in other_spellings(rows.labels)[:_MAX_SPELLINGS]
     ]
     if rows.missing.any():

@@ -85,12 +85,13 @@ def duplicates_table(
     Returns
     -------
     pandas.DataFrame
-        ``group`` (from 0), ``row``, ``image_id``, ``split``; ``kind``: ``exact`` if another image has the same bytes,
-        ``near``, or ``group`` if they only belong to one group of the user's; ``duplicate_of``: the nearest duplicate,
-        or another image of the group; ``bits``: how many bits of their hashes differ, empty for groups; ``leak``: one
-        in a later split (val or test for train, test for val); ``other_labels``: a duplicate with conflicting labels;
-        ``dropped``: 0 or 1. If several images qualify, the nearest is named, and the first among equally near ones;
-        cells without any are empty.
+        ``tied``, the group of images that stay in one split, and ``group``, that of duplicates (both from 0); ``row``,
+        ``image_id``, ``split``; ``kind``: ``exact`` if another image has the same bytes, ``near``, or ``group`` if they
+        only belong to one group of the user's; ``duplicate_of``: the nearest duplicate, or another image of the group;
+        ``bits``: how many bits of their hashes differ, empty for groups; ``leak``: one in a later split (val or test
+        for train, test for val); ``leak_kind``: ``duplicate`` or ``group``; ``other_labels``: a duplicate with
+        conflicting labels; ``dropped``: 0 or 1. If several images qualify, the nearest is named, and the first among
+        equally near ones; cells without any are empty.
     """
     group, images, image_ids = pictures.group, np.arange(len(table)), table["image_id"].to_numpy()
     judged = np.array([_JUDGED_ORDER[split] for split in table["split"]], dtype=np.intp)
@@ -106,7 +107,8 @@ def duplicates_table(
     exact, tied = _first_other(table["checksum"].to_numpy()), images
     last_tied = images
     if ties.groups is not None:
-        tied, ranked = _first_other(ties.groups), np.lexsort((-judged, ties.groups))
+        left = np.where(np.isin(images, list(dropped)), -1, judged)  # What is dropped leaks nowhere.
+        tied, ranked = _first_other(ties.groups), np.lexsort((-left, ties.groups))
         last_tied = ranked[np.unique(ties.groups[ranked], return_index=True)[1]][ties.groups]
 
     # Candidates in order of preference. One that is the image itself meets no condition.
@@ -114,14 +116,16 @@ def duplicates_table(
     duplicate_of = np.select([j != images for j in candidates], candidates, -1)
     kind = np.select([j != images for j in candidates], ["exact", "near", "near", "group"], "")
     candidates = [last_judged[group], last_judged[later], last_tied]
-    leaks = np.select([judged[j] > judged for j in candidates], candidates, -1)
+    is_later = [judged[j] > judged for j in candidates]
+    leaks, leak_kind = np.select(is_later, candidates, -1), np.select(is_later, ["duplicate", "duplicate", "group"], "")
     candidates = [first[group], contrary[group], first[other]]
     conflicts = np.select([_contradict(targets, targets[j]) for j in candidates], candidates, -1)
 
     listed = np.flatnonzero(duplicate_of >= 0)
     bits = np.bitwise_count(pictures.hashes[group] ^ pictures.hashes[group[duplicate_of]])[listed]
     columns = {
-        "group": pd.factorize(ties.units(ALL)[listed])[0],
+        "tied": pd.factorize(ties.units(ALL)[listed])[0],
+        "group": pd.factorize(ties.duplicates[listed])[0],
         "row": np.array(rows)[listed],
         "image_id": image_ids[listed],
         "split": table["split"].to_numpy()[listed],
@@ -129,10 +133,11 @@ def duplicates_table(
         "duplicate_of": image_ids[duplicate_of[listed]],
         "bits": pd.array(bits, dtype="Int64"),
         "leak": np.where(leaks >= 0, image_ids[leaks], "")[listed],
+        "leak_kind": leak_kind[listed],
         "other_labels": np.where(conflicts >= 0, image_ids[conflicts], "")[listed],
         "dropped": np.isin(images, list(dropped)).astype(int)[listed],
     }
-    result = pd.DataFrame(columns).sort_values(["group", "row"], ignore_index=True)
+    result = pd.DataFrame(columns).sort_values(["tied", "group", "row"], ignore_index=True)
     return result.assign(bits=result["bits"].mask(result["kind"] == "group"))
 
 
@@ -189,8 +194,8 @@ def summary(table: pd.DataFrame) -> dict[str, int]:
         "groups": int(table["group"][~is_tied].nunique()),
         "exact": int((table["kind"] == "exact").sum()),
         "near": int((table["kind"] == "near").sum()),
-        "leaks": int((is_leak & ~is_tied).sum()),
-        "group_leaks": int((is_leak & is_tied).sum()),
+        "leaks": int((is_leak & (table["leak_kind"] == "duplicate")).sum()),
+        "group_leaks": int((is_leak & (table["leak_kind"] == "group")).sum()),
         "other_labels": int((table["other_labels"] != "").sum()),
         "dropped": int(table["dropped"].sum()),
     }
@@ -198,8 +203,9 @@ def summary(table: pd.DataFrame) -> dict[str, int]:
 
 def duplicate_warnings(table: pd.DataFrame, where: Path) -> list[str]:
     """Warn of the duplicates, leaks and label conflicts in `duplicates_table`, which is at ``where``."""
-    is_tied, is_leak = table["kind"] == "group", (table["leak"] != "") & (table["dropped"] == 0)
-    duplicates, leaks, tied = table[~is_tied], table[is_leak & ~is_tied], table[is_leak & is_tied]
+    left = table[table["dropped"] == 0]
+    duplicates = table[table["kind"] != "group"]
+    leaks, tied = (left[left["leak_kind"] == kind] for kind in ("duplicate", "group"))
     conflicts = table[table["other_labels"] != ""]
     warnings = []
     if len(duplicates):

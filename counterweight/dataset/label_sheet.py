@@ -65,6 +65,11 @@ def open_label_sheet(
     labels = labels if isinstance(labels, str) else list(labels)
     allowed = None if allowed_labels is None else list(allowed_labels)
     if path.is_dir():
+        if group is not None:
+            raise InputError(
+                f"{path}: class folders have no column '{group}' of groups. Set data.columns.group to null, or write a "
+                "sheet."
+            )
         files = scan_folder(path, links).images
         return _from_class_folders(path, files, image, split, labels, allowed)
     sheet = read_sheet(path)

@@ -68,9 +68,12 @@ def missing_problems(matches: ImageMatches, image_ids: Sequence[str], source: Im
     }
     problems = []
     for i in matches.missing:
-        name = unread.get(image_ids[i])
-        found = f": {name} {source.others[name]}" if name else f" is not in {source.location}. {source.fix}"
-        problems.append(f"row {i + 2}: image '{image_ids[i]}'{found}, or set data.missing_files to drop.")
+        where = f"row {i + 2}: image '{image_ids[i]}'"
+        if name := unread.get(image_ids[i]):
+            reason = source.others[name]
+            problems.append(f"{where}: {name} {reason}. Replace the file, or set data.missing_files to drop.")
+        else:
+            problems.append(f"{where} is not in {source.location}. {source.fix}, or set data.missing_files to drop.")
     return problems
 
 

@@ -1,5 +1,6 @@
 """Complete the splits of a sheet: deal images out to test and validation, and let those that were dealt out stay."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,14 @@ from scipy.sparse.csgraph import connected_components
 from counterweight.base.errors import InputError
 from counterweight.dataset.stratified_split import stratified_sample
 
+log = logging.getLogger("ingest")
+
 Indices = NDArray[np.intp]
 
 # Largest group of near duplicates that is kept in one split, as a fraction of the rows to choose.
 _MAX_GROUP_SHARE = 0.1
+# Part of the new images that one split may get, so that another has images of a new kind, too.
+_MAX_NEW_SHARE = 0.5
 # More images than any group has: none is divided.
 ALL = 2**62
 _COLUMNS = ["image_id", "checksum", "split", "dealt"]
@@ -116,6 +121,9 @@ def complete_splits(
     parts = np.array(["train"] * len(targets) if splits is None else list(splits), dtype=object)
     earlier = np.array([""] * len(targets) if kept is None else list(kept), dtype=object)
     ties = ties or Ties(np.arange(len(targets)), None)
+    if splits is None and (earlier != "").all() and not {"train", "test"} <= set(earlier):
+        log.warning("the images that are left were all in one split, so all are dealt out anew")
+        earlier[:] = ""
     if splits is None:
         parts[_deal(np.arange(len(targets)), targets, earlier, ties, "test", config.test, config.seed)] = "test"
     if "val" not in parts:
@@ -146,15 +154,18 @@ def _deal(
     joins = np.array([unit in of_unit for unit in units.tolist()]) & new
     is_in[joins] = [of_unit[unit] for unit in units[joins].tolist()]
     free = np.flatnonzero(new & ~joins)
+    lacking = wanted - int(is_in.sum())
     if len(free) == len(rows):
         chosen = _sample(targets[rows], units, fraction, seed, is_divided=ties.groups is not None)
+    elif lacking <= 0 or len(free) == 0:
+        chosen = free[:0]
     else:
-        lacking = wanted - int(is_in.sum())
-        some = 0 < lacking < len(free)
+        share = min(lacking / len(free), _MAX_NEW_SHARE)
+        is_one = len(np.unique(units[free])) == 1
         chosen = (
-            _sample(targets[rows[free]], units[free], lacking / len(free), seed, is_divided=True)
-            if some
-            else (np.arange(len(free) if lacking > 0 else 0))
+            np.arange(len(free) if share >= _MAX_NEW_SHARE else 0)
+            if is_one
+            else _sample(targets[rows[free]], units[free], share, seed, is_divided=True)
         )
     is_in[free[chosen]] = True
     return np.asarray(rows[is_in], dtype=np.intp)
@@ -181,7 +192,8 @@ def _sample(targets: NDArray[np.integer], units: Indices, fraction: float, seed:
 def read_kept(path: Path, image_ids: Sequence[str], checksums: Sequence[str], config: SplitConfig) -> list[str]:
     """Return the split that each image was dealt earlier, empty for new ones, from a table of `kept_table`.
 
-    A renamed image is known by its checksum. All are new if there is no such table, or it was dealt differently.
+    An image is known by its checksum, of several with the same first by its id. One that was edited is known by its id
+    alone, if others have stayed as they were. All are new if there is no such table, or it was dealt differently.
     """
     try:
         table = pd.read_csv(path, dtype="str", keep_default_na=False)
@@ -189,13 +201,18 @@ def read_kept(path: Path, image_ids: Sequence[str], checksums: Sequence[str], co
         return [""] * len(image_ids)
     if list(table.columns) != _COLUMNS or not (table["dealt"] == str(config)).all():
         return [""] * len(image_ids)
-    by_id = dict(zip(table["image_id"], table["split"], strict=True))
-    gone = table[~table["image_id"].isin(image_ids)]
-    by_checksum = dict(zip(gone["checksum"], gone["split"], strict=True))
-    return [
-        by_id.get(image_id) or by_checksum.get(checksum, "")
-        for image_id, checksum in zip(image_ids, checksums, strict=True)
-    ]
+    known = list(zip(table["image_id"], table["checksum"], strict=True))
+    split_of = dict(zip(known, table["split"], strict=True))
+    images = list(zip(image_ids, checksums, strict=True))
+    kept = {image: split_of.pop(image) for image in images if image in split_of}
+    by_checksum: dict[str, list[tuple[str, str]]] = {}
+    for old in reversed(split_of):
+        by_checksum.setdefault(old[1], []).append(old)
+    for image in images:
+        if image not in kept and by_checksum.get(image[1]):
+            kept[image] = split_of.pop(by_checksum[image[1]].pop())
+    by_id = {old[0]: split for old, split in split_of.items()} if kept else {}
+    return [kept.get(image) or by_id.get(image[0], "") for image in images]
 
 
 def kept_table(table: pd.DataFrame, splits: Sequence[str] | None, config: SplitConfig) -> pd.DataFrame:

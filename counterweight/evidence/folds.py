@@ -57,8 +57,8 @@ def repeated_folds(
         parts = [held_out for _, held_out in splitter.split(strata, strata)] if len(strata) >= n_folds else [[]]
         if not all(map(len, parts)):
             raise InputError(
-                f"params.yaml: probe.folds is {n_folds}, and {len(strata)} different train images are too few for it. "
-                "Lower it, or add images."
+                f"params.yaml: probe.folds is {n_folds}, and {len(strata)} different images or groups are too few for "
+                "it. Lower it, or add images."
             )
         for fold, held_out in enumerate(parts):
             fold_of_group[held_out] = fold
@@ -66,8 +66,8 @@ def repeated_folds(
     return folds
 
 
-def duplicate_groups(image_ids: Sequence[str], duplicates: pd.DataFrame) -> NDArray[np.intp]:
-    """Return the group of each image: one per group of duplicates, one of its own for any other image.
+def image_groups(image_ids: Sequence[str], duplicates: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return which images must not be in two folds, and which are duplicates.
 
     Parameters
     ----------
@@ -76,12 +76,23 @@ def duplicate_groups(image_ids: Sequence[str], duplicates: pd.DataFrame) -> NDAr
     duplicates : pandas.DataFrame
         The result of `counterweight.dataset.duplicates.duplicates_table`.
 
+    Returns
+    -------
+    tied, alike : arrays of int, shape (n_images,)
+        Numbers of groups, from 0; those of an image alone are its own. Duplicates are also tied.
+
     Examples
     --------
-    >>> duplicate_groups(["a", "b", "c"], pd.DataFrame({"image_id": ["a", "c"], "group": [0, 0]}))
-    array([0, 1, 0])
+    >>> tables = pd.DataFrame({"image_id": ["a", "c"], "tied": [0, 0], "group": [0, 1]})
+    >>> image_groups(["a", "b", "c"], tables)
+    (array([0, 1, 0]), array([0, 1, 2]))
     """
-    group_of = dict(zip(duplicates["image_id"], duplicates["group"], strict=True))
+    tied, alike = (_numbers(image_ids, duplicates["image_id"], duplicates[name]) for name in ("tied", "group"))
+    return tied, alike
+
+
+def _numbers(image_ids: Sequence[str], listed: "pd.Series[str]", groups: "pd.Series[int]") -> NDArray[np.intp]:
+    group_of = dict(zip(listed, groups, strict=True))
     numbers: dict[object, int] = {}
     return np.array(
         [numbers.setdefault(group_of.get(image, image), len(numbers)) for image in image_ids], dtype=np.intp

@@ -16,7 +16,7 @@ from counterweight.augmentation.copy_maker import CopyConfig
 from counterweight.augmentation.guarded_drawing import HIDDEN_COLUMNS
 from counterweight.base import manifest
 from counterweight.evidence.cross_validation import Fold, ProbeData, cross_validate
-from counterweight.evidence.folds import duplicate_groups, repeated_folds
+from counterweight.evidence.folds import image_groups, repeated_folds
 from counterweight.evidence.linear_probe import Features, standardize
 from counterweight.evidence.remedies import Training
 from counterweight.metrics import decisions
@@ -203,11 +203,11 @@ def build_label_guard(
     if config is None:
         return None
     ids = train["image_id"].tolist()
-    groups, problem = duplicate_groups(ids, duplicates), ""
+    (groups, _), problem = image_groups(ids, duplicates), ""
     if extractor.is_random:
         problem = "features of random weights show color and texture, but no labels. Set features.weights"
     elif groups.max() + 1 < MIN_GROUPS:
-        problem = f"{groups.max() + 1} different train images are too few to judge by. Give it {MIN_GROUPS} or more"
+        problem = f"{groups.max() + 1} different images or groups are too few to judge by. Give it {MIN_GROUPS} or more"
     if problem:
         log.warning("augment.guard is off: %s", problem)
         return None

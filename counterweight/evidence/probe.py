@@ -87,7 +87,7 @@ def sample_rows(n_images: int, size: int, seed: int) -> NDArray[np.intp]:
 
 
 def run_probe(
-    data: ProbeData, groups: NDArray[np.intp], remedies: Sequence[Remedy], config: ProbeConfig
+    data: ProbeData, tied: NDArray[np.intp], alike: NDArray[np.intp], remedies: Sequence[Remedy], config: ProbeConfig
 ) -> ProbeResult:
     """Compare the remedies on held-out train images.
 
@@ -95,16 +95,14 @@ def run_probe(
     ----------
     data : ProbeData
         Train images and copies.
-    groups : array of int, shape (n_images,)
-        Group of each image; a group is held out as a whole.
+    tied, alike : arrays of int, shape (n_images,)
+        Groups of images that are held out together, and of duplicates.
     remedies : sequence of Remedy
         The simplest first, which is ``nothing``.
     config : ProbeConfig
         The number of processes does not affect the result.
     """
-    assigned = repeated_folds(
-        data.targets, groups, n_folds=config.n_folds, n_repeats=config.n_repeats, seed=config.seed
-    )
+    assigned = repeated_folds(data.targets, tied, n_folds=config.n_folds, n_repeats=config.n_repeats, seed=config.seed)
     trainings = dict.fromkeys(remedy.training for remedy in remedies)
     tuned = {remedy.training for remedy in remedies if remedy.decision != FIXED[data.task]}
     folds = cross_validate(data, assigned, trainings, tuned=tuned, workers=config.workers)
@@ -116,10 +114,10 @@ def run_probe(
     issues = find_label_issues(data.image_ids, data.labels, data.targets, scores, is_single_label=data.is_single_label)
     auc_of = dict(zip(data.labels, aucs(data.targets, scores).tolist(), strict=True))
     issues = issues[issues["label"].map(auc_of) >= MIN_ISSUE_AUC].assign(duplicate="")
-    contradicting = contradictions(data.image_ids, data.labels, data.targets, scores, groups)
+    contradicting = contradictions(data.image_ids, data.labels, data.targets, scores, alike)
     doubt = no_signal(table, by_fold, config.n_folds)
     if doubt:
-        n_duplicates = int((np.bincount(groups)[groups] > 1).sum())
+        n_duplicates = int((np.bincount(alike)[alike] > 1).sum())
         n_contradicting = contradicting["image_id"].nunique()
         doubt += f" {likely_cause(auc_of, n_duplicates, n_contradicting, random_features=config.random_features)}"
     recommended = recommend(table, remedies, config.metric)

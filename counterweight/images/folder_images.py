@@ -67,6 +67,8 @@ class FolderImages:
         for file in files:
             by_path[normalize("NFC", file)].append(file)
             by_stem[normalize("NFC", str(PurePosixPath(file).with_suffix("")))].append(file)
+        for stem, names in by_stem.items():  # A usual suffix wins over one that says nothing.
+            by_stem[stem] = [name for name in names if PurePosixPath(name).suffix.lower() in codec.SUFFIXES] or names
         return [
             [image_id] if image_id in present else by_path.get(path, []) or by_stem.get(path, [])
             for image_id, path in ((image_id, normalize("NFC", image_id)) for image_id in image_ids)

@@ -14,10 +14,16 @@ _LEFT_BEHIND = frozenset(
 )
 # First bytes of files in the formats that can be read, whatever they are called.
 _STARTS = (
-    b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*",
+    b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*",
     *(b"P%d%c" % (kind, space) for kind in range(1, 7) for space in b" \t\r\n"),
 )  # fmt: skip
 _HEAD_BYTES = 132
+# Sizes of the second header of a BMP, whose first two letters begin many a text.
+_BMP_HEADERS = frozenset(size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124))
+# Raw photographs of cameras; many begin like a TIFF.
+_RAW = frozenset(
+    {".3fr", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".srw"}
+)
 # What often lies beside images and is none, so that nobody needs a warning.
 _TEXTS = frozenset(
     {
@@ -78,55 +84,73 @@ def scan_folder(folder: Path, links: Collection[Path] = ()) -> FolderScan:
         If the name of an image is not UTF-8.
     """
     home = folder.resolve()
-    allowed = [home.parent, *(link.resolve() for link in links)]
+    # Everything is below the root: the parent of a folder there is no boundary.
+    near = home if home.parent == home.parent.parent else home.parent
+    allowed = [near, *(link.resolve() for link in links)]
     images: list[str] = []
     others: dict[str, str] = {}
-    linked_folders: list[str] = []
-    waiting: list[tuple[Path, str, frozenset[Path]]] = [(folder, "", frozenset({home}))]
+    followed: dict[str, Path] = {}
+    waiting = [(folder, "")]
     while waiting:
-        here, prefix, above = waiting.pop()
+        here, prefix = waiting.pop()
         with os.scandir(here) as entries:
-            for entry in entries:
-                name = prefix + entry.name
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                name, reason = prefix + entry.name, None
                 if entry.name.startswith(".") or entry.name.lower() in _LEFT_BEHIND:
                     continue
-                is_folder, target = entry.is_dir(), Path(entry.path)
                 if entry.is_symlink():
-                    target = target.resolve()
-                    if not any(target.is_relative_to(root) for root in allowed):
-                        others[name] = "is a link that leads out of the folder. Name its target in data.follow_links"
-                        continue
-                    if target in above:
-                        others[name] = "is a link to a folder that it is in"
-                        continue
-                    if is_folder:
-                        linked_folders.append(name)
+                    reason = _link_reason(Path(entry.path), home, allowed, followed.values())
+                is_folder = reason is None and entry.is_dir()
                 if is_folder:
-                    waiting.append((Path(entry.path), f"{name}/", above | {target} if entry.is_symlink() else above))
-                elif (problem := _problem(entry)) is None:
+                    waiting.append((Path(entry.path), f"{name}/"))
+                    if entry.is_symlink():
+                        followed[name] = Path(entry.path).resolve()
+                elif (reason := reason or _reason(entry)) is None:
                     images.append(name)
                 else:
-                    others[name] = problem
+                    others[name] = reason
     _check_names(images, folder)
-    return FolderScan(sorted(images), dict(sorted(others.items())), sorted(linked_folders))
+    return FolderScan(sorted(images), dict(sorted(others.items())), sorted(followed))
 
 
-def _problem(entry: "os.DirEntry[str]") -> str | None:
+def _link_reason(link: Path, home: Path, allowed: Collection[Path], followed: Collection[Path]) -> str | None:
+    """Say why a link is not followed; None if it is."""
+    try:
+        target = link.resolve(strict=True)
+    except (OSError, RuntimeError):  # Links in a circle are either.
+        return "leads nowhere"
+    if not any(target.is_relative_to(root) for root in allowed):
+        return "is a link that leads out of the folder. Name its target in data.follow_links"
+    if target.is_dir():
+        if home.is_relative_to(target):
+            return "is a link to a folder that it is in"
+        if target.is_relative_to(home) or any(target.is_relative_to(other) for other in followed):
+            return "is a link to a folder that is read anyway"
+    return None
+
+
+def _reason(entry: "os.DirEntry[str]") -> str | None:
     """Say why a file is not read as an image; None if it is."""
     if not entry.is_file():
-        return "leads nowhere" if entry.is_symlink() else "is no regular file"
+        return "is no regular file"
     suffix = PurePosixPath(entry.name).suffix.lower()
     if suffix in SUFFIXES:
         return None
     if suffix in _TEXTS:
         return TABLE_OR_TEXT
+    if suffix in _RAW:
+        return "is a raw photograph. Convert it, unless its JPEG is there, too"
     try:
         with Path(entry.path).open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     kind = head[8:12] if head[4:8] == b"ftyp" else b""
-    if head.startswith(_STARTS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+    if (
+        head.startswith(_STARTS)
+        or (head[:2] == b"BM" and head[6:10] == bytes(4) and head[14:18] in _BMP_HEADERS)
+        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    ):
         return None
     if kind in (b"avif", b"avis"):
         return None if "AVIF" in FORMATS else "is AVIF, which this Pillow cannot read. Install a newer one"

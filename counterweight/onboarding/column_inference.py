@@ -32,13 +32,10 @@ _GROUP_NUMBERS = (
 )  # fmt: skip
 _GROUP_COLUMN_NAMES = {*_GROUP_WORDS, *(word + end for word in _GROUP_NUMBERS for end in ("id", "no", "number"))}
 _SEPARATORS = (",", ";", "|", "/", " ")
-# What 0/1 columns hold: the usual words; -1 for 0; and -1 for unknown beside 0 and 1.
-_FLAGS: dict[frozenset[str], dict[str, list[str]] | None] = {
-    POSITIVE_WORDS | NEGATIVE_WORDS: None,
-    frozenset({"-1", "1"}): {"positive": ["1"], "negative": ["-1"], "missing": []},
-    frozenset({"-1", "0", "1"}): {"positive": ["1"], "negative": ["0"], "missing": ["-1"]},
-    frozenset({"-1.0", "0.0", "1.0"}): {"positive": ["1.0"], "negative": ["0.0"], "missing": ["-1.0"]},
-}
+# What 0/1 columns hold: the usual words; or numbers of which -1 stands for no, or for unknown.
+_WORDS, _NUMBERS = POSITIVE_WORDS | NEGATIVE_WORDS, frozenset({"-1", "0", "1", "-1.0", "0.0", "1.0"})
+# Fewer different cells are no groups of images, but perhaps classes.
+_MIN_GROUPS = 10
 # Part of the cells of a column of splits that say one; the others are wrong, and ingest names them.
 _MIN_SPLITS = 0.8
 # A column with more distinct names holds no labels.
@@ -142,10 +139,10 @@ def infer_schema(
 
 
 def _group_column(columns: Mapping[str, Sequence[str]]) -> str | None:
-    """Return the first column that is named as one of groups, and in which cells repeat."""
+    """Return the first column that is named as one of groups, with many different cells, which repeat."""
     for name, cells in columns.items():
         is_named = "".join(filter(str.isalnum, name.lower())) in _GROUP_COLUMN_NAMES
-        if is_named and 1 < len(set(cells)) < len(cells):
+        if is_named and _MIN_GROUPS <= len(set(cells)) < len(cells):
             return name
     return None
 
@@ -190,14 +187,29 @@ def _image_column(
 
 
 def _is_binary(cells: Sequence[str]) -> bool:
-    found = {cell.lower() for cell in cells} - MISSING_WORDS - {""}
-    return len(found) >= 2 and any(found <= usual for usual in _FLAGS)
+    found = _flags(cells)
+    return len(found) >= 2 and (found <= _WORDS or found <= _NUMBERS)
+
+
+def _flags(cells: Sequence[str]) -> set[str]:
+    return {cell.lower() for cell in cells} - MISSING_WORDS - {""}
 
 
 def _flag_values(columns: Sequence[Sequence[str]]) -> dict[str, list[str]] | None:
-    """Return what the cells of 0/1 columns mean, if it is not the usual."""
-    found = {cell.lower() for cells in columns for cell in cells} - MISSING_WORDS - {""}
-    return next(values for usual, values in _FLAGS.items() if found <= usual)
+    """Return what the cells of 0/1 columns mean, if it is not the usual.
+
+    -1 stands for unknown if a column has it beside 0, else for no.
+    """
+    found = set().union(*map(_flags, columns))
+    minus = found & {"-1", "-1.0"}
+    if not minus:
+        return None
+    is_unknown = any(_flags(cells) & minus and _flags(cells) & NEGATIVE_WORDS for cells in columns)
+    negative = (found & NEGATIVE_WORDS) | (set() if is_unknown else minus)
+    return {
+        "positive": sorted(found & POSITIVE_WORDS), "negative": sorted(negative),
+        "missing": sorted(minus) if is_unknown else [],
+    }  # fmt: skip
 
 
 def _infer_separator(cells: Sequence[str]) -> str | None:

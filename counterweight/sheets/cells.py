@@ -82,7 +82,9 @@ def other_spellings(names: Iterable[str]) -> list[list[str]]:
 def merge_spellings(
     rows: Sequence[Sequence[str] | None], allowed: Sequence[str] | None
 ) -> tuple[list[list[str] | None], list[str] | None]:
-    """Give names that differ only in case or accents one spelling: the first allowed, or else the most frequent.
+    """Give names that differ only in case, or in how accents are composed, one spelling.
+
+    It is the first that is allowed, or else the most frequent.
 
     Parameters
     ----------

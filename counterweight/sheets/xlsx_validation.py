@@ -23,7 +23,9 @@ _CHUNK_BYTES = 2**20
 _OLD_OR_ENCRYPTED = bytes.fromhex("d0cf11e0a1b11ae1")
 # Also in UTF-16, in which each of these characters has a zero byte.
 _DECLARED = re.compile(rb"<\0?!\0?(D\0?O\0?C\0?T\0?Y\0?P\0?E|E\0?N\0?T\0?I\0?T\0?Y)")
-_CELL, _ROW = re.compile(rb"<(?:\w+:)?c[ >]"), re.compile(rb"""<(?:\w+:)?row\b[^<>]*?\br=["'](\d{1,7})["']""")
+_CELL = re.compile(rb"<(?:\w+:)?c[ >]")
+# The number of a row that has cells.
+_ROW = re.compile(rb"""<(?:\w+:)?row\b[^<>]*?\br=["'](\d{1,7})["'][^<>]*>\s*<(?:\w+:)?c[ >]""")
 _WIDE_COLUMN = re.compile(rb"""\br=["']([A-Z]{2,3})\d""")
 # Occurs in every sheet with an error or a formula. Most sheets have none and are not parsed.
 _SUSPECT = re.compile(rb"""["']e["']|<f|:f""")
@@ -88,7 +90,7 @@ def _check_extent(book: zipfile.ZipFile, part: str, path: Path) -> None:
         n_cells += len(_CELL.findall(chunk))
         rows.add(max(map(int, _ROW.findall(before + chunk)), default=0))
         columns.update(_WIDE_COLUMN.findall(before + chunk))
-        before = chunk[-64:]
+        before = chunk[-256:]
     column = max(columns, key=lambda letters: (len(letters), letters))
     width = reduce(lambda number, letter: number * 26 + letter - 64, column, 0)
     if max(rows) * width > max(MAX_SPARSE_CELLS, _MAX_SPARSENESS * n_cells):

@@ -101,6 +101,11 @@ def test_images_that_are_left_out_are_not_copied() -> None:
     assert not set(out) & set(sources)
 
 
+def test_without_any_label_nothing_is_left_out() -> None:
+    train = TrainImages(IDS, [0] * 8, np.zeros((8, 2), dtype=int), ["cat", "dog"])
+    assert balance(train, 0.5, fills=True, strategy="labels") == ([], [])
+
+
 def test_without_limits_nothing_is_left_out_and_groups_are_filled(train: TrainImages) -> None:
     copying = AllocationConfig(1.0, fill_smallest=None, max_per_image=None, seed=0)
     plan, out = plan_balance("classes", train, FEATURES, copying, None)

@@ -124,8 +124,8 @@ def test_labels_that_differ_in_case_or_accents_are_warned_of() -> None:
     rows = read(NAMES, ["a", "train", "Cat,dog"], ["b", "train", "cat"], ["c", "train", ",".join(CAFES)])
     assert len(rows.labels) == 5
     assert label_warnings(rows, "mask") == [
-        f"labels that differ only in case or accents are labels of their own: {' and '.join(group)}. Correct the "
-        "sheet, or set data.merge_labels to true"
+        "labels that differ only in case, or in how accents are composed, are labels of their own: "
+        f"{' and '.join(group)}. Correct the sheet, or, if they are in one column, set data.merge_labels to true"
         for group in (["Cat", "cat"], [CAFES[1], CAFES[0]])
     ]
 

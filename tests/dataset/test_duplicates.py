@@ -50,11 +50,11 @@ def listed(
 
 def test_each_image_is_listed_with_its_nearest_duplicate_leak_and_label_conflict() -> None:
     assert [list(row) for row in listed(CHECKSUMS, HASHES, SPLITS, TARGETS).itertuples(index=False)] == [
-        [0, 2, "0", "train", "exact", "1", 0, "2", "", 0],
-        [0, 3, "1", "train", "exact", "0", 0, "2", "", 0],
-        [0, 4, "2", "test", "near", "0", 1, "", "", 0],
-        [1, 5, "3", "val", "near", "4", 1, "", "4", 0],
-        [1, 6, "4", "train", "near", "3", 1, "3", "3", 0],
+        [0, 0, 2, "0", "train", "exact", "1", 0, "2", "duplicate", "", 0],
+        [0, 0, 3, "1", "train", "exact", "0", 0, "2", "duplicate", "", 0],
+        [0, 0, 4, "2", "test", "near", "0", 1, "", "", "", 0],
+        [1, 1, 5, "3", "val", "near", "4", 1, "", "", "4", 0],
+        [1, 1, 6, "4", "train", "near", "3", 1, "3", "duplicate", "3", 0],
     ]
 
 
@@ -111,13 +111,23 @@ def patients() -> pd.DataFrame:
 
 
 def test_images_of_a_group_are_listed_with_their_leaks(patients: pd.DataFrame) -> None:
-    assert patients.drop(columns="bits").to_numpy().tolist() == [
-        [0, 2, "0", "train", "exact", "1", "", "1", 0],
-        [0, 3, "1", "train", "exact", "0", "", "0", 0],
-        [1, 4, "2", "train", "group", "3", "3", "", 0],
-        [1, 5, "3", "test", "group", "2", "", "", 0],
+    shown = ["tied", "group", "image_id", "kind", "duplicate_of", "leak", "leak_kind", "other_labels"]
+    assert patients[shown].to_numpy().tolist() == [
+        [0, 0, "0", "exact", "1", "", "", "1"],
+        [0, 0, "1", "exact", "0", "", "", "0"],
+        [1, 1, "2", "group", "3", "3", "group", ""],
+        [1, 2, "3", "group", "2", "", "", ""],
     ]
     assert patients["bits"].isna().tolist() == [False, False, True, True]
+
+
+def test_a_duplicate_whose_group_leaks_is_no_leak_of_a_duplicate() -> None:
+    checksums, splits = ["x", "x", "y"], ["train", "train", "test"]
+    pictures, ids = group_identical_images(checksums, [None] * 3), list("012")
+    ties = Ties(near_duplicate_groups(pictures, 2), np.zeros(3, np.intp))
+    table = manifest.build(ids, ids, splits, ["a"], np.ones((3, 1), np.int8), checksums)
+    listed = duplicates_table(table, pictures, ties, rows=range(2, 5), distance=2, dropped=[])
+    assert (summary(listed)["leaks"], summary(listed)["group_leaks"]) == (0, 2)
 
 
 def test_groups_are_no_duplicates_but_may_leak(patients: pd.DataFrame) -> None:
@@ -178,8 +188,11 @@ def test_dropping_all_images_of_a_split_is_an_error() -> None:
 
 def test_duplicates_leaks_and_label_conflicts_are_warned_of() -> None:
     table = pd.DataFrame(
-        [(0, 2, "a", "train", "exact", "b", 0, "b", "", 0), (0, 3, "b", "test", "exact", "a", 0, "", "", 0)]
-        + [(1, 4 + i, str(i), "train", "near", "9", 1, "", "9", 0) for i in range(4)],
+        [
+            (0, 2, "a", "train", "exact", "b", 0, "b", "duplicate", "", 0),
+            (0, 3, "b", "test", "exact", "a", 0, "", "", "", 0),
+        ]
+        + [(1, 4 + i, str(i), "train", "near", "9", 1, "", "", "9", 0) for i in range(4)],
         columns=[
             "group",
             "row",
@@ -189,6 +202,7 @@ def test_duplicates_leaks_and_label_conflicts_are_warned_of() -> None:
             "duplicate_of",
             "bits",
             "leak",
+            "leak_kind",
             "other_labels",
             "dropped",
         ],

@@ -93,6 +93,12 @@ def test_with_its_suffix_an_id_has_one_file(folder: Path) -> None:
     assert match_files(["a.png", "a.jpg"], FolderImages(folder)).paths == ["a.png", "a.jpg"]
 
 
+def test_a_file_with_a_usual_suffix_wins_over_one_that_is_an_image_by_its_content(folder: Path) -> None:
+    put(folder, "a.jpg")
+    Image.new("RGB", (4, 4)).save(folder / "a.preview", "PNG")
+    assert match_files(["a"], FolderImages(folder)).paths == ["a.jpg"]
+
+
 def test_an_exact_file_name_wins_over_one_with_another_suffix(folder: Path) -> None:
     put(folder, "a.jpg", "a.jpg.png")
     assert match_files(["a.jpg"], FolderImages(folder)) == ImageMatches(["a.jpg"], {"a.jpg.png": NO_ROW}, [], [])
@@ -124,8 +130,8 @@ def test_a_row_whose_file_is_not_read_says_why(folder: Path) -> None:
     for image_id in ("a", "a.dcm"):
         matches = match_files([image_id], FolderImages(folder))
         assert missing_problems(matches, [image_id], FolderImages(folder)) == [
-            f"row 2: image '{image_id}': a.dcm is DICOM. Convert it to PNG, for example with dcm2img of DCMTK, or set "
-            "data.missing_files to drop."
+            f"row 2: image '{image_id}': a.dcm is DICOM. Convert it to PNG, for example with dcm2img of DCMTK. "
+            "Replace the file, or set data.missing_files to drop."
         ]
 
 

@@ -165,6 +165,34 @@ def test_images_that_were_dealt_out_stay_when_others_are_removed(many_labels: Ta
     assert complete_splits(None, many_labels[is_left], config, kept=kept) == kept
 
 
+@pytest.mark.parametrize("patients", [True, False])
+def test_one_new_group_can_be_added(patients: bool) -> None:
+    targets, config = one_label_each(600, 410), SplitConfig(0.2, 0.15, 0)
+    old = np.arange(1000) // 10
+    groups = np.concatenate([old, np.full(10, 100)])
+    ties = (
+        Ties(np.arange(1010), groups) if patients else Ties(np.concatenate([np.arange(1000), np.full(10, 1000)]), None)
+    )
+    before = complete_splits(None, targets[:1000], config, Ties(np.arange(1000), old))
+    after = complete_splits(None, targets, config, ties, [*before, *[""] * 10])
+    assert after[:1000] == before
+    assert len(set(after[1000:])) == 1 or not patients
+
+
+def test_a_split_that_has_lost_its_images_does_not_get_all_new_ones() -> None:
+    kept = [*["train"] * 50, *[""] * 60]
+    parts = complete_splits(None, one_label_each(50, 60), SplitConfig(0.9, 0.1, 0), kept=kept)
+    assert 0 < parts[50:].count("test") <= 30
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_images_that_were_all_in_one_split_are_dealt_anew(part: str) -> None:
+    config = SplitConfig(0.2, 0.15, 0)
+    assert complete_splits(None, one_label_each(30, 20), config, kept=[part] * 50) == complete_splits(
+        None, one_label_each(30, 20), config
+    )
+
+
 @pytest.mark.parametrize("n_new", [1, 2, 3])
 def test_a_few_new_images_change_no_split(n_new: int) -> None:
     config = SplitConfig(0.2, 0.25, 0)
@@ -198,9 +226,24 @@ def test_splits_are_remembered_by_id_and_by_checksum_of_a_renamed_image(tmp_path
         list("abcd"), list("abcd"), ["train", "test", "val", "train"], ["sea"], targets, list("1234")
     )
     write_table(kept_table(table, None, config), tmp_path / "splits.csv")
-    assert kept(tmp_path, "a b c d", "1 9 3 4", config) == ["train", "test", "val", "train"]
-    assert kept(tmp_path, "a e f", "1 2 5", config) == ["train", "test", ""]
+    assert kept(tmp_path, "a b c d", "1 9 3 4", config) == ["train", "test", "val", "train"]  # b was edited.
+    assert kept(tmp_path, "a e f", "1 2 5", config) == ["train", "test", ""]  # b is e now.
     assert kept(tmp_path, "a b g", "1 2 2", config) == ["train", "test", ""]  # A copy of b is new.
+
+
+def test_images_that_are_numbered_anew_are_known_by_their_checksums(tmp_path: Path) -> None:
+    config = SplitConfig(0.2, 0.15, 42)
+    splits, targets = ["train", "test", "val", "train"], np.ones((4, 1), np.int8)
+    table = manifest.build(list("0123"), list("0123"), splits, ["sea"], targets, list("abcd"))
+    write_table(kept_table(table, None, config), tmp_path / "splits.csv")
+    assert kept(tmp_path, "0 1 2", "b c d", config) == ["test", "val", "train"]
+
+
+def test_other_images_with_the_same_ids_are_new(tmp_path: Path) -> None:
+    config = SplitConfig(0.2, 0.15, 42)
+    table = manifest.build(list("01"), list("01"), ["train", "test"], ["sea"], np.ones((2, 1), np.int8), list("ab"))
+    write_table(kept_table(table, None, config), tmp_path / "splits.csv")
+    assert kept(tmp_path, "0 1", "x y", config) == ["", ""]
 
 
 def test_splits_are_dealt_anew_with_other_params(tmp_path: Path) -> None:

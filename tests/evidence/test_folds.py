@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from counterweight.base.errors import InputError
-from counterweight.evidence.folds import corrected_difference, duplicate_groups, holm, repeated_folds
+from counterweight.evidence.folds import corrected_difference, holm, image_groups, repeated_folds
 
 # Ten images with the label a, five of them also with the rare label b, and ten with neither.
 TARGETS = np.array([[1, 1]] * 5 + [[1, 0]] * 5 + [[0, 0]] * 10)
@@ -28,18 +28,19 @@ def test_a_group_is_in_one_fold() -> None:
     assert all(len(set(folds[groups == group])) == 1 for group in range(10))
 
 
-def test_duplicates_are_a_group_and_every_other_image_is_its_own() -> None:
-    duplicates = pd.DataFrame({"image_id": ["b", "d", "0"], "group": [0, 0, 1]})
-    assert duplicate_groups(["a", "b", "c", "d", "0"], duplicates).tolist() == [0, 1, 2, 1, 3]
+def test_duplicates_and_tied_images_are_groups_and_every_other_image_is_its_own() -> None:
+    duplicates = pd.DataFrame({"image_id": ["b", "d", "0"], "tied": [0, 0, 0], "group": [0, 0, 1]})
+    tied, alike = image_groups(["a", "b", "c", "d", "0"], duplicates)
+    assert (tied.tolist(), alike.tolist()) == ([0, 1, 2, 1, 1], [0, 1, 2, 1, 3])
 
 
 def test_an_image_named_like_a_group_does_not_join_it() -> None:
-    duplicates = pd.DataFrame({"image_id": ["b", "d"], "group": [7, 7]})
-    assert duplicate_groups(["7", "b", "d"], duplicates).tolist() == [0, 1, 1]
+    duplicates = pd.DataFrame({"image_id": ["b", "d"], "tied": [7, 7], "group": [7, 7]})
+    assert image_groups(["7", "b", "d"], duplicates)[1].tolist() == [0, 1, 1]
 
 
 def test_too_few_images_for_the_folds_are_an_error() -> None:
-    with pytest.raises(InputError, match=r"probe\.folds is 5, and 4 different train images are too few"):
+    with pytest.raises(InputError, match=r"probe\.folds is 5, and 4 different images or groups are too few"):
         repeated_folds(TARGETS[:8], np.arange(8) // 2, n_folds=5, n_repeats=1, seed=0)
 
 

@@ -186,7 +186,7 @@ def build(images: int, config: GuardConfig | None = CONFIG, *, is_random: bool =
     ids, targets = [f"{i}" for i in range(images)], data().targets[:images]
     train = manifest.build(ids, ids, ["train"] * images, ["sea", "sun"], targets, ids, clusters=[0] * images)
     rows = [int(image) for image in train["image_id"]]  # A manifest is sorted by id.
-    duplicates = pd.DataFrame({"image_id": ids, "group": np.arange(images) // 2})
+    duplicates = pd.DataFrame({"image_id": ids, "tied": np.arange(images) // 2, "group": np.arange(images)})
     extractor = FeatureExtractor(
         nn.Identity(), "none", 2, is_random, Preprocessing("none", (8, 8)), Compute(torch.device("cpu"), 1), NO_CACHE
     )
@@ -198,7 +198,7 @@ def test_a_guard_is_built_from_fifty_different_images_on(caplog: pytest.LogCaptu
     assert caplog.messages == []
     assert build(98) is None
     assert caplog.messages == [
-        "augment.guard is off: 49 different train images are too few to judge by. Give it 50 or more"
+        "augment.guard is off: 49 different images or groups are too few to judge by. Give it 50 or more"
     ]
 
 

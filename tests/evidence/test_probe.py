@@ -27,7 +27,8 @@ def probed(
     data = ProbeData(task, ids, labels, features.astype(np.float32), targets, {}, {})
     remedies = [each for each in build_remedies(task, []) if each.training.strategy is None]
     config = ProbeConfig(N_FOLDS, 1, 0, 1, random_features)
-    return run_probe(data, np.arange(len(targets)) if groups is None else groups, remedies, config)
+    apart = np.arange(len(targets)) if groups is None else groups
+    return run_probe(data, apart, apart, remedies, config)
 
 
 def noise() -> tuple[NDArray[np.float64], NDArray[np.int8]]:

@@ -90,7 +90,8 @@ def test_links_inside_the_folder_and_its_parent_are_followed(photos: Path) -> No
     (photos / "ice").symlink_to(photos.parent / "more")
     (photos / "c.png").symlink_to(photos.parent / "c.png")
     (photos / "water").symlink_to("sea")
-    assert scan_folder(photos) == FolderScan(["c.png", "ice/b.png", "sea/a.png", "water/a.png"], {}, ["ice", "water"])
+    anyway = {"water": "is a link to a folder that is read anyway"}
+    assert scan_folder(photos) == FolderScan(["c.png", "ice/b.png", "sea/a.png"], anyway, ["ice"])
 
 
 def test_links_that_lead_elsewhere_are_followed_only_into_named_folders(photos: Path) -> None:
@@ -113,10 +114,40 @@ def test_the_folder_itself_may_be_a_link(photos: Path) -> None:
 def test_links_in_a_circle_end(photos: Path) -> None:
     put(photos, "sea/a.png")
     (photos / "sea/again").symlink_to(photos)
-    (photos / "here").symlink_to(photos / "sea")
-    circle = "is a link to a folder that it is in"
+    (photos / "sea/itself").symlink_to(photos / "sea")
+    (photos / "up").symlink_to(photos.parent)
+    (photos / "loop").symlink_to("loop")
+    (photos / "x.png").symlink_to("y.png")
+    (photos / "y.png").symlink_to("x.png")
+    inside = "is a link to a folder that it is in"
     assert scan_folder(photos) == FolderScan(
-        ["here/a.png", "sea/a.png"], {"here/again": circle, "sea/again": circle}, ["here"]
+        ["sea/a.png"],
+        {
+            "loop": "leads nowhere",
+            "sea/again": inside,
+            "sea/itself": "is a link to a folder that is read anyway",
+            "up": inside,
+            "x.png": "leads nowhere",
+            "y.png": "leads nowhere",
+        },
+    )
+
+
+def test_folders_outside_that_link_to_each_other_are_read_once(photos: Path) -> None:
+    store = photos.parents[2] / "store"
+    for name in "abc":
+        put(store, f"{name}/{name}.png")
+        for other in "abc":
+            (store / name / f"to-{other}").symlink_to(store / other)
+        (photos / name).symlink_to(store / name)
+    assert scan_folder(photos, [store]).images == ["a/a.png", "b/b.png", "c/c.png"]
+
+
+def test_raw_photographs_and_texts_are_no_images(photos: Path) -> None:
+    (photos / "a.CR2").write_bytes(b"II*\0" + bytes(200))
+    (photos / "README").write_text("BMI data of the patients, and more of it")
+    assert scan_folder(photos) == FolderScan(
+        [], {"README": "is no image", "a.CR2": "is a raw photograph. Convert it, unless its JPEG is there, too"}
     )
 
 

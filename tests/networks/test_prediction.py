@@ -8,6 +8,7 @@ import torch
 
 from counterweight.base.errors import InputError
 from counterweight.images import codec
+from counterweight.images.codec import FORMATS
 from counterweight.images.geometry import TargetSize
 from counterweight.images.resizing import resize_images
 from counterweight.images.sources import open_images
@@ -110,7 +111,7 @@ def test_unreadable_image_is_reported_and_others_are_scored_as_before(photos: Pa
     (photos / names[6]).unlink()
     scores, problems = predict(classifier, source, names, CPU)
     assert [i for i, problem in enumerate(problems) if problem] == [3, 5, 6]
-    assert problems[3] == f"{photos / names[3]} is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF, AVIF)"
+    assert problems[3] == f"{photos / names[3]} is not an image ({', '.join(FORMATS)})"
     assert problems[5].startswith(f"{photos / names[5]} cannot be decoded: ")
     assert problems[6] == f"{photos / names[6]} cannot be read: No such file or directory"
     assert np.isnan(scores[[3, 5, 6]]).all()

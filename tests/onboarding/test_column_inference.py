@@ -120,6 +120,22 @@ def test_usual_values_of_label_columns_are_recognized(cells: list[Cell], values:
     assert (schema.labels, schema.values) == (["cat", "dog"], values)
 
 
+@pytest.mark.parametrize(
+    ("sea", "ice", "values"),
+    [
+        (["0", "1"], ["-1.0", "0.0", "1.0"], (["1", "1.0"], ["0", "0.0"], ["-1.0"])),
+        (["true", "false"], ["-1", "1"], (["1", "true"], ["-1", "false"], [])),
+        (["0", "1"], ["-1", "1"], (["1"], ["-1", "0"], [])),
+        (["0.0", "1.0"], ["-1", "0", "1"], (["1", "1.0"], ["0", "0.0"], ["-1"])),
+    ],
+)
+def test_columns_may_write_their_values_differently(
+    sea: list[Cell], ice: list[Cell], values: tuple[list[str], list[str], list[str]]
+) -> None:
+    schema = inferred(["id", "sea", "ice"], IDS, sea, ice)
+    assert schema.values == dict(zip(("positive", "negative", "missing"), values, strict=True))
+
+
 def test_lists_in_cells_are_labels() -> None:
     schema = inferred(["id", "target"], IDS, ["['sea', 'sky']", "['sea']", "['sky', 'ice']", "[]"])
     assert (schema.labels, schema.counts) == ("target", {"sea": 20, "sky": 20, "ice": 10})
@@ -141,3 +157,9 @@ def test_a_column_of_groups_is_found_by_its_name(name: str) -> None:
 def test_a_column_without_repeated_cells_or_with_one_is_no_column_of_groups() -> None:
     for cells in (IDS, ["p"]):
         assert inferred(["id", "patient", "class"], IDS, cells, ["cat", "dog"]).group is None
+
+
+def test_a_column_that_may_be_labels_is_no_column_of_groups() -> None:
+    assert inferred(["id", "lesion"], IDS, ["nevus", "melanoma", "other"]).labels == "lesion"
+    schema = inferred(["id", "person", "group"], IDS, [1, 0], [0, 0, 1])
+    assert (schema.labels, schema.group) == (["person", "group"], None)

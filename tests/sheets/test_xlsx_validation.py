@@ -156,6 +156,15 @@ def test_a_large_table_and_a_cell_at_some_distance_pass(tmp_path: Path) -> None:
     check_workbook(tmp_path / "y.xlsx")
 
 
+def test_a_row_without_cells_may_be_anywhere(tmp_path: Path) -> None:
+    save(tmp_path / "x.xlsx", *([str(i)] * 40 for i in range(200)))
+    change(
+        tmp_path / "x.xlsx", "xl/worksheets/sheet1.xml", "</sheetData>",
+        '<row r="1048576" ht="30" customHeight="1"/></sheetData>',
+    )  # fmt: skip
+    check_workbook(tmp_path / "x.xlsx")
+
+
 def test_a_sheet_among_the_pictures_is_checked_too(book: Path) -> None:
     with zipfile.ZipFile(book) as packed:
         parts = {name: packed.read(name) for name in packed.namelist()}

@@ -140,7 +140,7 @@ def test_images_of_a_patient_stay_together_and_folds_and_leaks_know_them(tmp_pat
     by_patient = pd.Series([split[str(row[0])] for row in rows]).groupby([row[-1] for row in rows]).nunique()
     assert by_patient.tolist() == [1] * 16
     listed = pd.read_csv(tmp_path / "data/duplicates.csv")
-    assert (listed["kind"].value_counts().to_dict(), listed["group"].nunique()) == ({"group": 80}, 16)
+    assert (listed["kind"].value_counts().to_dict(), listed["tied"].nunique()) == ({"group": 80}, 16)
 
 
 def test_rows_without_a_file_may_be_dropped(tmp_path: Path) -> None:

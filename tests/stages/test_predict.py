@@ -7,6 +7,7 @@ import openpyxl
 import pytest
 
 from counterweight.images import codec
+from counterweight.images.codec import FORMATS
 from counterweight.metrics import decisions
 from counterweight.metrics.calibration import Calibration
 from counterweight.metrics.decisions import DecisionRule
@@ -92,7 +93,7 @@ def test_unreadable_image_is_listed_with_its_problem(scenes: Path) -> None:
     row = read_table(scenes / "labels.csv")[1]
     assert row == dict.fromkeys(row, "") | {
         "image": "b.jpg",
-        "problem": "photos/b.jpg is not an image (JPEG, PNG, WEBP, BMP, TIFF, GIF, AVIF)",
+        "problem": f"photos/b.jpg is not an image ({', '.join(FORMATS)})",
     }
 
 
@@ -110,7 +111,7 @@ def test_images_of_an_array_are_named_by_their_numbers(scenes: Path) -> None:
     [
         (
             {"--images": "augmented"},
-            "predict: augmented: it contains no image (.avif, .bmp, .gif, .jpeg, .jpg, .png, ",
+            "predict: augmented: it contains no image (.avif, .bmp, .gif, ",
         ),
         pytest.param({"--images": "nowhere"}, "predict: nowhere: there is no such folder.", marks=pytest.mark.slow),
         pytest.param({"--model": "photos"}, "predict: photos: holds no model: ", marks=pytest.mark.slow),

@@ -14,8 +14,8 @@ def test_mutants_that_a_test_noticed_are_counted_and_the_others_are_named_the_mo
     assert score(RESULTS) == [
         "6 mutants, 2 noticed (33.3 %)",
         "   2 survived in counterweight.metrics.platt.platt_threshold",
-        "   1 survived in counterweight.sheets.xlsx_validation._CellErrors.end",
         "   1 survived in counterweight.metrics.platt.other",
+        "   1 survived in counterweight.sheets.xlsx_validation._CellErrors.end",
     ]
 
 
