@@ -200,7 +200,7 @@ def striped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     splits, labels, clusters = ["train"] * 72, ["striped", "smooth"], [0] * 72
     table = manifest.build(names, names, splits, labels, targets, checksums, clusters=clusters)
     manifest.write(table, folder / "features/clusters.csv")
-    pd.DataFrame({"image_id": [], "group": []}).to_csv(folder / "data/duplicates.csv", index=False)
+    pd.DataFrame({"image_id": [], "tied": [], "group": []}).to_csv(folder / "data/duplicates.csv", index=False)
     torch.manual_seed(0)
     body = Backbone("resnet18", "layer1", (224, 224))
     save_file(body.trunk.state_dict(), folder / "weights.safetensors")
