@@ -79,3 +79,12 @@ def test_images_in_no_class_folder_are_reported(folder: Path) -> None:
 def test_a_folder_without_images_is_an_error(folder: Path) -> None:
     put(folder, "cat/notes.txt")
     assert error_of(folder) == f"{folder}: 1 problem\n  the folder has no images. Set data.images to your images."
+
+
+def test_class_folders_have_no_column_of_groups(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        open_label_sheet(tmp_path, image="image", split=None, labels="class", group="patient")
+    assert str(error.value) == (
+        f"{tmp_path}: class folders have no column 'patient' of groups. Set data.columns.group to null, or write a "
+        "sheet."
+    )

@@ -125,3 +125,14 @@ def test_wrong_option_is_an_error_without_a_traceback(scenes: Path, changed: dic
     assert result.stderr.startswith(message)
     assert "Traceback" not in result.stderr
     assert not (scenes / "labels.xlsx").exists()
+
+
+def test_links_are_followed_wherever_they_lead_and_other_files_are_counted(scenes: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "else/where/linked"
+    linked.mkdir(parents=True)
+    (linked / "a.jpg").symlink_to(scenes / "photos/b.jpg")
+    (linked / "notes.bin").write_bytes(b"no image")
+    options = f"--model results/arms/copies/models/seed-0 --images {linked} --out labels.csv".split()
+    result = run_stage(scenes, "predict", *options)
+    assert [row["image"] for row in read_table(scenes / "labels.csv")] == ["a.jpg"]
+    assert "predict: 1 files are not read: notes.bin" in result.stderr
