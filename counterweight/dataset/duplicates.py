@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from counterweight.base import manifest
-from counterweight.base.errors import raise_problems
+from counterweight.base.errors import name_some, raise_problems
 from counterweight.base.manifest import MISSING, SPLITS
 from counterweight.dataset.near_duplicates import ImageGroups, Indices, near_pairs
 from counterweight.dataset.split_completion import ALL, Ties
@@ -21,8 +21,6 @@ from counterweight.images.perceptual_hash import BITS
 
 # Results on a split are worthless if it has images of an earlier one.
 _JUDGED_ORDER = {"train": 0, "val": 1, "test": 2}
-# Number of images that a warning names.
-_MAX_NAMED = 3
 
 
 def redundant_images(pictures: ImageGroups, splits: Sequence[str], distance: int) -> dict[int, int]:
@@ -217,23 +215,19 @@ def duplicate_warnings(table: pd.DataFrame, where: Path) -> list[str]:
     if len(leaks):
         pairs = [f"'{row.image_id}' of {row.split} is '{row.leak}'" for row in leaks.itertuples()]
         warnings.append(
-            f"leak: {len(leaks)} images of train or val also appear in a later split, {_listed(pairs)}: "
+            f"leak: {len(leaks)} images of train or val also appear in a later split, {name_some(pairs)}: "
             "results there look better than they are. Set data.duplicates to drop"
         )
     if len(tied):
         pairs = [f"'{row.image_id}' of {row.split} is with '{row.leak}'" for row in tied.itertuples()]
         warnings.append(
-            f"leak: {len(tied)} images of train or val share a group with a later split, {_listed(pairs)}: results "
+            f"leak: {len(tied)} images of train or val share a group with a later split, {name_some(pairs)}: results "
             "there look better than they are. Correct the splits, or set data.columns.split to null"
         )
     if len(conflicts):
         pairs = [f"'{row.image_id}' and '{row.other_labels}'" for row in conflicts.itertuples()]
         warnings.append(
-            f"{len(conflicts)} images have other labels than a duplicate, {_listed(pairs)}: look at "
+            f"{len(conflicts)} images have other labels than a duplicate, {name_some(pairs)}: look at "
             "them, and correct the sheet"
         )
     return warnings
-
-
-def _listed(pairs: list[str]) -> str:
-    return ", ".join(pairs[:_MAX_NAMED]) + ", and others" * (len(pairs) > _MAX_NAMED)

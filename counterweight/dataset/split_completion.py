@@ -121,9 +121,6 @@ def complete_splits(
     parts = np.array(["train"] * len(targets) if splits is None else list(splits), dtype=object)
     earlier = np.array([""] * len(targets) if kept is None else list(kept), dtype=object)
     ties = ties or Ties(np.arange(len(targets)), None)
-    if splits is None and (earlier != "").all() and not {"train", "test"} <= set(earlier):
-        log.warning("the images that are left were all in one split, so all are dealt out anew")
-        earlier[:] = ""
     if splits is None:
         parts[_deal(np.arange(len(targets)), targets, earlier, ties, "test", config.test, config.seed)] = "test"
     if "val" not in parts:
@@ -155,18 +152,18 @@ def _deal(
     is_in[joins] = [of_unit[unit] for unit in units[joins].tolist()]
     free = np.flatnonzero(new & ~joins)
     lacking = wanted - int(is_in.sum())
+    if not len(free) and (is_in.all() or not is_in.any()):
+        log.warning("no image is left in %s, or none outside of it, so images are dealt out to it anew", part)
+        return _deal(rows, targets, np.full_like(earlier, ""), ties, part, fraction, seed)
     if len(free) == len(rows):
+        if ties.groups is not None and units.max() == 0:
+            raise InputError("all images are in one group, so no split can be made. Check data.columns.group.")
         chosen = _sample(targets[rows], units, fraction, seed, is_divided=ties.groups is not None)
-    elif lacking <= 0 or len(free) == 0:
-        chosen = free[:0]
-    else:
+    elif lacking > 0 and len(free):
         share = min(lacking / len(free), _MAX_NEW_SHARE)
-        is_one = len(np.unique(units[free])) == 1
-        chosen = (
-            np.arange(len(free) if share >= _MAX_NEW_SHARE else 0)
-            if is_one
-            else _sample(targets[rows[free]], units[free], share, seed, is_divided=True)
-        )
+        chosen = _sample(targets[rows[free]], units[free], share, seed, is_divided=True)
+    else:
+        chosen = free[:0]
     is_in[free[chosen]] = True
     return np.asarray(rows[is_in], dtype=np.intp)
 
@@ -181,7 +178,7 @@ def _sample(targets: NDArray[np.integer], units: Indices, fraction: float, seed:
         has = np.zeros((unit.max() + 1, targets.shape[1]), dtype=np.int8)
         np.maximum.at(has, unit, (targets == 1).astype(np.int8))
         if len(has) < 2:
-            raise InputError("all images are in one group, so no split can be made. Check data.columns.group.")
+            return np.arange(len(unit) if fraction >= _MAX_NEW_SHARE else 0)
         return np.flatnonzero(np.isin(unit, stratified_sample(has, fraction, seed)))
     chosen = stratified_sample(targets, fraction, seed)
     first = np.unique(units, return_index=True)[1]

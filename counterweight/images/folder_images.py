@@ -67,8 +67,10 @@ class FolderImages:
         for file in files:
             by_path[normalize("NFC", file)].append(file)
             by_stem[normalize("NFC", str(PurePosixPath(file).with_suffix("")))].append(file)
-        for stem, names in by_stem.items():  # A usual suffix wins over one that says nothing.
-            by_stem[stem] = [name for name in names if PurePosixPath(name).suffix.lower() in codec.SUFFIXES] or names
+        for stem, names in by_stem.items():
+            if len(names) > 1:  # A usual suffix wins over one that says nothing.
+                usual = [name for name in names if PurePosixPath(name).suffix.lower() in codec.SUFFIXES]
+                by_stem[stem] = usual or names
         return [
             [image_id] if image_id in present else by_path.get(path, []) or by_stem.get(path, [])
             for image_id, path in ((image_id, normalize("NFC", image_id)) for image_id in image_ids)

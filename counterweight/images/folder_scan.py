@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from counterweight.base.errors import raise_problems
+from counterweight.base.errors import InputError, raise_problems
 from counterweight.images.codec import FORMATS, SUFFIXES
 
 # What operating systems, file servers and notebooks leave behind; and all that begins with a dot.
@@ -26,23 +26,9 @@ _RAW = frozenset(
 )
 # What often lies beside images and is none, so that nobody needs a warning.
 _TEXTS = frozenset(
-    {
-        ".csv",
-        ".tsv",
-        ".txt",
-        ".xlsx",
-        ".xls",
-        ".ods",
-        ".json",
-        ".jsonl",
-        ".xml",
-        ".yaml",
-        ".yml",
-        ".md",
-        ".html",
-        ".dvc",
-    }
-)
+    {".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".html",
+     ".dvc"}
+)  # fmt: skip
 TABLE_OR_TEXT = "is a table or text"
 
 
@@ -81,7 +67,7 @@ def scan_folder(folder: Path, links: Collection[Path] = ()) -> FolderScan:
     Raises
     ------
     InputError
-        If the name of an image is not UTF-8.
+        If the folder cannot be read, or the name of an image is not UTF-8.
     """
     home = folder.resolve()
     # Everything is below the root: the parent of a folder there is no boundary.
@@ -93,22 +79,29 @@ def scan_folder(folder: Path, links: Collection[Path] = ()) -> FolderScan:
     waiting = [(folder, "")]
     while waiting:
         here, prefix = waiting.pop()
-        with os.scandir(here) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                name, reason = prefix + entry.name, None
-                if entry.name.startswith(".") or entry.name.lower() in _LEFT_BEHIND:
-                    continue
+        try:
+            with os.scandir(here) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            if not prefix:
+                raise InputError(f"{folder}: the folder cannot be read: {error.strerror}. Check its rights.") from None
+            others[prefix] = f"cannot be read: {error.strerror}"
+            continue
+        for entry in entries:
+            name, reason = prefix + entry.name, None
+            if entry.name.startswith(".") or entry.name.lower() in _LEFT_BEHIND:
+                continue
+            if entry.is_symlink():
+                reason = _link_reason(Path(entry.path), home, allowed, followed.values())
+            is_folder = reason is None and entry.is_dir()
+            if is_folder:
+                waiting.append((Path(entry.path), f"{name}/"))
                 if entry.is_symlink():
-                    reason = _link_reason(Path(entry.path), home, allowed, followed.values())
-                is_folder = reason is None and entry.is_dir()
-                if is_folder:
-                    waiting.append((Path(entry.path), f"{name}/"))
-                    if entry.is_symlink():
-                        followed[name] = Path(entry.path).resolve()
-                elif (reason := reason or _reason(entry)) is None:
-                    images.append(name)
-                else:
-                    others[name] = reason
+                    followed[name] = Path(entry.path).resolve()
+            elif (reason := reason or _reason(entry)) is None:
+                images.append(name)
+            else:
+                others[name] = reason
     _check_names(images, folder)
     return FolderScan(sorted(images), dict(sorted(others.items())), sorted(followed))
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from xlsxwriter.utility import xl_rowcol_to_cell
 
-from counterweight.base.errors import InputError, raise_problems
+from counterweight.base.errors import InputError, name_some, raise_problems
 
 # Maximum size of an unpacked workbook; a full Excel sheet takes less.
 MAX_UNPACKED_BYTES = 4 * 2**30
@@ -72,7 +72,7 @@ def check_workbook(path: Path) -> None:
             parser.close()
     raise_problems(
         [
-            f"{what} in {_listed(cells)}. {fix}"
+            f"{what} in {name_some(cells, _MAX_NAMED)}. {fix}"
             for what, cells, fix in (
                 ("there is an error, such as #N/A,", errors.failed, "Correct the cells, or empty them."),
                 ("a formula was never calculated", errors.uncalculated, "Open the sheet in Excel and save it."),
@@ -172,8 +172,3 @@ def _elements(book: zipfile.ZipFile, part: str, kind: str) -> list[Mapping[str, 
     """Return the attributes of all elements of a kind in a part."""
     tree = ElementTree.fromstring(book.read(part))
     return [element.attrib for element in tree.iter() if _local(element.tag) == kind]
-
-
-def _listed(cells: list[str]) -> str:
-    more = len(cells) - _MAX_NAMED
-    return ", ".join(cells[:_MAX_NAMED]) + (f" and {more} more cells" if more > 0 else "")

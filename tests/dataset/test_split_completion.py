@@ -4,24 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from counterweight.base import manifest
 from counterweight.base.errors import InputError
 from counterweight.base.outputs import write_table
 from counterweight.dataset.split_completion import SplitConfig, Ties, complete_splits, kept_table, read_kept
-
-Targets = NDArray[np.int8]
-
-
-def one_label_each(*counts: int) -> Targets:
-    return np.repeat(np.eye(len(counts), dtype=np.int8), counts, axis=0)
-
-
-@pytest.fixture
-def many_labels() -> Targets:
-    """Five independent labels on 5 % to 50 % of 2,000 images."""
-    return (np.random.default_rng(0).random((2000, 5)) < [0.05, 0.1, 0.2, 0.4, 0.5]).astype(np.int8)
+from tests.dataset.targets import Targets, one_label_each
 
 
 def test_without_splits_test_and_validation_are_drawn() -> None:
@@ -191,6 +179,13 @@ def test_images_that_were_all_in_one_split_are_dealt_anew(part: str) -> None:
     assert complete_splits(None, one_label_each(30, 20), config, kept=[part] * 50) == complete_splits(
         None, one_label_each(30, 20), config
     )
+
+
+def test_validation_is_dealt_anew_when_none_of_it_is_left() -> None:
+    kept = [*["train"] * 40, *["test"] * 10]
+    parts = complete_splits(None, one_label_each(50), SplitConfig(0.2, 0.25, 0), kept=kept)
+    assert parts[40:] == ["test"] * 10
+    assert [parts[:40].count(part) for part in ("train", "val")] == [30, 10]
 
 
 @pytest.mark.parametrize("n_new", [1, 2, 3])

@@ -1,20 +1,8 @@
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from counterweight.dataset.stratified_split import stratified_sample
-
-Targets = NDArray[np.int8]
-
-
-def one_label_each(*counts: int) -> Targets:
-    return np.repeat(np.eye(len(counts), dtype=np.int8), counts, axis=0)
-
-
-@pytest.fixture
-def many_labels() -> Targets:
-    """Five independent labels on 5 % to 50 % of 2,000 images."""
-    return (np.random.default_rng(0).random((2000, 5)) < [0.05, 0.1, 0.2, 0.4, 0.5]).astype(np.int8)
+from tests.dataset.targets import Targets, one_label_each
 
 
 def test_every_label_keeps_its_share() -> None:

@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,23 @@ def test_raw_photographs_and_texts_are_no_images(photos: Path) -> None:
     assert scan_folder(photos) == FolderScan(
         [], {"README": "is no image", "a.CR2": "is a raw photograph. Convert it, unless its JPEG is there, too"}
     )
+
+
+def test_a_folder_that_cannot_be_read_is_listed(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(photos, "a.png", "secret/b.png")
+    scandir = os.scandir
+
+    def refuse(folder: Path) -> Iterator[os.DirEntry[str]]:
+        if folder.name == refused:
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(folder_scan.os, "scandir", refuse)
+    refused = "secret"
+    assert scan_folder(photos) == FolderScan(["a.png"], {"secret/": "cannot be read: Permission denied"})
+    refused = "photos"
+    with pytest.raises(InputError, match=r"the folder cannot be read: Permission denied\. Check its rights\."):
+        scan_folder(photos)
 
 
 def test_a_name_that_is_not_utf_8_is_an_error(photos: Path) -> None:

@@ -60,7 +60,7 @@ def test_only_the_first_of_many_cells_are_named(tmp_path: Path) -> None:
     save(tmp_path / "x.xlsx", ["id"], *(["#N/A"] for _ in range(30_000)))
     assert error_of(tmp_path / "x.xlsx") == (
         f"{tmp_path / 'x.xlsx'}: 1 problem\n"
-        "  there is an error, such as #N/A, in A2, A3, A4, A5, A6 and 29995 more cells. "
+        "  there is an error, such as #N/A, in A2, A3, A4, A5, A6 and 29,995 more. "
         "Correct the cells, or empty them."
     )
 
