@@ -1,11 +1,12 @@
-# make repro · make test · make test-all · make lint · make docs · make bench · make compare · make cluster · make cpu · make heif · make loaders · make profile · make lock · make audit
+# make repro · make test · make test-all · make lint · make docs · make bench · make compare · make cluster · make cpu · make heif · make loaders · make parquet · make timm · make profile · make lock · make audit
 # Everything is installed into .venv from requirements.lock; nothing outside this folder is changed.
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
+EXTRAS := cluster cpu heif loaders parquet timm
 
-.PHONY: repro test test-all lint docs lock audit bench bench-gpu bench-scale cluster cpu heif loaders compare profile clean
+.PHONY: repro test test-all lint docs lock audit bench bench-gpu bench-scale $(EXTRAS) compare profile clean
 
 repro: .venv/installed
 	dvc repro
@@ -17,11 +18,11 @@ repro: .venv/installed
 	@echo "All of it, to see:   results/report.html"
 
 # Two processes with one thread each, so that they do not compete for two cores.
-test: .venv/cluster .venv/cpu .venv/heif .venv/loaders
+test: $(EXTRAS:%=.venv/%)
 	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # With the tests that are marked as slow.
-test-all: .venv/cluster .venv/cpu .venv/heif .venv/loaders
+test-all: $(EXTRAS:%=.venv/%)
 	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder -m ""
 
 lint: .venv/installed
@@ -39,10 +40,11 @@ bench: .venv/cpu .venv/peers
 	python -m benchmarks.missing
 	python -m benchmarks.evidence
 
-# For COUNTERWEIGHT_SCHEDULER, features.engine, HEIC images, and to load augmented/dataset by Hugging Face's datasets.
-cluster cpu heif loaders: %: .venv/%
+# For COUNTERWEIGHT_SCHEDULER, features.engine, HEIC images, to load augmented/dataset by Hugging Face's datasets, for
+# sheets in Parquet, and for networks of timm.
+$(EXTRAS): %: .venv/%
 
-.venv/cluster .venv/cpu .venv/heif .venv/loaders: .venv/%: requirements-%.lock .venv/installed
+$(EXTRAS:%=.venv/%): .venv/%: requirements-%.lock .venv/installed
 	.venv/bin/uv pip install --no-config --python .venv/bin/python --system-certs --require-hashes --no-deps \
 		--compile-bytecode -r $<
 	touch $@
@@ -83,16 +85,13 @@ docs: .venv/installed
 # After a change of the dependencies in pyproject.toml.
 lock:
 	uv pip compile --universal --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
-	for extra in cluster cpu heif loaders; do uv pip compile --universal --generate-hashes --no-header --extra $$extra \
+	for extra in $(EXTRAS); do uv pip compile --universal --generate-hashes --no-header --extra $$extra \
 		-c requirements.lock pyproject.toml -o requirements-$$extra.lock || exit 1; done
 
 # Known vulnerabilities of the locked packages, where the list can be reached.
 audit: .venv/installed
 	python -m tools.audit
-	python -m tools.audit --lock requirements-cluster.lock
-	python -m tools.audit --lock requirements-cpu.lock
-	python -m tools.audit --lock requirements-heif.lock
-	python -m tools.audit --lock requirements-loaders.lock
+	for extra in $(EXTRAS); do python -m tools.audit --lock requirements-$$extra.lock || exit 1; done
 
 # Where the time of one stage goes, as a flame graph: make profile STAGE=augment. Its finished work is not used. py-spy
 # may end with "No child process" though all is written, where the system has forgotten the command before it asks.

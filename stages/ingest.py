@@ -21,7 +21,7 @@ from counterweight.base.outputs import write_json, write_table
 from counterweight.base.params import load_params
 from counterweight.dataset import duplicates, matching
 from counterweight.dataset.annotations import label_warnings, read_annotations
-from counterweight.dataset.label_sheet import check_source, open_label_sheet
+from counterweight.dataset.label_sheet import SheetConfig, check_source, open_label_sheet
 from counterweight.dataset.split_completion import SplitConfig, kept_table, read_kept
 from counterweight.images.sources import open_images
 from counterweight.images.validation import validate_images
@@ -37,31 +37,31 @@ def main(argv: Sequence[str] | None = None) -> str:
     files = ("images", "sheet", "manifest", "labels", "unlisted", "dropped", "duplicates", "splits", "metrics")
     args = parse_options(__doc__, argv, *files)
     params = load_params(args.params)
-    data = params.data
-
+    data, section = params.data, params.data.model_dump()
     links = [dvc_cache_folder(Path()), *map(Path, data.follow_links)]
     source = open_images(args.images, links)
-    sheet = open_label_sheet(args.sheet, allowed_labels=data.labels, links=links, **data.columns.model_dump())
+    sheet = open_label_sheet(args.sheet, SheetConfig.from_params(section), links)
     check_source(sheet, args.sheet, args.images, source)
     check_row_count(len(sheet.sheet.rows), params.sheet.format)
     rows = read_annotations(
         sheet, where=str(args.sheet), separator=data.separator, task=data.task, negative=data.missing == "negative",
-        values=data.model_dump()["values"], merge=data.merge_labels,
+        values=section["values"], merge=data.merge_labels,
     )  # fmt: skip
-    matches = matching.match_files(rows.image_ids, source)
+    place, number = sheet.sheet.place, sheet.sheet.number
+    matches = matching.match_files(rows.image_ids, source, near=data.match_names == "near", place=place)
     checks, bad = validate_images(source, matches.paths, max_pixels=data.max_pixels, workers=worker_count())
-    absent = matching.missing_problems(matches, rows.image_ids, source) if data.missing_files == "error" else []
-    unreadable = matching.unreadable_problems(bad) if data.bad_images == "error" else []
+    absent = [] if data.missing_files == "drop" else matching.missing_problems(matches, rows.image_ids, source, place)
+    unreadable = [] if data.bad_images == "drop" else matching.unreadable_problems(bad, place)
     raise_problems(rows.problems + matches.problems + absent + unreadable, str(args.sheet))
 
     images = matching.usable_images(rows, matches, checks, source)
     forecast = SideProcess("counterweight.onboarding.forecast", "--manifest", args.manifest, "--params", args.params)
-    config, ids = SplitConfig.from_params(data.model_dump()), images.annotations.image_ids
+    config, ids = SplitConfig.from_params(section), images.annotations.image_ids
     table, repeated, redundant = matching.build_dataset(
         images, config, max_hash_distance=data.max_hash_distance, drop_duplicates=data.duplicates == "drop",
-        kept=read_kept(args.splits, ids, [check.checksum for check in images.checks], config),
+        kept=read_kept(args.splits, ids, [check.checksum for check in images.checks], config), number=number,
     )  # fmt: skip
-    dropped = matching.dropped_table(matches, bad | redundant, rows.image_ids)
+    dropped = matching.dropped_table(matches, bad | redundant, rows.image_ids, number)
 
     manifest.write(table, args.manifest)
     write_table(pd.DataFrame(list(matches.unlisted.items()), columns=["path", "reason"], dtype="str"), args.unlisted)
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         *duplicates.duplicate_warnings(repeated, args.duplicates),
     ):
         log.warning(warning)
-    for line in forecast.finish(timeout=60):
+    for line in (*sheet.sheet.notes, *forecast.finish(timeout=60)):
         log.info(line)
     sizes = ", ".join(f"{len(targets)} {split}" for split, targets in parts.items())
     return f"{len(table)} images ({sizes}), {len(rows.labels)} labels, MeanIR {measures['train']['mean_ir']:.2f}"

@@ -2,7 +2,7 @@
 
 Reads   the sheet that params.yaml names, augmented/manifest.csv
 Writes  augmented/balanced.xlsx (or .csv)
-Params  sheet, data.columns, data.follow_links
+Params  sheet, data
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from counterweight.base.command import parse_options, run
 from counterweight.base.limits import check_row_count
 from counterweight.base.params import load_params
 from counterweight.dataset.balanced_sheet import balanced_sheet
-from counterweight.dataset.label_sheet import open_label_sheet
+from counterweight.dataset.label_sheet import SheetConfig, open_label_sheet
 from counterweight.runtime.dvc_cache import dvc_cache_folder
 from counterweight.sheets.spreadsheet import write_sheet
 
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     table = manifest.read(args.manifest)
     check_row_count(len(table), params.sheet.format)
     links = [dvc_cache_folder(Path()), *map(Path, params.data.follow_links)]
-    own = open_label_sheet(args.sheet, links=links, **params.data.columns.model_dump())
+    own = open_label_sheet(args.sheet, SheetConfig.from_params(params.data.model_dump()), links)
     columns, rows = balanced_sheet(own.sheet, table, image=own.image, split=own.split)
     write_sheet(columns, rows, args.out, params.sheet.format)
 

@@ -14,12 +14,14 @@ LOCKS = {
         "requirements-cpu.lock",
         "requirements-heif.lock",
         "requirements-loaders.lock",
+        "requirements-parquet.lock",
+        "requirements-timm.lock",
         "benchmarks/peers.txt",
     )
 }
 
 
-@pytest.mark.parametrize(("name", "at_least"), [*zip(LOCKS, (100, 100, 100, 100, 100, 5), strict=True)])
+@pytest.mark.parametrize(("name", "at_least"), [*zip(LOCKS, (100, 100, 100, 100, 100, 100, 100, 5), strict=True)])
 def test_every_package_is_pinned_and_has_hashes(name: str, at_least: int) -> None:
     entries = re.split(r"^(?=[A-Za-z0-9])", LOCKS[name], flags=re.MULTILINE)[1:]
     assert len(entries) > at_least
@@ -34,7 +36,14 @@ def test_no_host_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("extra", "package"),
-    [("cluster", "distributed"), ("cpu", "openvino"), ("heif", "pillow-heif"), ("loaders", "datasets")],
+    [
+        ("cluster", "distributed"),
+        ("cpu", "openvino"),
+        ("heif", "pillow-heif"),
+        ("loaders", "datasets"),
+        ("parquet", "pyarrow"),
+        ("timm", "timm"),
+    ],
 )
 def test_what_an_extra_needs_goes_with_what_all_need(extra: str, package: str) -> None:
     common, more = (

@@ -21,7 +21,10 @@ ALL = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:^|`)make ([a-z-]+)", ALL, re.MULTILINE))))
 def test_make_has_the_target(target: str) -> None:
-    assert re.search(rf"^(?:\w+ )*{re.escape(target)}(?: \w+)*:", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    makefile = (PROJECT / "Makefile").read_text()
+    extras = re.findall(r"^EXTRAS := (.*)", makefile, re.MULTILINE)[0]
+    makefile = makefile.replace("$(EXTRAS)", extras)
+    assert re.search(rf"^(?:\w+ )*{re.escape(target)}(?: \w+)*:", makefile, re.MULTILINE)
 
 
 def test_every_param_is_in_one_table() -> None:

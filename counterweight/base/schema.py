@@ -69,7 +69,16 @@ class Data(Section):
 
     images: str = Field(description="folder of images, or a .npy array (images, height, width[, channels])")
     sheet: str = Field(
-        description=".xlsx (first sheet) or .csv, one row per image; or `data.images` if its subfolders are the classes"
+        description=".xlsx, .csv, .tsv, .txt, .jsonl or .parquet; or `data.images`, if its subfolders are the classes, "
+        "or splits with a sheet each"
+    )
+    worksheet: str | None = Field(description="name of a workbook's worksheet; `null`: the first")
+    match_names: Literal["exact", "near"] = Field(
+        description="`near`: an image that is not there by its name in the sheet is the only one whose name differs "
+        "just in case, leading folders, backslashes, suffix or leading zeros"
+    )
+    duplicate_rows: Literal["error", "merge"] = Field(
+        description="several rows of an image: an error, or merged, so that it has the labels of all"
     )
     follow_links: list[str] = Field(
         description="folders that links among the images may lead into, besides those in the folder of `data.images`, "

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from counterweight.base.errors import raise_problems
 from counterweight.base.manifest import MISSING
 from counterweight.dataset.label_matrix import read_names, targets_from_flags, targets_from_names
-from counterweight.dataset.label_sheet import SPLIT_NAMES, LabelSheet
-from counterweight.sheets.cells import cell_text, flag_values, merge_spellings, other_spellings
+from counterweight.dataset.label_sheet import LabelSheet
+from counterweight.sheets.cells import SPLIT_NAMES, cell_text, flag_values, merge_spellings, other_spellings
+from counterweight.sheets.spreadsheet import Place
 
 # Groups of labels with other spellings that are warned of.
 _MAX_SPELLINGS = 3
@@ -84,7 +85,7 @@ def read_annotations(
     InputError
         If a named column is not in the sheet.
     """
-    sheet = rows.sheet
+    sheet, place = rows.sheet, rows.sheet.place
     label_columns = [rows.labels] if isinstance(rows.labels, str) else rows.labels
     columns = [rows.image, *(name for name in (rows.split, rows.group) if name), *label_columns]
     raise_problems(
@@ -98,39 +99,39 @@ def read_annotations(
     )
     at = {name: sheet.columns.index(name) for name in columns}
     image_ids = [cell_text(row[at[rows.image]]) for row in sheet.rows]
-    problems = _id_problems(image_ids)
+    problems = _id_problems(image_ids, place)
     splits = None
     if rows.split:
         words = [cell_text(row[at[rows.split]]).lower() for row in sheet.rows]
         splits = [SPLIT_NAMES.get(word, "") for word in words]
         problems += [
-            f"row {i + 2}: split '{word}' is not one of train, val, test. Correct the cell."
+            f"{place(i)}: split '{word}' is not one of train, val, test. Correct the cell."
             for i, word in enumerate(words)
             if word not in SPLIT_NAMES
         ]
     if isinstance(rows.labels, str):
         cells = [row[at[rows.labels]] for row in sheet.rows]
-        named, unreadable = read_names(cells, separator, rows.label_names, task)
+        named, unreadable = read_names(cells, separator, rows.label_names, task, place)
         named, allowed = merge_spellings(named, rows.label_names) if merge else (named, rows.label_names)
-        names, targets, label_problems = targets_from_names(named, allowed)
+        names, targets, label_problems = targets_from_names(named, allowed, place)
         problems += unreadable
     else:
         names = label_columns
         flags = [[row[at[name]] for name in names] for row in sheet.rows]
-        targets, label_problems = targets_from_flags(flags, names, flag_values(values))
+        targets, label_problems = targets_from_flags(flags, names, flag_values(values), place)
     problems += label_problems
     if task == "binary" and not isinstance(rows.labels, str) and len(names) == 1:
         complement = np.where(targets == MISSING, MISSING, 1 - targets)
         names, targets = [f"not {names[0]}", names[0]], np.hstack([complement, targets]).astype(np.int8)
     if task != "multilabel" and names:
-        targets, class_problems = _require_single_label(targets, names, task)
+        targets, class_problems = _require_single_label(targets, names, task, place)
         problems += class_problems
     missing = targets == MISSING
     if negative and task != "multilabel":
         problems += [
-            f"row {i + 2}: the class is missing, and data.missing negative needs one for each image. Fill the cell, or "
+            f"{place(i)}: the class is missing, and data.missing negative needs one for each image. Fill the cell, or "
             "set data.missing to mask."
-            for i in np.flatnonzero(missing.any(axis=1))
+            for i in np.flatnonzero(missing.any(axis=1)).tolist()
         ]
     targets = np.where(missing & negative, 0, targets).astype(np.int8)
     groups = [cell_text(row[at[rows.group]]) for row in sheet.rows] if rows.group else None
@@ -166,28 +167,31 @@ def label_warnings(rows: Annotations, missing: str) -> list[str]:
     return warnings
 
 
-def _id_problems(image_ids: Sequence[str]) -> list[str]:
+def _id_problems(image_ids: Sequence[str], place: Place) -> list[str]:
     first: dict[str, int] = {}
     problems = []
     for i, image_id in enumerate(image_ids):
         if not image_id:
-            problems.append(f"row {i + 2}: the image's id is empty. Fill the cell or delete the row.")
+            problems.append(f"{place(i)}: the image's id is empty. Fill the cell or delete the row.")
         elif (earlier := first.setdefault(image_id, i)) != i:
-            problems.append(f"row {i + 2}: image '{image_id}' is already in row {earlier + 2}. Delete one of the rows.")
+            problems.append(
+                f"{place(i)}: image '{image_id}' is already in {place(earlier)}. Delete one of the rows, or "
+                "set data.duplicate_rows to merge, so that the image has the labels of both."
+            )
     return problems
 
 
 def _require_single_label(
-    targets: NDArray[np.int8], names: Sequence[str], task: str
+    targets: NDArray[np.int8], names: Sequence[str], task: str, place: Place
 ) -> tuple[NDArray[np.int8], list[str]]:
     """Return rows with one class each or missing as a whole, and a message for each that has none or several."""
     ones = (targets == 1).sum(axis=1)
     unknown = (ones == 0) & (targets == MISSING).any(axis=1)
     problems = []
-    for i in np.flatnonzero((ones != 1) & ~unknown):
+    for i in np.flatnonzero((ones != 1) & ~unknown).tolist():
         classes = " and ".join(np.array(names)[targets[i] == 1]) or "no class"
         problems.append(
-            f"row {i + 2}: the image has {classes}, and data.task {task} needs exactly one class per image. Correct "
+            f"{place(i)}: the image has {classes}, and data.task {task} needs exactly one class per image. Correct "
             "the row, or set data.task to multilabel."
         )
     if len(names) < 2 or (task == "binary" and len(names) > 2):

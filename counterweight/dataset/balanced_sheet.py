@@ -6,9 +6,9 @@ from itertools import chain
 import pandas as pd
 
 from counterweight.base.manifest import UNUSED
-from counterweight.dataset.label_sheet import SPLIT_NAMES
-from counterweight.sheets.cells import cell_text
-from counterweight.sheets.spreadsheet import Cell, Sheet, free_name
+from counterweight.sheets.cells import SPLIT_NAMES, cell_text
+from counterweight.sheets.spreadsheet import Sheet, free_name
+from counterweight.sheets.table_header import Cell
 
 
 def balanced_sheet(

@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from counterweight.base.manifest import MISSING
 from counterweight.sheets.cells import UnreadableCellError, cell_text, label_names
-from counterweight.sheets.spreadsheet import Cell
+from counterweight.sheets.spreadsheet import Place, row_name
+from counterweight.sheets.table_header import Cell
 
 
 def read_names(
-    cells: Sequence[Cell], separator: str, allowed: Sequence[str] | None, task: str
+    cells: Sequence[Cell], separator: str, allowed: Sequence[str] | None, task: str, place: Place = row_name
 ) -> tuple[list[list[str] | None], list[str]]:
     """Return the names in each cell, None where they are missing, and a message for each cell that cannot be read."""
     rows: list[list[str] | None] = []
@@ -22,7 +23,7 @@ def read_names(
         except UnreadableCellError as error:
             names = None
             problems.append(
-                f"row {i + 2}: the label cell {error} looks like a list, but cannot be read as one. Write "
+                f"{place(i)}: the label cell {error} looks like a list, but cannot be read as one. Write "
                 f"['cat', 'dog'], or names with '{separator}' between them; or add it to data.labels, if it is one "
                 "label."
             )
@@ -31,7 +32,7 @@ def read_names(
 
 
 def targets_from_names(
-    rows: Sequence[Sequence[str] | None], allowed: Sequence[str] | None
+    rows: Sequence[Sequence[str] | None], allowed: Sequence[str] | None, place: Place = row_name
 ) -> tuple[list[str], NDArray[np.int8], list[str]]:
     """Return the labels, their targets, and a message for each name that is not allowed.
 
@@ -41,6 +42,8 @@ def targets_from_names(
         Names of each row, None if they are missing.
     allowed : sequence of str or None
         The labels; None for all names, sorted.
+    place : callable
+        Names a row, from 0, for messages.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def targets_from_names(
             targets[i] = MISSING
         targets[i, [column[name] for name in row or () if name in column]] = 1
         problems += [
-            f"row {i + 2}: label '{name}' is not one of {', '.join(names)}. Correct it, or add it to data.labels."
+            f"{place(i)}: label '{name}' is not one of {', '.join(names)}. Correct it, or add it to data.labels."
             for name in unknown
         ]
     if not names:
@@ -68,7 +71,7 @@ def targets_from_names(
 
 
 def targets_from_flags(
-    rows: Sequence[Sequence[Cell]], names: Sequence[str], values: Mapping[str, int]
+    rows: Sequence[Sequence[Cell]], names: Sequence[str], values: Mapping[str, int], place: Place = row_name
 ) -> tuple[NDArray[np.int8], list[str]]:
     """Return the targets of 0/1 columns, as `targets_from_names` does, and a message for each cell that says nothing.
 
@@ -83,7 +86,7 @@ def targets_from_flags(
                 targets[i, j] = values[text]
             else:
                 problems.append(
-                    f"row {i + 2}: label column '{names[j]}' holds '{text}'. Give 0, 1, or NA for a missing label; or "
+                    f"{place(i)}: label column '{names[j]}' holds '{text}'. Give 0, 1, or NA for a missing label; or "
                     "say in data.values what it means."
                 )
     return targets, problems

@@ -1,22 +1,58 @@
-"""The user's sheet with the names of its columns, or the sheet that a folder of class folders amounts to."""
+"""The user's sheet with the names of its columns, or the sheet that a folder amounts to."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
 
-from counterweight.base.errors import InputError, raise_problems
+from counterweight.base.errors import InputError
 from counterweight.images.array_images import zero_padded
 from counterweight.images.folder_scan import scan_folder
 from counterweight.images.sources import ImageSource
+from counterweight.sheets.folder_sheets import class_folder_sheet, read_sheets_of_splits, sheets_of_splits
+from counterweight.sheets.long_form import join_rows
 from counterweight.sheets.spreadsheet import Sheet, free_name, read_sheet
 
-# Spellings of a split, in lower case.
-SPLIT_NAMES = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "development": "val", "test": "test", "testing": "test",
-}  # fmt: skip
-# Folders whose names may also be those of classes are splits only beside others.
-_SPLIT_FOLDERS = frozenset(SPLIT_NAMES) - {"dev", "development", "testing"}
+
+@dataclass(frozen=True)
+class SheetConfig:
+    """How a sheet is read.
+
+    Attributes
+    ----------
+    image, split, group : str or None
+        Column names. Without an image column, row i is image i, and a column ``image_id`` of numbers is added.
+    labels : str or sequence of str
+        The column of label names, or the 0/1 columns, one per label.
+    allowed : sequence of str or None
+        The allowed labels; None allows any.
+    worksheet : str or None
+        Name of a workbook's worksheet; None is the first.
+    join_rows : bool
+        Whether several rows of an image are joined; see `counterweight.sheets.long_form.join_rows`.
+    separator : str
+        Separates the names in a cell.
+    values : mapping of str to sequence of str, or None
+        What 0/1 columns hold; see `counterweight.sheets.cells.flag_values`.
+    """
+
+    image: str | None
+    split: str | None
+    labels: str | Sequence[str]
+    group: str | None = None
+    allowed: Sequence[str] | None = None
+    worksheet: str | None = None
+    join_rows: bool = False
+    separator: str = ","
+    values: Mapping[str, Sequence[str]] | None = None
+
+    @classmethod
+    def from_params(cls, data: Mapping[str, Any]) -> Self:
+        """Take the section ``data`` of params.yaml."""
+        return cls(
+            **data["columns"], allowed=data["labels"], worksheet=data["worksheet"],
+            join_rows=data["duplicate_rows"] == "merge", separator=data["separator"], values=data["values"],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,59 +61,57 @@ class LabelSheet:
 
     sheet: Sheet
     image: str
-    split: str | None  # None if the sheet has no splits
+    split: str | None  # train, val or test; None if the sheet has no splits
     labels: str | list[str]  # the column of label names, or the 0/1 columns, one per label
     label_names: list[str] | None  # the allowed labels; None allows any
     group: str | None = None  # the column of groups that stay in one split
     in_order: bool = False  # whether row i is image i of an array because the user's sheet has no image column
 
 
-def open_label_sheet(
-    path: Path,
-    *,
-    image: str | None,
-    split: str | None,
-    labels: str | Sequence[str],
-    group: str | None = None,
-    allowed_labels: Sequence[str] | None = None,
-    links: Collection[Path] = (),
-) -> LabelSheet:
-    """Read a sheet, or derive one from class folders.
+def open_label_sheet(path: Path, config: SheetConfig, links: Collection[Path] = ()) -> LabelSheet:
+    """Read a sheet, or derive one from class folders, or from folders of splits with a sheet each.
 
     Parameters
     ----------
     path : Path
-        An .xlsx or .csv, or a folder of class folders.
-    image, split, group : str or None
-        Column names. Without an image column, row i is image i, and a column ``image_id`` of numbers is added.
-    labels : str or sequence of str
-        The column of label names, or the 0/1 columns, one per label.
-    allowed_labels : sequence of str or None
-        The allowed labels; None allows any.
+        A file that `counterweight.sheets.spreadsheet.read_sheet` reads, or a folder.
+    config : SheetConfig
+        How it is read.
     links : collection of Path
         Folders that links in a folder of class folders may lead into.
 
     Raises
     ------
     InputError
-        If the sheet cannot be read, or an image of the folder is in no class folder.
+        If the sheet cannot be read, rows of one image contradict each other, or an image of the folder is in no class
+        folder.
     """
-    labels = labels if isinstance(labels, str) else list(labels)
-    allowed = None if allowed_labels is None else list(allowed_labels)
+    labels = config.labels if isinstance(config.labels, str) else list(config.labels)
+    allowed = None if config.allowed is None else list(config.allowed)
     if path.is_dir():
-        if group is not None:
-            raise InputError(
-                f"{path}: class folders have no column '{group}' of groups. Set data.columns.group to null, or write a "
-                "sheet."
-            )
-        files = scan_folder(path, links).images
-        return _from_class_folders(path, files, image, split, labels, allowed)
-    sheet = read_sheet(path)
-    if image is not None:
-        return LabelSheet(sheet, image, split, labels, allowed, group)
-    added, count = free_name("image_id", sheet.columns), len(sheet.rows)
-    rows = [[*cells, zero_padded(i, count)] for i, cells in enumerate(sheet.rows)]
-    return LabelSheet(Sheet([*sheet.columns, added], rows), added, split, labels, allowed, group, in_order=True)
+        rows = _from_folder(path, config, labels, allowed, links)
+    else:
+        sheet = read_sheet(path, config.worksheet)
+        if config.image is None:
+            added, count = free_name("image_id", sheet.columns), len(sheet.rows)
+            numbered = [[*cells, zero_padded(i, count)] for i, cells in enumerate(sheet.rows)]
+            sheet = replace(sheet, columns=[*sheet.columns, added], rows=numbered)
+            return LabelSheet(sheet, added, config.split, labels, allowed, config.group, in_order=True)
+        rows = LabelSheet(sheet, config.image, config.split, labels, allowed, config.group)
+    return joined(rows, config, str(path)) if config.join_rows else rows
+
+
+def joined(rows: LabelSheet, config: SheetConfig, where: str) -> LabelSheet:
+    """Join the rows of each image; without one of the columns, `read_annotations` says which is missing."""
+    same = [name for name in (rows.split, rows.group) if name]
+    label_columns = [rows.labels] if isinstance(rows.labels, str) else rows.labels
+    if not {rows.image, *same, *label_columns} <= set(rows.sheet.columns):
+        return rows
+    sheet = join_rows(
+        rows.sheet, image=rows.image, labels=rows.labels, same=same, separator=config.separator,
+        allowed=rows.label_names, values=config.values, where=where,
+    )  # fmt: skip
+    return replace(rows, sheet=sheet)
 
 
 def check_source(rows: LabelSheet, sheet: Path, images: Path, source: ImageSource) -> None:
@@ -103,45 +137,29 @@ def check_source(rows: LabelSheet, sheet: Path, images: Path, source: ImageSourc
         )
 
 
-def _from_class_folders(
-    folder: Path, files: Sequence[str], image: str | None, split: str | None, labels: str | list[str],
-    allowed: list[str] | None,
-) -> LabelSheet:  # fmt: skip
-    """Make the sheet of ``CLASS/any/file``, or of ``SPLIT/CLASS/any/file`` if a subfolder is named as a split.
-
-    Its rows are sorted by path. Only split folders give it a split column, named ``split`` if the params name none.
-    """
-    if image is None or isinstance(labels, list) or len({image, split, labels}) < 3:
-        raise InputError(
-            f"{folder}: data.sheet is a folder, so its subfolders are the classes, and data.columns needs three "
-            "different names: image, split (or null) and labels (not a list). Set data.columns in params.yaml to such "
-            "names; they become the columns of the balanced sheet."
-        )
-    folders = {file: PurePosixPath(file).parts[:-1] for file in files}
-    has_splits = any(parts and parts[0].lower() in _SPLIT_FOLDERS for parts in folders.values())
-    if not folders:
-        problems = ["the folder has no images. Set data.images to your images."]
-    elif has_splits:
-        problems = [
-            f"{file} is not in SPLIT/CLASS/, but other images are in a folder train, val or test. Move or delete it."
-            for file, parts in folders.items()
-            if len(parts) < 2 or parts[0].lower() not in SPLIT_NAMES
-        ]
+def _from_folder(
+    folder: Path, config: SheetConfig, labels: str | list[str], allowed: list[str] | None, links: Collection[Path]
+) -> LabelSheet:
+    """Make the sheet of a folder of class folders, or of folders of splits with a sheet each."""
+    image = config.image
+    if sheets_of_splits(folder):
+        sheet, split, group = read_sheets_of_splits(folder, image, config.split, config.group)
+        rows = LabelSheet(sheet, image or sheet.columns[0], split, labels, allowed, group)
     else:
-        problems = [f"{file} is in no class folder. Move or delete it." for file, parts in folders.items() if not parts]
-    raise_problems(problems, str(folder))
-    classes = sorted({parts[has_splits].strip() for parts in folders.values()})
-    raise_problems(
-        [
-            f"folder '{name}' is not one of {', '.join(allowed)}. Rename it, or add it to data.labels."
-            for name in classes
-            if allowed is not None and name not in allowed
-        ],
-        str(folder),
-    )
-    split = (split or free_name("split", [image, labels])) if has_splits else None
-    sheet = Sheet(
-        [image, *([split] if split else []), labels],
-        [[file, *parts[: 1 + has_splits]] for file, parts in folders.items()],
-    )
-    return LabelSheet(sheet, image, split, labels, allowed or classes)
+        if image is None or isinstance(labels, list) or len({image, config.split, labels}) < 3:
+            raise InputError(
+                f"{folder}: data.sheet is a folder, so its subfolders are the classes, and data.columns needs three "
+                "different names: image, split (or null) and labels (not a list). Set data.columns in params.yaml to "
+                "such names; they become the columns of the balanced sheet."
+            )
+        files = scan_folder(folder, links).images
+        sheet, part, group, classes = class_folder_sheet(
+            folder, files, image=image, split=config.split, labels=labels, group=config.group, allowed=allowed
+        )
+        rows = LabelSheet(sheet, image, part, labels, allowed or classes, group)
+    if config.group is not None and rows.group is None:
+        raise InputError(
+            f"{folder}: a folder has no column '{config.group}' of groups, unless its images are named as variants, "
+            "NAME.rf.HASH.jpg. Set data.columns.group to null, or write a sheet."
+        )
+    return rows

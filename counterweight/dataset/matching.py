@@ -1,6 +1,6 @@
 """Rows and images: match them, select the usable ones, and build the dataset from these."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +17,7 @@ from counterweight.dataset.split_completion import SplitConfig, Ties, complete_s
 from counterweight.images.folder_scan import TABLE_OR_TEXT
 from counterweight.images.image_check import ImageCheck
 from counterweight.images.sources import ImageSource
+from counterweight.sheets.spreadsheet import Place, excel_row, row_name
 
 # Why an image is unlisted.
 NO_ROW = "no row names it"
@@ -32,7 +33,9 @@ class ImageMatches:
     problems: list[str]  # one message per row that matches several images, or the image of another row
 
 
-def match_files(image_ids: Sequence[str], source: ImageSource) -> ImageMatches:
+def match_files(
+    image_ids: Sequence[str], source: ImageSource, *, near: bool = False, place: Place = row_name
+) -> ImageMatches:
     """Find the image of each row.
 
     Parameters
@@ -41,52 +44,73 @@ def match_files(image_ids: Sequence[str], source: ImageSource) -> ImageMatches:
         One per row: for a folder, a path relative to it, with or without suffix; for an array, a number.
     source : FolderImages or ArrayImages
         The images. Nothing outside it is found, whatever the ids say.
+    near : bool
+        Whether an id that refers to no image takes the one that it most likely means; see
+        `counterweight.images.near_names.near_names`.
+    place : callable
+        Names a row, from 0, for messages.
     """
     paths, missing, problems = [], [], []
     user_of: dict[str, int] = {}
-    for i, (image_id, names) in enumerate(zip(image_ids, source.find(image_ids), strict=True)):
+    found = source.find(image_ids)
+    if near:
+        lost = [i for i, names in enumerate(found) if not names]
+        for i, name in zip(lost, source.near([image_ids[i] for i in lost]), strict=True):
+            found[i] = [name] if name else []
+    for i, (image_id, names) in enumerate(zip(image_ids, found, strict=True)):
         paths.append(names[0] if len(names) == 1 else "")
         if len(names) > 1:
             problems.append(
-                f"row {i + 2}: image '{image_id}' may be {' or '.join(names)}. Give its suffix in the sheet."
+                f"{place(i)}: image '{image_id}' may be {' or '.join(names)}. Give its suffix in the sheet."
             )
         elif not names and image_id:
             missing.append(i)
         elif names and (user := user_of.setdefault(names[0], i)) != i and image_ids[user] != image_id:
             problems.append(
-                f"row {i + 2}: image '{image_id}' is {names[0]}, as in row {user + 2}. Delete one of the rows."
+                f"{place(i)}: image '{image_id}' is {names[0]}, as in {place(user)}. Delete one of the rows."
             )
     named = set(paths)
     unlisted = {name: NO_ROW for name in source.names() if name not in named}
     return ImageMatches(paths, unlisted | dict(source.others), missing, problems)
 
 
-def missing_problems(matches: ImageMatches, image_ids: Sequence[str], source: ImageSource) -> list[str]:
-    """Return a message for each row without an image."""
+def missing_problems(
+    matches: ImageMatches, image_ids: Sequence[str], source: ImageSource, place: Place = row_name
+) -> list[str]:
+    """Return a message for each row without an image, which names the image that it most likely means."""
     unread = {str(PurePosixPath(name).with_suffix("")): name for name in source.others} | {
         name: name for name in source.others
     }
     problems = []
-    for i in matches.missing:
-        where = f"row {i + 2}: image '{image_ids[i]}'"
+    likely = source.near([image_ids[i] for i in matches.missing])
+    for i, near in zip(matches.missing, likely, strict=True):
+        where = f"{place(i)}: image '{image_ids[i]}'"
         if name := unread.get(image_ids[i]):
             reason = source.others[name]
             problems.append(f"{where}: {name} {reason}. Replace the file, or set data.missing_files to drop.")
+        elif near:
+            problems.append(
+                f"{where} is not in {source.location}, but {near} is. Set data.match_names to near, or correct the "
+                "cell."
+            )
         else:
             problems.append(f"{where} is not in {source.location}. {source.fix}, or set data.missing_files to drop.")
     return problems
 
 
-def unreadable_problems(bad: Mapping[int, str]) -> list[str]:
+def unreadable_problems(bad: Mapping[int, str], place: Place = row_name) -> list[str]:
     """Return a message for each row whose image cannot be read."""
     return [
-        f"row {i + 2}: {problem}. Replace the file or delete the row, or set data.bad_images to drop."
+        f"{place(i)}: {problem}. Replace the file or delete the row, or set data.bad_images to drop."
         for i, problem in bad.items()
     ]
 
 
-def dropped_table(matches: ImageMatches, others: Mapping[int, str], image_ids: Sequence[str]) -> pd.DataFrame:
-    """List the rows that are dropped: ``row`` (as Excel counts), ``image_id`` and ``reason``.
+def dropped_table(
+    matches: ImageMatches, others: Mapping[int, str], image_ids: Sequence[str],
+    number: Callable[[int], int] = excel_row,
+) -> pd.DataFrame:  # fmt: skip
+    """List the rows that are dropped: ``row`` (its number in the sheet), ``image_id`` and ``reason``.
 
     Parameters
     ----------
@@ -96,9 +120,11 @@ def dropped_table(matches: ImageMatches, others: Mapping[int, str], image_ids: S
         Reasons for other rows, counted from 0.
     image_ids : sequence of str
         Ids of all rows.
+    number : callable
+        Returns the number in the sheet of a row, from 0.
     """
     reasons = dict.fromkeys(matches.missing, "there is no such image") | dict(others)
-    rows = [(i + 2, image_ids[i], reasons[i]) for i in sorted(reasons)]
+    rows = [(number(i), image_ids[i], reasons[i]) for i in sorted(reasons)]
     return pd.DataFrame(rows, columns=["row", "image_id", "reason"])
 
 
@@ -133,7 +159,7 @@ def usable_images(
 
 def build_dataset(
     images: UsableImages, config: SplitConfig, *, max_hash_distance: int, drop_duplicates: bool,
-    kept: Sequence[str] | None = None,
+    kept: Sequence[str] | None = None, number: Callable[[int], int] = excel_row,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[int, str]]:  # fmt: skip
     """Complete the splits, find duplicates, and build the manifest.
 
@@ -149,6 +175,8 @@ def build_dataset(
         Whether duplicates among train and validation images are dropped.
     kept : sequence of str, optional
         The split that each image was dealt earlier, see `complete_splits`.
+    number : callable
+        Returns the number in the sheet of a row, from 0.
 
     Returns
     -------
@@ -167,7 +195,7 @@ def build_dataset(
     table = manifest.build(ids, images.paths, splits, annotations.labels, annotations.targets, checksums)
     redundant = redundant_images(pictures, splits, max_hash_distance) if drop_duplicates else {}
     duplicates = duplicates_table(
-        table, pictures, ties, rows=[i + 2 for i in images.rows], distance=max_hash_distance, dropped=redundant
+        table, pictures, ties, rows=[number(i) for i in images.rows], distance=max_hash_distance, dropped=redundant
     )
     dropped = {images.rows[i]: f"is the same picture as '{ids[j]}'" for i, j in redundant.items()}
     return drop_images(table, [ids[i] for i in redundant]), duplicates, dropped

@@ -57,6 +57,10 @@ class ArrayImages:
         numbers = [int(image_id) if image_id.isdecimal() else self.count for image_id in image_ids]
         return [[zero_padded(number, self.count)] if number < self.count else [] for number in numbers]
 
+    def near(self, image_ids: Sequence[str]) -> list[str]:
+        """Return no image: a number is an image's or it is not."""
+        return [""] * len(image_ids)
+
     def check(self, name: str, max_pixels: int) -> ImageCheck:
         """Hash an image; `open_images` has already validated its values."""
         pixels = self.read(name)

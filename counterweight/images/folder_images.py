@@ -12,6 +12,7 @@ from counterweight.images import codec
 from counterweight.images.folder_scan import FolderScan, scan_folder
 from counterweight.images.geometry import Pixels, TargetSize
 from counterweight.images.image_check import ImageCheck, peculiarity
+from counterweight.images.near_names import near_names
 from counterweight.images.perceptual_hash import perceptual_hash
 
 
@@ -75,6 +76,10 @@ class FolderImages:
             [image_id] if image_id in present else by_path.get(path, []) or by_stem.get(path, [])
             for image_id, path in ((image_id, normalize("NFC", image_id)) for image_id in image_ids)
         ]
+
+    def near(self, image_ids: Sequence[str]) -> list[str]:
+        """Return the file that each id most likely means, by `near_names`."""
+        return near_names(image_ids, self.names())
 
     def check(self, name: str, max_pixels: int) -> ImageCheck:
         """Read an image to its last byte."""

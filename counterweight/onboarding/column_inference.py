@@ -1,18 +1,20 @@
 """Infer the meaning of an unknown sheet's columns from their cells."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from counterweight.base.errors import InputError
 from counterweight.dataset.annotations import read_annotations
-from counterweight.dataset.label_sheet import SPLIT_NAMES, LabelSheet
+from counterweight.dataset.label_sheet import LabelSheet, SheetConfig, joined
+from counterweight.images.sources import ImageSource
 from counterweight.sheets.cells import (
     MISSING_WORDS,
     NEGATIVE_WORDS,
     POSITIVE_WORDS,
+    SPLIT_NAMES,
     UnreadableCellError,
     cell_text,
     label_names,
@@ -21,6 +23,8 @@ from counterweight.sheets.spreadsheet import Sheet
 
 # Rows whose ids are looked up among the images.
 _SAMPLE = 500
+# Different cells of a column of images, as a part of all.
+_MIN_DISTINCT = 0.05
 # Common names of label columns, in lower case.
 _LABEL_COLUMN_NAMES = frozenset(
     ["labels", "label", "targets", "target", "classes", "class", "categories", "category", "tags", "y"]
@@ -70,6 +74,10 @@ class SheetSchema:
         Cells of the column of splits that say none, and how often.
     group : str or None
         Column of groups that must not be in two splits.
+    repeats : bool
+        Whether images have several rows, whose labels were joined.
+    nearly : list of (str, str)
+        Ids that match an image only by `counterweight.images.near_names.near_names`, and that image.
     """
 
     image: str | None
@@ -84,19 +92,19 @@ class SheetSchema:
     values: dict[str, list[str]] | None = None
     odd_splits: dict[str, int] = field(default_factory=dict)
     group: str | None = None
+    repeats: bool = False
+    nearly: list[tuple[str, str]] = field(default_factory=list)
 
 
-def infer_schema(
-    sheet: Sheet, find: Callable[[Sequence[str]], Sequence[Sequence[str]]], *, in_order: bool
-) -> SheetSchema:
+def infer_schema(sheet: Sheet, source: ImageSource, *, in_order: bool) -> SheetSchema:
     """Infer the columns and the task of a sheet.
 
     Parameters
     ----------
     sheet : Sheet
         The rows.
-    find : callable
-        Maps ids to the images that each matches.
+    source : ImageSource
+        The images.
     in_order : bool
         Whether a sheet without an image column is accepted; row i is then image i.
 
@@ -105,8 +113,8 @@ def infer_schema(
     InputError
         If no column names images, or none holds labels.
     """
-    columns = {name: [cell_text(row[i]) for row in sheet.rows] for i, name in enumerate(sheet.columns)}
-    image = _image_column(columns, find)
+    columns = _texts(sheet)
+    image = _image_column(columns, source, 0.5 if in_order else _MIN_DISTINCT)
     if image is None and not in_order:
         raise InputError(
             f"no column names images of the folder: of {', '.join(sheet.columns)}, the first row has "
@@ -120,7 +128,11 @@ def infer_schema(
     rest.pop(group or "", None)
     labels, separator = _label_columns(rest, sheet)
     values = _flag_values([rest[name] for name in labels]) if isinstance(labels, list) else None
-    rows = LabelSheet(sheet, image or sheet.columns[0], split, labels, None)
+    rows = LabelSheet(sheet, image or sheet.columns[0], split, labels, None, group)
+    repeats = image is not None and len(set(filter(None, columns[image]))) < sum(map(bool, columns[image]))
+    if repeats:
+        rows = joined(rows, SheetConfig(image, split, labels, separator=separator, values=values), "the sheet")
+        columns = _texts(rows.sheet)
     read = read_annotations(rows, where="the sheet", separator=separator, task="multilabel", values=values)
     positive = read.targets == 1
     one_each = ((positive.sum(axis=1) == 1) | read.missing.all(axis=1)).all()
@@ -130,12 +142,20 @@ def infer_schema(
         task = "multiclass" if one_each else "multilabel"
     counts = Counter(dict(zip(read.labels, positive.sum(axis=0).tolist(), strict=True)))
     without = int((~positive.any(axis=1) & ~read.missing.any(axis=1)).sum())
-    files = [list(matches) for matches in find(columns[image] if image else [str(i) for i in range(len(sheet.rows))])]
-    missing = int(np.count_nonzero(read.missing))
+    ids = columns[image] if image else [str(i) for i in range(len(sheet.rows))]
+    files = [list(matches) for matches in source.find(ids)]
+    lost = [i for i, names in enumerate(files) if not names]
+    nearly = [(i, name) for i, name in zip(lost, source.near([ids[i] for i in lost]), strict=True) if name]
+    for i, name in nearly:
+        files[i] = [name]
     return SheetSchema(
-        image, split, labels, separator, task, dict(counts.most_common()), missing, without, files, values,
-        dict(odd_splits), group,
+        image, split, labels, separator, task, dict(counts.most_common()), int(np.count_nonzero(read.missing)), without,
+        files, values, dict(odd_splits), group, repeats, [(ids[i], name) for i, name in nearly],
     )  # fmt: skip
+
+
+def _texts(sheet: Sheet) -> dict[str, list[str]]:
+    return {name: [cell_text(row[j]) for row in sheet.rows] for j, name in enumerate(sheet.columns)}
 
 
 def _group_column(columns: Mapping[str, Sequence[str]]) -> str | None:
@@ -173,17 +193,25 @@ def _label_columns(columns: Mapping[str, Sequence[str]], sheet: Sheet) -> tuple[
     return labels, separators[labels]
 
 
-def _image_column(
-    columns: dict[str, list[str]], find: Callable[[Sequence[str]], Sequence[Sequence[str]]]
-) -> str | None:
-    """Return the column whose cells match most images, if at least half of them do."""
-    matched = {
-        name: sum(map(bool, find(cells[:_SAMPLE]))) / max(len(cells[:_SAMPLE]), 1)
-        for name, cells in columns.items()
+def _image_column(columns: Mapping[str, Sequence[str]], source: ImageSource, least: float) -> str | None:
+    """Return the column whose cells match most images, if at least half of them do, be it nearly.
+
+    More than ``least`` of its cells are different ones.
+    """
+    # In long form, images repeat, but not as often as labels or splits.
+    distinct = {name: len(set(cells)) / max(len(cells), 1) for name, cells in columns.items()}
+    samples = {name: list(cells[:_SAMPLE]) for name, cells in columns.items() if distinct[name] > least}
+    found = {name: sum(map(bool, source.find(cells))) / len(cells) for name, cells in samples.items()}
+    image = max(found, key=lambda name: (found[name], distinct[name]), default=None)
+    if image is not None and found[image] >= 0.5:
+        return image
+    near = {
+        name: sum(map(bool, source.near(cells))) / len(cells)
+        for name, cells in samples.items()
         if len(set(cells)) * 2 > len(cells)
     }
-    image = max(matched, key=lambda name: matched[name], default=None)
-    return image if image is not None and matched[image] >= 0.5 else None
+    image = max(near, key=lambda name: near[name], default=None)
+    return image if image is not None and near[image] >= 0.5 else None
 
 
 def _is_binary(cells: Sequence[str]) -> bool:

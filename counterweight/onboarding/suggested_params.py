@@ -74,7 +74,14 @@ def deepest_layer(weights: str) -> str:
 
 
 def suggest_params(
-    schema: SheetSchema, sizes: Sizes, *, images: str, sheet: str, weights: str, count: int
+    schema: SheetSchema,
+    sizes: Sizes,
+    *,
+    images: str,
+    sheet: str,
+    weights: str,
+    count: int,
+    worksheet: str | None = None,
 ) -> dict[str, Any]:
     """Suggest values for params.yaml, by dotted names such as ``data.images``.
 
@@ -88,6 +95,8 @@ def suggest_params(
         Weights of the feature network, see `counterweight.networks.backbones.load_weights`.
     count : int
         Number of images.
+    worksheet : str or None
+        Name of the worksheet, unless it is the first.
     """
     weights = str(Path(weights).absolute()) if Path(weights).suffix else weights
     layer, multilabel = deepest_layer(weights), schema.task == "multilabel"
@@ -96,6 +105,9 @@ def suggest_params(
     return {
         "data.images": images,
         "data.sheet": sheet,
+        "data.worksheet": worksheet,
+        "data.match_names": "near" if schema.nearly else "exact",
+        "data.duplicate_rows": "merge" if schema.repeats else "error",
         "data.task": schema.task,
         "data.columns.image": schema.image,
         "data.columns.split": schema.split,

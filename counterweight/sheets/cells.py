@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from unicodedata import normalize
 
 from counterweight.base.manifest import MISSING
-from counterweight.sheets.spreadsheet import Cell
+from counterweight.sheets.table_header import Cell
 
 # Spellings of "unknown", in lower case: pandas writes an empty cell or NaN, R writes NA, Excel #N/A.
 MISSING_WORDS = frozenset({"na", "nan", "n/a", "#n/a"})
@@ -18,6 +18,11 @@ _NUMPY_LIST = re.compile(r"""\[\s*(?:'[^']*'|"[^"]*")(?:\s+(?:'[^']*'|"[^"]*"))+
 _QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 
 
+# Spellings of a split, in lower case.
+SPLIT_NAMES = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "development": "val", "test": "test", "testing": "test",
+}  # fmt: skip
 # What 0/1 columns hold, in lower case.
 POSITIVE_WORDS = frozenset({"1", "1.0", "true", "yes"})
 NEGATIVE_WORDS = frozenset({"0", "0.0", "false", "no"})
@@ -69,6 +74,19 @@ def label_names(cell: Cell, separator: str, allowed: Sequence[str] | None) -> li
         return None
     parts = _list(text) if _looks_like_list(text) else text.split(separator)
     return [name for part in parts if (name := part.strip())]
+
+
+def join_names(names: Sequence[str], separator: str) -> str:
+    """Write names into a cell from which `label_names` reads them.
+
+    Examples
+    --------
+    >>> join_names(["sea", "ice"], ","), join_names(["cow, bull", "dog"], ",")
+    ('sea,ice', '["cow, bull", "dog"]')
+    """
+    if any(separator in name for name in names):
+        return json.dumps(list(names), ensure_ascii=False)
+    return separator.join(names)
 
 
 def other_spellings(names: Iterable[str]) -> list[list[str]]:

@@ -31,15 +31,17 @@ _WIDE_COLUMN = re.compile(rb"""\br=["']([A-Z]{2,3})\d""")
 _SUSPECT = re.compile(rb"""["']e["']|<f|:f""")
 
 
-def check_workbook(path: Path) -> None:
-    """Raise if an .xlsx is dangerous to read, or its first sheet has cells that would wrongly be read as empty.
+def check_workbook(path: Path, worksheet: str | None = None) -> None:
+    """Raise if an .xlsx is dangerous to read, or a worksheet has cells that would wrongly be read as empty.
+
+    ``worksheet`` is its name; None is the first.
 
     Raises
     ------
     InputError
         If it is protected by a password, unpacks to more than 4 GiB, or declares entities, by which a small file can
-        grow without bound; or if a cell of the first sheet has an error such as #N/A, or a formula that was never
-        calculated; or if cells are so far apart that reading them would take gigabytes.
+        grow without bound; or if there is no such worksheet, or a cell of it has an error such as #N/A, or a formula
+        that was never calculated; or if cells are so far apart that reading them would take gigabytes.
     Exception
         If it is not a readable .zip. The zip and XML readers determine the type.
     """
@@ -63,11 +65,11 @@ def check_workbook(path: Path) -> None:
                     f"{path}: {part} declares a document type or entities, which Excel never does. Save the sheet "
                     "again in Excel."
                 )
-        first_sheet, errors = _first_sheet(book), _CellErrors()
-        _check_extent(book, first_sheet, path)
-        if _contains(book, first_sheet, _SUSPECT):
+        sheet, errors = _worksheet(book, worksheet, path), _CellErrors()
+        _check_extent(book, sheet, path)
+        if _contains(book, sheet, _SUSPECT):
             parser = ElementTree.XMLParser(target=errors)
-            for chunk in _chunks(book, first_sheet):
+            for chunk in _chunks(book, sheet):
                 parser.feed(chunk)
             parser.close()
     raise_problems(
@@ -159,9 +161,14 @@ def _contains(book: zipfile.ZipFile, part: str, pattern: re.Pattern[bytes]) -> b
     return False
 
 
-def _first_sheet(book: zipfile.ZipFile) -> str:
-    """Return the name of the part with the first sheet."""
-    sheet = _elements(book, "xl/workbook.xml", "sheet")[0]
+def _worksheet(book: zipfile.ZipFile, name: str | None, path: Path) -> str:
+    """Return the name of the part with a worksheet, or with the first."""
+    sheets = {element["name"]: element for element in _elements(book, "xl/workbook.xml", "sheet")}
+    if name is not None and name not in sheets:
+        raise InputError(
+            f"{path}: there is no worksheet '{name}'. Set data.worksheet to one of {name_some(list(sheets), 10)}."
+        )
+    sheet = sheets[name or next(iter(sheets))]
     sheet_id = next(value for name, value in sheet.items() if _local(name) == "id")
     links = _elements(book, "xl/_rels/workbook.xml.rels", "Relationship")
     target = next(link["Target"] for link in links if link["Id"] == sheet_id)

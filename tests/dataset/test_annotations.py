@@ -7,10 +7,12 @@ import pytest
 from counterweight.base.errors import InputError
 from counterweight.dataset.annotations import Annotations, label_warnings, read_annotations, select_rows
 from counterweight.dataset.label_sheet import LabelSheet
-from counterweight.sheets.spreadsheet import Cell, Sheet
+from counterweight.sheets.spreadsheet import Sheet
+from counterweight.sheets.table_header import Cell
 
 NAMES = ["id", "split", "target"]
 FLAGS = ["id", "split", "cat", "dog"]
+MERGE = ", or set data.duplicate_rows to merge, so that the image has the labels of both."
 
 
 def read(
@@ -164,12 +166,12 @@ def test_an_id_is_what_excel_shows(cell: Cell, image_id: str) -> None:
 
 def test_a_repeated_id_is_reported_with_both_rows() -> None:
     rows = read(NAMES, ["a", "train", "sea"], ["b", "train", "sea"], ["a", "test", "sea"])
-    assert rows.problems == ["row 4: image 'a' is already in row 2. Delete one of the rows."]
+    assert rows.problems == ["row 4: image 'a' is already in row 2. Delete one of the rows" + MERGE]
 
 
 def test_a_number_and_the_same_number_as_text_are_one_id() -> None:
     rows = read(NAMES, [12.0, "train", "sea"], ["12", "train", "sea"])
-    assert rows.problems == ["row 3: image '12' is already in row 2. Delete one of the rows."]
+    assert rows.problems == ["row 3: image '12' is already in row 2. Delete one of the rows" + MERGE]
 
 
 def test_each_empty_id_is_a_problem_of_its_own() -> None:
@@ -214,7 +216,7 @@ def test_a_sheet_may_have_no_split_column() -> None:
 def test_all_problems_of_a_sheet_are_in_one_list() -> None:
     rows = read(NAMES, ["a", "tset", "sea"], ["a", "train", "see"], ["", "train", ""], allowed_labels=["sea"])
     assert rows.problems == [
-        "row 3: image 'a' is already in row 2. Delete one of the rows.",
+        "row 3: image 'a' is already in row 2. Delete one of the rows" + MERGE,
         "row 4: the image's id is empty. Fill the cell or delete the row.",
         "row 2: split 'tset' is not one of train, val, test. Correct the cell.",
         "row 3: label 'see' is not one of sea. Correct it, or add it to data.labels.",

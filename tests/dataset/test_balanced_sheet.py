@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from counterweight.base import manifest
 from counterweight.dataset.balanced_sheet import balanced_sheet
-from counterweight.sheets.spreadsheet import Cell, Sheet
+from counterweight.sheets.spreadsheet import Sheet
+from counterweight.sheets.table_header import Cell
 
 COLUMNS = ["id", "split", "target", "photographer"]
 CELLS = st.text(max_size=8) | st.integers() | st.floats(allow_nan=False) | st.booleans() | st.dates()

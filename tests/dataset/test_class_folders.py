@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from counterweight.base.errors import InputError
-from counterweight.dataset.label_sheet import open_label_sheet
+from counterweight.dataset.label_sheet import SheetConfig, open_label_sheet
 from counterweight.sheets.spreadsheet import Sheet
 
 
@@ -19,7 +19,7 @@ def put(folder: Path, *names: str) -> None:
 
 
 def read(folder: Path, split: str | None = "split") -> tuple[Sheet, str | None]:
-    rows = open_label_sheet(folder, image="id", split=split, labels="class")
+    rows = open_label_sheet(folder, SheetConfig("id", split, "class"))
     return rows.sheet, rows.split
 
 
@@ -81,10 +81,19 @@ def test_a_folder_without_images_is_an_error(folder: Path) -> None:
     assert error_of(folder) == f"{folder}: 1 problem\n  the folder has no images. Set data.images to your images."
 
 
-def test_class_folders_have_no_column_of_groups(tmp_path: Path) -> None:
+def test_class_folders_have_no_column_of_groups(folder: Path) -> None:
+    put(folder, "cat/a.jpg")
     with pytest.raises(InputError) as error:
-        open_label_sheet(tmp_path, image="image", split=None, labels="class", group="patient")
+        open_label_sheet(folder, SheetConfig("image", None, "class", group="patient"))
     assert str(error.value) == (
-        f"{tmp_path}: class folders have no column 'patient' of groups. Set data.columns.group to null, or write a "
-        "sheet."
+        f"{folder}: a folder has no column 'patient' of groups, unless its images are named as variants, "
+        "NAME.rf.HASH.jpg. Set data.columns.group to null, or write a sheet."
     )
+
+
+def test_variants_of_an_image_in_class_folders_are_a_group(folder: Path) -> None:
+    put(folder, "cat/a.rf.1.jpg", "cat/a.rf.2.jpg", "dog/b.rf.3.jpg")
+    rows = open_label_sheet(folder, SheetConfig("id", None, "class"))
+    assert rows.group == "group"
+    assert rows.sheet.columns == ["id", "class", "group"]
+    assert [row[2] for row in rows.sheet.rows] == ["a", "a", "b"]

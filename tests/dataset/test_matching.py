@@ -64,7 +64,26 @@ def test_an_id_is_a_path_with_or_without_its_suffix(file: str, image_id: str, fo
     assert match_files([image_id], FolderImages(folder)) == ImageMatches([file], {}, [], [])
 
 
-@pytest.mark.parametrize("image_id", ["../x", "../x.jpg", "sea/../../x.jpg", "b", "a.png", "A", "sea/a", "."])
+@pytest.mark.parametrize(
+    ("image_id", "file"), [("b", "sea/b.jpg"), ("a.png", "a.jpg"), ("A", "a.jpg"), ("sea/a", "a.jpg")]
+)
+def test_a_row_that_nearly_names_a_file_is_reported_with_it_or_takes_it(image_id: str, file: str, folder: Path) -> None:
+    put(folder, "a.jpg", "sea/b.jpg")
+    source = FolderImages(folder)
+    assert missing_problems(match_files([image_id], source), [image_id], source) == [
+        f"row 2: image '{image_id}' is not in {folder}, but {file} is. Set data.match_names to near, or correct the "
+        "cell."
+    ]
+    assert match_files([image_id], source, near=True).paths == [file]
+
+
+def test_two_rows_that_mean_one_file_are_a_problem(folder: Path) -> None:
+    put(folder, "007.jpg")
+    matches = match_files(["7", "007"], FolderImages(folder), near=True)
+    assert matches.problems == ["row 3: image '007' is 007.jpg, as in row 2. Delete one of the rows."]
+
+
+@pytest.mark.parametrize("image_id", ["../x", "../x.jpg", "sea/../../x.jpg", "c", "."])
 def test_a_row_without_a_file_in_the_folder_is_reported(image_id: str, folder: Path) -> None:
     put(folder, "a.jpg", "../x.jpg", "sea/b.jpg")
     source = FolderImages(folder)

@@ -1,23 +1,26 @@
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from counterweight.base.errors import InputError
+from counterweight.images.folder_images import FolderImages
+from counterweight.images.folder_scan import FolderScan
 from counterweight.onboarding.column_inference import SheetSchema, infer_schema
-from counterweight.sheets.spreadsheet import Cell, Sheet
+from counterweight.sheets.spreadsheet import Sheet
+from counterweight.sheets.table_header import Cell
 
 FILES = {f"{i:03}.jpg" for i in range(40)}
 
 
-def find(ids: Sequence[str]) -> list[list[str]]:
-    """The files that these ids match, with or without their suffix."""
-    return [[name for name in (image_id, f"{image_id}.jpg") if name in FILES] for image_id in ids]
+SOURCE = FolderImages(Path("images"))
+SOURCE.__dict__["scan"] = FolderScan(sorted(FILES), {})
 
 
 def inferred(columns: list[str], *values: Sequence[Cell], in_order: bool = False) -> SheetSchema:
     """The schema of a sheet of forty rows whose columns repeat these cells."""
     rows: list[list[Cell]] = [[column[i % len(column)] for column in values] for i in range(40)]
-    return infer_schema(Sheet(columns, rows), find, in_order=in_order)
+    return infer_schema(Sheet(columns, rows), SOURCE, in_order=in_order)
 
 
 IDS = sorted(FILES)
@@ -163,3 +166,22 @@ def test_a_column_that_may_be_labels_is_no_column_of_groups() -> None:
     assert inferred(["id", "lesion"], IDS, ["nevus", "melanoma", "other"]).labels == "lesion"
     schema = inferred(["id", "person", "group"], IDS, [1, 0], [0, 0, 1])
     assert (schema.labels, schema.group) == (["person", "group"], None)
+
+
+def test_images_with_several_rows_have_the_labels_of_all() -> None:
+    rows: list[list[Cell]] = [[f"{i // 2:03}", ("sea", "sky", "ice")[i % 3]] for i in range(80)]
+    schema = infer_schema(Sheet(["id", "tag"], rows), SOURCE, in_order=False)
+    assert (schema.image, schema.labels, schema.task, schema.repeats) == ("id", "tag", "multilabel", True)
+    assert schema.counts == {"sea": 27, "sky": 27, "ice": 26}
+
+
+def test_numbers_whose_zeros_were_lost_name_images_nearly() -> None:
+    schema = inferred(["id", "animal"], [float(i) for i in range(40)], ["cat", "dog", "cow"])
+    assert schema.image == "id"
+    assert schema.nearly[:2] == [("0", "000.jpg"), ("1", "001.jpg")]
+    assert schema.files[39] == ["039.jpg"]
+
+
+def test_a_column_of_0_and_1_names_no_images_nearly() -> None:
+    with pytest.raises(InputError, match="no column names images"):
+        inferred(["a", "b"], [0.0, 1.0], [1.0, 0.0, 0.0])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterweight.sheets.cells import UnreadableCellError, flag_values, label_names
-from counterweight.sheets.spreadsheet import Cell
+from counterweight.sheets.table_header import Cell
 
 LABELS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(lambda label: label.strip())
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from counterweight.base.errors import InputError
 from counterweight.base.limits import check_row_count
-from counterweight.sheets.spreadsheet import Cell, Sheet, read_sheet, write_sheet
+from counterweight.sheets.spreadsheet import Sheet, read_sheet, write_sheet
+from counterweight.sheets.table_header import Cell
 
 # No XML can hold a surrogate, U+FFFE or U+FFFF, so no .xlsx does.
 XML_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufffe\uffff"), max_size=20)
@@ -202,13 +203,15 @@ def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("suffix", [".xls", ".ods", ".txt", ""])
+@pytest.mark.parametrize("suffix", [".xls", ".ods", ".doc", ""])
 def test_another_file_type_is_refused(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"labels{suffix}"
     path.write_text("id\na\n")
     with pytest.raises(InputError) as error:
         read_sheet(path)
-    assert str(error.value) == f"{path}: a sheet is an .xlsx or a .csv, not '{suffix}'. Save it as one of these."
+    assert str(error.value) == (
+        f"{path}: a sheet is one of .xlsx, .csv, .tsv, .txt, .jsonl, .parquet, not '{suffix}'. Save it as one of these."
+    )
 
 
 @pytest.mark.parametrize(

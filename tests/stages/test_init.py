@@ -1,11 +1,15 @@
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pytest
 
 from counterweight.base.params import load_params
 from counterweight.images import codec
+from counterweight.sheets.spreadsheet import write_sheet
 from tests.conftest import INGEST, make_tiny_data, run_stage
 from tests.workspace import PROJECT
 
@@ -68,3 +72,80 @@ def test_array_with_labels_in_order(folder: Path) -> None:
     assert (data.columns.image, data.columns.labels, data.task) == (None, ["ill"], "binary")
     options = ["--images", "scans.npy", "--sheet", "labels.csv", *INGEST[4:]]
     assert "40 images" in run_stage(folder, "ingest", *options).stderr
+
+
+def photos(folder: Path, *names: str) -> None:
+    for i, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        codec.write(np.random.default_rng(i).integers(0, 256, (40, 48, 3), np.uint8), folder / name, "png")
+
+
+def headerless_text(folder: Path) -> Path:
+    """Lines of a name without its suffix and flags, as CelebA's cousins have them."""
+    photos(folder / "photos", *(f"{i:05}.png" for i in range(60)))
+    lines = [f"{i:05} {i % 2} NA {int(i % 3 == 0)} {int(i % 5 == 0)}" for i in range(60)]
+    (folder / "labels.txt").write_text("\n".join(lines))
+    return folder / "labels.txt"
+
+
+def long_form(folder: Path) -> Path:
+    photos(folder / "photos", *(f"{i}.png" for i in range(60)))
+    rows = [f"{i}.png,{label}" for i in range(60) for label in ("sea", "sky", "ice")[: i % 3 + 1]]
+    (folder / "labels.csv").write_text("\n".join(["image,label", *rows]))
+    return folder / "labels.csv"
+
+
+def second_worksheet(folder: Path) -> Path:
+    photos(folder / "photos", *(f"{i}.png" for i in range(60)))
+    book = openpyxl.Workbook()
+    book.active.append(["exported on", "2026-05-01"])
+    labels = book.create_sheet("labels")
+    for row in [["id", "tag"], *([f"{i}.png", ("sea", "sky,ice", "sky")[i % 3]] for i in range(60))]:
+        labels.append(row)
+    book.save(folder / "labels.xlsx")
+    return folder / "labels.xlsx"
+
+
+def lost_zeros(folder: Path) -> Path:
+    photos(folder / "photos", *(f"{i:05}.png" for i in range(60)))
+    rows = [[float(i), ("sea", "sky,ice", "sky")[i % 3]] for i in range(60)]
+    write_sheet(["id", "tag"], rows, folder / "labels.xlsx", "xlsx")
+    return folder / "labels.xlsx"
+
+
+def roboflow(folder: Path) -> None:
+    for part, count in (("train", 40), ("valid", 10), ("test", 10)):
+        names = [f"{part}{i // 2}_png.rf.{i:032x}.png" for i in range(count)]
+        photos(folder / "photos" / part, *names)
+        flags = ((1, 0, i % 2) if i % 4 else (0, 1, 1) for i in range(count))
+        lines = [", ".join(map(str, (name, *row))) for name, row in zip(names, flags, strict=True)]
+        (folder / "photos" / part / "_classes.csv").write_text("\n".join(["filename, sea, sky, ice", *lines]))
+
+
+def metadata(folder: Path) -> None:
+    photos(folder / "photos", *(f"{i}.png" for i in range(60)))
+    records = [{"file_name": f"{i}.png", "tags": [["sea"], ["sky", "ice"], ["sky"]][i % 3]} for i in range(60)]
+    (folder / "photos/metadata.jsonl").write_text("\n".join(map(json.dumps, records)))
+
+
+@pytest.mark.parametrize(
+    ("make", "said", "ingested"),
+    [
+        (headerless_text, "its cells are separated by spaces", "3 labels"),
+        (long_form, "images have several rows, which are merged", "3 labels"),
+        (second_worksheet, "data.worksheet: null -> labels", "3 labels"),
+        (lost_zeros, "60 rows name an image only nearly: '0' for 00000.png, '1' for 00001.png", "3 labels"),
+        (roboflow, "split in split", "60 images (40 train, 10 val, 10 test), 3 labels"),
+        (metadata, "names in the column tags", "3 labels"),
+    ],
+)
+def test_ingest_accepts_what_is_inferred(
+    make: Callable[[Path], Path | None], said: str, ingested: str, folder: Path
+) -> None:
+    sheet = make(folder)
+    result = run_stage(folder, "init", "--images", "photos", *(["--sheet", sheet.name] if sheet else []))
+    assert said in result.stdout
+    data = load_params(folder / "params.yaml").data
+    log = run_stage(folder, "ingest", "--images", data.images, "--sheet", data.sheet, *INGEST[4:]).stderr
+    assert "60 images" in log
+    assert ingested in log

@@ -1,0 +1,81 @@
+"""Inspect a sheet, or a folder that amounts to one, whose columns are not known yet."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from counterweight.base.errors import InputError, name_some
+from counterweight.dataset.label_sheet import SheetConfig, open_label_sheet
+from counterweight.images.folder_images import FolderImages
+from counterweight.images.sources import ImageSource
+from counterweight.onboarding.column_inference import SheetSchema, infer_schema
+from counterweight.onboarding.suggested_params import Sizes
+from counterweight.sheets.folder_sheets import sheets_of_splits
+from counterweight.sheets.spreadsheet import worksheet_names
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a sheet holds, how it had to be read, and the name of the worksheet, unless it is a workbook's first."""
+
+    schema: SheetSchema
+    notes: tuple[str, ...]
+    worksheet: str | None
+
+
+def inspect_sheet(path: Path, source: ImageSource, links: Collection[Path]) -> Inspection:
+    """Infer the columns of a sheet; of a workbook, those of the first worksheet that has images and labels.
+
+    Parameters
+    ----------
+    path, source : Path, ImageSource
+        The sheet, or a folder that amounts to one, and the images.
+    links : collection of Path
+        Folders that links may lead into.
+
+    Raises
+    ------
+    InputError
+        If the sheet cannot be read, or has no columns of images and of labels. For a workbook, it says what is wrong
+        with the first worksheet.
+    """
+    image = None if path.is_dir() and sheets_of_splits(path) else "image"
+    first_error: InputError | None = None
+    for worksheet in [None, *worksheet_names(path)[1:]]:
+        config = SheetConfig(image, split=None, labels="class", worksheet=worksheet)
+        try:
+            sheet = open_label_sheet(path, config, links).sheet
+            in_order = not isinstance(source, FolderImages)
+            return Inspection(infer_schema(sheet, source, in_order=in_order), sheet.notes, worksheet)
+        except InputError as error:
+            first_error = first_error or error
+    assert first_error is not None  # The first worksheet was tried.
+    raise first_error
+
+
+def describe(found: Inspection, images: Sequence[str], sizes: Sizes, sheet: Path) -> list[str]:
+    """Return lines that show what was inferred.
+
+    ``images`` are the names of all images, and ``sizes`` their sizes; ``sheet`` is the path of what was inspected.
+    """
+    schema = found.schema
+    rarest = list(schema.counts)[-1]
+    matched = {name for names in schema.files for name in names}
+    absent = sum(not names for names in schema.files)
+    odd = name_some([f"{count:,} '{cell}'" for cell, count in schema.odd_splits.items()])
+    near = name_some([f"'{image_id}' for {name}" for image_id, name in schema.nearly])
+    shape = "0/1 columns" if isinstance(schema.labels, list) else f"names in the column {schema.labels}"
+    return [
+        *found.notes,
+        f"images    {len(images):,}, {sizes}",
+        f"sheet     {sheet}: images in the column {schema.image}, "
+        + (f"split in {schema.split}" if schema.split else "no split, so one will be made"),
+        *([f"names     {len(schema.nearly):,} rows name an image only nearly: {near}"] if near else []),
+        *(["rows      images have several rows, which are merged"] if schema.repeats else []),
+        *([f"splits    {odd} say no split. Correct these cells before dvc repro"] if odd else []),
+        f"labels    {len(schema.counts):,}, {schema.task}, {shape}: "
+        + name_some([f"{name} {count:,}" for name, count in schema.counts.items()], 12),
+        f"rarest    {rarest}, {schema.counts[rarest]:,} images",
+        f"unmatched {len(set(images) - matched):,} images without a row, {absent:,} rows without an image",
+        f"missing   {schema.missing:,} label cells; {schema.without:,} rows without a label",
+    ]
