@@ -80,7 +80,7 @@ class Project:
         """Keeps copies and features, so that a seed's draws are made once for all configurations."""
         return Cache(self.folder / ".counterweight", 20_000_000_000)
 
-    def extractor(self, layer: str) -> FeatureExtractor:
+    def extractor(self, layer: str | None) -> FeatureExtractor:
         """Build the network up to a layer."""
         config = replace(FeatureConfig(**self.params.features.model_dump()), layer=layer)
         return build_feature_extractor(config, self.files("train"), COMPUTE, self.cache)

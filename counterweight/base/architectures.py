@@ -4,6 +4,8 @@ from difflib import get_close_matches
 
 CONVNETS = ("cnn7", "cnn3", "cnn2_dropout", "cnn1", "cnn0", "convnet6")
 VGG_CONVS = "vgg19_convs"
+# What the names of timm's networks begin with.
+TIMM = "timm/"
 
 # torchvision's classifiers; a test compares this with `torchvision.models.list_models`.
 TORCHVISION = (
@@ -40,12 +42,20 @@ def validate_model(name: str) -> str:
     Traceback (most recent call last):
         ...
     ValueError: 'resnet-18' is not a model. Choose one of cnn7, cnn3, cnn2_dropout, cnn1, cnn0, convnet6, vgg19_convs, \
-or a torchvision classifier such as resnet18
+a torchvision classifier such as resnet18, or timm/NAME
     """
     own = (*CONVNETS, VGG_CONVS)
-    if name in own or name in TORCHVISION:
+    if name in own or name in TORCHVISION or name.removeprefix(TIMM) not in (name, ""):
         return name
     close, *_ = [*get_close_matches(name, [*own, *TORCHVISION], 1), "resnet50"]
     raise ValueError(
-        f"'{name}' is not a model. Choose one of {', '.join(own)}, or a torchvision classifier such as {close}"
+        f"'{name}' is not a model. Choose one of {', '.join(own)}, a torchvision classifier such as {close}, or "
+        f"{TIMM}NAME"
     )
+
+
+def validate_backbone(name: str) -> str:
+    """Return the name if it is that of a network with pretrained weights; otherwise raise ValueError."""
+    if name in (*CONVNETS, VGG_CONVS):
+        raise ValueError(f"'{name}' has no pretrained weights. Choose a torchvision classifier, or {TIMM}NAME")
+    return validate_model(name)

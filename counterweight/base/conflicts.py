@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from counterweight.base.architectures import CONVNETS, VGG_CONVS
+from counterweight.base.architectures import CONVNETS, TIMM, VGG_CONVS
 
 
 def conflicts(params: Any) -> Iterator[tuple[str, str]]:
@@ -61,6 +61,15 @@ def conflicts(params: Any) -> Iterator[tuple[str, str]]:
         if loss == "cross_entropy":
             yield "train.loss", f"{loss} {needs}. Choose another loss, or another task"
 
+    for section in ("features", "train"):
+        model, layer, weights = (value(f"{section}.{name}") for name in ("model", "layer", "weights"))
+        if not (isinstance(model, str) and isinstance(weights, str)):
+            continue
+        if model.startswith(TIMM) and layer is not None:
+            yield f"{section}.layer", f"{model} is used whole. Set it to null, or choose a torchvision classifier"
+        if weights == "pretrained" and not model.startswith(TIMM):
+            yield f"{section}.weights", f"{model} has weights by name. Set it to one such as IMAGENET1K_V1"
+
     model, pooling, frozen = value("train.model"), value("train.pooling"), value("train.freeze") is True
     convnet = model in CONVNETS
     torchvision = isinstance(model, str) and not convnet and model != VGG_CONVS
@@ -77,7 +86,7 @@ def conflicts(params: Any) -> Iterator[tuple[str, str]]:
 
     name = "train.pretrained_until"
     if value(name) is not None:
-        if convnet or model == VGG_CONVS:
+        if not torchvision or str(model).startswith(TIMM):
             yield name, f"{model} does not support it. Set it to null, {other}"
         elif value("train.weights") == "random":
             yield name, "train.weights is random. Set this to null, or name pretrained weights"

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from counterweight.base.architectures import validate_model
+from counterweight.base.architectures import validate_backbone, validate_model
 from counterweight.base.steps import AUGMENTERS, TRANSFORMS, validate_steps
 
 # Pillow's limit.
@@ -15,8 +15,8 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Pixels = Annotated[int, Field(ge=8, le=8192)]
 Crop = Literal["none", "center"]
 OnProblem = Literal["error", "drop"]
-ResNet = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 Model = Annotated[str, AfterValidator(validate_model)]
+PretrainedModel = Annotated[str, AfterValidator(validate_backbone)]
 
 
 def unique(values: list[Any]) -> list[Any]:
@@ -128,9 +128,14 @@ class Resize(Section):
 class Features(Section):
     """Feature extraction with a pretrained network."""
 
-    model: ResNet = Field(description="torchvision ResNet: 18, 34, 50, 101 or 152 layers")
-    weights: str = Field(description="torchvision name (IMAGENET1K_V1), .safetensors or .pth file, or `random`")
-    layer: str = Field(description="node whose pooled output is the feature vector, such as layer3, layer4 or avgpool")
+    model: PretrainedModel = Field(description="torchvision classifier, such as resnet18, or timm/NAME (`make timm`)")
+    weights: str = Field(
+        description="torchvision name (IMAGENET1K_V1), `pretrained` for timm, .safetensors or .pth file, or `random`"
+    )
+    layer: str | None = Field(
+        description="node whose pooled output is the feature vector, such as layer3 or avgpool; `null`: all but the "
+        "last layer"
+    )
     crop: Crop = Field(description="`center` resizes to 400 and crops to 224; `none` resizes to 224")
     engine: Literal["torch", "openvino", "openvino_bf16", "openvino_int8"] = Field(
         description="`openvino` engines (`make cpu`) are faster on a CPU; each engine's features differ slightly"

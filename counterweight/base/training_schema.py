@@ -21,19 +21,21 @@ class Train(Section):
         description="what `weights` does: weight labels in the `loss` by rarity, or draw images by mean IRLbl"
     )
     repeats: int = Field(ge=1, le=100, description="trainings per arm, with the seeds `seed`, `seed` + 1, and so on")
-    model: Model = Field(description=f"`{'`, `'.join((*CONVNETS, VGG_CONVS))}`, or a torchvision classifier")
-    weights: str = Field(description="torchvision only: as in features; `random` trains from scratch")
+    model: Model = Field(description=f"`{'`, `'.join((*CONVNETS, VGG_CONVS))}`, a torchvision classifier, or timm/NAME")
+    weights: str = Field(description="torchvision and timm: as in features; `random` trains from scratch")
     pretrained_until: str | None = Field(
         description="torchvision only: last node that takes pretrained `weights`, later ones start random; `null`: all"
     )
     layer: str | None = Field(description="torchvision only: node that feeds a new head; `null`: only a new last layer")
-    freeze: bool = Field(description="torchvision only: train only the head")
+    freeze: bool = Field(description="torchvision and timm: train only the head")
     activation: Literal["relu", "leaky_relu"] = Field(description="`cnn7` only: activation function")
     pooling: Literal["average", "max", "pyramid", "bilinear"] = Field(
         description="between convolutions of `cnn7`, or of torchvision's `layer`; the latter also with `pyramid` "
         "(average and max over the image and its quarters) or `bilinear` (products of channels)"
     )
-    flip_tta: bool = Field(description="torchvision only: average over mirrored images; in training only with `freeze`")
+    flip_tta: bool = Field(
+        description="torchvision and timm: average over mirrored images; in training only with `freeze`"
+    )
     channels: Literal[1, 3] = Field(description="1 for grayscale input; not for torchvision's models")
     crop: Crop = Field(description="as in features, with `train.input_size` instead of 224")
     input_size: Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)] = Field(

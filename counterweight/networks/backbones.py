@@ -1,14 +1,17 @@
-"""torchvision classifiers as feature extractors: cut at a node, with pooled outputs."""
+"""Classifiers of torchvision and timm as feature extractors: cut at a node, with pooled outputs."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from counterweight.base.errors import InputError
+from counterweight.base.architectures import TIMM
+from counterweight.base.errors import InputError, name_some
 from counterweight.networks.pooling import BilinearPooling, pool
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -36,12 +39,12 @@ with _compiler_stand_in():
 
 
 class Backbone(nn.Module):
-    """A torchvision classifier up to a node, or without its last layer.
+    """A classifier up to a node, or without its last layer.
 
     Parameters
     ----------
     model : str
-        Name of a torchvision classifier, such as ``resnet18``.
+        Name of a torchvision classifier, such as ``resnet18``, or ``timm/`` and the name of one of timm's.
     layer : str or None
         Node whose output is returned, such as ``layer3``; None keeps all but the last layer.
     size : (int, int)
@@ -62,7 +65,8 @@ class Backbone(nn.Module):
     Raises
     ------
     InputError
-        If the model has no such node, cannot take images of that size, or has no feature maps to pool there.
+        If there is no such model, or it has no such node, cannot take images of that size, or has no feature maps to
+        pool there.
     """
 
     def __init__(
@@ -75,14 +79,19 @@ class Backbone(nn.Module):
         flip_tta: bool = False,
     ) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.size = model, size
         self.layer = layer
         self.pooling = pooling
         self.flip_tta = flip_tta
         self.bilinear: BilinearPooling | None = None
         self.reinitialized: frozenset[str] = frozenset()
-        network = build_model(model)
-        self.trunk = _without_last_layer(network) if layer is None else cut_at_layer(network, model, layer)
+        self.mean: tuple[float, ...] = IMAGENET_MEAN
+        self.std: tuple[float, ...] = IMAGENET_STD
+        if model.startswith(TIMM):
+            self.trunk, self.mean, self.std = build_timm_model(model, size)
+        else:
+            network = build_model(model)
+            self.trunk = _without_last_layer(network) if layer is None else cut_at_layer(network, model, layer)
         self.eval()
         try:
             with torch.no_grad():
@@ -115,7 +124,7 @@ class Backbone(nn.Module):
 
     def feature_maps(self, images: Tensor) -> Tensor:
         """Return the output before pooling, for most layers float (n, channels, height, width)."""
-        pixels = normalize(images)
+        pixels = normalize(images, self.mean, self.std)
         maps = self._run_trunk(pixels)
         if not self.flip_tta or self.training:
             return maps
@@ -135,6 +144,48 @@ def build_model(name: str) -> nn.Module:
     options = {"aux_logits": False, "init_weights": True, "transform_input": True} if inception else {}
     network: nn.Module = get_model(name, weights=None, **options)
     return network
+
+
+def build_timm_model(
+    model: str, size: tuple[int, int], **options: Any
+) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...]]:
+    """Build one of timm's classifiers without its last layer, with random weights unless the options say otherwise.
+
+    Parameters
+    ----------
+    model : str
+        ``timm/`` and its name.
+    size : (int, int)
+        Width and height of the images, in pixels, to which position embeddings are resized.
+    **options
+        For ``timm.create_model``.
+
+    Returns
+    -------
+    network : Module
+    mean, std : (float, float, float)
+        Of the pixels that it was trained on, of 1, per channel.
+
+    Raises
+    ------
+    InputError
+        If timm is not installed, or has no such model.
+    """
+    try:
+        import timm
+    except ImportError:
+        raise InputError(f"params.yaml: {model} needs timm. Run make timm, or choose another model.") from None
+    name = model.removeprefix(TIMM)
+    if not timm.is_model(name):
+        near = timm.list_models(f"{name}*") or get_close_matches(name.partition(".")[0], timm.list_models())
+        close = name_some(near) or "resnet18"
+        raise InputError(f"params.yaml: timm has no model '{name}'. Choose another, such as {close}.")
+    known = timm.get_pretrained_cfg(name)
+    if known is not None and known.fixed_input_size:
+        options["img_size"] = (size[1], size[0])
+    network: Any = timm.create_model(name, num_classes=0, **options)
+    settings = network.pretrained_cfg
+    return network, tuple(settings.get("mean", IMAGENET_MEAN)), tuple(settings.get("std", IMAGENET_STD))
 
 
 def cut_at_layer(network: nn.Module, model: str, layer: str) -> nn.Module:
@@ -165,16 +216,15 @@ def _without_last_layer(network: nn.Module) -> nn.Module:
     return network
 
 
-def normalize(images: Tensor) -> Tensor:
-    """Normalize pixels as ImageNet-trained networks expect them: (value / 255 - mean) / std, per channel.
+def normalize(images: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
+    """Normalize pixels as pretrained networks expect them: (value / 255 - mean) / std, per channel.
 
     Maps uint8 RGB images (n, height, width, 3) to float32 (n, 3, height, width), in channels-last memory.
     """
     # Broadcasting over a whole line of pixels takes less than half the time of broadcasting over three channels.
     lines = images.flatten(2)
-    mean = torch.tensor(IMAGENET_MEAN, device=images.device).repeat(images.shape[2])
-    std = torch.tensor(IMAGENET_STD, device=images.device).repeat(images.shape[2])
-    return ((lines.float() / 255 - mean) / std).view(images.shape).permute(0, 3, 1, 2)
+    means, stds = (torch.tensor(values, device=images.device).repeat(images.shape[2]) for values in (mean, std))
+    return ((lines.float() / 255 - means) / stds).view(images.shape).permute(0, 3, 1, 2)
 
 
 def resolve_device(name: str) -> torch.device:

@@ -26,7 +26,7 @@ class FeatureConfig:
 
     model: str
     weights: str
-    layer: str
+    layer: str | None
     crop: str
     engine: str
     seed: int

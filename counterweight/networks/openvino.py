@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
+from counterweight.base.architectures import TIMM
 from counterweight.base.errors import InputError
 from counterweight.images import codec
 from counterweight.networks.backbones import Backbone
@@ -144,8 +145,9 @@ def fuse_conv_bn(network: Backbone) -> Backbone:
     That saves one pass over memory per batch norm. Rows differ by rounding, about 1e-6 of their length.
     """
     copied = deepcopy(network).eval()
-    # In place, because the copy that `fuse` makes would be in training mode.
-    copied.trunk = fuse(copied.trunk, inplace=True)
+    if not network.model.startswith(TIMM):  # Those branch on their inputs, which cannot be traced.
+        # In place, because the copy that `fuse` makes would be in training mode.
+        copied.trunk = fuse(copied.trunk, inplace=True)
     return copied
 
 

@@ -4,15 +4,16 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import cast
+from typing import Any, cast
 from urllib.error import URLError
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from counterweight.base.architectures import TIMM
 from counterweight.base.errors import InputError
-from counterweight.networks.backbones import Backbone, build_model, cut_at_layer
+from counterweight.networks.backbones import Backbone, build_model, build_timm_model, cut_at_layer
 from counterweight.networks.classifier import Classifier, ModelConfig
 
 
@@ -34,7 +35,8 @@ def load_weights(network: Backbone, weights: str, until: str | None = None) -> N
         The network.
     weights : str
         The name of torchvision weights, such as ``IMAGENET1K_V1``, which are downloaded once and checked against their
-        hash; the path of a ``.safetensors`` or ``.pth`` file; or ``random``, which changes nothing.
+        hash; ``pretrained`` for timm's, which its hub downloads once; the path of a ``.safetensors`` or ``.pth`` file;
+        or ``random``, which changes nothing.
     until : str, optional
         The last node that gets pretrained weights; later layers stay random. Layers near the end are specific to the
         task that they were trained for (J. Yosinski et al., "How transferable are features in deep neural networks?",
@@ -48,7 +50,11 @@ def load_weights(network: Backbone, weights: str, until: str | None = None) -> N
     """
     if weights == "random":
         return
-    state = _from_file(Path(weights)) if Path(weights).suffix else _from_torchvision(network.model, weights)
+    path = Path(weights)
+    if network.model.startswith(TIMM):
+        state = _from_timm(network, weights)
+    else:
+        state = _from_file(path) if path.suffix else _from_torchvision(network.model, weights)
     where = f"{weights} into {network.model} up to {until or network.layer or 'its last layer'}"
     if until is not None:
         network.reinitialized = _parameters_after(network, until)
@@ -85,6 +91,32 @@ def _from_file(path: Path) -> Mapping[str, Tensor]:
             f"weights: '{path}' is not a .safetensors file or a state dict saved by torch: {reason} "
             "Save the model's state_dict(), without other objects."
         ) from None
+
+
+def _from_timm(network: Backbone, weights: str) -> Mapping[str, Tensor]:
+    """Load weights as timm does, which renames tensors of other projects and resizes position embeddings."""
+    path = Path(weights)
+    if path.suffix != ".safetensors" and weights != "pretrained":
+        return _from_file(path)
+    options: dict[str, Any] = {} if weights == "pretrained" else {"pretrained_cfg_overlay": {"file": weights}}
+    if options:
+        _from_file(path)  # Says what is wrong with the file.
+    states = []
+    try:
+        for seed in range(2):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                loaded = build_timm_model(network.model, network.size, pretrained=True, **options)[0]
+                states.append(loaded.state_dict())
+    # The hub and timm raise many types; their messages say what is missing.
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"weights: {weights} of {network.model} cannot be loaded: {reason} Download its model.safetensors from the "
+            "hub on a machine with internet, and set weights to the path of the file."
+        ) from None
+    # timm leaves tensors random that the file lacks, without a word.
+    return {key: values for key, values in states[0].items() if torch.equal(values, states[1][key])}
 
 
 def _from_torchvision(model: str, name: str) -> Mapping[str, Tensor]:

@@ -22,6 +22,8 @@ from counterweight.base.params import Params, load_params
 
 # Features per image by the ResNet block that holds the layer; bottleneck blocks have four times as many.
 _WIDTHS = {"layer1": 64, "layer2": 128, "layer3": 256}
+# Of other networks, few have more features.
+_WIDEST = 4096
 
 
 def forecast(table: pd.DataFrame, params: Params, *, free: int) -> list[str]:
@@ -104,15 +106,17 @@ def most_copies(images: int, clusters: int, config: AllocationConfig) -> int:
     return needed if cap is None else min(needed, cap * (images * filled // clusters))
 
 
-def row_width(model: str, layer: str) -> int:
-    """Return the number of features per image, or an upper bound if the layer is in no block.
+def row_width(model: str, layer: str | None) -> int:
+    """Return the number of features per image, or an upper bound if the layer is in no block of a ResNet.
 
     Examples
     --------
     >>> row_width("resnet18", "layer3"), row_width("resnet50", "layer4.2"), row_width("resnet18", "conv1")
     (256, 2048, 512)
     """
-    return _WIDTHS.get(layer.partition(".")[0], 512) * (1 if model in {"resnet18", "resnet34"} else 4)
+    if not model.startswith("resnet"):
+        return _WIDEST
+    return _WIDTHS.get((layer or "").partition(".")[0], 512) * (1 if model in {"resnet18", "resnet34"} else 4)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -698,8 +698,24 @@ def test_unknown_model_is_answered_with_a_similar_one(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("repeats: 1\n  model: resnet18", "repeats: 1\n  model: resnet-18")))
     assert problem == (
         "line 77: train.model: 'resnet-18' is not a model. Choose one of cnn7, cnn3, cnn2_dropout, cnn1, cnn0, "
-        "convnet6, vgg19_convs, or a torchvision classifier such as resnet18"
+        "convnet6, vgg19_convs, a torchvision classifier such as resnet18, or timm/NAME"
     )
+
+
+def test_networks_of_timm_are_used_whole(tmp_path: Path) -> None:
+    model = ("features:\n  model: resnet18", "features:\n  model: timm/resnet10t")
+    assert [problem.partition(": ")[2] for problem in problems_of(saved(tmp_path, model))] == [
+        "features.layer: timm/resnet10t is used whole. Set it to null, or choose a torchvision classifier"
+    ]
+    whole = (model, ("layer: layer4\n  crop: none\n  engine", "layer: null\n  crop: none\n  engine"))
+    assert load_params(saved(tmp_path, *whole)).features.model == "timm/resnet10t"
+
+
+def test_torchvisions_weights_have_names(tmp_path: Path) -> None:
+    weights = ("weights: IMAGENET1K_V1\n  layer: layer4", "weights: pretrained\n  layer: layer4")
+    assert [problem.partition(": ")[2] for problem in problems_of(saved(tmp_path, weights))] == [
+        "features.weights: resnet18 has weights by name. Set it to one such as IMAGENET1K_V1"
+    ]
 
 
 def test_vgg19_convs_need_a_frozen_vgg19(tmp_path: Path) -> None:

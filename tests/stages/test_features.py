@@ -33,6 +33,24 @@ def test_missing_weights_file_is_an_error(resized: Path, tmp_path: Path) -> None
     )
 
 
+def test_a_network_of_timm_gives_the_same_rows_for_any_number_of_workers(
+    featured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("timm", reason="make timm installs it")
+    network = {"features.model": "timm/vit_tiny_patch16_224", "features.layer": None}
+    write_params(tmp_path / "params.yaml", TINY | network)
+    rows = []
+    for workers in ("1", "2"):
+        out = tmp_path / f"{workers}.npy"
+        monkeypatch.setenv("COUNTERWEIGHT_WORKERS", workers)
+        monkeypatch.setenv("COUNTERWEIGHT_CACHE", str(tmp_path / workers))
+        options = [*FEATURES, "--params", str(tmp_path / "params.yaml"), "--out", str(out)]
+        run_stage(featured, "features", *options)
+        rows.append(out.read_bytes())
+    assert np.load(tmp_path / "1.npy").shape == (48, 192)
+    assert rows[0] == rows[1]
+
+
 @pytest.mark.parametrize("engine", ["openvino", "openvino_bf16", "openvino_int8"])
 def test_other_engines_write_rows_close_to_torchs_and_log_nothing_else(
     engine: str, featured: Path, tmp_path: Path

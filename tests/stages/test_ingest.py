@@ -66,7 +66,7 @@ def test_all_bad_rows_are_reported_together_without_a_traceback(faulty: Path) ->
         in result.stderr
     )
     assert "row 4: image 'nowhere.jpg' is not in images. Add the file or delete the row, or set" in result.stderr
-    assert "row 6: image '0004.jpg' is already in row 5. Delete one of the rows." in result.stderr
+    assert "row 6: image '0004.jpg' is already in row 5. Delete one of the rows, or set" in result.stderr
     assert "row 9: images/0008.jpg is not an image" in result.stderr
     assert not (faulty / "data").exists()
 
