@@ -9,7 +9,7 @@ EXTRAS := cluster cpu heif loaders parquet timm
 .PHONY: repro test test-all lint docs lock audit bench bench-gpu bench-scale $(EXTRAS) compare profile clean
 
 repro: .venv/installed
-	dvc repro
+	python -m tools.repro
 	@echo
 	@echo "The balanced sheet:  $$(ls augmented/balanced.*)"
 	@echo "The copies:          augmented/images"

@@ -34,34 +34,34 @@ log = logging.getLogger("ingest")
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    files = ("images", "sheet", "manifest", "labels", "unlisted", "dropped", "duplicates", "splits", "metrics")
-    args = parse_options(__doc__, argv, *files)
+    files = ("manifest", "labels", "unlisted", "dropped", "duplicates", "splits", "metrics")
+    args = parse_options(__doc__, argv, *files, of_params=["images", "sheet"])
     params = load_params(args.params)
+    photos, path = args.images or Path(params.data.images), args.sheet or Path(params.data.sheet)
     data, section = params.data, params.data.model_dump()
     links = [dvc_cache_folder(Path()), *map(Path, data.follow_links)]
-    source = open_images(args.images, links)
-    sheet = open_label_sheet(args.sheet, SheetConfig.from_params(section), links)
-    check_source(sheet, args.sheet, args.images, source)
+    source = open_images(photos, links)
+    sheet = open_label_sheet(path, SheetConfig.from_params(section), links)
+    check_source(sheet, path, photos, source)
     check_row_count(len(sheet.sheet.rows), params.sheet.format)
     rows = read_annotations(
-        sheet, where=str(args.sheet), separator=data.separator, task=data.task, negative=data.missing == "negative",
+        sheet, where=str(path), separator=data.separator, task=data.task, negative=data.missing == "negative",
         values=section["values"], merge=data.merge_labels,
     )  # fmt: skip
-    place, number = sheet.sheet.place, sheet.sheet.number
-    matches = matching.match_files(rows.image_ids, source, near=data.match_names == "near", place=place)
+    matches = matching.match_files(rows.image_ids, source, near=data.match_names == "near", place=sheet.sheet.place)
     checks, bad = validate_images(source, matches.paths, max_pixels=data.max_pixels, workers=worker_count())
-    absent = [] if data.missing_files == "drop" else matching.missing_problems(matches, rows.image_ids, source, place)
-    unreadable = [] if data.bad_images == "drop" else matching.unreadable_problems(bad, place)
-    raise_problems(rows.problems + matches.problems + absent + unreadable, str(args.sheet))
+    absent = [] if data.missing_files == "drop" else matching.missing_problems(matches, rows.image_ids, source)
+    unreadable = [] if data.bad_images == "drop" else matching.unreadable_problems(bad, matches.place)
+    raise_problems(rows.problems + matches.problems + absent + unreadable, str(path))
 
     images = matching.usable_images(rows, matches, checks, source)
     forecast = SideProcess("counterweight.onboarding.forecast", "--manifest", args.manifest, "--params", args.params)
-    config, ids = SplitConfig.from_params(section), images.annotations.image_ids
+    config, checksums = SplitConfig.from_params(section), [check.checksum for check in images.checks]
     table, repeated, redundant = matching.build_dataset(
         images, config, max_hash_distance=data.max_hash_distance, drop_duplicates=data.duplicates == "drop",
-        kept=read_kept(args.splits, ids, [check.checksum for check in images.checks], config), number=number,
+        kept=read_kept(args.splits, images.annotations.image_ids, checksums, config), number=sheet.sheet.number,
     )  # fmt: skip
-    dropped = matching.dropped_table(matches, bad | redundant, rows.image_ids, number)
+    dropped = matching.dropped_table(matches, bad | redundant, rows.image_ids, sheet.sheet.number)
 
     manifest.write(table, args.manifest)
     write_table(pd.DataFrame(list(matches.unlisted.items()), columns=["path", "reason"], dtype="str"), args.unlisted)

@@ -2,12 +2,13 @@
 
 Reads   data/manifest.csv, the images of data.images
 Writes  data/resized/, data/resized.csv (the table with the paths and checksums of the resized files)
-Params  resize
+Params  resize, data.images
 Obeys   COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_SCHEDULER, COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB
 """
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from counterweight.base import manifest
 from counterweight.base.command import parse_options, run, worker_count
@@ -22,25 +23,26 @@ from counterweight.runtime.dask_pool import dask_workers
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = parse_options(__doc__, argv, "manifest", "images", "resized", "table")
-    params = load_params(args.params).resize
+    args = parse_options(__doc__, argv, "manifest", "resized", "table", of_params=["images"])
+    params = load_params(args.params)
+    images, resize = args.images or Path(params.data.images), params.resize
 
     cache, table = open_cache(os.environ), manifest.read(args.manifest)
     with dask_workers(os.environ, worker_count()) as workers, atomic_folder(args.resized) as folder:
         paths, checksums = resize_images(
             table["path"].tolist(),
             table["checksum"].tolist(),
-            source=open_images(args.images),
+            source=open_images(images),
             folder=folder,
-            size=TargetSize(params.width, params.height, params.mode),
-            format=params.format,
+            size=TargetSize(resize.width, resize.height, resize.mode),
+            format=resize.format,
             cache=cache,
             workers=workers,
         )
     manifest.write(table.assign(path=paths, checksum=checksums), args.table)
     cache.prune()
 
-    return f"{len(table)} images resized to {params.width} x {params.height} ({params.mode}, {params.format})"
+    return f"{len(table)} images resized to {resize.width} x {resize.height} ({resize.mode}, {resize.format})"
 
 
 if __name__ == "__main__":

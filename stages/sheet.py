@@ -20,13 +20,14 @@ from counterweight.sheets.spreadsheet import write_sheet
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
-    args = parse_options(__doc__, argv, "sheet", "manifest", "out")
+    args = parse_options(__doc__, argv, "manifest", "out", of_params=["sheet"])
     params = load_params(args.params)
+    sheet = args.sheet or Path(params.data.sheet)
 
     table = manifest.read(args.manifest)
     check_row_count(len(table), params.sheet.format)
     links = [dvc_cache_folder(Path()), *map(Path, params.data.follow_links)]
-    own = open_label_sheet(args.sheet, SheetConfig.from_params(params.data.model_dump()), links)
+    own = open_label_sheet(sheet, SheetConfig.from_params(params.data.model_dump()), links)
     columns, rows = balanced_sheet(own.sheet, table, image=own.image, split=own.split)
     write_sheet(columns, rows, args.out, params.sheet.format)
 

@@ -134,5 +134,5 @@ def test_a_command_line_has_plain_words_and_params_in_quotes_alone() -> None:
     commands = re.findall(r"cmd: >-\n(.*?)\n +(?:params|deps):", text, re.DOTALL)
     assert len(commands) == 13
     for command in commands:
-        plain = re.sub(r'"\$\{data\.(?:images|sheet)\}"|\$\{(?:sheet\.format|item)\}', "", command)
+        plain = re.sub(r'"augmented/balanced\.\$\{sheet\.format\}"|\$\{item\}', "", command)
         assert re.fullmatch(r"[\w./ \n-]+", plain), plain

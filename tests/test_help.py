@@ -105,4 +105,4 @@ def test_a_wrong_option_is_told_by_the_command_that_was_typed() -> None:
         [sys.executable, "-m", "stages.sheet", "--shet", "a"], cwd=PROJECT, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 2
-    assert "python -m stages.sheet: error: the following arguments are required: --sheet" in ended.stderr
+    assert "python -m stages.sheet: error: the following arguments are required: --manifest" in ended.stderr

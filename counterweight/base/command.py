@@ -35,7 +35,9 @@ ENVIRONMENT = {
 DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def parse_options(doc: str | None, argv: Sequence[str] | None, *paths: str, params: bool = True) -> argparse.Namespace:
+def parse_options(
+    doc: str | None, argv: Sequence[str] | None, *paths: str, of_params: Sequence[str] = (), params: bool = True
+) -> argparse.Namespace:
     """Parse a stage's options: one required path per name and, if ``params``, the params file.
 
     Parameters
@@ -46,8 +48,15 @@ def parse_options(doc: str | None, argv: Sequence[str] | None, *paths: str, para
         Arguments without the program's name; None means ``sys.argv[1:]``.
     *paths : str
         Names of the path options, in the order of ``--help``.
+    of_params : sequence of str
+        Names of further path options, such as ``images``, which are by default params, ``data.images``, and then None.
+        The shell would not take every name that a folder can have.
+    params : bool
+        Whether there is an option for the params file.
     """
     parser = build_parser(doc)
+    for name in of_params:
+        parser.add_argument(f"--{name}", type=Path, metavar="PATH", help=f"default: data.{name}")
     for name in paths:
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="PATH")
     if params:

@@ -31,6 +31,7 @@ class ImageMatches:
     unlisted: dict[str, str]  # images that no row names, and files that are not read, with the reason
     missing: list[int]  # rows without an image, from 0
     problems: list[str]  # one message per row that matches several images, or the image of another row
+    place: Place = row_name  # names a row, from 0, for messages
 
 
 def match_files(
@@ -71,12 +72,10 @@ def match_files(
             )
     named = set(paths)
     unlisted = {name: NO_ROW for name in source.names() if name not in named}
-    return ImageMatches(paths, unlisted | dict(source.others), missing, problems)
+    return ImageMatches(paths, unlisted | dict(source.others), missing, problems, place)
 
 
-def missing_problems(
-    matches: ImageMatches, image_ids: Sequence[str], source: ImageSource, place: Place = row_name
-) -> list[str]:
+def missing_problems(matches: ImageMatches, image_ids: Sequence[str], source: ImageSource) -> list[str]:
     """Return a message for each row without an image, which names the image that it most likely means."""
     unread = {str(PurePosixPath(name).with_suffix("")): name for name in source.others} | {
         name: name for name in source.others
@@ -84,7 +83,7 @@ def missing_problems(
     problems = []
     likely = source.near([image_ids[i] for i in matches.missing])
     for i, near in zip(matches.missing, likely, strict=True):
-        where = f"{place(i)}: image '{image_ids[i]}'"
+        where = f"{matches.place(i)}: image '{image_ids[i]}'"
         if name := unread.get(image_ids[i]):
             reason = source.others[name]
             problems.append(f"{where}: {name} {reason}. Replace the file, or set data.missing_files to drop.")

@@ -1,0 +1,137 @@
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import TINY, make_tiny_data
+from tests.workspace import PROJECT, make_workspace, run
+from tools.repro import changed_tables, is_whole, keep, restore
+
+STAGES = """\
+schema: '2.0'
+stages:
+  ingest:
+    cmd: python -m stages.ingest
+    deps:
+    - path: labels.xlsx
+      md5: 1234
+    outs:
+    - path: data/manifest.csv
+      md5: 5678
+    - path: data/labels.csv
+      md5: 9012
+  resize:
+    cmd: python -m stages.resize
+    outs:
+    - path: data/resized.csv
+      md5: 3456
+"""
+COMMAND = [sys.executable, "-m", "tools.repro", "ingest"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / ".dvc/tmp").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    make_tiny_data(tmp_path / "mine")
+    paths = {"data.images": "../mine/images", "data.sheet": "../mine/labels.xlsx"}
+    return make_workspace(tmp_path / "project", TINY | paths)
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, 200, STAGES.index("  resize"), len(STAGES) - 1])
+def test_a_part_of_a_dvc_lock_is_not_whole(length: int) -> None:
+    assert not is_whole(STAGES[:length].encode(), STAGES.encode())
+
+
+def test_a_dvc_lock_with_new_stages_or_outputs_is_whole() -> None:
+    more = STAGES + "    - path: data/resized\n      md5: 7\n  features:\n    cmd: python -m stages.features\n"
+    assert is_whole(more.encode(), STAGES.encode())
+    assert is_whole(STAGES.encode(), None)
+
+
+def test_a_part_is_replaced_by_what_was_kept(folder: Path) -> None:
+    (folder / "dvc.lock").write_text(STAGES)
+    keep()
+    (folder / "dvc.lock").write_text(STAGES[:150])
+    keep()
+    assert restore()
+    assert (folder / "dvc.lock").read_text() == STAGES
+    assert not restore()
+
+
+def test_a_table_that_is_not_as_its_stage_wrote_it_is_found(folder: Path) -> None:
+    (folder / "data").mkdir()
+    (folder / "data/manifest.csv").write_text("image_id\na\n")
+    (folder / "data/labels.csv").write_text("label\n")
+    checksum = hashlib.md5(b"label\n").hexdigest()
+    (folder / "dvc.lock").write_text(STAGES.replace("9012", checksum))
+    assert changed_tables() == ["data/manifest.csv"]
+    checksum = hashlib.md5(b"image_id\na\n").hexdigest()
+    earlier = folder / ".dvc/cache/files/md5" / checksum[:2] / checksum[2:]
+    earlier.parent.mkdir(parents=True)
+    earlier.touch()  # Another commit's output is not changed by hand.
+    assert changed_tables() == []
+
+
+@pytest.mark.slow
+def test_a_table_changed_by_hand_stops_the_run_and_is_kept(project: Path) -> None:
+    run(project, *COMMAND, PYTHONPATH=str(PROJECT))
+    table = project / "data/manifest.csv"
+    changed = table.read_text().replace("train", "test", 1)
+    table.unlink()
+    table.write_text(changed)
+    result = run(project, *COMMAND, check=False, PYTHONPATH=str(PROJECT))
+    assert (result.returncode, table.read_text()) == (1, changed)
+    assert result.stderr == (
+        "repro: these outputs were changed by hand, and would be overwritten: data/manifest.csv. Make the change in "
+        "your sheet or in params.yaml; then drop it here: dvc checkout --force data/manifest.csv\n"
+    )
+    run(project, "dvc", "checkout", "--force", "data/manifest.csv")
+    assert "didn't change, skipping" in run(project, *COMMAND, PYTHONPATH=str(PROJECT)).stdout
+
+
+@pytest.mark.slow
+def test_a_kill_while_dvc_lock_is_written_loses_nothing(project: Path) -> None:
+    run(project, *COMMAND, PYTHONPATH=str(PROJECT))
+    lock = project / "dvc.lock"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(PROJECT), "DVC_NO_ANALYTICS": "1"}
+    for delay in (0.0, 0.001, 0.003, 0.01):
+        written = lock.stat().st_mtime_ns
+        options = ["dvc", "repro", "--force", "ingest"]
+        options = [sys.executable, "-m", "tools.repro", *options[2:]]
+        process = subprocess.Popen(options, cwd=project, env=environment, start_new_session=True)
+        while lock.stat().st_mtime_ns == written and process.poll() is None:
+            time.sleep(0.0005)
+        time.sleep(delay)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        result = run(project, *COMMAND, PYTHONPATH=str(PROJECT))
+        assert "Traceback" not in result.stderr
+        assert is_whole(lock.read_bytes(), None)
+        assert list((project / "data").glob("*.csv"))
+
+
+def test_the_part_that_a_kill_left_is_replaced_at_the_next_start(project: Path) -> None:
+    run(project, *COMMAND, PYTHONPATH=str(PROJECT))
+    lock, kept = project / "dvc.lock", project / ".dvc/tmp/dvc.lock"
+    whole = lock.read_bytes()
+    shutil.copy(lock, kept)
+    for part in (b"", whole[:400]):
+        (project / ".dvc/tmp/repro.running").touch()
+        lock.write_bytes(part)
+        result = run(project, *COMMAND, PYTHONPATH=str(PROJECT))
+        assert "the last run was killed while DVC wrote dvc.lock" in result.stderr
+        assert "didn't change, skipping" in result.stdout
+        assert lock.read_bytes() == whole

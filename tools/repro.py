@@ -1,0 +1,132 @@
+"""`dvc repro` that loses no work.
+
+    python -m tools.repro [options and targets of dvc repro]
+
+DVC writes dvc.lock in place, so that a kill at that moment leaves a part of it, and with it the outputs of earlier runs
+would be forgotten. This command keeps the last whole dvc.lock in .dvc/tmp and puts it back. Before it starts, it stops
+at tables that were changed by hand, such as data/manifest.csv, since DVC would overwrite them without a word.
+"""
+
+import hashlib
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from counterweight.base.errors import name_some
+from counterweight.runtime.dvc_cache import dvc_cache_folder
+
+LOCK, KEPT, RUNNING = Path("dvc.lock"), Path(".dvc/tmp/dvc.lock"), Path(".dvc/tmp/repro.running")
+TABLES = (".csv", ".xlsx", ".json")
+# Seconds between two looks at dvc.lock; stages take longer.
+_INTERVAL = 0.2
+
+
+def stages_in(text: bytes) -> Mapping[str, Any] | None:
+    """Return the stages of a dvc.lock, or None if it is no whole YAML document."""
+    try:
+        content = YAML(typ="safe").load(text.decode("utf-8")) if text.endswith(b"\n") else None
+    except (YAMLError, UnicodeDecodeError):
+        return None
+    stages = content.get("stages") if isinstance(content, dict) else None
+    whole = isinstance(stages, dict) and all(isinstance(stage, dict) and "cmd" in stage for stage in stages.values())
+    return stages if whole else None
+
+
+def is_whole(text: bytes, earlier: bytes | None) -> bool:
+    """Return whether a dvc.lock is whole: it has all dependencies and outputs of the stages of an earlier one."""
+    stages = stages_in(text)
+    if stages is None:
+        return False
+    before = stages_in(earlier) if earlier is not None else {}
+    return all(
+        name in stages and all(len(stages[name].get(key, ())) >= len(stage.get(key, ())) for key in ("deps", "outs"))
+        for name, stage in (before or {}).items()
+    )
+
+
+def keep() -> None:
+    """Keep dvc.lock if it is whole and has changed."""
+    text, earlier = _bytes(LOCK), _bytes(KEPT)
+    if text is not None and text != earlier and is_whole(text, earlier):
+        aside = KEPT.with_suffix(".aside")
+        aside.write_bytes(text)
+        aside.replace(KEPT)
+
+
+def restore() -> bool:
+    """Put back the dvc.lock that was kept, if there is a part of one; return whether that was so."""
+    text, earlier = _bytes(LOCK), _bytes(KEPT)
+    if text is None or earlier is None or is_whole(text, earlier):
+        return False
+    shutil.copy(KEPT, LOCK)
+    return True
+
+
+def changed_tables() -> list[str]:
+    """Return the outputs of stages that are tables and hold what no stage wrote."""
+    stages = stages_in(_bytes(LOCK) or b"") or {}
+    outputs = [out for stage in stages.values() for out in stage.get("outs", ()) if out["path"].endswith(TABLES)]
+    return [
+        out["path"] for out in outputs if (content := _bytes(Path(out["path"]))) is not None and _is_new(content, out)
+    ]
+
+
+def _is_new(content: bytes, out: Mapping[str, Any]) -> bool:
+    """Return whether content is neither what dvc.lock has nor, as after `git checkout`, in DVC's cache."""
+    checksum = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    cached = dvc_cache_folder(Path()) / "files" / "md5" / checksum[:2] / checksum[2:]
+    return checksum != out.get("md5") and not cached.exists()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `dvc repro`."""
+    KEPT.parent.mkdir(parents=True, exist_ok=True)
+    if RUNNING.exists() and restore():
+        say("the last run was killed while DVC wrote dvc.lock, which is as it was before now.")
+    elif changed := changed_tables():
+        say(
+            f"these outputs were changed by hand, and would be overwritten: {name_some(changed)}. Make the change in "
+            f"your sheet or in params.yaml; then drop it here: dvc checkout --force {' '.join(changed)}"
+        )
+        return 1
+    KEPT.unlink(missing_ok=True)
+    keep()
+    RUNNING.touch()
+    process = subprocess.Popen(["dvc", "repro", *(sys.argv[1:] if argv is None else argv)])
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        process.send_signal(number)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The terminal sends it to DVC, too.
+    signal.signal(signal.SIGTERM, forward)
+    while True:
+        try:
+            code = process.wait(_INTERVAL)
+            break
+        except subprocess.TimeoutExpired:
+            keep()
+    if restore():
+        say("DVC was killed while it wrote dvc.lock, which is as it was before now. Run make repro again.")
+    RUNNING.unlink(missing_ok=True)
+    return 128 - code if code < 0 else code
+
+
+def say(text: str) -> None:
+    """Tell the user."""
+    sys.stderr.write(f"repro: {text}\n")
+
+
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
