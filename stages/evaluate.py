@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from counterweight.base import manifest
 from counterweight.base.command import device_name, parse_options, run, worker_count
+from counterweight.base.errors import MAX_SHOWN, name_some
 from counterweight.base.outputs import write_json, write_table, write_text
 from counterweight.base.params import load_params
 from counterweight.metrics import decisions, plot_tables
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     confusion_chart(labels, matrices, "Counts on the test images", args.confusion_chart)
 
     if absent := [label for label, count in zip(labels, (y_true == 1).sum(axis=0), strict=True) if not count]:
-        log.warning("no test image is known to have %s: excluded from mAP and macro AUC", ", ".join(absent))
+        log.warning("no test image is known to have %s: excluded from mAP and macro AUC", name_some(absent, MAX_SHOWN))
     return f"{is_test.sum()} test images, mAP " + ("unknown" if means["map"] is None else f"{means['map']:.3f}")
 
 

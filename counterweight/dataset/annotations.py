@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from counterweight.base.errors import raise_problems
+from counterweight.base.errors import MAX_SHOWN, name_some, raise_problems
 from counterweight.base.manifest import MISSING
 from counterweight.dataset.label_matrix import read_names, targets_from_flags, targets_from_names
 from counterweight.dataset.label_sheet import LabelSheet
@@ -159,7 +159,7 @@ def label_warnings(rows: Annotations, missing: str) -> list[str]:
     ]
     if rows.missing.any():
         counts = zip(rows.labels, rows.missing.sum(axis=0), strict=True)
-        cells = ", ".join(f"{count} of '{name}'" for name, count in counts if count)
+        cells = name_some([f"{count} of '{name}'" for name, count in counts if count], MAX_SHOWN)
         warnings.append(f"label cells are missing, {cells}: {_TREATMENT[missing]}")
     unlabeled = int(((rows.targets == 0) & ~rows.missing).all(axis=1).sum())
     if unlabeled:
@@ -196,7 +196,7 @@ def _require_single_label(
         )
     if len(names) < 2 or (task == "binary" and len(names) > 2):
         problems.append(
-            f"there are {len(names)} classes ({', '.join(names)}), but data.task {task} needs "
+            f"there are {len(names)} classes ({name_some(names, MAX_SHOWN)}), but data.task {task} needs "
             f"{'two' if task == 'binary' else 'two or more'}. Correct data.task, data.labels or data.columns.labels."
         )
     return np.where(unknown[:, None], MISSING, targets == 1).astype(np.int8), problems

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from counterweight.base.errors import MAX_SHOWN, name_some
 from counterweight.base.manifest import MISSING
 from counterweight.sheets.cells import UnreadableCellError, cell_text, label_names
 from counterweight.sheets.spreadsheet import Place, row_name
@@ -62,7 +63,8 @@ def targets_from_names(
             targets[i] = MISSING
         targets[i, [column[name] for name in row or () if name in column]] = 1
         problems += [
-            f"{place(i)}: label '{name}' is not one of {', '.join(names)}. Correct it, or add it to data.labels."
+            f"{place(i)}: label '{name}' is not one of {name_some(names, MAX_SHOWN)}. Correct it, or add it to "
+            "data.labels."
             for name in unknown
         ]
     if not names:

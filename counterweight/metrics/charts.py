@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
@@ -12,11 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from counterweight.base.outputs import atomic_file
 
 # In order of use; readable on white and on near black (after Okabe and Ito, Color Universal Design, 2008).
 COLORS = ("#8a94a3", "#d55e00", "#0086c9", "#009e73", "#cc79a7", "#b08a00", "#56b4e9", "#7d5bd0")
+# Of more labels, charts show the commonest and the rarest.
+MAX_LABELS = 60
+# Between classes, sparse (n_labels, n_labels); or per label, (n_labels, 2, 2).
+Confusions: TypeAlias = NDArray[np.int64] | csr_array
 # Sizes in a confusion chart, in inches: a cell between classes, the four cells of a label, a line of text, a letter.
 _CELL, _PANEL, _LINE, _LETTER, _MARGIN = 0.42, (1.2, 0.6), 0.28, 0.09, 0.2
 
@@ -33,6 +38,18 @@ def chart_style(text_color: str = "black") -> AbstractContextManager[None]:
         **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), text_color),
     }  # fmt: skip
     return mpl.rc_context(style)
+
+
+def head_and_tail(order: Sequence[Any], most: int) -> list[Any]:
+    """Return all items, or half of ``most`` from either end of a longer sequence.
+
+    Examples
+    --------
+    >>> head_and_tail("abcdef", 4), head_and_tail("abc", 4)
+    (['a', 'b', 'e', 'f'], ['a', 'b', 'c'])
+    """
+    half = most // 2
+    return list(order) if len(order) <= most else [*order[:half], *order[-half:]]
 
 
 def bar_chart(names: Sequence[str], bars: Mapping[str, Sequence[float]], title: str, path: Path) -> None:
@@ -72,7 +89,7 @@ def draw_bars(axes: Axes, names: Sequence[str], bars: Mapping[str, Sequence[floa
 
 
 def comparison_chart(tables: Mapping[str, pd.DataFrame], metric: str, title: str, path: Path) -> None:
-    """Draw a metric of each label for each arm in an .svg, the commonest label first.
+    """Draw a metric of each label for each arm in an .svg, the commonest label first; of many, both ends.
 
     Parameters
     ----------
@@ -81,13 +98,16 @@ def comparison_chart(tables: Mapping[str, pd.DataFrame], metric: str, title: str
     metric : str
         The column to draw.
     """
-    order = next(iter(tables.values())).sort_values(["train", "label"], ascending=[False, True])["label"]
+    labels = next(iter(tables.values())).sort_values(["train", "label"], ascending=[False, True])["label"].tolist()
+    order = head_and_tail(labels, MAX_LABELS)
+    if len(order) < len(labels):
+        title += f", the {MAX_LABELS // 2} commonest and the {MAX_LABELS // 2} rarest of {len(labels):,} labels"
     rows = {arm: table.set_index("label").loc[order] for arm, table in tables.items()}
     counts = zip(*(table["train"] for table in rows.values()), strict=True)
     # Arms with the same images have the same counts.
     shown = [" → ".join(map(str, dict.fromkeys(count))) for count in counts]
     names = [f"{label}\n{count}" for label, count in zip(order, shown, strict=True)]
-    bars = {f"{arm}, mean {table[metric].mean():.3f}": table[metric].tolist() for arm, table in rows.items()}
+    bars = {f"{arm}, mean {tables[arm][metric].mean():.3f}": rows[arm][metric].tolist() for arm in tables}
     bar_chart(names, bars, f"{title}\nbelow each label its train images, without and with copies", path)
 
 
@@ -121,19 +141,31 @@ def remedies_chart(table: pd.DataFrame, path: Path) -> None:
         _save(figure, path)
 
 
-def confusion_chart(labels: Sequence[str], matrices: Mapping[str, NDArray[np.integer]], title: str, path: Path) -> None:
+def confusion_chart(labels: Sequence[str], matrices: Mapping[str, Confusions], title: str, path: Path) -> None:
     """Draw confusion matrices in an .svg, each cell shaded by its share of its row.
 
     Matrices between classes are stacked. Below them, decisions about single labels have one column each, and labels one
-    row each.
+    row each. Of more than `MAX_LABELS` labels, the commonest and the rarest are drawn.
 
     Parameters
     ----------
+    labels : sequence of str
+        Names of all labels.
     matrices : mapping of str to array of int
         The result of `counterweight.metrics.plot_tables.confusion_matrices`.
     """
-    between_classes = {name: matrix for name, matrix in matrices.items() if matrix.ndim == 2}
-    per_label = {name: matrix for name, matrix in matrices.items() if matrix.ndim == 3}
+    if len(labels) > MAX_LABELS:
+        actual = next(iter(matrices.values())).sum(axis=-1)
+        counts = actual if actual.ndim == 1 else actual[:, 1]
+        shown = np.sort(head_and_tail(np.argsort(-counts, kind="stable").tolist(), MAX_LABELS))
+        title += f", for the {MAX_LABELS // 2} commonest and the {MAX_LABELS // 2} rarest of {len(labels):,} labels"
+    else:
+        shown = np.arange(len(labels))
+    between_classes = {
+        name: csr_array(each)[shown][:, shown].toarray() for name, each in matrices.items() if each.ndim == 2
+    }
+    per_label = {name: each[shown] for name, each in matrices.items() if each.ndim == 3}
+    labels = [labels[i] for i in shown]
     margin = _MARGIN + _LETTER * max(map(len, labels))
     side, (panel_width, panel_height) = _CELL * len(labels), _PANEL
     headings = {name: f"{name}: rows actual, columns predicted" for name in between_classes}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterweight.base.errors import InputError
+from counterweight.base.errors import MAX_SHOWN, InputError, name_some
 from counterweight.metrics.calibration import SIGMOID, SOFTMAX, Calibration, fit_calibration
 from counterweight.metrics.platt import platt_threshold, platt_thresholds
 from counterweight.metrics.thresholds import (
@@ -106,7 +106,7 @@ class DecisionRule:
         """Describe in words, with its thresholds, what `apply` does."""
         if decision == ARGMAX:
             return "the class with the highest score"
-        each = ", ".join(f"{label} {threshold:g}" for label, threshold in self.per_label.items())
+        each = name_some([f"{label} {threshold:g}" for label, threshold in self.per_label.items()], MAX_SHOWN)
         if decision == PER_LABEL and self.task == "multiclass":
             return f"the class with the highest ratio of score to threshold, tuned on validation: {each}"
         if decision == PER_LABEL:
@@ -124,7 +124,7 @@ class DecisionRule:
             return "calibrated on validation"
         names = self.labels if self.positive is None else [self.positive]
         thresholds = self.calibration.apply(np.array([[self.per_label[name] for name in names]]))[0].tolist()
-        each = ", ".join(f"{name} {value:.3g}" for name, value in zip(names, thresholds, strict=True))
+        each = name_some([f"{name} {value:.3g}" for name, value in zip(names, thresholds, strict=True)], MAX_SHOWN)
         return f"calibrated on validation, where the thresholds are {each}"
 
     def _thresholds(self) -> NDArray[np.float64]:

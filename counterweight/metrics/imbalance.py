@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from counterweight.base.errors import MAX_SHOWN, name_some
 from counterweight.base.manifest import MISSING
 
 # What a split cannot do for labels that none of its images has.
@@ -87,7 +88,7 @@ def rarer_label_warnings(before: NDArray[np.integer], after: NDArray[np.integer]
 def absent_label_warnings(labels: Sequence[str], parts: Mapping[str, NDArray[np.integer]]) -> list[str]:
     """Return a warning for each split (``train``, ``val`` or ``test``) with labels that none of its images has."""
     return [
-        f"no {split} image has {', '.join(map(repr, absent))}: {_CONSEQUENCE[split]}"
+        f"no {split} image has {name_some([repr(name) for name in absent], MAX_SHOWN)}: {_CONSEQUENCE[split]}"
         for split, targets in parts.items()
         if (absent := [name for name, count in zip(labels, _counts(targets), strict=True) if not count])
     ]

@@ -9,8 +9,10 @@ from itertools import product
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import classification_report, confusion_matrix, precision_recall_curve, roc_curve
+from scipy.sparse import coo_array
+from sklearn.metrics import classification_report, precision_recall_curve, roc_curve
 
+from counterweight.metrics.charts import MAX_LABELS, Confusions
 from counterweight.metrics.per_label import Predictions, Scores, Targets, as_indicator, label_rates
 
 MAX_POINTS = 200  # Of a curve.
@@ -20,7 +22,7 @@ _Points = tuple[NDArray[np.float64], ...]
 
 def confusion_matrices(
     labels: Sequence[str], y_true: Targets, predictions: Mapping[str, Predictions], single_label: Collection[str]
-) -> dict[str, NDArray[np.int64]]:
+) -> dict[str, Confusions]:
     """Count the confusions of each decision.
 
     Parameters
@@ -33,38 +35,42 @@ def confusion_matrices(
     Returns
     -------
     dict of str to array of int
-        For a single-label decision one matrix (n_labels, n_labels), rows actual and columns predicted classes, over the
-        images whose labels are all known. For any other decision one matrix per label, (n_labels, 2, 2): rows without
-        and with the label, columns not predicted and predicted.
+        For a single-label decision one sparse matrix (n_labels, n_labels), rows actual and columns predicted classes,
+        over the images whose labels are all known. For any other decision one matrix per label, (n_labels, 2, 2): rows
+        without and with the label, columns not predicted and predicted.
     """
-    matrices = {}
+    matrices: dict[str, Confusions] = {}
     known = (y_true >= 0).all(axis=1)
     for name, y_pred in predictions.items():
         if name not in single_label:
             rates = label_rates(y_true, y_pred)
             matrices[name] = np.stack([rates.tn, rates.fp, rates.fn, rates.tp], axis=1).reshape(-1, 2, 2)
-        elif known.any():
-            classes = (cells[known].argmax(axis=1) for cells in (y_true, y_pred))
-            matrices[name] = confusion_matrix(*classes, labels=np.arange(len(labels)))
-        else:  # scikit-learn refuses zero rows.
-            matrices[name] = np.zeros((len(labels), len(labels)), np.int64)
+        else:
+            classes = tuple(cells[known].argmax(axis=1) for cells in (y_true, y_pred))
+            ones = np.ones(known.sum(), np.int64)
+            matrices[name] = coo_array((ones, classes), shape=(len(labels), len(labels))).tocsr()
     return matrices
 
 
-def confusion_table(labels: Sequence[str], matrices: Mapping[str, NDArray[np.int64]]) -> pd.DataFrame:
+def confusion_table(labels: Sequence[str], matrices: Mapping[str, Confusions]) -> pd.DataFrame:
     """Flatten the result of `confusion_matrices` into a table.
 
     Returns
     -------
     pandas.DataFrame
         One row per count: ``decision``, ``label``, ``actual``, ``predicted``, ``count``. In a matrix of classes, actual
-        and predicted are class names and label is empty; in a matrix of one label, they are 0 and 1.
+        and predicted are class names and label is empty; in a matrix of one label, they are 0 and 1. Of more than
+        `counterweight.metrics.charts.MAX_LABELS` classes, pairs that do not occur are left out.
     """
     rows: list[tuple[str | int, ...]] = []
     for name, matrix in matrices.items():
-        pairs = list(product(labels if matrix.ndim == 2 else ("0", "1"), repeat=2))
-        for label, counts in zip([""] if matrix.ndim == 2 else labels, matrix.reshape(-1, len(pairs)), strict=True):
-            rows += [(name, label, *pair, int(count)) for pair, count in zip(pairs, counts, strict=True)]
+        if matrix.ndim == 2:
+            occurring = coo_array(matrix if len(labels) > MAX_LABELS else np.ones(matrix.shape))
+            pairs = sorted(zip(*(axis.tolist() for axis in occurring.coords), strict=True))
+            rows += [(name, "", labels[i], labels[j], int(matrix[i, j])) for i, j in pairs]
+            continue
+        for label, counts in zip(labels, matrix.reshape(-1, 4).tolist(), strict=True):
+            rows += [(name, label, *pair, count) for pair, count in zip(product("01", repeat=2), counts, strict=True)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

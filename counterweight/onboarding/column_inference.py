@@ -43,7 +43,7 @@ _MIN_GROUPS = 10
 # Part of the cells of a column of splits that say one; the others are wrong, and ingest names them.
 _MIN_SPLITS = 0.8
 # A column with more distinct names holds no labels.
-_MAX_LABELS = 500
+_MAX_LABELS = 20_000
 
 
 @dataclass(frozen=True)

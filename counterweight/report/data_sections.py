@@ -14,9 +14,10 @@ from counterweight.base import manifest
 from counterweight.base.errors import name_some
 from counterweight.images import codec
 from counterweight.metrics.bootstrap import MIN_TEST_IMAGES
+from counterweight.metrics.charts import head_and_tail
 from counterweight.metrics.imbalance import irlbl, rarer_label_warnings
 from counterweight.report import figures
-from counterweight.report.figures import MAX_BARS, MAX_ROWS, head_and_tail
+from counterweight.report.figures import MAX_BARS, MAX_ROWS
 from counterweight.report.thumbnails import mean_difference, thumbnail, thumbnails
 
 # Clusters whose images are shown, labels that a warning names, and pairs of labels that are listed.

@@ -4,7 +4,6 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,18 +44,6 @@ def bars(names: Sequence[str], values: Mapping[str, Sequence[float]], *, unit: s
 def intervals(table: pd.DataFrame) -> str:
     """Draw the changes by remedies; see `counterweight.metrics.charts.draw_intervals`."""
     return _chart(lambda axes: draw_intervals(axes, table), (7, 1 + 0.24 * len(table)))
-
-
-def head_and_tail(order: Sequence[Any], most: int) -> list[Any]:
-    """Return all items, or half of ``most`` from either end of a longer sequence.
-
-    Examples
-    --------
-    >>> head_and_tail("abcdef", 4), head_and_tail("abc", 4)
-    (['a', 'b', 'e', 'f'], ['a', 'b', 'c'])
-    """
-    half = most // 2
-    return list(order) if len(order) <= most else [*order[:half], *order[-half:]]
 
 
 def lines(

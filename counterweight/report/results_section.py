@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from counterweight.base import manifest
 from counterweight.metrics.calibration import reliability_table
+from counterweight.metrics.charts import head_and_tail
 from counterweight.metrics.decisions import HEADLINE, TUNED, DecisionRule
 from counterweight.metrics.per_label import label_rates
 from counterweight.report import figures
@@ -98,7 +99,7 @@ def results_section(
     metrics = {f"f1_{decision}": "F1", f"recall_{decision}": "recall", "average_precision": "average precision"}
     by_label = [arm.labels.set_index("label") for arm in arms.values()]
     order = by_label[0].sort_values(["train", "label"], ascending=[False, True]).index.tolist()
-    listed = figures.head_and_tail(order, figures.MAX_ROWS)
+    listed = head_and_tail(order, figures.MAX_ROWS)
     columns = [rows.loc[listed, metric].tolist() for metric in metrics for rows in by_label]
     tests = by_label[0].loc[listed, "test"].tolist()
     rules = "; ".join(f"{name}: {arm.decisions.describe(decision)}" for name, arm in arms.items())

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from counterweight.base.errors import InputError, raise_problems
+from counterweight.base.errors import MAX_SHOWN, InputError, name_some, raise_problems
 from counterweight.sheets.cells import SPLIT_NAMES, cell_text
 from counterweight.sheets.spreadsheet import Sheet, free_name, read_sheet
 
@@ -131,7 +131,7 @@ def class_folder_sheet(
     classes = sorted({parts[has_splits].strip() for parts in folders.values()})
     raise_problems(
         [
-            f"folder '{name}' is not one of {', '.join(allowed)}. Rename it, or add it to data.labels."
+            f"folder '{name}' is not one of {name_some(allowed, MAX_SHOWN)}. Rename it, or add it to data.labels."
             for name in classes
             if allowed is not None and name not in allowed
         ],

@@ -167,6 +167,29 @@ def test_confusion_chart_grows_in_height_not_in_width(tmp_path: Path) -> None:
     assert sizes[30][1] - sizes[2][1] == pytest.approx(28 * 0.6 * 72)
 
 
+def test_of_many_labels_the_commonest_and_the_rarest_are_drawn(tmp_path: Path) -> None:
+    labels = [f"label {i:03}" for i in range(100)]
+    classes = np.diag(np.arange(100))
+    per_label = np.array([[[100 - i, 0], [0, i]] for i in range(100)])
+    for matrices in ({"argmax": classes}, {"0.5": per_label}):
+        confusion_chart(labels, matrices, "Counts", tmp_path / "chart.svg")
+        drawn = texts(tmp_path / "chart.svg")
+        assert drawn[0] == "Counts, for the 30 commonest and the 30 rarest of 100 labels"
+        named = {text for text in drawn if text.startswith("label ")}
+        assert named == {f"label {i:03}" for i in [*range(30), *range(70, 100)]}
+
+
+def test_a_comparison_of_many_labels_shows_both_ends_and_the_mean_of_all(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {"label": [f"l{i:03}" for i in range(100)], "train": range(100), "f1": [0.2] * 50 + [0.6] * 50}
+    )
+    comparison_chart({"nothing": table}, "f1", "F1 on test", tmp_path / "chart.svg")
+    drawn = texts(tmp_path / "chart.svg")
+    assert "F1 on test, the 30 commonest and the 30 rarest of 100 labels" in drawn
+    assert "nothing, mean 0.400" in drawn
+    assert sum(text.startswith("l0") for text in drawn) == 60
+
+
 def test_row_without_images_is_drawn(tmp_path: Path) -> None:
     confusion_chart(["sea", "sun"], {"argmax": np.array([[0, 0], [2, 3]])}, "Counts", tmp_path / "chart.svg")
     assert texts(tmp_path / "chart.svg")[-4:] == ["0", "0", "2", "3"]

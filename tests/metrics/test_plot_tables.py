@@ -19,7 +19,7 @@ SCORES = np.array([[0.9], [0.5], [0.3], [0.1]])
 
 def test_single_label_decision_has_one_matrix_between_classes() -> None:
     result = confusion_matrices(["cat", "dog"], CATS, {"argmax": PREDICTED}, ["argmax"])
-    assert result["argmax"].tolist() == [[1, 1], [0, 1]]
+    assert result["argmax"].toarray().tolist() == [[1, 1], [0, 1]]
 
 
 def test_multilabel_decision_has_one_matrix_per_label() -> None:
@@ -30,7 +30,7 @@ def test_multilabel_decision_has_one_matrix_per_label() -> None:
 def test_counts_are_0_without_known_images() -> None:
     predictions = {"argmax": PREDICTED, "0.5": PREDICTED}
     result = confusion_matrices(["cat", "dog"], np.full((4, 2), -1), predictions, ["argmax"])
-    assert (result["argmax"].tolist(), result["0.5"].tolist()) == ([[0, 0], [0, 0]], [[[0, 0], [0, 0]]] * 2)
+    assert (result["argmax"].toarray().tolist(), result["0.5"].tolist()) == ([[0, 0], [0, 0]], [[[0, 0], [0, 0]]] * 2)
 
 
 def test_table_names_classes() -> None:
@@ -41,6 +41,16 @@ def test_table_names_classes() -> None:
         ["argmax", "", "cat", "dog", 1],
         ["argmax", "", "dog", "cat", 2],
         ["argmax", "", "dog", "dog", 3],
+    ]
+
+
+def test_of_many_classes_pairs_that_do_not_occur_are_left_out() -> None:
+    labels = [f"class {i}" for i in range(61)]
+    y_true, y_pred = np.eye(61, dtype=int)[[0, 0, 5]], np.eye(61, dtype=int)[[60, 60, 5]]
+    table = confusion_table(labels, confusion_matrices(labels, y_true, {"argmax": y_pred}, ["argmax"]))
+    assert table.to_numpy().tolist() == [
+        ["argmax", "", "class 0", "class 60", 2],
+        ["argmax", "", "class 5", "class 5", 1],
     ]
 
 
@@ -71,7 +81,7 @@ def test_report_without_known_labels_says_so(y_true: np.ndarray) -> None:
 def test_partly_known_images_are_left_out_of_matrices_between_classes_and_counted_per_label() -> None:
     y_true, y_pred = np.array([[1, 0], [-1, 1]]), np.array([[True, False], [True, False]])
     matrices = confusion_matrices(["cat", "dog"], y_true, {"argmax": y_pred, "0.5": y_pred}, ["argmax"])
-    assert matrices["argmax"].tolist() == [[1, 0], [0, 0]]
+    assert matrices["argmax"].toarray().tolist() == [[1, 0], [0, 0]]
     assert matrices["0.5"].tolist() == [[[0, 0], [0, 1]], [[1, 0], [1, 0]]]
 
 
