@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     table_files(args.out, 0)  # A wrong name is an error before the work.
     classifier, rule = load(args.model), decisions.read(args.model)
     # The user's own command on any folder: links are followed wherever they lead.
-    source = open_images(args.images, [Path("/")])
+    source = open_images(args.images, [Path("/")], "--images")
     names = source.names()
     if not names:
         raise InputError(

@@ -33,6 +33,8 @@ ENVIRONMENT = {
 }
 # Errors of the disk and its permissions, which are the user's to fix.
 DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+# Bytes of shared memory below which it counts as full.
+_MIN_SHARED_MEMORY = 2**20
 
 
 def parse_options(
@@ -93,6 +95,8 @@ def run(main: Callable[[], str]) -> None:
     # OpenMP threads spin for some 10 ms after their work, on cores that the processes decoding images need. This many
     # iterations outlast the gap between two layers.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    # joblib's tracker of semaphores, a process of its own, would warn of those that a stopped stage leaves to it.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
     # By default the garbage collector runs every 700 allocations: with PyTorch loaded, 10 % of the time for nothing.
     gc.set_threshold(50_000)
     stage = Path(sys.argv[0]).stem
@@ -116,14 +120,33 @@ def run(main: Callable[[], str]) -> None:
         os._exit(128 + (signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT))
     except OSError as error:
         # Any other error may be a bug, which needs its traceback.
-        if error.errno not in DISK_ERRORS or (error.filename is None and error.errno != errno.EIO):
+        if error.errno not in DISK_ERRORS or (error.filename is None and error.errno not in (errno.EIO, errno.ENOSPC)):
             raise
-        message = "%s: %s. Check the file and its disk, then run dvc repro."
-        log.error(message, error.filename or "a disk", error.strerror)
+        log.error(disk_message(error))
         sys.exit(1)
     elapsed = time.perf_counter() - start
     log.info("%s, in %.1f s", summary, elapsed)
     log.info("%s", timing.summary(elapsed))
+
+
+def disk_message(error: OSError, shared_memory: Path = Path("/dev/shm")) -> str:
+    """Say what a disk's error means; without a file's name it may be the shared memory that is full.
+
+    Examples
+    --------
+    >>> disk_message(OSError(errno.EIO, "Input/output error", "data/a.csv"))
+    'data/a.csv: Input/output error. Check the file and its disk, then run dvc repro.'
+    """
+    name = error.filename or "a disk"
+    of_memory = str(name).startswith(f"{shared_memory}/")
+    if error.filename is None and error.errno == errno.ENOSPC and shared_memory.is_dir():
+        of_memory = shutil.disk_usage(shared_memory).free < _MIN_SHARED_MEMORY
+    if of_memory and error.errno == errno.ENOSPC:
+        return (
+            f"{shared_memory}, the memory that processes share, is full. End what fills it, or give it more (docker "
+            "run --shm-size 2g), then run dvc repro."
+        )
+    return f"{name}: {error.strerror}. Check the file and its disk, then run dvc repro."
 
 
 class _Terminated(KeyboardInterrupt):

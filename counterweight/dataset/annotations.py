@@ -192,7 +192,7 @@ def _require_single_label(
         classes = " and ".join(np.array(names)[targets[i] == 1]) or "no class"
         problems.append(
             f"{place(i)}: the image has {classes}, and data.task {task} needs exactly one class per image. Correct "
-            "the row, or set data.task to multilabel."
+            "the row, or set data.task to multilabel; or data.separator, if its label has the separator in it."
         )
     if len(names) < 2 or (task == "binary" and len(names) > 2):
         problems.append(

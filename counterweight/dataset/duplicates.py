@@ -227,7 +227,7 @@ def duplicate_warnings(table: pd.DataFrame, where: Path) -> list[str]:
     if len(conflicts):
         pairs = [f"'{row.image_id}' and '{row.other_labels}'" for row in conflicts.itertuples()]
         warnings.append(
-            f"{len(conflicts)} images have other labels than a duplicate, {name_some(pairs)}: look at "
-            "them, and correct the sheet"
+            f"{len(conflicts)} images have other labels than one that is the same or nearly the same picture, "
+            f"{name_some(pairs)}: look at both, and correct the sheet if they show the same"
         )
     return warnings

@@ -11,6 +11,8 @@ from counterweight.sheets.cells import UnreadableCellError, cell_text, label_nam
 from counterweight.sheets.spreadsheet import Place, row_name
 from counterweight.sheets.table_header import Cell
 
+_OR_SEPARATOR = "; or set data.separator otherwise, if the whole cell is one label"
+
 
 def read_names(
     cells: Sequence[Cell], separator: str, allowed: Sequence[str] | None, task: str, place: Place = row_name
@@ -64,7 +66,7 @@ def targets_from_names(
         targets[i, [column[name] for name in row or () if name in column]] = 1
         problems += [
             f"{place(i)}: label '{name}' is not one of {name_some(names, MAX_SHOWN)}. Correct it, or add it to "
-            "data.labels."
+            f"data.labels{_OR_SEPARATOR if row and len(row) > 1 else ''}."
             for name in unknown
         ]
     if not names:

@@ -78,9 +78,9 @@ class ArrayImages:
         return pixels
 
 
-def open_array(path: Path) -> ArrayImages:
+def open_array(path: Path, named: str = "data.images in params.yaml") -> ArrayImages:
     """Open an array and validate its values; see `counterweight.images.sources.open_images`."""
-    array = _open_array(path)
+    array = _open_array(path, named)
     return ArrayImages(path, len(array), _scale_factor(array, path))
 
 
@@ -95,12 +95,12 @@ def zero_padded(number: int, count: int) -> str:
     return str(number).zfill(len(str(count - 1)))
 
 
-def _open_array(path: Path) -> NDArray[Any]:
+def _open_array(path: Path, named: str = "data.images in params.yaml") -> NDArray[Any]:
     """Map an array of images from disk."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file. Set data.images in params.yaml to your array.") from None
+        raise InputError(f"{path}: there is no such file. Set {named} to your array.") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not an array of images: {error}. Write it with numpy.save.") from None
     if not isinstance(array, np.memmap) or array.dtype.kind not in "buif":

@@ -10,7 +10,7 @@ from counterweight.images.folder_images import FolderImages
 ImageSource = FolderImages | ArrayImages
 
 
-def open_images(path: Path, links: Collection[Path] = ()) -> ImageSource:
+def open_images(path: Path, links: Collection[Path] = (), named: str = "data.images in params.yaml") -> ImageSource:
     """Open a folder of images or a ``.npy`` array of images.
 
     Parameters
@@ -21,6 +21,8 @@ def open_images(path: Path, links: Collection[Path] = ()) -> ImageSource:
         divided by 257 if any is above 255; or floating-point numbers, all from 0 to 1 or all from 0 to 255.
     links : collection of Path
         Folders that links in a folder may lead into; see `counterweight.images.folder_scan.scan_folder`.
+    named : str
+        What names the path, for messages.
 
     Returns
     -------
@@ -33,7 +35,9 @@ def open_images(path: Path, links: Collection[Path] = ()) -> ImageSource:
         If the folder or array does not exist, or the array does not hold images.
     """
     if path.suffix.lower() == ".npy":
-        return open_array(path)
+        return open_array(path, named)
+    if path.is_file():
+        raise InputError(f"{path}: is one file. Set {named} to the folder that it is in, or to a .npy array.")
     if not path.is_dir():
-        raise InputError(f"{path}: there is no such folder. Set data.images in params.yaml to the images' folder.")
+        raise InputError(f"{path}: there is no such folder. Set {named} to the images' folder.")
     return FolderImages(path, tuple(links))

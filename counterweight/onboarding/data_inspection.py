@@ -1,8 +1,9 @@
 """Inspect a sheet, or a folder that amounts to one, whose columns are not known yet."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from counterweight.base.errors import InputError, name_some
 from counterweight.dataset.label_sheet import SheetConfig, open_label_sheet
@@ -12,6 +13,10 @@ from counterweight.onboarding.column_inference import SheetSchema, infer_schema
 from counterweight.onboarding.suggested_params import Sizes
 from counterweight.sheets.folder_sheets import sheets_of_splits
 from counterweight.sheets.spreadsheet import worksheet_names
+
+# Names of folders that hold all images, in lower case, and the part of them from which on one does.
+_DATA_FOLDERS = frozenset({"data", "image", "images", "img", "imgs", "jpegimages", "photo", "photos", "pictures"})
+_MOST_IMAGES = 0.9
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ def inspect_sheet(path: Path, source: ImageSource, links: Collection[Path]) -> I
         with the first worksheet.
     """
     image = None if path.is_dir() and sheets_of_splits(path) else "image"
+    if path.is_dir() and image:
+        _check_class_folders(path, source.names())
     first_error: InputError | None = None
     for worksheet in [None, *worksheet_names(path)[1:]]:
         config = SheetConfig(image, split=None, labels="class", worksheet=worksheet)
@@ -51,6 +58,17 @@ def inspect_sheet(path: Path, source: ImageSource, links: Collection[Path]) -> I
             first_error = first_error or error
     assert first_error is not None  # The first worksheet was tried.
     raise first_error
+
+
+def _check_class_folders(folder: Path, images: Sequence[str]) -> None:
+    """Raise if one subfolder has nearly all images and the name of a folder of data, not of a class."""
+    counts = Counter(PurePosixPath(image).parts[0] for image in images)
+    for name, count in counts.most_common(1):
+        if name.lower() in _DATA_FOLDERS and count >= _MOST_IMAGES * len(images):
+            raise InputError(
+                f"{folder}: the subfolder {name} has {count:,} of {len(images):,} images, so the subfolders are no "
+                f"classes. Give --images {folder / name}, and --sheet your sheet."
+            )
 
 
 def describe(found: Inspection, images: Sequence[str], sizes: Sizes, sheet: Path) -> list[str]:

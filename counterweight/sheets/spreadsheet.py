@@ -205,10 +205,14 @@ def _xlsx_grid(path: Path, worksheet: str | None) -> list[list[Cell]]:
 
 
 class _ExactFloat(float):
-    """A number that is written with all its digits: XlsxWriter's format has 16, but a double may need 17."""
+    """A number that is written with all its digits: XlsxWriter's format has 16, but a double may need 17.
+
+    Whole ones have no decimal point, so that readers take them for integers, as those that Excel writes.
+    """
 
     def __format__(self, _format: str) -> str:
-        return repr(float(self))
+        whole = self.is_integer() and abs(self) < 2**53
+        return str(int(self)) if whole else repr(float(self))
 
 
 def _escaped(content: object) -> str:

@@ -1,3 +1,4 @@
+import errno
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from counterweight.base.command import device_name, help_text, params_of, parse_options, worker_count
+from counterweight.base.command import device_name, disk_message, help_text, params_of, parse_options, worker_count
 from counterweight.base.errors import InputError
 
 PROJECT = Path(__file__).parents[2]
@@ -234,3 +235,12 @@ def wait_until(is_so: Callable[[], bool]) -> None:
             return
         time.sleep(0.1)
     raise AssertionError
+
+
+def test_a_full_shared_memory_is_not_called_a_full_disk(tmp_path: Path) -> None:
+    full = "is full. End what fills it, or give it more (docker run --shm-size 2g), then run dvc repro."
+    named = OSError(errno.ENOSPC, "No space left on device", "/dev/shm/joblib_1")
+    assert disk_message(named) == f"/dev/shm, the memory that processes share, {full}"
+    nameless = OSError(errno.ENOSPC, "No space left on device")
+    message = disk_message(nameless, shared_memory=tmp_path)  # That disk has space.
+    assert message == "a disk: No space left on device. Check the file and its disk, then run dvc repro."

@@ -67,7 +67,10 @@ def test_allowed_labels_keep_their_order_and_may_have_no_images() -> None:
 
 def test_a_label_that_is_not_allowed_is_reported_with_its_row() -> None:
     rows = read(NAMES, ["a", "train", "sea"], ["b", "train", "sea,see"], allowed_labels=["sea", "sky"])
-    assert rows.problems == ["row 3: label 'see' is not one of sea, sky. Correct it, or add it to data.labels."]
+    assert rows.problems == [
+        "row 3: label 'see' is not one of sea, sky. Correct it, or add it to data.labels; or set data.separator "
+        "otherwise, if the whole cell is one label."
+    ]
 
 
 def test_a_sheet_without_any_label_is_a_problem() -> None:
@@ -296,7 +299,7 @@ def test_two_classes_on_one_image_are_reported_with_the_row() -> None:
     rows = read(NAMES, ["a", "train", "cat"], ["b", "train", "dog,cat"], ["c", "train", "dog,dog"], task="multiclass")
     assert rows.problems == [
         "row 3: the image has cat and dog, and data.task multiclass needs exactly one class per image. Correct the "
-        "row, or set data.task to multilabel."
+        "row, or set data.task to multilabel; or data.separator, if its label has the separator in it."
     ]
 
 
@@ -324,7 +327,7 @@ def test_binary_row_with_several_classes_or_none_is_a_problem(cells: list[Cell],
     rows = read(FLAGS, ["a", "train", 1, 0], ["b", "train", *cells], labels=["cat", "dog"], task="binary")
     assert rows.problems == [
         f"row 3: the image has {classes}, and data.task binary needs exactly one class per image. Correct the row, or "
-        "set data.task to multilabel."
+        "set data.task to multilabel; or data.separator, if its label has the separator in it."
     ]
 
 

@@ -212,8 +212,8 @@ def test_duplicates_leaks_and_label_conflicts_are_warned_of() -> None:
         duplicates,
         "leak: 1 images of train or val also appear in a later split, 'a' of train is 'b': results there look better "
         "than they are. Set data.duplicates to drop",
-        "4 images have other labels than a duplicate, '0' and '9', '1' and '9', '2' and '9' and 1 more: look at "
-        "them, and correct the sheet",
+        "4 images have other labels than one that is the same or nearly the same picture, '0' and '9', '1' and '9', "
+        "'2' and '9' and 1 more: look at both, and correct the sheet if they show the same",
     ]
     assert duplicate_warnings(table.assign(dropped=1, other_labels=""), Path("duplicates.csv")) == [duplicates]
     assert duplicate_warnings(table[:0], Path("duplicates.csv")) == []

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from counterweight.base.errors import InputError
+from counterweight.images.sources import open_images
+from counterweight.onboarding.data_inspection import describe, inspect_sheet
+from counterweight.onboarding.suggested_params import Sizes
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def test_the_folder_above_one_of_images_has_no_classes(tmp_path: Path) -> None:
+    put(tmp_path, *(f"images/{i}.jpg" for i in range(30)), "notes/scan.jpg")
+    with pytest.raises(InputError) as error:
+        inspect_sheet(tmp_path, open_images(tmp_path), [])
+    assert str(error.value) == (
+        f"{tmp_path}: the subfolder images has 30 of 31 images, so the subfolders are no classes. Give --images "
+        f"{tmp_path}/images, and --sheet your sheet."
+    )
+
+
+def test_a_class_may_be_called_photo(tmp_path: Path) -> None:
+    put(tmp_path, *(f"photo/{i}.jpg" for i in range(30)), *(f"drawing/{i}.jpg" for i in range(20)))
+    schema = inspect_sheet(tmp_path, open_images(tmp_path), []).schema
+    assert schema.counts == {"photo": 30, "drawing": 20}
+
+
+def test_the_first_worksheet_with_images_and_labels_is_found_and_described(tmp_path: Path) -> None:
+    put(tmp_path / "images", *(f"{i:03}.jpg" for i in range(30)))
+    book = openpyxl.Workbook()
+    book.active.append(["made", "by"])
+    book.active.append(["today", "Ann"])
+    labels = book.create_sheet("labels")
+    for row in [["id", "tag"], *([i, ("sea", "sky")[i % 2]] for i in range(30))]:
+        labels.append(row)
+    book.save(tmp_path / "book.xlsx")
+    found = inspect_sheet(tmp_path / "book.xlsx", open_images(tmp_path / "images"), [])
+    assert found.worksheet == "labels"
+    lines = describe(found, [f"{i:03}.jpg" for i in range(30)], Sizes((8, 8), (8, 8), (8, 8)), tmp_path / "book.xlsx")
+    assert (
+        "names     30 rows name an image only nearly: '0' for 000.jpg, '1' for 001.jpg, '2' for 002.jpg and 27 more"
+        in (lines)
+    )
+    assert "unmatched 0 images without a row, 0 rows without an image" in lines
+
+
+def test_a_workbook_without_labels_is_told_by_its_first_worksheet(tmp_path: Path) -> None:
+    put(tmp_path / "images", "a.jpg")
+    book = openpyxl.Workbook()
+    book.active.append(["made", "by"])
+    book.active.append(["today", "Ann"])
+    book.create_sheet("more")
+    book.save(tmp_path / "book.xlsx")
+    with pytest.raises(InputError, match="of made, by, the first row has today, Ann"):
+        inspect_sheet(tmp_path / "book.xlsx", open_images(tmp_path / "images"), [])
