@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from counterweight.base import manifest
 from counterweight.base.errors import name_some, raise_problems
 from counterweight.base.manifest import MISSING, SPLITS
-from counterweight.dataset.near_duplicates import ImageGroups, Indices, near_pairs
+from counterweight.dataset.near_duplicates import ImageGroups, Indices, mirror_pairs, near_pairs
 from counterweight.dataset.split_completion import ALL, Ties
 from counterweight.images.perceptual_hash import BITS
 
@@ -48,6 +48,8 @@ def redundant_images(pictures: ImageGroups, splits: Sequence[str], distance: int
     near = np.zeros(len(hashes), dtype=np.bool_)
     for first, second, _ in near_pairs(hashes[hashed], distance):
         near[hashed[first]] = near[hashed[second]] = True
+    for first, second, _ in mirror_pairs(pictures, distance):
+        near[first] = near[second] = True
     candidates = np.flatnonzero(near)
     replacement: dict[int, int] = {}
     for i in sorted(range(len(splits)), key=lambda i: -_JUDGED_ORDER[splits[i]]):
@@ -56,7 +58,8 @@ def redundant_images(pictures: ImageGroups, splits: Sequence[str], distance: int
             continue
         alike = [group[i]]
         if near[group[i]]:
-            alike += candidates[np.bitwise_count(hashes[candidates] ^ hashes[group[i]]) <= distance].tolist()
+            for own in (hashes, pictures.mirrored):
+                alike += candidates[np.bitwise_count(hashes[candidates] ^ own[group[i]]) <= distance].tolist()
         representative[alike] = np.where(representative[alike] < 0, i, representative[alike])
     return replacement
 
@@ -84,9 +87,10 @@ def duplicates_table(
     -------
     pandas.DataFrame
         ``tied``, the group of images that stay in one split, and ``group``, that of duplicates (both from 0); ``row``,
-        ``image_id``, ``split``; ``kind``: ``exact`` if another image has the same bytes, ``near``, or ``group`` if they
-        only belong to one group of the user's; ``duplicate_of``: the nearest duplicate, or another image of the group;
-        ``bits``: how many bits of their hashes differ, empty for groups; ``leak``: one in a later split (val or test
+        ``image_id``, ``split``; ``kind``: ``exact`` if another image has the same bytes, ``near``, ``mirror`` if one is
+        nearly the mirror image of the other, or ``group`` if they only belong to one group of the user's;
+        ``duplicate_of``: the nearest duplicate, or another image of the group; ``bits``: how many bits of their hashes
+        differ, empty for mirror images and groups; ``leak``: one in a later split (val or test
         for train, test for val); ``leak_kind``: ``duplicate`` or ``group``; ``other_labels``: a duplicate with
         conflicting labels; ``dropped``: 0 or 1. If several images qualify, the nearest is named, and the first among
         equally near ones; cells without any are empty.
@@ -101,7 +105,7 @@ def duplicates_table(
     contradicting = np.flatnonzero(_contradict(targets, targets[first[group]]))[::-1]
     contrary[group[contradicting]] = contradicting  # The last one written is the first image.
     nearest = _nearest_pictures(pictures, judged[last_judged], targets[first], distance)
-    later, other, near = nearest[judged, group], nearest[-2][group], nearest[-1][group]
+    later, other, near, mirror = nearest[judged, group], *(nearest[row][group] for row in (-3, -2, -1))
     exact, tied = _first_other(table["checksum"].to_numpy()), images
     last_tied = images
     if ties.groups is not None:
@@ -110,9 +114,9 @@ def duplicates_table(
         last_tied = ranked[np.unique(ties.groups[ranked], return_index=True)[1]][ties.groups]
 
     # Candidates in order of preference. One that is the image itself meets no condition.
-    candidates = [exact, _first_other(group), first[near], tied]
+    candidates = [exact, _first_other(group), first[near], first[mirror], tied]
     duplicate_of = np.select([j != images for j in candidates], candidates, -1)
-    kind = np.select([j != images for j in candidates], ["exact", "near", "near", "group"], "")
+    kind = np.select([j != images for j in candidates], ["exact", "near", "near", "mirror", "group"], "")
     candidates = [last_judged[group], last_judged[later], last_tied]
     is_later = [judged[j] > judged for j in candidates]
     leaks, leak_kind = np.select(is_later, candidates, -1), np.select(is_later, ["duplicate", "duplicate", "group"], "")
@@ -136,22 +140,27 @@ def duplicates_table(
         "dropped": np.isin(images, list(dropped)).astype(int)[listed],
     }
     result = pd.DataFrame(columns).sort_values(["tied", "group", "row"], ignore_index=True)
-    return result.assign(bits=result["bits"].mask(result["kind"] == "group"))
+    return result.assign(bits=result["bits"].mask(result["kind"].isin(["mirror", "group"])))
 
 
 def _nearest_pictures(pictures: ImageGroups, judged: Indices, targets: NDArray[np.integer], distance: int) -> Indices:
     """Return, for each picture, the nearest other one that meets a condition, or itself if none does.
 
     ``judged`` and ``targets`` are those of each picture. The conditions, one per row of the result: judged later than
-    train, than val, and than test; has other labels; any.
+    train, than val, and than test; has other labels; any; any of which it is nearly the mirror image. The first three
+    take mirror images, too, where there is no other.
     """
     count, hashed = len(judged), np.flatnonzero(pictures.hashed)
-    keys = np.tile(np.arange(count) + (BITS + 1) * count, (5, 1))
+    keys = np.tile(np.arange(count) + (BITS + 1) * count, (6, 1))
     for one, two, bits in near_pairs(pictures.hashes[hashed], distance):
         for a, b in ((hashed[one], hashed[two]), (hashed[two], hashed[one])):
             later = [judged[b] > split for split in _JUDGED_ORDER.values()]
-            for key, chosen in zip(keys, [*later, _contradict(targets[a], targets[b]), bits >= 0], strict=True):
+            for key, chosen in zip(keys[:5], [*later, _contradict(targets[a], targets[b]), bits >= 0], strict=True):
                 np.minimum.at(key, a[chosen], (bits * count + b)[chosen])
+    for a, b, bits in mirror_pairs(pictures, distance):
+        later = [judged[b] > split for split in _JUDGED_ORDER.values()]
+        for row, chosen in zip((0, 1, 2, 5), [*later, bits >= 0], strict=True):
+            np.minimum.at(keys[row], a[chosen], ((bits + distance + 1) * count + b)[chosen])
     return keys % count
 
 
@@ -192,6 +201,7 @@ def summary(table: pd.DataFrame) -> dict[str, int]:
         "groups": int(table["group"][~is_tied].nunique()),
         "exact": int((table["kind"] == "exact").sum()),
         "near": int((table["kind"] == "near").sum()),
+        "mirror": int((table["kind"] == "mirror").sum()),
         "leaks": int((is_leak & (table["leak_kind"] == "duplicate")).sum()),
         "group_leaks": int((is_leak & (table["leak_kind"] == "group")).sum()),
         "other_labels": int((table["other_labels"] != "").sum()),

@@ -188,7 +188,9 @@ def build_dataset(
     """
     annotations, ids = images.annotations, images.annotations.image_ids
     checksums = [check.checksum for check in images.checks]
-    pictures = group_identical_images(checksums, [check.hash for check in images.checks])
+    pictures = group_identical_images(
+        checksums, [check.hash for check in images.checks], [check.mirrored for check in images.checks]
+    )
     ties = Ties(near_duplicate_groups(pictures, max_hash_distance), _group_numbers(annotations.groups))
     splits = complete_splits(annotations.splits, annotations.targets, config, ties, kept)
     table = manifest.build(ids, images.paths, splits, annotations.labels, annotations.targets, checksums)

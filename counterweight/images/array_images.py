@@ -14,7 +14,7 @@ from counterweight.base.errors import InputError
 from counterweight.images import codec
 from counterweight.images.geometry import Pixels, TargetSize
 from counterweight.images.image_check import ImageCheck
-from counterweight.images.perceptual_hash import perceptual_hash
+from counterweight.images.perceptual_hash import perceptual_hashes
 
 # Bytes of an array to scan at a time, since it may be larger than memory.
 BLOCK_BYTES = 2**26
@@ -64,7 +64,8 @@ class ArrayImages:
     def check(self, name: str, max_pixels: int) -> ImageCheck:
         """Hash an image; `open_images` has already validated its values."""
         pixels = self.read(name)
-        return ImageCheck(_checksum(pixels), perceptual_hash(pixels), None)
+        image_hash, mirrored = perceptual_hashes(pixels)
+        return ImageCheck(_checksum(pixels), image_hash, None, mirrored=mirrored)
 
     def read(self, name: str, checksum: str | None = None, target: TargetSize | None = None) -> Pixels:
         """Return an image as RGB at full size, after verifying its checksum, if given."""

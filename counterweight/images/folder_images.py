@@ -13,7 +13,7 @@ from counterweight.images.folder_scan import FolderScan, scan_folder
 from counterweight.images.geometry import Pixels, TargetSize
 from counterweight.images.image_check import ImageCheck, peculiarity
 from counterweight.images.near_names import near_names
-from counterweight.images.perceptual_hash import perceptual_hash
+from counterweight.images.perceptual_hash import perceptual_hashes
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,10 @@ class FolderImages:
             problem, sketch = codec.validate_bytes(data, max_pixels)
         except MemoryError:
             raise InputError(f"{path}: {codec.OUT_OF_MEMORY}") from None
-        image_hash = None if sketch is None else perceptual_hash(sketch)
+        image_hash, mirrored = (None, None) if sketch is None else perceptual_hashes(sketch)
         if problem:
             return ImageCheck(codec.checksum(data), None, f"{path} {problem}")
-        return ImageCheck(codec.checksum(data), image_hash, None, peculiarity(data))
+        return ImageCheck(codec.checksum(data), image_hash, None, peculiarity(data), mirrored)
 
     def read(self, name: str, checksum: str | None = None, target: TargetSize | None = None) -> Pixels:
         """Read an image by `codec.read`."""

@@ -19,6 +19,7 @@ class ImageCheck(NamedTuple):
     hash: int | None  # perceptual hash; None if the image is nearly uniform or cannot be read
     problem: str | None  # why the image cannot be used
     peculiarity: str | None = None  # what is odd about an image that can be used
+    mirrored: int | None = None  # perceptual hash of the mirror image
 
 
 def peculiarity(data: bytes) -> str | None:

@@ -15,6 +15,11 @@ _SIDE = 32
 _MIN_STD = 2.0
 
 
+def perceptual_hashes(pixels: NDArray[np.uint8]) -> tuple[int | None, int | None]:
+    """Return the perceptual hashes of an RGB image and of its mirror image."""
+    return perceptual_hash(pixels), perceptual_hash(np.ascontiguousarray(pixels[:, ::-1]))
+
+
 def perceptual_hash(pixels: NDArray[np.uint8]) -> int | None:
     """Return the 64-bit perceptual hash (pHash) of an RGB image, or None if the image is nearly uniform.
 

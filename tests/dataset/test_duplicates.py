@@ -143,7 +143,7 @@ def test_groups_are_no_duplicates_but_may_leak(patients: pd.DataFrame) -> None:
 def test_summary_counts_images_by_kind() -> None:
     table = listed(CHECKSUMS, HASHES, SPLITS, TARGETS, dropped={0: 2})
     assert summary(table) == {
-        "groups": 2, "exact": 2, "near": 3, "leaks": 2, "group_leaks": 0, "other_labels": 2, "dropped": 1,
+        "groups": 2, "exact": 2, "near": 3, "mirror": 0, "leaks": 2, "group_leaks": 0, "other_labels": 2, "dropped": 1,
     }  # fmt: skip
 
 
@@ -230,3 +230,19 @@ def test_the_nearest_of_two_equal_pictures_is_the_other_one() -> None:
     assert found[["image_id", "kind", "duplicate_of", "bits"]].to_numpy().tolist() == [
         ["0", "near", "1", 0], ["1", "near", "0", 0], ["2", "near", "0", 0],
     ]  # fmt: skip
+
+
+def test_a_mirror_image_in_a_later_split_is_a_leak_and_no_label_conflict() -> None:
+    pictures = group_identical_images(list("abc"), [0b1111, 0xFF00, 0xF0000], [0xFF00, 0b1111, 0x1])
+    targets = np.array([[1, 0], [0, 1], [1, 0]])
+    table = duplicates_table(
+        manifest.build(list("012"), list("012"), ["train", "test", "train"], ["x", "y"], targets, list("abc")),
+        pictures, Ties(near_duplicate_groups(pictures, 2), None), rows=[2, 3, 4], distance=2, dropped=[],
+    )  # fmt: skip
+    assert table["bits"].isna().all()
+    assert [list(row) for row in table.drop(columns="bits").itertuples(index=False)] == [
+        [0, 0, 2, "0", "train", "mirror", "1", "1", "duplicate", "", 0],
+        [0, 0, 3, "1", "test", "mirror", "0", "", "", "", 0],
+    ]
+    assert redundant_images(pictures, ["train", "test", "train"], 2) == {0: 1}
+    assert (summary(table)["mirror"], summary(table)["leaks"]) == (2, 1)

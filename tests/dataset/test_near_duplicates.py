@@ -3,7 +3,12 @@ import itertools
 import numpy as np
 import pytest
 
-from counterweight.dataset.near_duplicates import group_identical_images, near_duplicate_groups, near_pairs
+from counterweight.dataset.near_duplicates import (
+    group_identical_images,
+    mirror_pairs,
+    near_duplicate_groups,
+    near_pairs,
+)
 
 
 def test_images_with_the_same_bytes_or_near_hashes_are_a_group() -> None:
@@ -38,3 +43,27 @@ def test_near_pairs_are_those_of_a_pairwise_comparison(distance: int) -> None:
         pair for batch in near_pairs(hashes, distance) for pair in zip(*map(np.ndarray.tolist, batch), strict=True)
     ]
     assert sorted((min(i, j), max(i, j), bits) for i, j, bits in pairs) == expected
+
+
+@pytest.mark.parametrize("distance", [0, 1, 4, 12])
+def test_mirror_pairs_are_those_of_a_pairwise_comparison(distance: int) -> None:
+    rng = np.random.default_rng(distance)
+    hashes = np.unique(rng.integers(1, 2**63, 60, dtype=np.uint64))
+    mirrored = rng.permutation(hashes)
+    bits = np.array([rng.choice(64, rng.integers(0, 16), replace=False).sum() % 64 for _ in hashes], dtype=np.uint64)
+    mirrored = mirrored ^ (np.uint64(1) << bits)
+    pictures = group_identical_images([str(i) for i in range(len(hashes))], hashes.tolist(), mirrored.tolist())
+    expected = [
+        (i, j, bits)
+        for i, j in itertools.permutations(range(len(hashes)), 2)
+        if (bits := int(hashes[i] ^ mirrored[j]).bit_count()) <= distance
+    ]
+    pairs = [
+        pair for batch in mirror_pairs(pictures, distance) for pair in zip(*map(np.ndarray.tolist, batch), strict=True)
+    ]
+    assert sorted(pairs) == expected
+
+
+def test_a_picture_and_its_mirror_image_are_a_group() -> None:
+    pictures = group_identical_images(list("abc"), [0b1111, 0xFF00, 0xF0000], [0xFF01, 0b0111, 0x1])
+    assert near_duplicate_groups(pictures, 1).tolist() == [0, 0, 1]

@@ -6,7 +6,7 @@ import pytest
 
 from counterweight.images import codec
 from counterweight.images.geometry import Pixels
-from counterweight.images.perceptual_hash import perceptual_hash
+from counterweight.images.perceptual_hash import perceptual_hash, perceptual_hashes
 from data.example.drawing import make_images
 
 
@@ -46,3 +46,11 @@ def test_a_uniform_image_has_no_hash(size: int) -> None:
 def test_a_hash_has_64_bits() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
     assert 2**56 < (perceptual_hash(noise) or 0) < 2**64
+
+
+def test_the_second_hash_is_that_of_the_mirror_image(drawings: list[Pixels]) -> None:
+    for pixels in drawings:
+        own, mirrored = perceptual_hashes(pixels)
+        assert own == perceptual_hash(pixels)
+        assert mirrored == perceptual_hash(np.ascontiguousarray(pixels[:, ::-1]))
+        assert own != mirrored

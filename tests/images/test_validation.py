@@ -9,6 +9,7 @@ from PIL import Image
 from counterweight.dataset.matching import unreadable_problems
 from counterweight.images.codec import FORMATS
 from counterweight.images.folder_images import FolderImages
+from counterweight.images.image_check import ImageCheck
 from counterweight.images.sources import open_images
 from counterweight.images.validation import validate_images
 
@@ -42,7 +43,10 @@ def test_checksums_are_sha_256_in_the_order_of_the_rows(folder: Path) -> None:
 
 
 def test_a_row_without_a_file_has_neither_checksum_nor_problem(folder: Path) -> None:
-    assert validate_images(FolderImages(folder), [""], max_pixels=10**6, workers=1) == ([("", None, None, None)], {})
+    assert validate_images(FolderImages(folder), [""], max_pixels=10**6, workers=1) == (
+        [ImageCheck("", None, None)],
+        {},
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><html><body>Not found</body></html>", b"\xff\xd8\xff"])

@@ -62,7 +62,7 @@ def test_all_bad_rows_are_reported_together_without_a_traceback(faulty: Path) ->
     assert "labels.xlsx: 5 problems" in result.stderr
     assert "row 2: split 'tset' is not one of train, val, test. Correct the cell." in result.stderr
     assert (
-        "row 3: label 'seven' is not one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9. Correct it, or add it to data.labels."
+        "row 3: label 'seven' is not one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9. Correct it, or add it to data.labels"
         in result.stderr
     )
     assert "row 4: image 'nowhere.jpg' is not in images. Add the file or delete the row, or set" in result.stderr
@@ -229,7 +229,7 @@ def test_duplicates_leaks_and_label_conflicts_are_listed_counted_and_warned_of(r
         [19, "b.jpg", "exact", "0002.jpg", "", "0002.jpg", 0],
     ]
     assert json.loads((repeated / "data/ingest.json").read_text())["duplicates"] == {
-        "groups": 2, "exact": 2, "near": 2, "leaks": 1, "group_leaks": 0, "other_labels": 2, "dropped": 0,
+        "groups": 2, "exact": 2, "near": 2, "mirror": 0, "leaks": 1, "group_leaks": 0, "other_labels": 2, "dropped": 0,
     }  # fmt: skip
     assert "ingest: leak: 1 images of train or val also appear in a later split, '0001.jpg' of" in result.stderr
     assert (
