@@ -8,8 +8,10 @@ from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -78,6 +80,34 @@ class ImageDataset(Dataset[tuple[Tensor, ...]]):
         return torch.from_numpy(view.copy()), self.targets[index]
 
 
+class ArrayDataset(Dataset[tuple[Tensor, ...]]):
+    """Rows of an array, which may lie on disk, each with its targets; batches are read at once.
+
+    Parameters
+    ----------
+    inputs : array of uint8 or float32, shape (n, ...)
+        What the network takes.
+    targets : Tensor of float32, shape (n, n_labels)
+        1, 0, or -1 where missing.
+    """
+
+    def __init__(self, inputs: NDArray[np.uint8] | NDArray[np.float32], targets: Tensor) -> None:
+        self.inputs = inputs
+        self.targets = targets
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.inputs)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return one row and its targets."""
+        return torch.from_numpy(self.inputs[index].copy()), self.targets[index]
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return the rows of a batch and their targets."""
+        return torch.from_numpy(np.asarray(self.inputs[indices])), self.targets[indices]
+
+
 def build_loader(
     dataset: Dataset[tuple[Tensor, ...]],
     group: ProcessGroup,
@@ -114,6 +144,7 @@ def build_loader(
     return DataLoader(
         dataset,
         batch_sampler=ShardedBatchSampler(items, batch_size, group, drop_last=drop_last),
+        collate_fn=_as_it_is if isinstance(dataset, ArrayDataset) else None,
         generator=torch.Generator().manual_seed(0),
         num_workers=workers,
         pin_memory=pin_memory,
@@ -121,6 +152,10 @@ def build_loader(
         persistent_workers=workers > 0,
         worker_init_fn=_lower_priority if group.device.type == "cpu" else None,
     )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
 def _lower_priority(worker: int) -> None:

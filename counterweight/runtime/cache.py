@@ -31,7 +31,7 @@ _SHARD = re.compile(r"[0-9a-f]{2}")
 # Temporary files of this module, and unfinished work with its temporary files.
 _PARTIAL = re.compile(r"\.[0-9a-f]{16}\.partial")
 _UNFINISHED = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\.partial")
-KINDS = ("training",)  # Folders of unfinished work.
+KINDS = ("training", "views")  # Folders of unfinished work.
 
 TAG = "CACHEDIR.TAG"
 _MARK = b"""Signature: 8a477f597d28d172789f06886806bc55
@@ -126,14 +126,15 @@ class Cache:
             content = entry.path.read_bytes()
         except OSError:
             return None
-        if hashlib.sha256(content).hexdigest() != entry.checksum:
-            with contextlib.suppress(OSError):
-                entry.path.unlink()
-            return None
-        # Record the use, but keep the modification time, by which DVC recognizes outputs linked to the entry.
-        with contextlib.suppress(OSError):
-            os.utime(entry.path, ns=(time.time_ns(), entry.path.stat().st_mtime_ns))
-        return content
+        return content if self._accept(entry, hashlib.sha256(content).hexdigest()) else None
+
+    def is_whole(self, entry: Entry) -> bool:
+        """Return whether an entry is there and undamaged, without holding its content; a damaged one is deleted."""
+        try:
+            checksum = file_checksum(entry.path)
+        except OSError:
+            return False
+        return self._accept(entry, checksum)
 
     def restore(self, entry: Entry, target: Path) -> bool:
         """Link or copy an entry to ``target``; return False, without a file there, if it is damaged or gone."""
@@ -180,6 +181,16 @@ class Cache:
                 path.unlink()
             total -= size
 
+    def _accept(self, entry: Entry, checksum: str) -> bool:
+        """Delete a damaged entry, and record the use of any other."""
+        with contextlib.suppress(OSError):
+            if checksum != entry.checksum:
+                entry.path.unlink()
+            else:
+                # The modification time stays, by which DVC recognizes outputs linked to the entry.
+                os.utime(entry.path, ns=(time.time_ns(), entry.path.stat().st_mtime_ns))
+        return checksum == entry.checksum
+
     def _write_entry(self, name: str, write: Callable[[Path], object]) -> None:
         # Without the entry, because the disk is full or the folder was deleted, a later run only takes longer.
         with contextlib.suppress(OSError):
@@ -194,6 +205,12 @@ class Cache:
         if not _is_marked(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             _write_aside(self.folder / TAG, lambda aside: aside.write_bytes(_MARK))
+
+
+def file_checksum(file: Path) -> str:
+    """Return the SHA-256 of a file, in memory that does not grow with it."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _write_aside(file: Path, write: Callable[[Path], object]) -> None:

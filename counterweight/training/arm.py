@@ -20,6 +20,7 @@ from counterweight.metrics.training_history import best_epoch
 from counterweight.networks.classifier import Classifier
 from counterweight.networks.distributed import ProcessGroup
 from counterweight.networks.feature_extractor import predict_scores
+from counterweight.networks.loader import ArrayDataset
 from counterweight.networks.weights import weights_checksum
 from counterweight.runtime.cache import Cache, cache_key
 from counterweight.runtime.fingerprint import fingerprint
@@ -114,7 +115,8 @@ def train_arm(
         history = fit(
             classifier.head if model.frozen else classifier, objective, examples, validation,
             sampler=sampler,
-            config=replace(fitting, workers=0) if model.frozen else fitting,
+            # Other processes are worth their cost where they decode or transform.
+            config=replace(fitting, workers=0) if isinstance(examples, ArrayDataset) else fitting,
             group=images.group,
             checkpoint=checkpoint,
         )  # fmt: skip

@@ -8,14 +8,15 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import Dataset
 
 from counterweight.base import manifest
+from counterweight.images.view_file import open_views
 from counterweight.networks.classifier import Classifier
 from counterweight.networks.distributed import ProcessGroup
 from counterweight.networks.feature_extractor import body_features
 from counterweight.networks.inference import Compute, extract_features
-from counterweight.networks.loader import ImageDataset, ImageFiles, Preprocessing
+from counterweight.networks.loader import ArrayDataset, ImageDataset, ImageFiles, Preprocessing
 from counterweight.runtime.cache import Cache
 
 
@@ -52,6 +53,13 @@ class ArmImages:
         ]
         return ImageFiles(paths, table["checksum"].tolist())
 
+    def views(self, files: ImageFiles, preprocessing: Preprocessing) -> NDArray[np.uint8] | None:
+        """Return what a network sees of images; None if the cache has no room for it."""
+        return open_views(
+            files.paths, files.checksums, crop=preprocessing.crop, size=preprocessing.size, cache=self.cache,
+            workers=max(self.workers, 1),
+        )  # fmt: skip
+
     def features(self, network: nn.Module, table: pd.DataFrame, preprocessing: Preprocessing) -> NDArray[np.float32]:
         """Return a network's outputs, one row per image of a table; each process computes its shard and gets all."""
         shard = self.files(table.iloc[self.group.shard(len(table))])
@@ -69,16 +77,20 @@ class ArmImages:
 def build_dataset(classifier: Classifier, table: pd.DataFrame, images: ArmImages) -> Dataset[tuple[Tensor, ...]]:
     """Build pairs of input and targets from the rows of a manifest.
 
-    Inputs are uint8 images (height, width, 3) as the classifier sees them; or, if its body is frozen, the body's
-    outputs, which are computed once. Targets are float32 (n_labels,), -1 where missing.
+    Inputs are uint8 images (height, width, 3) as the classifier sees them, decoded once if the cache has room for them;
+    or, if its body is frozen, the body's outputs, which are computed once. Targets are float32 (n_labels,), -1 where
+    missing.
     """
     targets = torch.tensor(manifest.targets(table), dtype=torch.float32)
-    if not classifier.config.frozen:
-        return ImageDataset(images.files(table), classifier.config.preprocessing, targets)
-    return TensorDataset(torch.tensor(images.frozen_features(classifier, table)), targets)
+    if classifier.config.frozen:
+        return ArrayDataset(images.frozen_features(classifier, table), targets)
+    files, preprocessing = images.files(table), classifier.config.preprocessing
+    # Several processes would have to agree on which of them decodes.
+    views = images.views(files, preprocessing) if images.group.size == 1 else None
+    return ImageDataset(files, preprocessing, targets) if views is None else ArrayDataset(views, targets)
 
 
-def all_of(dataset: Dataset[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+def all_of(dataset: Dataset[tuple[Tensor, ...]]) -> tuple[Tensor, Tensor]:
     """Return the features and the targets of all images of a frozen classifier's dataset."""
-    assert isinstance(dataset, TensorDataset)
-    return dataset.tensors
+    assert isinstance(dataset, ArrayDataset)
+    return torch.from_numpy(dataset.inputs), dataset.targets

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.special import expit
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import Dataset, SubsetRandomSampler
 
 from counterweight.base import manifest
 from counterweight.base.errors import InputError
@@ -18,12 +19,13 @@ from counterweight.networks.classifier import Classifier
 from counterweight.networks.distributed import ProcessGroup
 from counterweight.networks.feature_extractor import body_features, predict_scores
 from counterweight.networks.inference import Compute, extract_features
-from counterweight.networks.loader import ImageDataset, ImageFiles, Preprocessing
+from counterweight.networks.loader import ArrayDataset, ImageDataset, ImageFiles, Preprocessing, build_loader
 from counterweight.runtime.cache import Cache
 from counterweight.training.arm import tune_on_validation
 from counterweight.training.datasets import ArmImages, all_of, build_dataset
 from counterweight.training.pretrained_body import fit_pretrained_body
 from tests.designs import design
+from tests.workspace import NO_CACHE
 
 
 def resnet(*, frozen: bool) -> Classifier:
@@ -76,9 +78,24 @@ def made(classifier: Classifier, table: pd.DataFrame, folder: Path) -> Dataset[A
 def test_images_are_read_from_the_resized_and_copies_from_the_copies(
     classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
 ) -> None:
-    views = made(classifier, image_and_copy, tmp_path)
-    assert isinstance(views, ImageDataset)
-    assert views.files.paths == [tmp_path / "resized" / "a.png", tmp_path / "copies" / "a__copy1.png"]
+    images = replace(folders(tmp_path), cache=NO_CACHE)
+    decoded = build_dataset(classifier, image_and_copy, images)
+    assert isinstance(decoded, ImageDataset)
+    assert decoded.files.paths == [tmp_path / "resized" / "a.png", tmp_path / "copies" / "a__copy1.png"]
+
+
+def test_with_a_cache_images_are_decoded_once_and_read_as_a_batch(
+    classifier: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
+) -> None:
+    decoded = build_dataset(classifier, image_and_copy, replace(folders(tmp_path), cache=NO_CACHE))
+    kept = made(classifier, image_and_copy, tmp_path)
+    assert isinstance(kept, ArrayDataset)
+    expected = [torch.stack(part) for part in zip(*(decoded[i] for i in (1, 0)), strict=True)]
+    (batch,) = build_loader(kept, ALONE, batch_size=4, workers=0, sampler=SubsetRandomSampler([1]))
+    assert torch.equal(batch[0][0], expected[0][0])
+    batch = kept.__getitems__([1, 0])
+    assert all(torch.equal(*pair) for pair in zip(batch, expected, strict=True))
+    assert torch.equal(kept[1][0], decoded[1][0])
 
 
 def test_input_is_the_square_that_the_classifier_sees(
@@ -94,7 +111,7 @@ def test_inputs_of_a_frozen_body_are_its_features(
     frozen: Classifier, image_and_copy: pd.DataFrame, tmp_path: Path
 ) -> None:
     rows = made(frozen, image_and_copy, tmp_path)
-    assert isinstance(rows, TensorDataset)
+    assert isinstance(rows, ArrayDataset)
     features, targets = rows[:]
     files = [tmp_path / "resized" / "a.png", tmp_path / "copies" / "a__copy1.png"]
     expected = body_features(
