@@ -8,11 +8,13 @@ at tables that were changed by hand, such as data/manifest.csv, since DVC would 
 """
 
 import hashlib
+import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -100,13 +102,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     KEPT.unlink(missing_ok=True)
     keep()
     RUNNING.touch()
-    process = subprocess.Popen(["dvc", "repro", *(sys.argv[1:] if argv is None else argv)])
+    # A group of its own, since DVC, when it is asked to end, would leave its stage running.
+    process = subprocess.Popen(["dvc", "repro", *(sys.argv[1:] if argv is None else argv)], start_new_session=True)
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        process.send_signal(number)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The terminal sends it to DVC, too.
-    signal.signal(signal.SIGTERM, forward)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, forward)
     while True:
         try:
             code = process.wait(_INTERVAL)

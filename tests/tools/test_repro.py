@@ -102,6 +102,33 @@ def test_a_table_changed_by_hand_stops_the_run_and_is_kept(project: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_reaches_the_stage_that_dvc_runs(sent: signal.Signals, project: Path) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(PROJECT), "DVC_NO_ANALYTICS": "1"}
+    process = subprocess.Popen(
+        [*COMMAND[:-1], "features"], cwd=project, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        text=True,
+    )  # fmt: skip
+    pid = ""
+    while not pid and process.poll() is None:
+        time.sleep(0.05)
+        found = subprocess.run(["pgrep", "-f", "stages.features"], capture_output=True, text=True, check=False)
+        pid = next(
+            (pid for pid in found.stdout.split() if str(project) == str(Path(f"/proc/{pid}/cwd").readlink())), ""
+        )
+    process.send_signal(sent)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    # DVC does not wait for its stage, which needs a moment to end its own processes.
+    for _ in range(200):
+        if not Path(f"/proc/{pid}").exists():
+            break
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.slow
 def test_a_kill_while_dvc_lock_is_written_loses_nothing(project: Path) -> None:
     run(project, *COMMAND, PYTHONPATH=str(PROJECT))
     lock = project / "dvc.lock"
