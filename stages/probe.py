@@ -43,8 +43,6 @@ def main(argv: Sequence[str] | None = None) -> str:
 
     # Imported here, so that --help, wrong options and wrong params do not wait for PyTorch.
     from counterweight.evidence import copy_sample, folds, label_guard, probe, remedies
-    from counterweight.evidence.cross_validation import ProbeData
-    from counterweight.evidence.linear_probe import standardize
     from counterweight.networks.backbones import resolve_device
     from counterweight.networks.feature_extractor import FeatureConfig, build_feature_extractor
     from counterweight.networks.inference import Compute
@@ -52,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> str:
 
     cache, workers = open_cache(os.environ), worker_count()
     train = manifest.rows_of_split(manifest.read(args.clusters), "train")
-    rows = probe.sample_rows(len(train), options.max_images, options.seed)
+    rows, columns = folds.draw_sample(
+        manifest.targets(train), task, options.max_images, options.max_labels, options.seed
+    )
     of_all = np.load(args.features, mmap_mode="r", allow_pickle=False)
     features, duplicates = of_all[rows], pd.read_csv(args.duplicates, dtype={"image_id": "str"})
     images, sources = TrainImages.of_rows(train.iloc[rows]), train_sources(train.iloc[rows])
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> str:
             extract = copy_sample.CopyExtractor(args.resized, scratch, network.features, features, cache, workers)
             copies = copy_sample.extract_sample(extract, sources, wanted, configs, sample, guard, pictures)
         result = probe.run_probe(
-            ProbeData(task, images.ids, images.labels, standardize(features, features), images.targets, wanted, copies),
+            probe.probe_data(task, images, columns, features, wanted, copies),
             *folds.image_groups(images.ids, duplicates), candidates,
             probe.ProbeConfig.from_params(options.model_dump(), workers, random_features=config.is_random),
         )  # fmt: skip

@@ -16,6 +16,44 @@ from scipy import stats
 
 from counterweight.base.errors import InputError
 
+# Labels with fewer images are not judged if there are too many labels to judge all.
+MIN_IMAGES = 10
+
+
+def draw_sample(
+    targets: NDArray[np.integer], task: str, max_images: int, max_labels: int, seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Choose the images and the labels that classifiers are fitted to, whose time grows with both.
+
+    Parameters
+    ----------
+    targets : array of int, shape (n_images, n_labels)
+        1 if the image has the label, 0 if not, -1 if unknown.
+    task : str
+        ``multilabel``; or another, where images without a chosen label are left out, since they have no other.
+    max_images, max_labels : int
+        How many of each are chosen at most.
+    seed : int
+        Seed of the choice of images.
+
+    Returns
+    -------
+    rows : array of int
+        All images, or some at random, ascending.
+    columns : array of int
+        All labels; or, of those with at least `MIN_IMAGES` images, some from the commonest to the rarest, evenly spaced
+        by rank, ascending.
+    """
+    counts = (targets == 1).sum(axis=0)
+    columns, rows = np.arange(targets.shape[1]), np.arange(len(targets))
+    if len(columns) > max_labels:
+        ranked = np.argsort(-counts, kind="stable")
+        ranked = ranked[: max(int((counts >= MIN_IMAGES).sum()), 2)]
+        columns = np.sort(ranked[np.unique(np.linspace(0, len(ranked) - 1, max_labels).round().astype(int))])
+        if task != "multilabel":
+            rows = np.flatnonzero((targets[:, columns] == 1).any(axis=1))
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:max_images]), columns
+
 
 def repeated_folds(
     targets: NDArray[np.integer], groups: NDArray[np.intp], *, n_folds: int, n_repeats: int, seed: int

@@ -16,7 +16,7 @@ from counterweight.augmentation.copy_maker import CopyConfig
 from counterweight.augmentation.guarded_drawing import HIDDEN_COLUMNS
 from counterweight.base import manifest
 from counterweight.evidence.cross_validation import Fold, ProbeData, cross_validate
-from counterweight.evidence.folds import image_groups, repeated_folds
+from counterweight.evidence.folds import draw_sample, image_groups, repeated_folds
 from counterweight.evidence.linear_probe import Features, standardize
 from counterweight.evidence.remedies import Training
 from counterweight.metrics import decisions
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 _FOLDS = 5
 # Groups of duplicates, one of one image included, below which a probe cannot be judged.
 MIN_GROUPS = 50
-# Train images that the probes are fitted to, and copies that are judged at a time.
-MAX_IMAGES, _CHUNK = 10_000, 4096
+# Train images and labels that the probes are fitted to, and copies that are judged at a time.
+MAX_IMAGES, MAX_LABELS, _CHUNK = 10_000, 200, 4096
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ class LabelGuard:
         The result of `counterweight.evidence.cross_validation.cross_validate` on a sample.
     fold_of : array of int, shape (n_images,)
         The probe for each train image.
+    judged : array of int, shape (n_judged,)
+        The labels that the probes know. Any other is judged by similarity, as one that the source hides.
     config : GuardConfig
         Limits.
     """
@@ -91,6 +93,7 @@ class LabelGuard:
     reference: Features
     probes: Sequence[Fold]
     fold_of: NDArray[np.intp]
+    judged: NDArray[np.intp]
     config: GuardConfig
 
     @property
@@ -121,14 +124,16 @@ class LabelGuard:
         files = ImageFiles([folder / copy.path for copy in copies], [copy.checksum for copy in copies])
         both = standardize(np.concatenate([self.extract(files), self.data.features[rows]]), self.reference)
         features, sources = np.split(both, [len(rows)])
-        inherited = self.data.targets[rows] == 1
+        of_all = self.data.targets[rows] == 1
+        inherited = of_all[:, self.judged]
         of_sources, seen = self._scores(sources, rows)
         of_copies, _ = self._scores(features, rows)
         shown = np.full(inherited.shape, np.inf)
         np.divide(of_copies, self.config.min_score * of_sources, out=shown, where=inherited & seen)
         lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(sources, axis=1)
         similarity = (features * sources).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)
-        alike = np.where((inherited & ~seen).any(axis=1), similarity / self.config.min_similarity, np.inf)
+        shown_by_source = (inherited & seen).sum(axis=1) == of_all.sum(axis=1)
+        alike = np.where(shown_by_source, np.inf, similarity / self.config.min_similarity)
         least: NDArray[np.float64] = np.minimum(shown.min(axis=1), alike)
         same = np.array([copy.checksum == copy.source.checksum for copy in copies])
         return np.where(same, np.maximum(least, 1), least)
@@ -146,8 +151,9 @@ class LabelGuard:
         for part in _chunks(len(rows)):
             features = standardize(self.data.features[rows[part]], self.reference)
             scores, seen = self._scores(features, rows[part])
-            for i, j in np.argwhere((self.data.targets[rows[part]] == 1) & ~seen):
-                found.append((image_ids[part.start + i], self.data.labels[j], round(float(scores[i, j]), 4)))
+            for i, j in np.argwhere((self.data.targets[np.ix_(rows[part], self.judged)] == 1) & ~seen):
+                label = self.data.labels[self.judged[j]]
+                found.append((image_ids[part.start + i], label, round(float(scores[i, j]), 4)))
         return pd.DataFrame(found, columns=list(HIDDEN_COLUMNS))
 
     def _rows(self, image_ids: Sequence[str]) -> NDArray[np.intp]:
@@ -155,9 +161,9 @@ class LabelGuard:
         return np.array([row_of[image] for image in image_ids], dtype=np.intp)
 
     def _scores(self, features: Features, rows: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return scores and whether each label is seen, for images of train rows, by probes that do not know these."""
+        """Return scores and whether each judged label is seen, for train rows, by probes that do not know these."""
         decision = decisions.PER_LABEL if self.data.task == "multilabel" else decisions.ARGMAX
-        scores, seen = np.zeros((len(rows), len(self.data.labels))), np.zeros((len(rows), len(self.data.labels)), bool)
+        scores, seen = np.zeros(shape := (len(rows), len(self.judged))), np.zeros(shape, np.bool_)
         with threadpool_limits(1):  # The number of threads changes sums, so the last digits.
             for number, fold in enumerate(self.probes):
                 chosen = np.flatnonzero(self.fold_of[rows] == number)
@@ -216,13 +222,10 @@ def build_label_guard(
 
 
 def fit_label_guard(
-    extract: Callable[[ImageFiles], Features],
-    data: ProbeData,
-    groups: NDArray[np.intp],
-    config: GuardConfig,
+    extract: Callable[[ImageFiles], Features], data: ProbeData, groups: NDArray[np.intp], config: GuardConfig,
     workers: int,
-) -> LabelGuard:
-    """Fit the probes of a guard to at most `MAX_IMAGES` images.
+) -> LabelGuard:  # fmt: skip
+    """Fit the probes of a guard to at most `MAX_IMAGES` images and `MAX_LABELS` labels.
 
     Parameters
     ----------
@@ -233,15 +236,15 @@ def fit_label_guard(
     workers : int
         Number of processes, which does not affect the result.
     """
-    sample = np.sort(np.random.default_rng(0).permutation(len(groups))[:MAX_IMAGES])
+    sample, judged = draw_sample(data.targets, data.task, MAX_IMAGES, MAX_LABELS, seed=0)
     reference = np.asarray(data.features[sample])
     sampled = ProbeData(
-        data.task, [data.image_ids[row] for row in sample], data.labels, standardize(reference, reference),
-        data.targets[sample], {}, {},
+        data.task, [data.image_ids[row] for row in sample], [data.labels[j] for j in judged],
+        standardize(reference, reference), data.targets[np.ix_(sample, judged)], {}, {},
     )  # fmt: skip
     folds = repeated_folds(sampled.targets, groups[sample], n_folds=_FOLDS, n_repeats=1, seed=0)
     probes = cross_validate(sampled, folds, [Training()], tuned=[Training()], workers=workers)
     # A group is in one fold. No probe knows the groups outside the sample, so any may judge them.
     fold_of_group = dict(zip(groups[sample].tolist(), folds[0].tolist(), strict=True))
     fold_of = np.array([fold_of_group.get(group, 0) for group in groups.tolist()], dtype=np.intp)
-    return LabelGuard(extract, data, reference, probes, fold_of, config)
+    return LabelGuard(extract, data, reference, probes, fold_of, judged, config)

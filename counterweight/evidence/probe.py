@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from counterweight.evidence.cross_validation import FRACTIONS, Fold, ProbeData, cross_validate
+from counterweight.augmentation.strategies import TrainImages
+from counterweight.evidence.cross_validation import FRACTIONS, CopyFeatures, Fold, ProbeData, cross_validate
 from counterweight.evidence.fold_metrics import affinity_table, fold_table
 from counterweight.evidence.folds import repeated_folds
 from counterweight.evidence.label_issues import CONTRADICTION, contradictions, find_label_issues
+from counterweight.evidence.linear_probe import Features, standardize
 from counterweight.evidence.recommendation import (
     Recommendation,
     if_balanced,
@@ -81,9 +83,13 @@ class ProbeConfig:
         return cls(probe["folds"], probe["repeats"], probe["seed"], workers, random_features, probe["metric"])
 
 
-def sample_rows(n_images: int, size: int, seed: int) -> NDArray[np.intp]:
-    """Draw rows at random, ascending; all of them if there are at most ``size``."""
-    return np.sort(np.random.default_rng(seed).permutation(n_images)[:size])
+def probe_data(
+    task: str, images: TrainImages, columns: NDArray[np.intp], features: Features,
+    wanted: Mapping[str, NDArray[np.int64]], copies: Mapping[str, CopyFeatures],
+) -> ProbeData:  # fmt: skip
+    """Return what the probe is fitted to, for some of the labels; ``features`` are not standardized yet."""
+    labels, targets = [images.labels[j] for j in columns], images.targets[:, columns]
+    return ProbeData(task, images.ids, labels, standardize(features, features), targets, wanted, copies)
 
 
 def run_probe(

@@ -124,6 +124,7 @@ probe:
   folds: 5
   repeats: 5
   max_images: 10000
+  max_labels: 100
   max_copied: 200
   copies_per_image: 2
   images_per_augmenter: 40

@@ -1,10 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from counterweight.base.errors import InputError
-from counterweight.evidence.folds import corrected_difference, holm, image_groups, repeated_folds
+from counterweight.evidence.folds import corrected_difference, draw_sample, holm, image_groups, repeated_folds
 
 # Ten images with the label a, five of them also with the rare label b, and ten with neither.
 TARGETS = np.array([[1, 1]] * 5 + [[1, 0]] * 5 + [[0, 0]] * 10)
@@ -84,3 +85,32 @@ def test_holm_multiplies_the_smallest_by_all_and_never_decreases() -> None:
 
 def test_undefined_p_values_stay_so_and_do_not_count() -> None:
     assert holm([np.nan, 0.01, 0.04]) == pytest.approx([np.nan, 0.02, 0.04], nan_ok=True)
+
+
+def test_few_images_and_labels_are_all_chosen() -> None:
+    rows, columns = draw_sample(np.eye(3, dtype=int), "multilabel", max_images=3, max_labels=3, seed=0)
+    assert (rows.tolist(), columns.tolist()) == ([0, 1, 2], [0, 1, 2])
+
+
+def test_of_many_images_some_are_chosen_at_random() -> None:
+    targets = np.zeros((50, 2), int)
+    chosen = [draw_sample(targets, "multilabel", 10, 5, seed)[0].tolist() for seed in (0, 0, 1)]
+    assert chosen[0] == chosen[1] != chosen[2]
+    assert all(sorted(set(rows)) == rows and len(rows) == 10 for rows in chosen)
+
+
+def many_labels() -> NDArray[np.intp]:
+    """A thousand images with one of seven labels each: 500, 300, 100, 50, 30, 15 and 5 images."""
+    return np.repeat(np.eye(7, dtype=np.intp), [500, 300, 100, 50, 30, 15, 5], axis=0)
+
+
+def test_of_many_labels_some_are_chosen_from_the_commonest_to_the_rarest_that_can_be_judged() -> None:
+    rows, columns = draw_sample(many_labels(), "multilabel", max_images=2_000, max_labels=3, seed=0)
+    assert columns.tolist() == [0, 2, 5]
+    assert len(rows) == 1_000
+
+
+def test_with_one_label_per_image_those_of_other_classes_are_left_out() -> None:
+    rows, columns = draw_sample(many_labels(), "multiclass", max_images=2_000, max_labels=3, seed=0)
+    assert (many_labels()[np.ix_(rows, columns)].sum(axis=1) == 1).all()
+    assert len(rows) == 500 + 100 + 15

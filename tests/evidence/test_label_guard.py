@@ -122,6 +122,23 @@ def test_images_outside_the_sample_are_judged_by_a_probe_that_does_not_know_thei
     assert found.reference.shape == (100, 2)
 
 
+def test_labels_that_are_not_judged_are_judged_by_similarity_and_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def extract(files: ImageFiles) -> NDArray[np.float32]:
+        return np.array([[-2.0, 4.0], [4.0, 4.0]], dtype=np.float32)
+
+    monkeypatch.setattr(label_guard, "MAX_LABELS", 2)
+    targets = np.column_stack([data().targets, data().targets[:, 1]])
+    targets[10:, 2] = 0  # A label of few images.
+    of_three = replace(data(), labels=["sea", "sun", "ice"], targets=targets)
+    found = fit_label_guard(extract, of_three, np.arange(200), CONFIG, workers=1)
+    assert found.judged.tolist() == [0, 1]
+    row = next(i for i in range(1, 10) if targets[i].tolist() == [0, 1, 1])
+    copies = [MadeCopy(name, name, Source(f"{row}", f"{row}.png", "source"), name, ()) for name in ("a", "b")]
+    # Both copies show the sun, but one of them looks like another image.
+    assert (found(copies, Path("copies")) >= 1).tolist() == [True, False]
+    assert set(found.hidden_labels([f"{i}" for i in range(200)])["label"]) <= {"sea", "sun"}
+
+
 def test_the_section_of_the_params_names_the_fallback() -> None:
     augment = load_params(PROJECT / "params.yaml").augment.model_dump()
     section = augment["guard"]
