@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import README, measured_by, stage_seconds, write_section
-from counterweight.sheets.spreadsheet import read_sheet, write_sheet
+from counterweight.sheets.sheet_writer import write_sheet
+from counterweight.sheets.spreadsheet import read_sheet
 from tests.workspace import PROJECT, make_workspace, run
 
 EXAMPLE = PROJECT / "data/example"

@@ -55,7 +55,7 @@ from counterweight.networks.inference import CPU_BATCH, Compute, extract_feature
 from counterweight.networks.loader import ImageFiles, Preprocessing
 from counterweight.networks.openvino import build_engine, fuse_conv_bn, supports_bfloat16
 from counterweight.networks.weights import load_weights
-from counterweight.sheets.spreadsheet import write_sheet
+from counterweight.sheets.sheet_writer import write_sheet
 from tests.workspace import NO_CACHE, PROJECT, make_workspace, run
 
 HEAD = (

@@ -15,7 +15,7 @@ from counterweight.base.errors import InputError, name_some
 from counterweight.images.codec import SUFFIXES
 from counterweight.images.sources import open_images
 from counterweight.metrics import decisions
-from counterweight.sheets.spreadsheet import write_sheet
+from counterweight.sheets.sheet_writer import write_sheet
 
 log = logging.getLogger("predict")
 

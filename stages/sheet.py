@@ -15,7 +15,7 @@ from counterweight.base.params import load_params
 from counterweight.dataset.balanced_sheet import balanced_sheet
 from counterweight.dataset.label_sheet import SheetConfig, open_label_sheet
 from counterweight.runtime.dvc_cache import dvc_cache_folder
-from counterweight.sheets.spreadsheet import write_sheet
+from counterweight.sheets.sheet_writer import write_sheet
 
 
 def main(argv: Sequence[str] | None = None) -> str:

@@ -13,7 +13,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from counterweight.images.geometry import Pixels
-from counterweight.sheets.spreadsheet import write_sheet
+from counterweight.sheets.sheet_writer import write_sheet
 from data.example.drawing import make_images
 from tests.pictures import BLUE, GREEN, RED, WHITE, of_color
 from tests.workspace import PROJECT, make_workspace, run, write_params

@@ -20,7 +20,7 @@ from counterweight.base import manifest
 from counterweight.base.errors import InputError
 from counterweight.base.limits import EXCEL_ROWS
 from counterweight.images import codec
-from counterweight.sheets.spreadsheet import write_sheet
+from counterweight.sheets.sheet_writer import write_sheet
 from stages import augment, cluster, features, impute, ingest, resize, sheet
 from tests.conftest import AUGMENT, CLUSTER, FEATURES, IMPUTE, INGEST, RESIZE, SHEET, TINY
 from tests.pictures import tiff_with_four_bands

@@ -91,8 +91,10 @@ def _is_new(content: bytes, out: Mapping[str, Any]) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `dvc repro`."""
     KEPT.parent.mkdir(parents=True, exist_ok=True)
-    if RUNNING.exists() and restore():
-        say("the last run was killed while DVC wrote dvc.lock, which is as it was before now.")
+    # What an interrupted stage has written is in no dvc.lock yet, and no change by hand.
+    if RUNNING.exists():
+        if restore():
+            say("the last run was killed while DVC wrote dvc.lock, which is as it was before now.")
     elif changed := changed_tables():
         say(
             f"these outputs were changed by hand, and would be overwritten: {name_some(changed)}. Make the change in "
@@ -102,24 +104,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     KEPT.unlink(missing_ok=True)
     keep()
     RUNNING.touch()
-    # A group of its own, since DVC, when it is asked to end, would leave its stage running.
-    process = subprocess.Popen(["dvc", "repro", *(sys.argv[1:] if argv is None else argv)], start_new_session=True)
+    process: subprocess.Popen[bytes] | None = None
 
     def forward(number: int, _frame: FrameType | None) -> None:
+        if process is None:
+            sys.exit(128 + number)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, forward)
+    # A group of its own, since DVC, when it is asked to end, would leave its stage running.
+    process = subprocess.Popen(["dvc", "repro", *(sys.argv[1:] if argv is None else argv)], start_new_session=True)
     while True:
         try:
             code = process.wait(_INTERVAL)
             break
         except subprocess.TimeoutExpired:
             keep()
-    if restore():
+    if code == 0:
+        RUNNING.unlink(missing_ok=True)
+    elif restore():
         say("DVC was killed while it wrote dvc.lock, which is as it was before now. Run make repro again.")
-    RUNNING.unlink(missing_ok=True)
     return 128 - code if code < 0 else code
 
 

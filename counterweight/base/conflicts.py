@@ -67,6 +67,8 @@ def conflicts(params: Any) -> Iterator[tuple[str, str]]:
             continue
         if model.startswith(TIMM) and layer is not None:
             yield f"{section}.layer", f"{model} is used whole. Set it to null, or choose a torchvision classifier"
+        if model.startswith(TIMM) and weights.isidentifier() and weights not in ("pretrained", "random"):
+            yield f"{section}.weights", f"{model} has no weights of that name. Set it to pretrained, or to a file"
         if weights == "pretrained" and not model.startswith(TIMM):
             yield f"{section}.weights", f"{model} has weights by name. Set it to one such as IMAGENET1K_V1"
 
@@ -96,7 +98,8 @@ def conflicts(params: Any) -> Iterator[tuple[str, str]]:
     if value("train.flip_tta") is True and (convnet or model == VGG_CONVS):
         yield "train.flip_tta", f"{model} does not support it. Set it to false, {other}"
     if torchvision and value("train.layer") is None and pooling in ("max", "pyramid", "bilinear"):
-        yield "train.pooling", f"{pooling} needs train.layer, which is null. Name a layer, or set average"
+        fix = "Set average" if str(model).startswith(TIMM) else "Name a layer, or set average"
+        yield "train.pooling", f"{pooling} needs train.layer, which is null. {fix}"
     if value("train.channels") == 1 and isinstance(model, str) and not convnet:
         names = ", ".join(CONVNETS)
         yield "train.channels", f"{model} needs color images. Set it to 3, or choose one of {names}"

@@ -90,7 +90,7 @@ def read_annotations(
     columns = [rows.image, *(name for name in (rows.split, rows.group) if name), *label_columns]
     raise_problems(
         [
-            f"there is no column '{name}' in row 1. Its columns are: {', '.join(sheet.columns)}. "
+            f"there is no column '{name}'. Its columns are: {', '.join(sheet.columns)}. "
             "Set data.columns in params.yaml to the names in your sheet."
             for name in columns
             if name not in sheet.columns

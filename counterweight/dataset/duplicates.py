@@ -48,8 +48,6 @@ def redundant_images(pictures: ImageGroups, splits: Sequence[str], distance: int
     near = np.zeros(len(hashes), dtype=np.bool_)
     for first, second, _ in near_pairs(hashes[hashed], distance):
         near[hashed[first]] = near[hashed[second]] = True
-    for first, second, _ in mirror_pairs(pictures, distance):
-        near[first] = near[second] = True
     candidates = np.flatnonzero(near)
     replacement: dict[int, int] = {}
     for i in sorted(range(len(splits)), key=lambda i: -_JUDGED_ORDER[splits[i]]):
@@ -58,8 +56,7 @@ def redundant_images(pictures: ImageGroups, splits: Sequence[str], distance: int
             continue
         alike = [group[i]]
         if near[group[i]]:
-            for own in (hashes, pictures.mirrored):
-                alike += candidates[np.bitwise_count(hashes[candidates] ^ own[group[i]]) <= distance].tolist()
+            alike += candidates[np.bitwise_count(hashes[candidates] ^ hashes[group[i]]) <= distance].tolist()
         representative[alike] = np.where(representative[alike] < 0, i, representative[alike])
     return replacement
 
@@ -89,11 +86,10 @@ def duplicates_table(
         ``tied``, the group of images that stay in one split, and ``group``, that of duplicates (both from 0); ``row``,
         ``image_id``, ``split``; ``kind``: ``exact`` if another image has the same bytes, ``near``, ``mirror`` if one is
         nearly the mirror image of the other, or ``group`` if they only belong to one group of the user's;
-        ``duplicate_of``: the nearest duplicate, or another image of the group; ``bits``: how many bits of their hashes
-        differ, empty for mirror images and groups; ``leak``: one in a later split (val or test
-        for train, test for val); ``leak_kind``: ``duplicate`` or ``group``; ``other_labels``: a duplicate with
-        conflicting labels; ``dropped``: 0 or 1. If several images qualify, the nearest is named, and the first among
-        equally near ones; cells without any are empty.
+        ``duplicate_of``: the nearest such image; ``bits``: how many bits of their hashes differ, if ``exact`` or
+        ``near``; ``leak``: one in a later split (val or test for train, test for val); ``leak_kind``: ``duplicate``,
+        ``mirror`` or ``group``; ``other_labels``: a duplicate with conflicting labels; ``dropped``: 0 or 1. If several
+        images qualify, the nearest is named, and the first among equally near ones; cells without any are empty.
     """
     group, images, image_ids = pictures.group, np.arange(len(table)), table["image_id"].to_numpy()
     judged = np.array([_JUDGED_ORDER[split] for split in table["split"]], dtype=np.intp)
@@ -105,7 +101,8 @@ def duplicates_table(
     contradicting = np.flatnonzero(_contradict(targets, targets[first[group]]))[::-1]
     contrary[group[contradicting]] = contradicting  # The last one written is the first image.
     nearest = _nearest_pictures(pictures, judged[last_judged], targets[first], distance)
-    later, other, near, mirror = nearest[judged, group], *(nearest[row][group] for row in (-3, -2, -1))
+    later, other, near = nearest[judged, group], nearest[3][group], nearest[4][group]
+    later_mirror, mirror = nearest[judged + 5, group], nearest[8][group]
     exact, tied = _first_other(table["checksum"].to_numpy()), images
     last_tied = images
     if ties.groups is not None:
@@ -117,9 +114,10 @@ def duplicates_table(
     candidates = [exact, _first_other(group), first[near], first[mirror], tied]
     duplicate_of = np.select([j != images for j in candidates], candidates, -1)
     kind = np.select([j != images for j in candidates], ["exact", "near", "near", "mirror", "group"], "")
-    candidates = [last_judged[group], last_judged[later], last_tied]
+    candidates = [last_judged[group], last_judged[later], last_judged[later_mirror], last_tied]
     is_later = [judged[j] > judged for j in candidates]
-    leaks, leak_kind = np.select(is_later, candidates, -1), np.select(is_later, ["duplicate", "duplicate", "group"], "")
+    leaks = np.select(is_later, candidates, -1)
+    leak_kind = np.select(is_later, ["duplicate", "duplicate", "mirror", "group"], "")
     candidates = [first[group], contrary[group], first[other]]
     conflicts = np.select([_contradict(targets, targets[j]) for j in candidates], candidates, -1)
 
@@ -147,20 +145,22 @@ def _nearest_pictures(pictures: ImageGroups, judged: Indices, targets: NDArray[n
     """Return, for each picture, the nearest other one that meets a condition, or itself if none does.
 
     ``judged`` and ``targets`` are those of each picture. The conditions, one per row of the result: judged later than
-    train, than val, and than test; has other labels; any; any of which it is nearly the mirror image. The first three
-    take mirror images, too, where there is no other.
+    train, than val, and than test; has other labels; any. Then, of mirror images, the first three and the last again.
     """
     count, hashed = len(judged), np.flatnonzero(pictures.hashed)
-    keys = np.tile(np.arange(count) + (BITS + 1) * count, (6, 1))
+    keys = np.tile(np.arange(count) + (BITS + 1) * count, (9, 1))
+
+    def keep(rows: NDArray[np.int64], a: Indices, numbers: Indices, conditions: Sequence[NDArray[np.bool_]]) -> None:
+        for key, chosen in zip(rows, conditions, strict=True):
+            np.minimum.at(key, a[chosen], numbers[chosen])
+
     for one, two, bits in near_pairs(pictures.hashes[hashed], distance):
         for a, b in ((hashed[one], hashed[two]), (hashed[two], hashed[one])):
             later = [judged[b] > split for split in _JUDGED_ORDER.values()]
-            for key, chosen in zip(keys[:5], [*later, _contradict(targets[a], targets[b]), bits >= 0], strict=True):
-                np.minimum.at(key, a[chosen], (bits * count + b)[chosen])
+            keep(keys[:5], a, bits * count + b, [*later, _contradict(targets[a], targets[b]), bits >= 0])
     for a, b, bits in mirror_pairs(pictures, distance):
         later = [judged[b] > split for split in _JUDGED_ORDER.values()]
-        for row, chosen in zip((0, 1, 2, 5), [*later, bits >= 0], strict=True):
-            np.minimum.at(keys[row], a[chosen], ((bits + distance + 1) * count + b)[chosen])
+        keep(keys[5:], a, bits * count + b, [*later, bits >= 0])
     return keys % count
 
 
@@ -195,14 +195,14 @@ def drop_images(table: pd.DataFrame, image_ids: Collection[str]) -> pd.DataFrame
 
 def summary(table: pd.DataFrame) -> dict[str, int]:
     """Count the groups of `duplicates_table` and its images by kind; leaks leave out dropped images."""
-    is_tied = table["kind"] == "group"
     is_leak = (table["leak"] != "") & (table["dropped"] == 0)
     return {
-        "groups": int(table["group"][~is_tied].nunique()),
+        "groups": int(table["group"][table["kind"] != "group"].nunique()),
         "exact": int((table["kind"] == "exact").sum()),
         "near": int((table["kind"] == "near").sum()),
         "mirror": int((table["kind"] == "mirror").sum()),
         "leaks": int((is_leak & (table["leak_kind"] == "duplicate")).sum()),
+        "mirror_leaks": int((is_leak & (table["leak_kind"] == "mirror")).sum()),
         "group_leaks": int((is_leak & (table["leak_kind"] == "group")).sum()),
         "other_labels": int((table["other_labels"] != "").sum()),
         "dropped": int(table["dropped"].sum()),
@@ -211,9 +211,8 @@ def summary(table: pd.DataFrame) -> dict[str, int]:
 
 def duplicate_warnings(table: pd.DataFrame, where: Path) -> list[str]:
     """Warn of the duplicates, leaks and label conflicts in `duplicates_table`, which is at ``where``."""
-    left = table[table["dropped"] == 0]
-    duplicates = table[table["kind"] != "group"]
-    leaks, tied = (left[left["leak_kind"] == kind] for kind in ("duplicate", "group"))
+    left, duplicates = table[table["dropped"] == 0], table[table["kind"] != "group"]
+    leaks, mirrored, tied = (left[left["leak_kind"] == kind] for kind in ("duplicate", "mirror", "group"))
     conflicts = table[table["other_labels"] != ""]
     warnings = []
     if len(duplicates):
@@ -227,6 +226,13 @@ def duplicate_warnings(table: pd.DataFrame, where: Path) -> list[str]:
         warnings.append(
             f"leak: {len(leaks)} images of train or val also appear in a later split, {name_some(pairs)}: "
             "results there look better than they are. Set data.duplicates to drop"
+        )
+    if len(mirrored):
+        pairs = [f"'{row.image_id}' of {row.split} is that of '{row.leak}'" for row in mirrored.itertuples()]
+        warnings.append(
+            f"leak: {len(mirrored)} images of train or val are the mirror image of one in a later split, "
+            f"{name_some(pairs)}: results there look better than they are. Correct the splits, or set "
+            "data.columns.split to null"
         )
     if len(tied):
         pairs = [f"'{row.image_id}' of {row.split} is with '{row.leak}'" for row in tied.itertuples()]

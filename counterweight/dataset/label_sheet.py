@@ -9,7 +9,7 @@ from counterweight.base.errors import InputError
 from counterweight.images.array_images import zero_padded
 from counterweight.images.folder_scan import scan_folder
 from counterweight.images.sources import ImageSource
-from counterweight.sheets.folder_sheets import class_folder_sheet, read_sheets_of_splits, sheets_of_splits
+from counterweight.sheets.folder_sheets import class_folder_sheet, image_column, read_sheets_of_splits, sheets_of_splits
 from counterweight.sheets.long_form import join_rows
 from counterweight.sheets.spreadsheet import Sheet, free_name, read_sheet
 
@@ -144,7 +144,7 @@ def _from_folder(
     image = config.image
     if sheets_of_splits(folder):
         sheet, split, group = read_sheets_of_splits(folder, image, config.split, config.group)
-        rows = LabelSheet(sheet, image or sheet.columns[0], split, labels, allowed, group)
+        rows = LabelSheet(sheet, image or image_column(sheet), split, labels, allowed, group)
     else:
         if image is None or isinstance(labels, list) or len({image, config.split, labels}) < 3:
             raise InputError(

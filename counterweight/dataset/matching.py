@@ -56,7 +56,8 @@ def match_files(
     found = source.find(image_ids)
     if near:
         lost = [i for i, names in enumerate(found) if not names]
-        for i, name in zip(lost, source.near([image_ids[i] for i in lost]), strict=True):
+        taken = {name for names in found for name in names}
+        for i, name in zip(lost, source.near([image_ids[i] for i in lost], taken), strict=True):
             found[i] = [name] if name else []
     for i, (image_id, names) in enumerate(zip(image_ids, found, strict=True)):
         paths.append(names[0] if len(names) == 1 else "")
@@ -81,8 +82,9 @@ def missing_problems(matches: ImageMatches, image_ids: Sequence[str], source: Im
         name: name for name in source.others
     }
     problems = []
-    likely = source.near([image_ids[i] for i in matches.missing])
-    for i, near in zip(matches.missing, likely, strict=True):
+    ids, taken = [image_ids[i] for i in matches.missing], set(matches.paths)
+    near_ones, elsewhere = (source.near(ids, taken, other_folders=others) for others in (False, True))
+    for i, near, other in zip(matches.missing, near_ones, elsewhere, strict=True):
         where = f"{matches.place(i)}: image '{image_ids[i]}'"
         if name := unread.get(image_ids[i]):
             reason = source.others[name]
@@ -92,6 +94,8 @@ def missing_problems(matches: ImageMatches, image_ids: Sequence[str], source: Im
                 f"{where} is not in {source.location}, but {near} is. Set data.match_names to near, or correct the "
                 "cell."
             )
+        elif other:
+            problems.append(f"{where} is not in {source.location}, but {other} is. If that is meant, correct the cell.")
         else:
             problems.append(f"{where} is not in {source.location}. {source.fix}, or set data.missing_files to drop.")
     return problems

@@ -1,7 +1,7 @@
 """Images in one array."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ class ArrayImages:
         numbers = [int(image_id) if image_id.isdecimal() else self.count for image_id in image_ids]
         return [[zero_padded(number, self.count)] if number < self.count else [] for number in numbers]
 
-    def near(self, image_ids: Sequence[str]) -> list[str]:
+    def near(self, image_ids: Sequence[str], taken: Collection[str] = (), *, other_folders: bool = False) -> list[str]:
         """Return no image: a number is an image's or it is not."""
         return [""] * len(image_ids)
 

@@ -1,7 +1,7 @@
 """Images in a folder of files."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -77,9 +77,9 @@ class FolderImages:
             for image_id, path in ((image_id, normalize("NFC", image_id)) for image_id in image_ids)
         ]
 
-    def near(self, image_ids: Sequence[str]) -> list[str]:
+    def near(self, image_ids: Sequence[str], taken: Collection[str] = (), *, other_folders: bool = False) -> list[str]:
         """Return the file that each id most likely means, by `near_names`."""
-        return near_names(image_ids, self.names())
+        return near_names(image_ids, self.names(), taken, other_folders=other_folders)
 
     def check(self, name: str, max_pixels: int) -> ImageCheck:
         """Read an image to its last byte."""

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from counterweight.base.limits import human_bytes
 from counterweight.images import codec
 from counterweight.images.geometry import network_view
-from counterweight.runtime.cache import Cache, cache_key, file_checksum
+from counterweight.runtime.cache import Cache, cache_key
+from counterweight.runtime.file_links import file_checksum
 from counterweight.runtime.fingerprint import fingerprint
 from counterweight.runtime.parallel import parallel_map
 
@@ -84,7 +86,8 @@ def open_views(
     key = cache_key(fingerprint([__name__], codec.PACKAGES), content, {"crop": crop, "size": size})
     entry = cache.find([key]).get(key)
     if entry is None or not cache.is_whole(entry):
-        scratch = cache.scratch_path("views", key)
+        # Another process may write the same views, so each has a file of its own.
+        scratch = cache.scratch_path("views", secrets.token_hex(32))
         if scratch is None or not _reserve(scratch, n_bytes):
             return None
         offsets = count(0, n_bytes // len(paths))
@@ -93,6 +96,8 @@ def open_views(
             write = _WriteView(scratch, crop, size)
             parallel_map(write, jobs, workers=workers, what="images", name=attrgetter("path"))
             cache.put(key, scratch, file_checksum(scratch))
+        except FileNotFoundError:  # Another process has emptied the cache.
+            return None
         finally:
             with suppress(OSError):
                 scratch.unlink()
@@ -104,7 +109,6 @@ def _reserve(file: Path, n_bytes: int) -> bool:
     """Create a file of that size, and return whether the disk has space for it."""
     try:
         file.parent.mkdir(exist_ok=True)
-        # Another process may be writing the same bytes, so the file is not emptied first.
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             reserve = getattr(os, "posix_fallocate", None)  # macOS has none.

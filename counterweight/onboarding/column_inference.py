@@ -10,40 +10,26 @@ from counterweight.base.errors import InputError
 from counterweight.dataset.annotations import read_annotations
 from counterweight.dataset.label_sheet import LabelSheet, SheetConfig, joined
 from counterweight.images.sources import ImageSource
-from counterweight.sheets.cells import (
-    MISSING_WORDS,
-    NEGATIVE_WORDS,
-    POSITIVE_WORDS,
-    SPLIT_NAMES,
-    UnreadableCellError,
-    cell_text,
-    label_names,
-)
+from counterweight.onboarding.label_columns import find_flag_values, find_label_columns
+from counterweight.sheets.cells import SPLIT_NAMES, cell_text
 from counterweight.sheets.spreadsheet import Sheet
 
 # Rows whose ids are looked up among the images.
 _SAMPLE = 500
 # Different cells of a column of images, as a part of all.
 _MIN_DISTINCT = 0.05
-# Common names of label columns, in lower case.
-_LABEL_COLUMN_NAMES = frozenset(
-    ["labels", "label", "targets", "target", "classes", "class", "categories", "category", "tags", "y"]
-)
+# Part of the images that the cells of a column name if it is in long form, and part of the rows that repeat one.
+_MOST_COVERED, _MIN_REPEATED = 0.9, 0.1
 # Common names of columns of groups that must not be in two splits, in lower case without separators.
 _GROUP_WORDS = ("patient", "subject", "lesion", "video", "clip", "slide", "burst", "group")
 _GROUP_NUMBERS = (
     *_GROUP_WORDS, "person", "animal", "individual", "product", "sequence", "scene", "site", "camera", "case",
 )  # fmt: skip
 _GROUP_COLUMN_NAMES = {*_GROUP_WORDS, *(word + end for word in _GROUP_NUMBERS for end in ("id", "no", "number"))}
-_SEPARATORS = (",", ";", "|", "/", " ")
-# What 0/1 columns hold: the usual words; or numbers of which -1 stands for no, or for unknown.
-_WORDS, _NUMBERS = POSITIVE_WORDS | NEGATIVE_WORDS, frozenset({"-1", "0", "1", "-1.0", "0.0", "1.0"})
 # Fewer different cells are no groups of images, but perhaps classes.
 _MIN_GROUPS = 10
 # Part of the cells of a column of splits that say one; the others are wrong, and ingest names them.
 _MIN_SPLITS = 0.8
-# A column with more distinct names holds no labels.
-_MAX_LABELS = 20_000
 
 
 @dataclass(frozen=True)
@@ -126,10 +112,11 @@ def infer_schema(sheet: Sheet, source: ImageSource, *, in_order: bool) -> SheetS
     odd_splits = Counter(cell for cell in rest.pop(split or "", []) if cell.lower() not in SPLIT_NAMES)
     group = _group_column(rest)
     rest.pop(group or "", None)
-    labels, separator = _label_columns(rest, sheet)
-    values = _flag_values([rest[name] for name in labels]) if isinstance(labels, list) else None
+    labels, separator = find_label_columns(rest)
+    values = find_flag_values([rest[name] for name in labels]) if isinstance(labels, list) else None
     rows = LabelSheet(sheet, image or sheet.columns[0], split, labels, None, group)
-    repeats = image is not None and len(set(filter(None, columns[image]))) < sum(map(bool, columns[image]))
+    ids = [cell for cell in columns[image] if cell] if image else []
+    repeats = len(ids) - len(set(ids)) >= max(_MIN_REPEATED * len(ids), 1)  # Few are mistakes, which ingest names.
     if repeats:
         rows = joined(rows, SheetConfig(image, split, labels, separator=separator, values=values), "the sheet")
         columns = _texts(rows.sheet)
@@ -145,7 +132,8 @@ def infer_schema(sheet: Sheet, source: ImageSource, *, in_order: bool) -> SheetS
     ids = columns[image] if image else [str(i) for i in range(len(sheet.rows))]
     files = [list(matches) for matches in source.find(ids)]
     lost = [i for i, names in enumerate(files) if not names]
-    nearly = [(i, name) for i, name in zip(lost, source.near([ids[i] for i in lost]), strict=True) if name]
+    taken = {name for names in files for name in names}
+    nearly = [(i, name) for i, name in zip(lost, source.near([ids[i] for i in lost], taken), strict=True) if name]
     for i, name in nearly:
         files[i] = [name]
     return SheetSchema(
@@ -176,31 +164,19 @@ def _split_column(columns: Mapping[str, Sequence[str]]) -> str | None:
     return best if best is not None and shares[best] >= _MIN_SPLITS else None
 
 
-def _label_columns(columns: Mapping[str, Sequence[str]], sheet: Sheet) -> tuple[str | list[str], str]:
-    """Return the column of label names or the 0/1 columns, and the separator of the names."""
-    flags = [name for name, cells in columns.items() if _is_binary(cells)]
-    others = {name: cells for name, cells in columns.items() if name not in flags}
-    separators = {name: found for name, cells in others.items() if (found := _infer_separator(cells)) is not None}
-    if not separators and not flags:
-        raise InputError(
-            "no column holds labels: neither 0 and 1 in several columns, nor names that repeat. The columns are "
-            f"{', '.join(sheet.columns)}. Add one, or set data.columns.labels by hand."
-        )
-    usual = [name for name in (*separators, *flags) if name.lower() in _LABEL_COLUMN_NAMES]
-    if flags and not (usual and usual[0] in separators):
-        return flags, ","
-    labels = usual[0] if usual else min(separators, key=lambda name: len(set(columns[name])))
-    return labels, separators[labels]
-
-
 def _image_column(columns: Mapping[str, Sequence[str]], source: ImageSource, least: float) -> str | None:
     """Return the column whose cells match most images, if at least half of them do, be it nearly.
 
-    More than ``least`` of its cells are different ones.
+    More than ``least`` of its cells are different ones, or there are about as many as images.
     """
     # In long form, images repeat, but not as often as labels or splits.
     distinct = {name: len(set(cells)) / max(len(cells), 1) for name, cells in columns.items()}
-    samples = {name: list(cells[:_SAMPLE]) for name, cells in columns.items() if distinct[name] > least}
+    most = _MOST_COVERED * len(source.names())
+    samples = {
+        name: list(cells[:_SAMPLE])
+        for name, cells in columns.items()
+        if distinct[name] > least or len(set(cells)) >= max(most, 2)
+    }
     found = {name: sum(map(bool, source.find(cells))) / len(cells) for name, cells in samples.items()}
     image = max(found, key=lambda name: (found[name], distinct[name]), default=None)
     if image is not None and found[image] >= 0.5:
@@ -212,49 +188,3 @@ def _image_column(columns: Mapping[str, Sequence[str]], source: ImageSource, lea
     }
     image = max(near, key=lambda name: near[name], default=None)
     return image if image is not None and near[image] >= 0.5 else None
-
-
-def _is_binary(cells: Sequence[str]) -> bool:
-    found = _flags(cells)
-    return len(found) >= 2 and (found <= _WORDS or found <= _NUMBERS)
-
-
-def _flags(cells: Sequence[str]) -> set[str]:
-    return {cell.lower() for cell in cells} - MISSING_WORDS - {""}
-
-
-def _flag_values(columns: Sequence[Sequence[str]]) -> dict[str, list[str]] | None:
-    """Return what the cells of 0/1 columns mean, if it is not the usual.
-
-    -1 stands for unknown if a column has it beside 0, else for no.
-    """
-    found = set().union(*map(_flags, columns))
-    minus = found & {"-1", "-1.0"}
-    if not minus:
-        return None
-    is_unknown = any(_flags(cells) & minus and _flags(cells) & NEGATIVE_WORDS for cells in columns)
-    negative = (found & NEGATIVE_WORDS) | (set() if is_unknown else minus)
-    return {
-        "positive": sorted(found & POSITIVE_WORDS), "negative": sorted(negative),
-        "missing": sorted(minus) if is_unknown else [],
-    }  # fmt: skip
-
-
-def _infer_separator(cells: Sequence[str]) -> str | None:
-    """Return the separator of a column of label names; None if the column holds none."""
-    full = [cell for cell in cells if cell and cell.lower() not in MISSING_WORDS]
-    candidates = []
-    for separator in _SEPARATORS:
-        try:
-            rows = [label_names(cell, separator, None) or [] for cell in full]
-        except UnreadableCellError:
-            return None
-        # A list of flags in one cell, or a sentence, repeats its parts.
-        if any(len(set(row)) < len(row) for row in rows):
-            return None
-        names = {name for row in rows for name in row}
-        # Classes such as "red apple" have spaces, too, but their words do not stand alone.
-        if separator != " " or (len(names) <= len(set(full)) and names.intersection(full)):
-            candidates.append((len(names), all(len(row) < 2 for row in rows), separator))
-    fewest, _, best = min(candidates, key=lambda candidate: candidate[:2])
-    return best if 2 <= fewest <= min(_MAX_LABELS, len(full) / 2) else None

@@ -120,6 +120,7 @@ def suggest_params(
         "resize.width": width,
         "resize.height": height,
         "resize.format": "jpg" if photographs else "png",
+        "features.model": "resnet18",
         "features.weights": weights,
         "features.layer": layer,
         "features.crop": "none",

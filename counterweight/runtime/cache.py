@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from counterweight.base.errors import InputError
-from counterweight.runtime.file_links import link_or_copy
+from counterweight.runtime.file_links import file_checksum, link_or_copy
 
 # `prune` goes down to this fraction of the limit, so that not every run has to delete.
 _FILL_AFTER_PRUNE = 0.9
@@ -122,30 +122,26 @@ class Cache:
 
     def read(self, entry: Entry) -> bytes | None:
         """Return the content of an entry; None if it is gone, or damaged and so deleted."""
-        try:
+        with contextlib.suppress(OSError):
             content = entry.path.read_bytes()
-        except OSError:
-            return None
-        return content if self._accept(entry, hashlib.sha256(content).hexdigest()) else None
+            return content if self._accept(entry, hashlib.sha256(content).hexdigest()) else None
+        return None
 
     def is_whole(self, entry: Entry) -> bool:
         """Return whether an entry is there and undamaged, without holding its content; a damaged one is deleted."""
-        try:
-            checksum = file_checksum(entry.path)
-        except OSError:
-            return False
-        return self._accept(entry, checksum)
+        with contextlib.suppress(OSError):
+            return self._accept(entry, file_checksum(entry.path))
+        return False
 
     def restore(self, entry: Entry, target: Path) -> bool:
         """Link or copy an entry to ``target``; return False, without a file there, if it is damaged or gone."""
         if self.read(entry) is None:
             return False
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with contextlib.suppress(FileNotFoundError):
             link_or_copy(entry.path, target)
-        except FileNotFoundError:
-            return False
-        return True
+            return True
+        return False
 
     def put(self, key: str, file: Path, checksum: str, note: str = "") -> None:
         """Add a finished file."""
@@ -153,8 +149,9 @@ class Cache:
 
     def put_bytes(self, key: str, content: bytes, note: str = "") -> None:
         """Add bytes."""
-        checksum = hashlib.sha256(content).hexdigest()
-        self._write_entry(f"{key}-{checksum}-{note}", lambda aside: aside.write_bytes(content))
+        self._write_entry(
+            f"{key}-{hashlib.sha256(content).hexdigest()}-{note}", lambda aside: aside.write_bytes(content)
+        )
 
     def scratch_path(self, kind: str, key: str) -> Path | None:
         """Return a path for unfinished work, which the caller writes and deletes; None if the cache cannot keep it."""
@@ -205,12 +202,6 @@ class Cache:
         if not _is_marked(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             _write_aside(self.folder / TAG, lambda aside: aside.write_bytes(_MARK))
-
-
-def file_checksum(file: Path) -> str:
-    """Return the SHA-256 of a file, in memory that does not grow with it."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _write_aside(file: Path, write: Callable[[Path], object]) -> None:

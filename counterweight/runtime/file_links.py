@@ -1,6 +1,7 @@
-"""Copies of files that share disk space with the source, if the file system supports it."""
+"""Copies of files that share disk space with the source, if the file system supports it; and checksums of files."""
 
 import errno
+import hashlib
 import os
 import shutil
 import sys
@@ -48,3 +49,9 @@ def _clone(source: Path, target: Path) -> None:
         except OSError:
             target.unlink()
             raise
+
+
+def file_checksum(file: Path) -> str:
+    """Return the SHA-256 of a file, in memory that does not grow with it."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

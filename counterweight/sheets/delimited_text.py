@@ -1,7 +1,7 @@
 """Read tables in text files, whatever character separates their cells."""
 
 import csv
-from collections import Counter
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,6 +13,8 @@ from counterweight.sheets.table_header import Cell
 _DELIMITERS = {".csv": ",;\t|", ".tsv": "\t,;|", ".txt": "\t,;| "}
 DELIMITED = tuple(_DELIMITERS)
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "spaces"}
+# What Excel takes for the delimiter of a file.
+_NAMED = re.compile(r"sep=(.)\s*")
 # Rows by which the delimiter is told.
 _SAMPLE = 20
 
@@ -20,23 +22,32 @@ _SAMPLE = 20
 def read_delimited(path: Path) -> tuple[list[list[Cell]], list[str]]:
     """Read the cells of a text file, and what the user should know of how they were read.
 
-    The delimiter is the one by which most of the first rows have equally many cells, two or more.
+    The delimiter is the one by which most of the first rows have two or more cells, and none more than the first such
+    row; or the one that a first line such as ``sep=;`` names, which Excel reads.
 
     Raises
     ------
     InputError
-        If the file is not UTF-8 (or UTF-16 with a byte order mark), or has a quote without an end.
+        If the file is not UTF-8 (or UTF-16 with a byte order mark), or has a quote at a wrong place.
     """
     with path.open("rb") as file:
         encoding = "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     delimiters = _DELIMITERS[path.suffix.lower()]
     try:
-        delimiter = max(delimiters, key=lambda delimiter: _agreement(path, encoding, delimiter))
+        with path.open(encoding=encoding, newline="") as file:
+            named = _NAMED.fullmatch(file.readline())
+        found = {delimiter: _agreement(path, encoding, delimiter) for delimiter in delimiters}
+        delimiter = named[1] if named else max(delimiters, key=found.__getitem__)
+        if not named and not found[delimiter]:  # Perhaps a misplaced quote keeps another from being it.
+            delimiter = next((other for other in delimiters if found[other] < 0), delimiters[0])
         with path.open(encoding=encoding, newline="") as file:
             grid: list[list[Cell]] = [list(row) for row in _rows(file, delimiter)]
     except (UnicodeError, csv.Error) as error:
         raise InputError(f"{path}: not a CSV in UTF-8: {error}. Save it as 'CSV UTF-8'.") from None
-    notes = [] if delimiter == delimiters[0] else [f"{path}: its cells are separated by {_NAMES[delimiter]}"]
+    if named:
+        del grid[0]
+    name = _NAMES.get(delimiter, f"'{delimiter}'")
+    notes = [] if delimiter == delimiters[0] else [f"{path}: its cells are separated by {name}"]
     return grid, notes
 
 
@@ -47,11 +58,11 @@ def _rows(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
 
 
 def _agreement(path: Path, encoding: str, delimiter: str) -> float:
-    """Return the fraction of the first rows that have equally many cells, 0 if these have one."""
+    """Return the part of the first rows that fit the first one with several cells; -1 if a quote is misplaced."""
     with path.open(encoding=encoding, newline="") as file:
         try:
-            widths = Counter(len(row) for row in islice(_rows(file, delimiter), _SAMPLE) if any(row))
+            widths = [len(row) for row in islice(_rows(file, delimiter), _SAMPLE) if any(row)]
         except csv.Error:
-            return 0
-    width, count = max(widths.items(), key=lambda item: item[1], default=(1, 0))
-    return count / widths.total() if width > 1 else 0
+            return -1
+    first = next((width for width in widths if width > 1), 0)
+    return sum(1 < width <= first for width in widths) / max(len(widths), 1)

@@ -9,6 +9,7 @@ from counterweight.sheets.spreadsheet import Sheet, free_name, read_sheet
 
 # The sheets of Hugging Face's image folders and of Roboflow's exports.
 _SHEETS = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
+_IMAGE_COLUMNS = ("file_name", "filename", "image", "path")
 # Folders whose names may also be those of classes are splits only beside others.
 _SPLIT_FOLDERS = frozenset(SPLIT_NAMES) - {"dev", "development", "testing"}
 # Roboflow names the variants of an image NAME.rf.HASH.jpg.
@@ -40,9 +41,9 @@ def read_sheets_of_splits(
     folder : Path
         The folder with ``train/`` and others, each with images and a sheet of them.
     image : str or None
-        The column of image names, which are relative to their sheet; None is the first column.
+        The column of image names, which are relative to their sheet; None is the usual one, or the first.
     split, group : str or None
-        Names of the columns of splits and of groups, if they are not free.
+        Names of the columns of splits and of groups; one of groups may be in the sheets.
 
     Returns
     -------
@@ -51,7 +52,7 @@ def read_sheets_of_splits(
     split : str
         The column with the splits.
     group : str or None
-        The column with what variants of one image have in common; None if no image has variants.
+        The column of groups, or the one with what variants of an image have in common; None if there is neither.
 
     Raises
     ------
@@ -66,11 +67,11 @@ def read_sheets_of_splits(
             f"{path} has the columns {', '.join(sheet.columns)}, but {paths[0]} has {', '.join(columns)}. Make them "
             "the same."
             for path, sheet in zip(paths, sheets, strict=True)
-            if sheet.columns != columns
+            if set(sheet.columns) != set(columns)
         ],
         str(folder),
     )
-    image = image or columns[0]
+    image = image or image_column(sheets[0])
     if image not in columns:
         raise InputError(
             f"{paths[0]}: there is no column '{image}'. Its columns are: {', '.join(columns)}. Set data.columns.image "
@@ -81,14 +82,23 @@ def read_sheets_of_splits(
     rows, numbers, files = [], [], []
     for path, sheet in zip(paths, sheets, strict=True):
         part = path.parent.name
-        for i, row in enumerate(sheet.rows):
+        order = [sheet.columns.index(name) for name in columns]
+        for i, unordered in enumerate(sheet.rows):
+            row = [unordered[j] for j in order]
             name = cell_text(row[at])
             rows.append([*row[:at], name and f"{part}/{name}", *row[at + 1 :], part])
             numbers.append(sheet.number(i))
             files.append(f"{part}/{path.name}")
     notes = tuple(note for sheet in sheets for note in sheet.notes)
-    sheet, group = with_groups(Sheet([*columns, split], rows, numbers, files, notes), image, group)
+    sheet = Sheet([*columns, split], rows, numbers, files, notes)
+    if group not in columns:
+        sheet, group = with_groups(sheet, image, group)
     return sheet, split, group
+
+
+def image_column(sheet: Sheet) -> str:
+    """Return the column that is named as one of images, or the first."""
+    return next((name for name in sheet.columns if name.lower() in _IMAGE_COLUMNS), sheet.columns[0])
 
 
 def class_folder_sheet(
@@ -158,5 +168,6 @@ def with_groups(sheet: Sheet, image: str, group: str | None) -> tuple[Sheet, str
     if not any(_VARIANT in name for name in names):
         return sheet, None
     group = free_name(group or "group", sheet.columns)
-    rows = [[*row, name.partition(_VARIANT)[0]] for row, name in zip(sheet.rows, names, strict=True)]
+    originals = [name.partition(_VARIANT)[0] if _VARIANT in name else "" for name in names]
+    rows = [[*row, original] for row, original in zip(sheet.rows, originals, strict=True)]
     return Sheet([*sheet.columns, group], rows, sheet.numbers, sheet.files, sheet.notes), group

@@ -1,34 +1,18 @@
-"""Read sheets of any kind, and write .xlsx and .csv, without changing their cells."""
+"""Read sheets of any kind without changing their cells."""
 
-import csv
-import datetime
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, starmap
 from pathlib import Path
 
-import xlsxwriter
 from python_calamine import CalamineWorkbook
 from xlsxwriter.utility import xl_rowcol_to_cell
 
 from counterweight.base.errors import InputError, name_some, raise_problems
-from counterweight.base.outputs import atomic_file, scratch_folder
 from counterweight.sheets.delimited_text import DELIMITED, read_delimited
 from counterweight.sheets.records import RECORDS, read_records
 from counterweight.sheets.table_header import Cell, TableHeader, find_header
 from counterweight.sheets.xlsx_validation import check_workbook
-
-# Maximum characters per cell in Excel.
-EXCEL_CELL = 32_767
-
-_DATE_FORMATS = {
-    datetime.datetime: "yyyy-mm-dd hh:mm:ss",
-    datetime.date: "yyyy-mm-dd",
-    datetime.time: "hh:mm:ss",
-    datetime.timedelta: "[h]:mm:ss",
-}
-
 
 # Names row i, from 0, for messages.
 Place = Callable[[int], str]
@@ -149,7 +133,8 @@ def _from_grid(grid: list[list[Cell]], notes: list[str], path: Path, *, has_name
     repeated = sorted({name for name in columns if columns.count(name) > 1})
     if repeated:
         raise InputError(f"{where}: the column name '{repeated[0]}' occurs twice. Rename one of them.")
-    width, first = len(columns), header.row + 1 + header.is_named
+    # The column names of records are in no row.
+    width, first = len(columns), 1 if has_names else header.row + 1 + header.is_named
     rows = [[*row[:width], *[""] * (width - len(row))] for row in body]
     return Sheet(columns, rows, None if first == excel_row(0) else range(first, first + len(rows)), notes=tuple(notes))
 
@@ -158,20 +143,6 @@ def _other_worksheets(path: Path) -> str:
     """Return the end of a message that says which other worksheets a workbook has."""
     names = worksheet_names(path)
     return f", or set data.worksheet to one of {name_some(names)}" if len(names) > 1 else ""
-
-
-def write_sheet(columns: Sequence[str], rows: Iterable[Sequence[Cell]], path: Path, format: str) -> None:
-    """Write a sheet: the same bytes for the same cells, in memory that does not grow with the number of rows.
-
-    Text stays text, whatever it begins with; ``""`` is an empty cell. ``format`` is ``xlsx`` or ``csv``.
-    """
-    with atomic_file(path) as aside:
-        if format == "csv":
-            with aside.open("w", encoding="utf-8", newline="") as file:
-                csv.writer(file).writerows([columns, *rows])
-        else:
-            with scratch_folder(path) as scratch:
-                _write_xlsx([columns, *rows], aside, scratch)
 
 
 def free_name(name: str, columns: Sequence[str]) -> str:
@@ -202,51 +173,3 @@ def _xlsx_grid(path: Path, worksheet: str | None) -> list[list[Cell]]:
         raise InputError(
             f"{path}: not a workbook: {str(error) or type(error).__name__}. Save it as .xlsx in Excel."
         ) from None
-
-
-class _ExactFloat(float):
-    """A number that is written with all its digits: XlsxWriter's format has 16, but a double may need 17.
-
-    Whole ones have no decimal point, so that readers take them for integers, as those that Excel writes.
-    """
-
-    def __format__(self, _format: str) -> str:
-        whole = self.is_integer() and abs(self) < 2**53
-        return str(int(self)) if whole else repr(float(self))
-
-
-def _escaped(content: object) -> str:
-    """Escape control characters as _xHHHH_, and text that looks like such an escape."""
-    text = str(content)
-    marked = re.sub(r"_(?=x[0-9a-fA-F]{4}_)", "_x005F_", text)
-    marked = re.sub(r"[\x00-\x08\x0b-\x1f]", lambda match: f"_x{ord(match[0]):04X}_", marked)
-    return "_x003C_" + marked[1:] if marked.startswith("<r>") else marked
-
-
-def _write_xlsx(rows: Iterable[Sequence[Cell]], path: Path, scratch: Path) -> None:
-    book = xlsxwriter.Workbook(str(path), {"constant_memory": True, "tmpdir": str(scratch)})
-    # Without a fixed date, the same cells give other bytes a second later.
-    book.set_properties({"created": datetime.datetime(2000, 1, 1)})
-    dates = {kind: book.add_format({"num_format": text}) for kind, text in _DATE_FORMATS.items()}
-    sheet = book.add_worksheet()
-    # XlsxWriter's own escaping misses overlapping escapes, and reads text between <r> and </r> as markup.
-    sheet._escape_control_characters = _escaped
-    sheet.freeze_panes(1, 0)
-    for i, row in enumerate(rows):
-        for j, cell in enumerate(row):
-            if isinstance(cell, str):
-                length = len(cell.encode("utf-16-le")) // 2  # as Excel counts
-                if length > EXCEL_CELL:
-                    raise InputError(
-                        f"row {i + 1}, column {j + 1}: {length:,} characters; Excel takes {EXCEL_CELL:,} in a cell. "
-                        "Shorten it, or set sheet.format to csv."
-                    )
-                if cell:  # Not by `write`, which would turn '=A1' into a formula.
-                    sheet.write_string(i, j, cell)
-            elif isinstance(cell, bool):
-                sheet.write_boolean(i, j, cell)
-            elif isinstance(cell, (int, float)):
-                sheet.write_number(i, j, _ExactFloat(cell))
-            else:
-                sheet.write_datetime(i, j, cell, dates[type(cell)])
-    book.close()

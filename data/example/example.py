@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from counterweight.base.command import parse_options, run
 from counterweight.base.outputs import atomic_folder
-from counterweight.sheets.spreadsheet import write_sheet
+from counterweight.sheets.sheet_writer import write_sheet
 from counterweight.sheets.table_header import Cell
 from data.example.drawing import LABELS, make_images
 

@@ -706,10 +706,22 @@ def test_unknown_model_is_answered_with_a_similar_one(tmp_path: Path) -> None:
 def test_networks_of_timm_are_used_whole(tmp_path: Path) -> None:
     model = ("features:\n  model: resnet18", "features:\n  model: timm/resnet10t")
     assert [problem.partition(": ")[2] for problem in problems_of(saved(tmp_path, model))] == [
-        "features.layer: timm/resnet10t is used whole. Set it to null, or choose a torchvision classifier"
+        "features.weights: timm/resnet10t has no weights of that name. Set it to pretrained, or to a file",
+        "features.layer: timm/resnet10t is used whole. Set it to null, or choose a torchvision classifier",
     ]
     whole = (model, ("layer: layer4\n  crop: none\n  engine", "layer: null\n  crop: none\n  engine"))
-    assert load_params(saved(tmp_path, *whole)).features.model == "timm/resnet10t"
+    pretrained = ("weights: IMAGENET1K_V1\n  layer: null", "weights: pretrained\n  layer: null")
+    assert load_params(saved(tmp_path, *whole, pretrained)).features.model == "timm/resnet10t"
+
+
+def test_timms_weights_have_no_names(tmp_path: Path) -> None:
+    changes = [
+        ("features:\n  model: resnet18", "features:\n  model: timm/resnet10t"),
+        ("layer: layer4\n  crop: none\n  engine", "layer: null\n  crop: none\n  engine"),
+    ]
+    assert [problem.partition(": ")[2] for problem in problems_of(saved(tmp_path, *changes))] == [
+        "features.weights: timm/resnet10t has no weights of that name. Set it to pretrained, or to a file"
+    ]
 
 
 def test_torchvisions_weights_have_names(tmp_path: Path) -> None:

@@ -231,9 +231,9 @@ def test_missing_columns_are_reported_together_with_the_existing_ones() -> None:
         read(["file", "split", "cat"], ["a", "train", 1], labels=["cat", "dog"])
     assert str(error.value) == (
         "labels.xlsx: 2 problems\n"
-        "  there is no column 'id' in row 1. Its columns are: file, split, cat. "
+        "  there is no column 'id'. Its columns are: file, split, cat. "
         "Set data.columns in params.yaml to the names in your sheet.\n"
-        "  there is no column 'dog' in row 1. Its columns are: file, split, cat. "
+        "  there is no column 'dog'. Its columns are: file, split, cat. "
         "Set data.columns in params.yaml to the names in your sheet."
     )
 

@@ -143,7 +143,8 @@ def test_groups_are_no_duplicates_but_may_leak(patients: pd.DataFrame) -> None:
 def test_summary_counts_images_by_kind() -> None:
     table = listed(CHECKSUMS, HASHES, SPLITS, TARGETS, dropped={0: 2})
     assert summary(table) == {
-        "groups": 2, "exact": 2, "near": 3, "mirror": 0, "leaks": 2, "group_leaks": 0, "other_labels": 2, "dropped": 1,
+        "groups": 2, "exact": 2, "near": 3, "mirror": 0,
+        "leaks": 2, "mirror_leaks": 0, "group_leaks": 0, "other_labels": 2, "dropped": 1,
     }  # fmt: skip
 
 
@@ -241,8 +242,12 @@ def test_a_mirror_image_in_a_later_split_is_a_leak_and_no_label_conflict() -> No
     )  # fmt: skip
     assert table["bits"].isna().all()
     assert [list(row) for row in table.drop(columns="bits").itertuples(index=False)] == [
-        [0, 0, 2, "0", "train", "mirror", "1", "1", "duplicate", "", 0],
+        [0, 0, 2, "0", "train", "mirror", "1", "1", "mirror", "", 0],
         [0, 0, 3, "1", "test", "mirror", "0", "", "", "", 0],
     ]
-    assert redundant_images(pictures, ["train", "test", "train"], 2) == {0: 1}
-    assert (summary(table)["mirror"], summary(table)["leaks"]) == (2, 1)
+    assert redundant_images(pictures, ["train", "test", "train"], 2) == {}
+    assert (summary(table)["mirror"], summary(table)["mirror_leaks"], summary(table)["leaks"]) == (2, 1, 0)
+    assert duplicate_warnings(table, Path("duplicates.csv"))[1] == (
+        "leak: 1 images of train or val are the mirror image of one in a later split, '0' of train is that of '1': "
+        "results there look better than they are. Correct the splits, or set data.columns.split to null"
+    )

@@ -79,8 +79,14 @@ def test_a_row_that_nearly_names_a_file_is_reported_with_it_or_takes_it(image_id
 
 def test_two_rows_that_mean_one_file_are_a_problem(folder: Path) -> None:
     put(folder, "007.jpg")
+    matches = match_files(["7", "07"], FolderImages(folder), near=True)
+    assert matches.problems == ["row 3: image '07' is 007.jpg, as in row 2. Delete one of the rows."]
+
+
+def test_a_file_that_a_row_names_is_not_taken_for_another(folder: Path) -> None:
+    put(folder, "007.jpg")
     matches = match_files(["7", "007"], FolderImages(folder), near=True)
-    assert matches.problems == ["row 3: image '007' is 007.jpg, as in row 2. Delete one of the rows."]
+    assert (matches.paths, matches.missing, matches.problems) == (["", "007.jpg"], [0], [])
 
 
 @pytest.mark.parametrize("image_id", ["../x", "../x.jpg", "sea/../../x.jpg", "c", "."])

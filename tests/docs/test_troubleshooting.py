@@ -31,7 +31,7 @@ from counterweight.networks.openvino import OpenVINOModule
 from counterweight.networks.weights import load_weights
 from counterweight.runtime.dask_pool import dask_workers
 from counterweight.runtime.parallel import map_isolated
-from counterweight.sheets.spreadsheet import write_sheet
+from counterweight.sheets.sheet_writer import write_sheet
 from recipes.experiments import clean_commit
 from stages import init
 from tests.test_bad_input import FEW, STAGES, Dataset

@@ -13,7 +13,8 @@ from PIL import Image
 
 from counterweight.base import manifest
 from counterweight.base.errors import InputError
-from counterweight.sheets.spreadsheet import read_sheet, write_sheet
+from counterweight.sheets.sheet_writer import write_sheet
+from counterweight.sheets.spreadsheet import read_sheet
 from counterweight.sheets.table_header import Cell
 from stages import ingest
 from tests.conftest import INGEST, TINY

@@ -37,5 +37,23 @@ def test_the_name_that_differs_least_wins() -> None:
     ]
 
 
+def test_a_name_in_another_folder_is_another_image_unless_that_is_asked_for() -> None:
+    assert near_names(["dog/1.jpg", "b/1.jpg"], ["cat/1.jpg", "a/b/2.jpg"]) == ["", ""]
+    assert near_names(["dog/1.jpg"], ["cat/1.jpg"], other_folders=True) == ["cat/1.jpg"]
+
+
+def test_files_that_another_name_has_are_not_meant() -> None:
+    assert near_names(["7"], ["007.jpg", "07.png"], {"007.jpg"}) == ["07.png"]
+
+
+def test_the_whole_path_wins_over_its_end() -> None:
+    assert near_names(["A.jpg"], ["a.jpg", "x/a.jpg"]) == ["a.jpg"]
+
+
+@pytest.mark.parametrize("name", ["0.", "00.", "/", ".", "\\", "0/"])
+def test_odd_names_find_nothing(name: str) -> None:
+    assert near_names([name], ["a.jpg"]) == [""]
+
+
 def test_leading_folders_are_dropped_one_by_one() -> None:
     assert near_names(["data/cat/1.jpg"], ["cat/1.jpg", "dog/1.jpg"]) == ["cat/1.jpg"]

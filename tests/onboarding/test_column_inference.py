@@ -1,11 +1,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from counterweight.base.errors import InputError
 from counterweight.images.folder_images import FolderImages
 from counterweight.images.folder_scan import FolderScan
+from counterweight.images.sources import open_images
 from counterweight.onboarding.column_inference import SheetSchema, infer_schema
 from counterweight.sheets.spreadsheet import Sheet
 from counterweight.sheets.table_header import Cell
@@ -185,3 +187,24 @@ def test_numbers_whose_zeros_were_lost_name_images_nearly() -> None:
 def test_a_column_of_0_and_1_names_no_images_nearly() -> None:
     with pytest.raises(InputError, match="no column names images"):
         inferred(["a", "b"], [0.0, 1.0], [1.0, 0.0, 0.0])
+
+
+def test_one_image_twice_is_a_mistake_and_no_long_form() -> None:
+    rows: list[list[Cell]] = [[f"{i:03}", ("cat", "dog")[i % 2]] for i in range(40)] + [["007", "cat"]]
+    schema = infer_schema(Sheet(["id", "animal"], rows), SOURCE, in_order=False)
+    assert (schema.task, schema.repeats) == ("binary", False)
+
+
+def test_a_file_that_is_missing_is_not_replaced_by_one_of_another_folder() -> None:
+    source = FolderImages(Path("images"))
+    source.__dict__["scan"] = FolderScan([f"cat/{i}.jpg" for i in range(40)], {})
+    rows: list[list[Cell]] = [[f"cat/{i}.jpg", ("sea", "sky")[i % 2]] for i in range(40)] + [["dog/7.jpg", "sea"]]
+    schema = infer_schema(Sheet(["id", "tag"], rows), source, in_order=False)
+    assert (schema.nearly, schema.files[-1]) == ([], [])
+
+
+def test_long_form_of_an_array_is_recognized(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8))
+    rows: list[list[Cell]] = [[float(i // 2), ("sea", "sky", "ice")[i % 3]] for i in range(40)]
+    schema = infer_schema(Sheet(["index", "tag"], rows), open_images(tmp_path / "x.npy"), in_order=True)
+    assert (schema.image, schema.repeats) == ("index", True)

@@ -8,7 +8,8 @@ import pytest
 from joblib.externals.loky import get_reusable_executor
 
 from counterweight.runtime import parallel
-from counterweight.sheets.spreadsheet import read_sheet, write_sheet
+from counterweight.sheets.sheet_writer import write_sheet
+from counterweight.sheets.spreadsheet import read_sheet
 from stages import augment, cluster, export, features, impute, ingest, resize, sheet
 from tests.conftest import AUGMENT, CLUSTER, EXPORT, FEATURES, IMPUTE, INGEST, RESIZE, SHEET, TINY, make_tiny_data
 from tests.workspace import write_params

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from counterweight.base import manifest
-from counterweight.sheets.spreadsheet import read_sheet, write_sheet
+from counterweight.sheets.sheet_writer import write_sheet
+from counterweight.sheets.spreadsheet import read_sheet
 from tests.conftest import FEATURES, INGEST, RESIZE, TINY, make_tiny_data, run_stage
 from tests.workspace import write_params
 

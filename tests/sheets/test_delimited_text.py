@@ -17,6 +17,7 @@ ROWS: list[list[Cell]] = [["id", "labels"], ["a", "sea,sky"], ["b", "ice"]]
         ("s.csv", "id;labels\na;sea,sky\nb;ice\n", "semicolons"),
         ("s.csv", "id\tlabels\na\tsea,sky\nb\tice\n", "tabs"),
         ("s.csv", "id|labels\r\na|sea,sky\r\nb|ice\r\n", "vertical bars"),
+        ("s.csv", "sep=;\nid;labels\na;sea,sky\nb;ice\n", "semicolons"),
         ("s.tsv", "id\tlabels\na\tsea,sky\nb\tice\n", None),
         ("s.txt", "id\tlabels\na\tsea,sky\nb\tice\n", None),
         ("s.txt", "id;labels\na;sea,sky\nb;ice\n", "semicolons"),
@@ -36,12 +37,15 @@ def test_text_that_excel_saves_as_unicode_is_read(tmp_path: Path) -> None:
 
 
 def test_rows_that_end_early_do_not_change_the_delimiter(tmp_path: Path) -> None:
-    (tmp_path / "s.csv").write_text("id,labels,note\na,sea;sky\nb,ice;sky,new\n")
-    assert read_delimited(tmp_path / "s.csv")[0] == [
-        ["id", "labels", "note"],
-        ["a", "sea;sky"],
-        ["b", "ice;sky", "new"],
-    ]
+    (tmp_path / "s.csv").write_text("id,labels,note\na,sea;sky\nb,ice;sky,new\nc,sea;ice\nd,sea;ice\n")
+    rows = [["id", "labels", "note"], ["a", "sea;sky"], ["b", "ice;sky", "new"], ["c", "sea;ice"], ["d", "sea;ice"]]
+    assert read_delimited(tmp_path / "s.csv") == (rows, [])
+
+
+def test_a_misplaced_quote_is_an_error_and_no_other_delimiter(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text('id;labels;size\na.jpg;cat;"big" one\n')
+    with pytest.raises(InputError, match="not a CSV in UTF-8"):
+        read_delimited(tmp_path / "s.csv")
 
 
 def test_lines_of_a_name_and_flags_get_column_names(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from counterweight.base.errors import InputError
-from counterweight.sheets.folder_sheets import read_sheets_of_splits, sheet_in, sheets_of_splits
+from counterweight.sheets.folder_sheets import read_sheets_of_splits, sheet_in, sheets_of_splits, with_groups
+from counterweight.sheets.spreadsheet import Sheet
 
 
 @pytest.fixture
@@ -55,3 +56,25 @@ def test_the_sheet_in_a_folder_is_found(export: Path, tmp_path: Path) -> None:
     (export / "metadata.jsonl").touch()
     assert sheet_in(export) == export / "metadata.jsonl"
     assert sheet_in(tmp_path / "train/none") is None
+
+
+def test_the_users_own_column_of_groups_is_kept(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "metadata.csv").write_text("file_name,label,patient\na.rf.1.jpg,cat,p1\n")
+    sheet, _, group = read_sheets_of_splits(tmp_path, None, None, "patient")
+    assert (sheet.columns, group) == (["file_name", "label", "patient", "split"], "patient")
+
+
+def test_columns_may_come_in_any_order(tmp_path: Path) -> None:
+    for part, text in (("train", "label,file_name\ncat,a.jpg\n"), ("test", "file_name,label\nb.jpg,dog\n")):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "metadata.csv").write_text(text)
+    sheet, _, _ = read_sheets_of_splits(tmp_path, None, None, None)
+    assert sheet.columns == ["file_name", "label", "split"]
+    assert sheet.rows == [["test/b.jpg", "dog", "test"], ["train/a.jpg", "cat", "train"]]
+
+
+def test_images_without_variants_are_in_no_group() -> None:
+    sheet = Sheet(["id"], [["cat/1.jpg"], ["dog/1.jpg"], ["dog/x.rf.1.jpg"]])
+    assert [row[1] for row in with_groups(sheet, "id", None)[0].rows] == ["", "", "x"]

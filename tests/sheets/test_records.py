@@ -1,9 +1,11 @@
 import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from counterweight.base.errors import InputError
+from counterweight.sheets.sheet_writer import write_sheet
 from counterweight.sheets.spreadsheet import read_sheet
 
 JSON_LINES = """{"file_name": "a.jpg", "labels": ["sea", "sky"], "size": 3}
@@ -19,6 +21,16 @@ def test_objects_are_rows_and_their_keys_columns(tmp_path: Path) -> None:
     assert sheet.columns == ["file_name", "labels", "size", "checked"]
     assert sheet.rows == [["a.jpg", '["sea", "sky"]', 3, ""], ["b.jpg", "[]", "", True], ["c.jpg", "", "", ""]]
     assert sheet.notes == (f"{path}: the columns box are left out, since they hold no cells",)
+    assert sheet.place(0) == "row 1"
+
+
+def test_numbers_that_excel_cannot_hold_keep_their_digits_or_are_empty(tmp_path: Path) -> None:
+    path = tmp_path / "s.jsonl"
+    path.write_text('{"id": 1234567890123456789, "age": NaN, "size": Infinity}\n')
+    sheet = read_sheet(path)
+    assert sheet.rows == [[1234567890123456789, "", "inf"]]
+    write_sheet(sheet.columns, sheet.rows, tmp_path / "s.xlsx", "xlsx")
+    assert read_sheet(tmp_path / "s.xlsx").rows == [["1234567890123456789", "", "inf"]]
 
 
 def test_bad_lines_are_reported_together(tmp_path: Path) -> None:
@@ -49,3 +61,21 @@ def test_a_file_that_is_no_parquet_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "s.parquet").write_bytes(b"id,labels")
     with pytest.raises(InputError, match="not a Parquet file: "):
         read_sheet(tmp_path / "s.parquet")
+
+
+def test_values_of_parquet_become_what_a_sheet_can_hold(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="make parquet installs it")
+    from pyarrow import parquet
+
+    moment, zoned = datetime.datetime(2026, 5, 1, 12, 30), datetime.datetime(2026, 5, 1, tzinfo=datetime.UTC)
+    columns = {
+        "price": pyarrow.array([Decimal("1.50")]),
+        "made": pyarrow.array([moment], pyarrow.timestamp("ns")),
+        "sent": pyarrow.array([zoned], pyarrow.timestamp("us", "UTC")),
+        "took": pyarrow.array([datetime.timedelta(minutes=2)], pyarrow.duration("ns")),
+        "age": pyarrow.array([float("nan")]),
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "s.parquet")
+    sheet = read_sheet(tmp_path / "s.parquet")
+    assert sheet.rows == [["1.50", moment, "2026-05-01 00:00:00+00:00", datetime.timedelta(minutes=2), ""]]
+    write_sheet(sheet.columns, sheet.rows, tmp_path / "s.xlsx", "xlsx")

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from counterweight.base.errors import InputError
 from counterweight.base.limits import check_row_count
-from counterweight.sheets.spreadsheet import Sheet, read_sheet, write_sheet
+from counterweight.sheets.sheet_writer import write_sheet
+from counterweight.sheets.spreadsheet import Sheet, read_sheet
 from counterweight.sheets.table_header import Cell
 
 # No XML can hold a surrogate, U+FFFE or U+FFFF, so no .xlsx does.

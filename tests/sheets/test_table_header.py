@@ -16,6 +16,8 @@ from counterweight.sheets.table_header import Cell, TableHeader, find_header
         ([["", ""], ["id", ""], ["a", ""]], 1),
         ([["id", "0", "1"], ["a", 1.0, 1.0]], 0),
         ([["id", "sea", "sky"], ["a.jpg", "1", "1"]], 0),
+        ([["id", "0", "1"], ["7", 1.0, 0.0], ["8", 0.0, 1.0]], 0),
+        ([["img1", "labels"], ["img2", "sea"]], 0),
     ],
 )
 def test_column_names_are_found_below_blank_rows_and_a_title(grid: list[list[Cell]], row: int) -> None:
@@ -29,6 +31,10 @@ def test_column_names_are_found_below_blank_rows_and_a_title(grid: list[list[Cel
         [["cat/7.PNG", 1.0], ["b", 0.0]],
         [["00001", "1", "NA", "0", "1"], ["00002", "0", "0", "0", "1"]],
         [["00001", True, True], ["00002", False, True]],
+        [["img1", "0"], ["img2", "1"]],
+        [["00001", "0", "1"], ["00002", "1", "1"]],
+        [["my photo 1.jpg", ""], ["my photo 2.jpg", "cat"]],
+        [["a.pbm", "cat"], ["b.pbm", "dog"]],
     ],
 )
 def test_a_first_row_that_is_an_image_has_no_column_names(grid: list[list[Cell]]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from counterweight.base.errors import InputError
 from counterweight.sheets import xlsx_validation
-from counterweight.sheets.spreadsheet import write_sheet
+from counterweight.sheets.sheet_writer import write_sheet
 from counterweight.sheets.table_header import Cell
 from counterweight.sheets.xlsx_validation import check_workbook
 

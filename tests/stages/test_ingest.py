@@ -9,7 +9,8 @@ import pytest
 
 from counterweight.base import manifest
 from counterweight.images.codec import FORMATS, read, write
-from counterweight.sheets.spreadsheet import read_sheet, write_sheet
+from counterweight.sheets.sheet_writer import write_sheet
+from counterweight.sheets.spreadsheet import read_sheet
 from tests.conftest import INGEST, TINY, make_tiny_data, run_stage
 from tests.workspace import write_params
 
@@ -229,7 +230,8 @@ def test_duplicates_leaks_and_label_conflicts_are_listed_counted_and_warned_of(r
         [19, "b.jpg", "exact", "0002.jpg", "", "0002.jpg", 0],
     ]
     assert json.loads((repeated / "data/ingest.json").read_text())["duplicates"] == {
-        "groups": 2, "exact": 2, "near": 2, "mirror": 0, "leaks": 1, "group_leaks": 0, "other_labels": 2, "dropped": 0,
+        "groups": 2, "exact": 2, "near": 2, "mirror": 0,
+        "leaks": 1, "mirror_leaks": 0, "group_leaks": 0, "other_labels": 2, "dropped": 0,
     }  # fmt: skip
     assert "ingest: leak: 1 images of train or val also appear in a later split, '0001.jpg' of" in result.stderr
     assert (

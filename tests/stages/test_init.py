@@ -9,7 +9,7 @@ import pytest
 
 from counterweight.base.params import load_params
 from counterweight.images import codec
-from counterweight.sheets.spreadsheet import write_sheet
+from counterweight.sheets.sheet_writer import write_sheet
 from tests.conftest import INGEST, make_tiny_data, run_stage
 from tests.workspace import PROJECT
 

@@ -132,6 +132,7 @@ def test_a_signal_reaches_the_stage_that_dvc_runs(sent: signal.Signals, project:
 def test_a_kill_while_dvc_lock_is_written_loses_nothing(project: Path) -> None:
     run(project, *COMMAND, PYTHONPATH=str(PROJECT))
     lock = project / "dvc.lock"
+    whole = lock.read_bytes()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(PROJECT), "DVC_NO_ANALYTICS": "1"}
     for delay in (0.0, 0.001, 0.003, 0.01):
@@ -144,10 +145,20 @@ def test_a_kill_while_dvc_lock_is_written_loses_nothing(project: Path) -> None:
         time.sleep(delay)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        result = run(project, *COMMAND, PYTHONPATH=str(PROJECT))
-        assert "Traceback" not in result.stderr
-        assert is_whole(lock.read_bytes(), None)
-        assert list((project / "data").glob("*.csv"))
+        run(project, *COMMAND, PYTHONPATH=str(PROJECT))
+        assert lock.read_bytes() == whole
+
+
+def test_what_an_interrupted_stage_wrote_is_no_change_by_hand(project: Path) -> None:
+    run(project, *COMMAND, PYTHONPATH=str(PROJECT))
+    table = project / "data/labels.csv"
+    table.unlink()
+    table.write_text("half of it\n")
+    (project / ".dvc/tmp/repro.running").touch()
+    result = run(project, *COMMAND, PYTHONPATH=str(PROJECT))
+    assert "changed by hand" not in result.stderr
+    assert table.read_text().startswith("label,")
+    assert not (project / ".dvc/tmp/repro.running").exists()
 
 
 def test_the_part_that_a_kill_left_is_replaced_at_the_next_start(project: Path) -> None:
