@@ -149,9 +149,8 @@ class Cache:
 
     def put_bytes(self, key: str, content: bytes, note: str = "") -> None:
         """Add bytes."""
-        self._write_entry(
-            f"{key}-{hashlib.sha256(content).hexdigest()}-{note}", lambda aside: aside.write_bytes(content)
-        )
+        checksum = hashlib.sha256(content).hexdigest()
+        self._write_entry(f"{key}-{checksum}-{note}", lambda aside: aside.write_bytes(content))
 
     def scratch_path(self, kind: str, key: str) -> Path | None:
         """Return a path for unfinished work, which the caller writes and deletes; None if the cache cannot keep it."""
