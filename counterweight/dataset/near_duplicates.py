@@ -92,8 +92,10 @@ def near_pairs(hashes: NDArray[np.uint64], distance: int) -> Iterator[tuple[Indi
 def mirror_pairs(pictures: ImageGroups, distance: int) -> Iterator[tuple[Indices, Indices, Indices]]:
     """Yield pairs of pictures of which one is nearly the mirror image of the other, in both orders, as `near_pairs`.
 
-    A picture that is nearly its own mirror image is no pair.
+    A picture that is nearly its own mirror image is no pair. Half of ``distance`` is allowed: a flip changes few bits,
+    and simple pictures, such as single digits, may be near each other's mirror images by chance.
     """
+    distance //= 2
     hashed = np.flatnonzero(pictures.hashed)
     hashes, mirrored = pictures.hashes[hashed], pictures.mirrored[hashed]
     parts = list(zip(_parts(hashes, distance), _parts(mirrored, distance), strict=True))
@@ -120,7 +122,7 @@ def _parts(hashes: NDArray[np.uint64], distance: int) -> list[NDArray[np.uint64]
 def near_duplicate_groups(pictures: ImageGroups, distance: int) -> Indices:
     """Return the group of each image, shape (n_images,): the connected components of the near-duplicate relation.
 
-    ``distance`` is the maximum number of bits in which the hashes of near duplicates, or of mirror images, differ.
+    ``distance`` is the maximum number of bits in which the hashes of near duplicates differ.
     """
     group, hashed = np.arange(len(pictures.hashes)), np.flatnonzero(pictures.hashed)
     near = ((hashed[first], hashed[second]) for first, second, _ in near_pairs(pictures.hashes[hashed], distance))
