@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     check_row_count(len(sheet.sheet.rows), params.sheet.format)
     rows = read_annotations(
         sheet, where=str(path), separator=data.separator, task=data.task, negative=data.missing == "negative",
-        values=section["values"], merge=data.merge_labels,
+        values=section["values"], merge=data.merge_labels, group_pattern=data.group_pattern,
     )  # fmt: skip
     matches = matching.match_files(rows.image_ids, source, near=data.match_names == "near", place=sheet.sheet.place)
     checks, bad = validate_images(source, matches.paths, max_pixels=data.max_pixels, workers=worker_count())

@@ -72,6 +72,9 @@ def conflicts(params: Any) -> Iterator[tuple[str, str]]:
         if weights == "pretrained" and not model.startswith(TIMM):
             yield f"{section}.weights", f"{model} has weights by name. Set it to one such as IMAGENET1K_V1"
 
+    if value("data.group_pattern") is not None and value("data.columns.group") is not None:
+        yield "data.group_pattern", "data.columns.group names a column of groups. Set one of them to null"
+
     model, pooling, frozen = value("train.model"), value("train.pooling"), value("train.freeze") is True
     convnet = model in CONVNETS
     torchvision = isinstance(model, str) and not convnet and model != VGG_CONVS

@@ -1,5 +1,6 @@
 """Sections of params.yaml about the data, as models without defaults, so that every value is in the file."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -25,6 +26,17 @@ def unique(values: list[Any]) -> list[Any]:
     if duplicates:
         raise ValueError(f"{duplicates[0]!r} occurs twice. Delete one")
     return values
+
+
+def validate_pattern(pattern: str) -> str:
+    """Return a regular expression with one pair of brackets; raise ValueError for any other text."""
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}. Correct it") from None
+    if groups != 1:
+        raise ValueError(f"{pattern!r} has {groups} pairs of brackets. Put one pair around what names the group")
+    return pattern
 
 
 Names = Annotated[list[str], Field(min_length=1), AfterValidator(unique)]
@@ -91,6 +103,10 @@ class Data(Section):
     separator: str = Field(min_length=1, description="separator of the names in a column of labels")
     values: Values | None = Field(
         description="what 0/1 columns hold, such as -1 for 0; `null`: 0 or 1, true or false, yes or no"
+    )
+    group_pattern: Annotated[str, AfterValidator(validate_pattern)] | None = Field(
+        description="regular expression that the names of images begin with, whose brackets hold the group if it is in "
+        "the name: `(.+)_\\d+` for a_1.jpg and a_2.jpg"
     )
     merge_labels: bool = Field(
         description="whether names in cells that differ only in case, or in how accents are composed, are one label"

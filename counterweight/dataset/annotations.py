@@ -1,7 +1,9 @@
 """The image ids, splits and labels of a sheet, with every row checked."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +51,7 @@ def read_annotations(
     negative: bool = False,
     values: Mapping[str, Sequence[str]] | None = None,
     merge: bool = False,
+    group_pattern: str | None = None,
 ) -> Annotations:
     """Read the image, split and label columns of a sheet, and check every row.
 
@@ -74,6 +77,8 @@ def read_annotations(
     merge : bool
         Whether names in cells that differ only in case, or in how accents are composed, are one label; see
         `merge_spellings`.
+    group_pattern : str, optional
+        Regular expression whose brackets hold an image's group, if its name begins so.
 
     Returns
     -------
@@ -135,6 +140,8 @@ def read_annotations(
         ]
     targets = np.where(missing & negative, 0, targets).astype(np.int8)
     groups = [cell_text(row[at[rows.group]]) for row in sheet.rows] if rows.group else None
+    if groups is None and group_pattern is not None:
+        groups = _groups_in_names(image_ids, group_pattern)
     return Annotations(image_ids, splits, names, targets, missing, problems, groups)
 
 
@@ -165,6 +172,12 @@ def label_warnings(rows: Annotations, missing: str) -> list[str]:
     if unlabeled:
         warnings.append(f"{unlabeled} rows have no label; they count as images that show none")
     return warnings
+
+
+def _groups_in_names(image_ids: Sequence[str], pattern: str) -> list[str]:
+    """Return the group in each image's name without folders; empty if there is none."""
+    found = (re.match(pattern, PurePosixPath(image_id).name) for image_id in image_ids)
+    return [match[1] or "" if match else "" for match in found]
 
 
 def _id_problems(image_ids: Sequence[str], place: Place) -> list[str]:

@@ -1,5 +1,6 @@
 """Inspect a sheet, or a folder that amounts to one, whose columns are not known yet."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from counterweight.onboarding.suggested_params import Sizes
 from counterweight.sheets.folder_sheets import sheets_of_splits
 from counterweight.sheets.spreadsheet import worksheet_names
 
+# A name that ends in a number; fewer different names, or more views of one, are classes or a series.
+_NUMBERED = re.compile(r"(.+)[_-]\d{1,3}")
+_MIN_STEMS, _MOST_VIEWS = 10, 20
 # Names of folders that hold all images, in lower case, and the part of them from which on one does.
 _DATA_FOLDERS = frozenset({"data", "image", "images", "img", "imgs", "jpegimages", "photo", "photos", "pictures"})
 _MOST_IMAGES = 0.9
@@ -90,10 +94,27 @@ def describe(found: Inspection, images: Sequence[str], sizes: Sizes, sheet: Path
         + (f"split in {schema.split}" if schema.split else "no split, so one will be made"),
         *([f"names     {len(schema.nearly):,} rows name an image only nearly: {near}"] if near else []),
         *(["rows      images have several rows, which are merged"] if schema.repeats else []),
+        *_stem_hint(images),
         *([f"splits    {odd} say no split. Correct these cells before dvc repro"] if odd else []),
         f"labels    {len(schema.counts):,}, {schema.task}, {shape}: "
         + name_some([f"{name} {count:,}" for name, count in schema.counts.items()], 12),
         f"rarest    {rarest}, {schema.counts[rarest]:,} images",
         f"unmatched {len(set(images) - matched):,} images without a row, {absent:,} rows without an image",
         f"missing   {schema.missing:,} label cells; {schema.without:,} rows without a label",
+    ]
+
+
+def _stem_hint(images: Sequence[str]) -> list[str]:
+    """Return a line about names that repeat but for a number at their end, as those of views of one object do."""
+    matches = (_NUMBERED.fullmatch(PurePosixPath(image).stem) for image in images)
+    counts = Counter(match[1] for match in matches if match)
+    several = {stem: count for stem, count in counts.items() if count > 1}
+    if len(several) < _MIN_STEMS or not images or not sum(several.values()) / len(images) >= 0.5:
+        return []
+    if max(several.values()) > _MOST_VIEWS:
+        return []
+    example = min(several)
+    return [
+        f"groups    {len(several):,} names repeat but for a number at their end, such as {example}: if these show the "
+        f"same, set data.group_pattern to '(.+)[_-]\\d+'"
     ]

@@ -26,6 +26,7 @@ data:
     group: null
   separator: ","
   values: null
+  group_pattern: null
   merge_labels: false
   labels: null
   missing: mask
@@ -221,7 +222,7 @@ def test_1e_3_is_a_number_as_in_yaml_1_2(tmp_path: Path) -> None:
 
 def test_no_is_a_word_as_in_yaml_1_2(tmp_path: Path) -> None:
     path = saved(tmp_path, ("freeze: false", "freeze: no"))
-    assert problems_of(path) == ["line 81: train.freeze: Input should be a valid boolean, found 'no'"]
+    assert problems_of(path) == ["line 82: train.freeze: Input should be a valid boolean, found 'no'"]
 
 
 def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
@@ -235,51 +236,51 @@ def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
         (
             "  seed: 42\nresize:",
             "  seed: 42\n  sede: 1\nresize:",
-            "line 27: data.sede: is not a param. Delete it, or correct its name",
+            "line 28: data.sede: is not a param. Delete it, or correct its name",
         ),
-        ("  width: 400\n", "", "line 27: resize.width: is missing. Add it"),
+        ("  width: 400\n", "", "line 28: resize.width: is missing. Add it"),
         ("    image: id\n", "", "line 9: data.columns.image: is missing. Add it"),
         ("evaluate:\n  thresholds: [0.2, 0.5]\n", "", "evaluate: is missing. Add it"),
-        ("width: 400", "width: 4e2", "line 28: resize.width: Input should be a valid integer, found 400.0"),
-        ("width: 400", "width: '400'", "line 28: resize.width: Input should be a valid integer, found '400'"),
-        ("width: 400", "width:", "line 28: resize.width: Input should be a valid integer, found None"),
-        ("width: 400", "width: 7", "line 28: resize.width: Input should be greater than or equal to 8, found 7"),
-        ("width: 400", "width: 8193", "line 28: resize.width: Input should be less than or equal to 8192, found 8193"),
-        ("mode: fit", "mode: pad", "line 30: resize.mode: Input should be 'stretch', 'fit' or 'crop', found 'pad'"),
+        ("width: 400", "width: 4e2", "line 29: resize.width: Input should be a valid integer, found 400.0"),
+        ("width: 400", "width: '400'", "line 29: resize.width: Input should be a valid integer, found '400'"),
+        ("width: 400", "width:", "line 29: resize.width: Input should be a valid integer, found None"),
+        ("width: 400", "width: 7", "line 29: resize.width: Input should be greater than or equal to 8, found 7"),
+        ("width: 400", "width: 8193", "line 29: resize.width: Input should be less than or equal to 8192, found 8193"),
+        ("mode: fit", "mode: pad", "line 31: resize.mode: Input should be 'stretch', 'fit' or 'crop', found 'pad'"),
         ("images: data/raw/images", "images: 3", "line 2: data.images: Input should be a valid string, found 3"),
-        ("test: 0.2", "test: 1", "line 24: data.test: Input should be less than 1, found 1"),
-        ("test: 0.2", "test: 0", "line 24: data.test: Input should be greater than 0, found 0"),
+        ("test: 0.2", "test: 1", "line 25: data.test: Input should be less than 1, found 1"),
+        ("test: 0.2", "test: 0", "line 25: data.test: Input should be greater than 0, found 0"),
         (
             "n_clusters: 5",
             "n_clusters: 1",
-            "line 45: cluster.n_clusters: Input should be greater than or equal to 2, found 1",
+            "line 46: cluster.n_clusters: Input should be greater than or equal to 2, found 1",
         ),
         (
             "n_clusters: 5",
             "n_clusters: true",
-            "line 45: cluster.n_clusters: Input should be a valid integer, found True",
+            "line 46: cluster.n_clusters: Input should be a valid integer, found True",
         ),
         (
             "max_draws: 10",
             "max_draws: 0",
-            "line 61: augment.quality.max_draws: Input should be greater than or equal to 1, found 0",
+            "line 62: augment.quality.max_draws: Input should be greater than or equal to 1, found 0",
         ),
         (
             "copies_per_image: null",
             "copies_per_image: 0",
-            "line 54: augment.copies_per_image: Input should be greater than or equal to 1, found 0",
+            "line 55: augment.copies_per_image: Input should be greater than or equal to 1, found 0",
         ),
         (
             "learning_rate: 1e-3",
             "learning_rate: -1",
-            "line 91: train.learning_rate: Input should be greater than 0, found -1",
+            "line 92: train.learning_rate: Input should be greater than 0, found -1",
         ),
-        ("[0.2, 0.5]", "[0.2, 1.5]", "line 103: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
-        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 103: evaluate.thresholds: 0.5 occurs twice. Delete one"),
+        ("[0.2, 0.5]", "[0.2, 1.5]", "line 104: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
+        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 104: evaluate.thresholds: 0.5 occurs twice. Delete one"),
         (
             "sheet:\n  format: xlsx",
             "sheet: xlsx",
-            "line 71: sheet: Input should be a valid dictionary or instance of Sheet, found 'xlsx'",
+            "line 72: sheet: Input should be a valid dictionary or instance of Sheet, found 'xlsx'",
         ),
     ],
 )
@@ -308,13 +309,13 @@ def test_a_mistake_is_reported_with_its_line(old: str, new: str, problem: str, t
     ],
 )
 def test_an_invalid_augmenter_is_answered_with_the_valid_ones(old: str, new: str, problem: str, tmp_path: Path) -> None:
-    assert problems_of(saved(tmp_path, (old, new))) == [f"line 68: augment.pipelines.article: {problem}"]
+    assert problems_of(saved(tmp_path, (old, new))) == [f"line 69: augment.pipelines.article: {problem}"]
 
 
 def test_all_invalid_augmenters_are_reported(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("{p: 0.7}", "{q: 1}"), ("{k: [2, 7]}", "{kernel: 3}")))
     assert problem == (
-        "line 68: augment.pipelines.article: step 1: Fliplr has no argument 'q'. Choose from: p; "
+        "line 69: augment.pipelines.article: step 1: Fliplr has no argument 'q'. Choose from: p; "
         "step 2: AverageBlur has no argument 'kernel'. Choose from: k"
     )
 
@@ -322,10 +323,10 @@ def test_all_invalid_augmenters_are_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("freeze: false", "freeze: true", "line 81: train.freeze: cnn7 is trained from scratch. Set it to false"),
+        ("freeze: false", "freeze: true", "line 82: train.freeze: cnn7 is trained from scratch. Set it to false"),
         (
             "weights: random", "weights: IMAGENET1K_V1",
-            "line 78: train.weights: cnn7 is trained from scratch. Set it to random",
+            "line 79: train.weights: cnn7 is trained from scratch. Set it to random",
         ),
     ],
 )  # fmt: skip
@@ -350,14 +351,14 @@ def test_one_mistake_is_one_problem(old: str, new: str, tmp_path: Path) -> None:
     assert len(problems_of(saved(tmp_path, (old, new)))) == 1
 
 
-@pytest.mark.parametrize(("old", "line"), [("labels: target", 12), ("labels: null", 17)])
+@pytest.mark.parametrize(("old", "line"), [("labels: target", 12), ("labels: null", 18)])
 def test_a_label_that_occurs_twice_is_an_error(old: str, line: int, tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, (old, "labels: [cat, dog, cat]")))
     assert problem.startswith(f"line {line}: ")
     assert "'cat'" in problem
 
 
-@pytest.mark.parametrize(("old", "line"), [("learning_rate: 1e-3", 91), ("min_std: 4.0", 59)])
+@pytest.mark.parametrize(("old", "line"), [("learning_rate: 1e-3", 92), ("min_std: 4.0", 60)])
 def test_a_number_is_finite(old: str, line: int, tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, (old, f"{old.split(':')[0]}: .inf")))
     assert problem.startswith(f"line {line}: ")
@@ -407,22 +408,22 @@ def test_a_former_name_is_answered_with_the_current_one(former: str, current: st
 @pytest.mark.parametrize("loss", ["bce", "cross_entropy"])
 def test_a_former_weighted_loss_is_answered_with_the_arm_that_weights(loss: str, tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, ("loss: bce", f"loss: weighted_{loss}"))) == [
-        f"line 89: train.loss: weights are an arm now. Set this to {loss}, and add weights to train.arms"
+        f"line 90: train.loss: weights are an arm now. Set this to {loss}, and add weights to train.arms"
     ]
 
 
 def test_all_former_names_are_reported_together(tmp_path: Path) -> None:
     changes = [("n_clusters: 5", "clusters: 5"), ("flip_tta: false", "mirror: false"), ("sheet:\n", "split:\n")]
     assert problems_of(saved(tmp_path, *changes)) == [
-        "line 45: cluster.clusters: was renamed to cluster.n_clusters. Rename it",
-        "line 71: split: was renamed to sheet. Rename it",
-        "line 84: train.mirror: was renamed to train.flip_tta. Rename it",
+        "line 46: cluster.clusters: was renamed to cluster.n_clusters. Rename it",
+        "line 72: split: was renamed to sheet. Rename it",
+        "line 85: train.mirror: was renamed to train.flip_tta. Rename it",
     ]
 
 
 def test_a_current_name_that_is_missing_is_still_reported_without_its_former_one(tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, ("  n_clusters: 5\n", ""))) == [
-        "line 42: cluster.n_clusters: is missing. Add it"
+        "line 43: cluster.n_clusters: is missing. Add it"
     ]
 
 
@@ -433,7 +434,7 @@ def test_current_names_are_params_and_former_names_are_not() -> None:
 
 
 @pytest.mark.parametrize(("former", "current"), [("whole", "none"), ("centre", "center")])
-@pytest.mark.parametrize(("before", "name", "line"), [("layer4\n", "features", 36), ("channels: 3\n", "train", 86)])
+@pytest.mark.parametrize(("before", "name", "line"), [("layer4\n", "features", 37), ("channels: 3\n", "train", 87)])
 def test_a_former_value_of_crop_is_answered_with_the_current_one(
     former: str, current: str, before: str, name: str, line: int, tmp_path: Path
 ) -> None:
@@ -443,7 +444,7 @@ def test_a_former_value_of_crop_is_answered_with_the_current_one(
 
 def test_a_former_value_means_nothing_elsewhere(tmp_path: Path) -> None:
     path = saved(tmp_path, ("mode: fit", "mode: whole"))
-    assert problems_of(path) == ["line 30: resize.mode: Input should be 'stretch', 'fit' or 'crop', found 'whole'"]
+    assert problems_of(path) == ["line 31: resize.mode: Input should be 'stretch', 'fit' or 'crop', found 'whole'"]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -459,7 +460,7 @@ def test_broken_yaml_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load_params(path)
     assert str(error.value).startswith(f"{path}: not YAML: ")
-    assert "line 103" in str(error.value)
+    assert "line 104" in str(error.value)
 
 
 def test_a_key_that_occurs_twice_is_named(tmp_path: Path) -> None:
@@ -488,7 +489,7 @@ ONE_LABEL = ("task: multilabel", "task: multiclass")
 def test_cross_entropy_needs_one_label_per_image(tmp_path: Path) -> None:
     loss = ("loss: bce", "loss: cross_entropy")
     assert problems_of(saved(tmp_path, loss)) == [
-        "line 89: train.loss: cross_entropy needs one label per image, but data.task is multilabel. "
+        "line 90: train.loss: cross_entropy needs one label per image, but data.task is multilabel. "
         "Choose another loss, or another task"
     ]
     assert load_params(saved(tmp_path, loss, ONE_LABEL)).train.loss == "cross_entropy"
@@ -508,7 +509,7 @@ def test_arms_are_nothing_and_copies_at_least(arms: list[str], tmp_path: Path) -
 )
 def test_a_comparison_needs_its_baseline_and_copies(arms: str, missing: str, tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, (ARMS, f"arms: {arms}"))) == [
-        f"line 74: train.arms: {missing} is missing, but copies are judged against nothing. Add it"
+        f"line 75: train.arms: {missing} is missing, but copies are judged against nothing. Add it"
     ]
 
 
@@ -523,7 +524,7 @@ def test_a_comparison_needs_its_baseline_and_copies(arms: str, missing: str, tmp
     ],
 )
 def test_arms_are_remedies_each_of_them_once(arms: str, problem: str, tmp_path: Path) -> None:
-    assert problems_of(saved(tmp_path, (ARMS, f"arms: {arms}"))) == [f"line 74: {problem}"]
+    assert problems_of(saved(tmp_path, (ARMS, f"arms: {arms}"))) == [f"line 75: {problem}"]
 
 
 @pytest.mark.parametrize(
@@ -532,18 +533,18 @@ def test_arms_are_remedies_each_of_them_once(arms: str, problem: str, tmp_path: 
         (
             "weighting: loss",
             "weighting: none",
-            "line 75: train.weighting: Input should be 'loss' or 'sampler', found 'none'",
+            "line 76: train.weighting: Input should be 'loss' or 'sampler', found 'none'",
         ),
-        ("repeats: 1\n", "repeats: 0\n", "line 76: train.repeats: Input should be greater than or equal to 1, found 0"),
+        ("repeats: 1\n", "repeats: 0\n", "line 77: train.repeats: Input should be greater than or equal to 1, found 0"),
         (
             "repeats: 1\n",
             "repeats: 101\n",
-            "line 76: train.repeats: Input should be less than or equal to 100, found 101",
+            "line 77: train.repeats: Input should be less than or equal to 100, found 101",
         ),
         (
             "bootstrap_samples: 2000",
             "bootstrap_samples: 99",
-            "line 105: compare.bootstrap_samples: Input should be greater than or equal to 100, found 99",
+            "line 106: compare.bootstrap_samples: Input should be greater than or equal to 100, found 99",
         ),
     ],
 )
@@ -558,7 +559,7 @@ LBFGS = ("optimizer: adam", "optimizer: lbfgs")
 
 def test_lbfgs_needs_a_frozen_network(tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, LBFGS)) == [
-        "line 90: train.optimizer: lbfgs trains a head on fixed features. Set train.freeze to true, or this to adam"
+        "line 91: train.optimizer: lbfgs trains a head on fixed features. Set train.freeze to true, or this to adam"
     ]
     assert load_params(saved(tmp_path, LBFGS, FROZEN)).train.optimizer == "lbfgs"
 
@@ -567,14 +568,14 @@ def test_lbfgs_needs_a_frozen_network(tmp_path: Path) -> None:
 def test_lbfgs_needs_a_linear_head(model: str, frozen: list[tuple[str, str]], tmp_path: Path) -> None:
     changes = [("repeats: 1\n  model: resnet18", f"repeats: 1\n  model: {model}"), LBFGS, *frozen]
     assert problems_of(saved(tmp_path, *changes)) == [
-        f"line 90: train.optimizer: lbfgs trains a linear head on fixed features, not {model}. Set it to adam"
+        f"line 91: train.optimizer: lbfgs trains a linear head on fixed features, not {model}. Set it to adam"
     ]
 
 
 def test_lbfgs_is_repeated_only_where_seeds_matter(tmp_path: Path) -> None:
     repeats, sampler = ("repeats: 1\n", "repeats: 3\n"), ("weighting: loss", "weighting: sampler")
     assert problems_of(saved(tmp_path, LBFGS, FROZEN, PRETRAINED, repeats)) == [
-        "line 76: train.repeats: lbfgs comes to the same network from each seed. Set this to 1"
+        "line 77: train.repeats: lbfgs comes to the same network from each seed. Set this to 1"
     ]
     # Seeds draw a random body, and the images of a weighted sampler; Adam also begins elsewhere.
     for changes in ([LBFGS, FROZEN], [LBFGS, FROZEN, PRETRAINED, sampler], [FROZEN, PRETRAINED], [PRETRAINED]):
@@ -584,7 +585,7 @@ def test_lbfgs_is_repeated_only_where_seeds_matter(tmp_path: Path) -> None:
 def test_filling_classes_needs_one_label_per_image(tmp_path: Path) -> None:
     classes = ("strategy: clusters", "strategy: classes")
     assert problems_of(saved(tmp_path, classes)) == [
-        "line 49: augment.strategy: classes needs one label per image, but data.task is multilabel. "
+        "line 50: augment.strategy: classes needs one label per image, but data.task is multilabel. "
         "Choose labels, or another task"
     ]
     assert load_params(saved(tmp_path, classes, ONE_LABEL)).augment.strategy == "classes"
@@ -609,7 +610,7 @@ def test_filling_classes_needs_one_label_per_image(tmp_path: Path) -> None:
 )
 def test_the_target_fits_the_resampling(tmp_path: Path, resampling: str, target: str, problem: str) -> None:
     changes = [("resampling: over", f"resampling: {resampling}"), ("target: majority", f"target: {target}")]
-    assert problems_of(saved(tmp_path, *changes)) == [f"line 51: augment.target: {target} {problem}"]
+    assert problems_of(saved(tmp_path, *changes)) == [f"line 52: augment.target: {target} {problem}"]
 
 
 def test_undersampling_needs_groups(tmp_path: Path) -> None:
@@ -618,7 +619,7 @@ def test_undersampling_needs_groups(tmp_path: Path) -> None:
         ("target: majority", "target: 0.5"),
     ]  # fmt: skip
     assert problems_of(saved(tmp_path, *changes)) == [
-        "line 49: augment.strategy: none has no groups, but augment.resampling is under. Choose a strategy"
+        "line 50: augment.strategy: none has no groups, but augment.resampling is under. Choose a strategy"
     ]
 
 
@@ -634,18 +635,18 @@ def test_images_without_a_column_are_an_array(tmp_path: Path) -> None:
 def test_all_conflicts_are_reported_together(tmp_path: Path) -> None:
     changes = [("loss: bce", "loss: cross_entropy"), ("strategy: clusters", "strategy: classes")]
     assert [problem.split(": ")[:2] for problem in problems_of(saved(tmp_path, *changes))] == [
-        ["line 49", "augment.strategy"],
-        ["line 89", "train.loss"],
+        ["line 50", "augment.strategy"],
+        ["line 90", "train.loss"],
     ]
 
 
 def test_conflicts_are_reported_together_with_invalid_values(tmp_path: Path) -> None:
     changes = [("loss: bce", "loss: cross_entropy"), ("epochs: 40", "epochs: 0"), ("width: 400", "widht: 400")]
     assert [problem.rpartition(": ")[0].split(": ")[:2] for problem in problems_of(saved(tmp_path, *changes))] == [
-        ["line 27", "resize.width"],
-        ["line 28", "resize.widht"],
-        ["line 89", "train.loss"],
-        ["line 95", "train.epochs"],
+        ["line 28", "resize.width"],
+        ["line 29", "resize.widht"],
+        ["line 90", "train.loss"],
+        ["line 96", "train.epochs"],
     ]
 
 
@@ -653,7 +654,7 @@ def test_conflicts_are_reported_together_with_invalid_values(tmp_path: Path) -> 
 def test_the_fallback_is_a_pipeline_or_plain_or_none(tmp_path: Path, name: str) -> None:
     assert load_params(saved(tmp_path, ("fallback: plain", f"fallback: {name}"))).augment.guard is not None
     assert problems_of(saved(tmp_path, ("fallback: plain", "fallback: soft"))) == [
-        "line 66: augment.guard.fallback: 'soft' is not in augment.pipelines. Choose one of: article; or plain, or null"
+        "line 67: augment.guard.fallback: 'soft' is not in augment.pipelines. Choose one of: article; or plain, or null"
     ]
 
 
@@ -665,13 +666,13 @@ def test_the_fallback_is_not_the_word_null(tmp_path: Path) -> None:
 def test_no_pipeline_is_called_plain(tmp_path: Path) -> None:
     changes = [("pipeline: article", "pipeline: plain"), ("    article:\n", "    plain:\n")]
     assert problems_of(saved(tmp_path, *changes)) == [
-        "line 68: augment.pipelines.plain: plain means the image itself, without a pipeline. Choose another name"
+        "line 69: augment.pipelines.plain: plain means the image itself, without a pipeline. Choose another name"
     ]
 
 
 def test_pipeline_is_one_of_the_pipelines(tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, ("pipeline: article", "pipeline: gentle"))) == [
-        "line 55: augment.pipeline: 'gentle' is not in augment.pipelines. Choose one of: article"
+        "line 56: augment.pipeline: 'gentle' is not in augment.pipelines. Choose one of: article"
     ]
 
 
@@ -683,7 +684,7 @@ def test_input_size_is_one_number_or_width_and_height(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", ["[48]", "[48, 32, 3]", "7", "[48, 7]", "48x32"])
 def test_other_sizes_are_refused(size: str, tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("input_size: 224", f"input_size: {size}")))
-    assert problem.startswith("line 87: train.input_size")
+    assert problem.startswith("line 88: train.input_size")
 
 
 @pytest.mark.parametrize("model", ["cnn7", "cnn0", "convnet6", "squeezenet1_0", "mobilenet_v3_small", "vit_b_16"])
@@ -698,7 +699,7 @@ def test_model_is_an_own_or_a_torchvision_network(model: str, tmp_path: Path) ->
 def test_unknown_model_is_answered_with_a_similar_one(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("repeats: 1\n  model: resnet18", "repeats: 1\n  model: resnet-18")))
     assert problem == (
-        "line 77: train.model: 'resnet-18' is not a model. Choose one of cnn7, cnn3, cnn2_dropout, cnn1, cnn0, "
+        "line 78: train.model: 'resnet-18' is not a model. Choose one of cnn7, cnn3, cnn2_dropout, cnn1, cnn0, "
         "convnet6, vgg19_convs, a torchvision classifier such as resnet18, or timm/NAME"
     )
 
@@ -724,6 +725,25 @@ def test_timms_weights_have_no_names(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "problem"),
+    [
+        ("'(.+)_('", "is no regular expression: missing ), unterminated subpattern at position 5. Correct it"),
+        ("'.+_'", "has 0 pairs of brackets. Put one pair around what names the group"),
+    ],
+)
+def test_a_group_pattern_has_one_pair_of_brackets(pattern: str, problem: str, tmp_path: Path) -> None:
+    changes = ("group_pattern: null", f"group_pattern: {pattern}")
+    assert problems_of(saved(tmp_path, changes)) == [f"line 16: data.group_pattern: {pattern} {problem}"]
+
+
+def test_groups_are_in_a_column_or_in_names(tmp_path: Path) -> None:
+    changes = [("group: null", "group: patient"), ("group_pattern: null", "group_pattern: (.+)_")]
+    assert [problem.partition(": ")[2] for problem in problems_of(saved(tmp_path, *changes))] == [
+        "data.group_pattern: data.columns.group names a column of groups. Set one of them to null"
+    ]
+
+
 def test_torchvisions_weights_have_names(tmp_path: Path) -> None:
     weights = ("weights: IMAGENET1K_V1\n  layer: layer4", "weights: pretrained\n  layer: layer4")
     assert [problem.partition(": ")[2] for problem in problems_of(saved(tmp_path, weights))] == [
@@ -734,7 +754,7 @@ def test_torchvisions_weights_have_names(tmp_path: Path) -> None:
 def test_vgg19_convs_need_a_frozen_vgg19(tmp_path: Path) -> None:
     model = ("repeats: 1\n  model: resnet18", "repeats: 1\n  model: vgg19_convs")
     assert problems_of(saved(tmp_path, model)) == [
-        "line 81: train.freeze: vgg19_convs needs a frozen VGG19. Set it to true, or train.model to vgg19"
+        "line 82: train.freeze: vgg19_convs needs a frozen VGG19. Set it to true, or train.model to vgg19"
     ]
     assert load_params(saved(tmp_path, model, ("freeze: false", "freeze: true"))).train.freeze
 
@@ -753,7 +773,7 @@ def test_vgg19_convs_need_a_frozen_vgg19(tmp_path: Path) -> None:
     ],
 )
 def test_pooling_needs_a_layer(changes: list[tuple[str, str]], problem: str, tmp_path: Path) -> None:
-    assert problems_of(saved(tmp_path, *changes)) == [f"line 83: train.pooling: {problem}"]
+    assert problems_of(saved(tmp_path, *changes)) == [f"line 84: train.pooling: {problem}"]
 
 
 @pytest.mark.parametrize(
@@ -777,7 +797,7 @@ def test_pretrained_until_needs_weights_and_a_trained_torchvision_network(
     changes: list[tuple[str, str]], problem: str, tmp_path: Path
 ) -> None:
     assert problems_of(saved(tmp_path, *changes, ("pretrained_until: null", "pretrained_until: layer3"))) == [
-        f"line 79: train.pretrained_until: {problem}"
+        f"line 80: train.pretrained_until: {problem}"
     ]
 
 
@@ -788,7 +808,7 @@ def test_flip_tta_needs_a_torchvision_network(model: str, tmp_path: Path) -> Non
         ("flip_tta: false", "flip_tta: true"),
     ]
     problem = (
-        f"line 84: train.flip_tta: {model} does not support it. Set it to false, or choose a torchvision classifier"
+        f"line 85: train.flip_tta: {model} does not support it. Set it to false, or choose a torchvision classifier"
     )
     assert problem in problems_of(saved(tmp_path, *changes))
 
@@ -796,7 +816,7 @@ def test_flip_tta_needs_a_torchvision_network(model: str, tmp_path: Path) -> Non
 def test_torchvision_networks_need_color(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("channels: 3", "channels: 1")))
     assert problem.startswith(
-        "line 85: train.channels: resnet18 needs color images. Set it to 3, or choose one of cnn7, "
+        "line 86: train.channels: resnet18 needs color images. Set it to 3, or choose one of cnn7, "
     )
 
 
@@ -804,7 +824,7 @@ def test_frozen_body_and_transforms_exclude_each_other(tmp_path: Path) -> None:
     flip = ("transforms: []", "transforms: [{RandomHorizontalFlip: {p: 0.5}}]")
     assert load_params(saved(tmp_path, flip)).train.transforms == [{"RandomHorizontalFlip": {"p": 0.5}}]
     assert problems_of(saved(tmp_path, flip, ("freeze: false", "freeze: true"))) == [
-        "line 88: train.transforms: train.freeze computes features once, without transforms. "
+        "line 89: train.transforms: train.freeze computes features once, without transforms. "
         "Set train.freeze to false, or train.transforms to []"
     ]
 
@@ -812,5 +832,5 @@ def test_frozen_body_and_transforms_exclude_each_other(tmp_path: Path) -> None:
 def test_invalid_transform_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
     path = saved(tmp_path, ("transforms: []", "transforms: [{RandomGrayscale: {p: 2}}]"))
     assert problems_of(path) == [
-        "line 88: train.transforms: step 1: RandomGrayscale: p is 2. Give a number, at least 0 and at most 1"
+        "line 89: train.transforms: step 1: RandomGrayscale: p is 2. Give a number, at least 0 and at most 1"
     ]

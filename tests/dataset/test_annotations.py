@@ -167,6 +167,12 @@ def test_an_id_is_what_excel_shows(cell: Cell, image_id: str) -> None:
     assert read(NAMES, [cell, "train", "sea"]).image_ids == [image_id]
 
 
+def test_groups_may_be_in_the_names_of_images() -> None:
+    ids = ["a_1.jpg", "cat/a_2.jpg", "b.jpg", "a_b_1"]
+    rows = read(NAMES, *([image_id, "train", "sea"] for image_id in ids), group_pattern=r"(.+)_\d+")
+    assert rows.groups == ["a", "a", "", "a_b"]
+
+
 def test_a_repeated_id_is_reported_with_both_rows() -> None:
     rows = read(NAMES, ["a", "train", "sea"], ["b", "train", "sea"], ["a", "test", "sea"])
     assert rows.problems == ["row 4: image 'a' is already in row 2. Delete one of the rows" + MERGE]

@@ -50,6 +50,28 @@ def test_the_first_worksheet_with_images_and_labels_is_found_and_described(tmp_p
     assert "unmatched 0 images without a row, 0 rows without an image" in lines
 
 
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        ([f"lesion{i // 2}_{i % 2}.jpg" for i in range(30)], True),
+        ([f"IMG_{i:03}.jpg" for i in range(30)], False),
+        ([f"class{i % 10}_{i}.jpg" for i in range(900)], False),
+        ([f"{i:05}.jpg" for i in range(30)], False),
+    ],
+)
+def test_names_that_repeat_but_for_a_number_may_be_groups(names: list[str], hint: bool, tmp_path: Path) -> None:
+    put(tmp_path, *(f"{('cat', 'dog')[i % 2]}/{name}" for i, name in enumerate(names)))
+    source = open_images(tmp_path)
+    lines = describe(inspect_sheet(tmp_path, source, []), source.names(), Sizes((8, 8), (8, 8), (8, 8)), tmp_path)
+    said = [line for line in lines if line.startswith("groups")]
+    assert bool(said) == hint
+    if hint:
+        assert said == [
+            "groups    15 names repeat but for a number at their end, such as lesion0: if these show the same, set "
+            "data.group_pattern to '(.+)[_-]\\d+'"
+        ]
+
+
 def test_a_workbook_without_labels_is_told_by_its_first_worksheet(tmp_path: Path) -> None:
     put(tmp_path / "images", "a.jpg")
     book = openpyxl.Workbook()
