@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ ENVIRONMENT = {
 }
 # Errors of the disk and its permissions, which are the user's to fix.
 DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+# How long a stage that is asked to end may take.
+_GRACE_SECONDS = 20
 # Bytes of shared memory below which it counts as full.
 _MIN_SHARED_MEMORY = 2**20
 
@@ -104,20 +107,16 @@ def run(main: Callable[[], str]) -> None:
     logging.captureWarnings(True)  # Warnings of libraries get the stage's name, too.
     log = logging.getLogger(stage)
     start = time.perf_counter()
-    # An exception, so that worker processes are ended and half-written outputs deleted.
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # As of a command in the background.
+            signal.signal(number, _interrupt)
     try:
         summary = main()
     except InputError as error:
         log.error("%s", error)
         sys.exit(1)
-    except KeyboardInterrupt as error:
-        log.error("stopped. Finished work is kept: dvc repro goes on with it")
-        for child in multiprocessing.active_children():
-            child.kill()
-        # As shells do: 128 and the number of the signal. At once, since other threads may be in the middle of work.
-        sys.stderr.flush()
-        os._exit(128 + (signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT))
+    except _InterruptedError as error:
+        _end(error.number)
     except OSError as error:
         # Any other error may be a bug, which needs its traceback.
         if error.errno not in DISK_ERRORS or (error.filename is None and error.errno not in (errno.EIO, errno.ENOSPC)):
@@ -149,12 +148,30 @@ def disk_message(error: OSError, shared_memory: Path = Path("/dev/shm")) -> str:
     return f"{name}: {error.strerror}. Check the file and its disk, then run dvc repro."
 
 
-class _Terminated(KeyboardInterrupt):
-    """The process was asked to end."""
+class _InterruptedError(KeyboardInterrupt):
+    """The process was asked to end, by the signal of this number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
-def _terminate(_number: int, _frame: object) -> None:
-    raise _Terminated
+def _interrupt(number: int, _frame: object) -> None:
+    """Raise an exception, so that worker processes are ended and half-written outputs deleted."""
+    # Python drops what is raised in a callback of the garbage collector, so the process ends some time later anyway.
+    timer = threading.Timer(_GRACE_SECONDS, _end, [number])
+    timer.daemon = True
+    timer.start()
+    raise _InterruptedError(number)
+
+
+def _end(number: int) -> None:
+    """End the process and its children as shells do, at once, since other threads may be in the middle of work."""
+    logging.getLogger(Path(sys.argv[0]).stem).error("stopped. Finished work is kept: dvc repro goes on with it")
+    for child in multiprocessing.active_children():
+        child.kill()
+    sys.stderr.flush()
+    os._exit(128 + number)
 
 
 def worker_count() -> int:

@@ -95,7 +95,10 @@ def missing_problems(matches: ImageMatches, image_ids: Sequence[str], source: Im
                 "cell."
             )
         elif other:
-            problems.append(f"{where} is not in {source.location}, but {other} is. If that is meant, correct the cell.")
+            problems.append(
+                f"{where} is not in {source.location}, but {other} is. Correct the cell if that is meant, or set "
+                "data.missing_files to drop."
+            )
         else:
             problems.append(f"{where} is not in {source.location}. {source.fix}, or set data.missing_files to drop.")
     return problems

@@ -55,7 +55,8 @@ def project(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     parent = tmp_path_factory.mktemp("documents")
     folder = parent / "project"
     shutil.copytree(reproduced, folder, ignore=shutil.ignore_patterns(".counterweight"))
-    shutil.copytree(PROJECT / "recipes", folder / "recipes", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("recipes", "tools"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     make_tiny_data(parent / "drawn")
     (parent / "drawn/images").rename(parent / "photos")
     (parent / "drawn/labels.xlsx").rename(parent / "photos/labels.xlsx")

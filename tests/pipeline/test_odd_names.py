@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-import pytest
-
 from counterweight.base import manifest
 from tests.conftest import TINY, make_tiny_data
 from tests.workspace import make_workspace, run
 
 
-@pytest.mark.parametrize("name", ["my $HOME `touch hacked`", 'it\'s "new"', "a; b & c"])
-def test_a_folder_may_have_any_name(name: str, tmp_path: Path) -> None:
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    name = 'my $HOME `touch hacked`; it\'s "new" & a'
     make_tiny_data(tmp_path / name)
     paths = {"data.images": f"../{name}/images", "data.sheet": f"../{name}/labels.xlsx"}
     project = make_workspace(tmp_path / "project", TINY | paths)

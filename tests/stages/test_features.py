@@ -33,6 +33,7 @@ def test_missing_weights_file_is_an_error(resized: Path, tmp_path: Path) -> None
     )
 
 
+@pytest.mark.slow
 def test_a_network_of_timm_gives_the_same_rows_for_any_number_of_workers(
     featured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

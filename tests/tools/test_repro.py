@@ -149,6 +149,7 @@ def test_a_kill_while_dvc_lock_is_written_loses_nothing(project: Path) -> None:
         assert lock.read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_what_an_interrupted_stage_wrote_is_no_change_by_hand(project: Path) -> None:
     run(project, *COMMAND, PYTHONPATH=str(PROJECT))
     table = project / "data/labels.csv"
@@ -161,6 +162,7 @@ def test_what_an_interrupted_stage_wrote_is_no_change_by_hand(project: Path) -> 
     assert not (project / ".dvc/tmp/repro.running").exists()
 
 
+@pytest.mark.slow
 def test_the_part_that_a_kill_left_is_replaced_at_the_next_start(project: Path) -> None:
     run(project, *COMMAND, PYTHONPATH=str(PROJECT))
     lock, kept = project / "dvc.lock", project / ".dvc/tmp/dvc.lock"
