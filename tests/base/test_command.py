@@ -218,8 +218,10 @@ def test_a_stage_that_is_stopped_says_so_in_a_line_and_leaves_no_process_behind(
 ) -> None:
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     stage = subprocess.Popen(
-        [sys.executable, "-c", STAGE], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", STAGE], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True,
+        # A shell lets what it starts in the background ignore SIGINT, perhaps this test.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     wait_until(lambda: len([file for file in tmp_path.glob("*.pid") if file.read_text()]) == 2)
     workers = [file.read_text() for file in tmp_path.glob("*.pid")]
     stage.send_signal(sent)

@@ -10,6 +10,7 @@ import pytest
 from counterweight.base.params import load_params
 from counterweight.images import codec
 from counterweight.sheets.sheet_writer import write_sheet
+from stages import ingest, init
 from tests.conftest import INGEST, make_tiny_data, run_stage
 from tests.workspace import PROJECT
 
@@ -140,12 +141,17 @@ def metadata(folder: Path) -> None:
     ],
 )
 def test_ingest_accepts_what_is_inferred(
-    make: Callable[[Path], Path | None], said: str, ingested: str, folder: Path
+    make: Callable[[Path], Path | None],
+    said: str,
+    ingested: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     sheet = make(folder)
-    result = run_stage(folder, "init", "--images", "photos", *(["--sheet", sheet.name] if sheet else []))
-    assert said in result.stdout
-    data = load_params(folder / "params.yaml").data
-    log = run_stage(folder, "ingest", "--images", data.images, "--sheet", data.sheet, *INGEST[4:]).stderr
-    assert "60 images" in log
-    assert ingested in log
+    monkeypatch.chdir(folder)
+    init.main(["--images", "photos", *(["--sheet", sheet.name] if sheet else [])])
+    assert said in capsys.readouterr().out
+    summary = ingest.main(INGEST[4:])
+    assert summary.startswith("60 images")
+    assert ingested in summary
