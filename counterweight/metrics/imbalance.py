@@ -76,10 +76,13 @@ def label_scumble(targets: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 def rarer_label_warnings(before: NDArray[np.integer], after: NDArray[np.integer], labels: Sequence[str]) -> list[str]:
-    """Return a warning for each label whose IRLbl is higher after the copies were added than before."""
+    """Return a warning for each label whose IRLbl is higher after the copies were added than before.
+
+    Where the mean of all labels rose, too, it advises a strategy that fills labels.
+    """
+    advice = ". Consider augment.strategy clusters_labels or labels" if mean_ir(after) > mean_ir(before) else ""
     return [
-        f"label '{label}' got relatively rarer: IRLbl {old:.2f} before, {new:.2f} after. "
-        "Consider augment.strategy clusters_labels or labels"
+        f"label '{label}' got relatively rarer: IRLbl {old:.2f} before, {new:.2f} after{advice}"
         for label, old, new in zip(labels, irlbl(before), irlbl(after), strict=True)
         if new > old
     ]

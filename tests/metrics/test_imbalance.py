@@ -173,6 +173,14 @@ def test_warning_about_a_rarer_label_has_its_irlbl_before_and_after() -> None:
     ]
 
 
+def test_no_strategy_is_advised_where_labels_are_more_even_than_before() -> None:
+    before = np.array([[1, 0, 0]] * 8 + [[0, 1, 0]] * 4 + [[0, 0, 1]])
+    after = np.vstack([before, [[1, 0, 1]] * 4])
+    assert rarer_label_warnings(before, after, ["sea", "ice", "fog"]) == [
+        "label 'ice' got relatively rarer: IRLbl 2.00 before, 3.00 after"
+    ]
+
+
 def test_no_warning_about_labels_that_did_not_become_rarer() -> None:
     before, after = np.array([[1, 0, 0], [1, 1, 0]]), np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]])
     assert rarer_label_warnings(before, after, ["sea", "ice", "never"]) == []
