@@ -27,7 +27,7 @@ def near_names(
 
     Examples
     --------
-    >>> near_names(["9", "images/a.JPG", "b\c.png", "x"], ["00009.png", "a.jpg", "b/c.png"])
+    >>> near_names(["9", "images/a.JPG", "b\\c.png", "x"], ["00009.png", "a.jpg", "b/c.png"])
     ['00009.png', 'a.jpg', 'b/c.png', '']
     >>> near_names(["dog/1.jpg"], ["cat/1.jpg"]), near_names(["dog/1.jpg"], ["cat/1.jpg"], other_folders=True)
     ([''], ['cat/1.jpg'])
