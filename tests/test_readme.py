@@ -1,3 +1,5 @@
+import json
+
 """The generated parts of the documents are current, and the params, variables and targets that they name exist."""
 
 import re
@@ -68,3 +70,9 @@ def test_an_environment_variable_that_is_named_is_read(name: str) -> None:
 
 def test_every_augmenter_is_named() -> None:
     assert {name for name in steps.AUGMENTERS if f"`{name}`" in ALL} == set(steps.AUGMENTERS)
+
+
+def test_the_result_of_the_example_is_that_of_the_last_run() -> None:
+    found = json.loads((PROJECT / "results/summary.json").read_text(encoding="utf-8"))["copies_against_nothing"]
+    change, low, high = (found[f"difference{end}"] for end in ("", "_low", "_high"))
+    assert f"macro F1 {change:+.3f} (95 % CI {low:+.3f} to {high:+.3f}), in " in README
