@@ -37,22 +37,22 @@ def main(argv: Sequence[str] | None = None) -> str:
     files = ("manifest", "labels", "unlisted", "dropped", "duplicates", "splits", "metrics")
     args = parse_options(__doc__, argv, *files, of_params=["images", "sheet"])
     params = load_params(args.params)
-    photos, path = args.images or Path(params.data.images), args.sheet or Path(params.data.sheet)
+    image_path, sheet_path = args.images or Path(params.data.images), args.sheet or Path(params.data.sheet)
     data, section = params.data, params.data.model_dump()
     links = [dvc_cache_folder(Path()), *map(Path, data.follow_links)]
-    source = open_images(photos, links)
-    sheet = open_label_sheet(path, SheetConfig.from_params(section), links)
-    check_source(sheet, path, photos, source)
+    source = open_images(image_path, links)
+    sheet = open_label_sheet(sheet_path, SheetConfig.from_params(section), links)
+    check_source(sheet, sheet_path, image_path, source)
     check_row_count(len(sheet.sheet.rows), params.sheet.format)
     rows = read_annotations(
-        sheet, where=str(path), separator=data.separator, task=data.task, negative=data.missing == "negative",
+        sheet, where=str(sheet_path), separator=data.separator, task=data.task, negative=data.missing == "negative",
         values=section["values"], merge=data.merge_labels, group_pattern=data.group_pattern,
     )  # fmt: skip
     matches = matching.match_files(rows.image_ids, source, near=data.match_names == "near", place=sheet.sheet.place)
     checks, bad = validate_images(source, matches.paths, max_pixels=data.max_pixels, workers=worker_count())
     absent = [] if data.missing_files == "drop" else matching.missing_problems(matches, rows.image_ids, source)
     unreadable = [] if data.bad_images == "drop" else matching.unreadable_problems(bad, matches.place)
-    raise_problems(rows.problems + matches.problems + absent + unreadable, str(path))
+    raise_problems(rows.problems + matches.problems + absent + unreadable, str(sheet_path))
 
     images = matching.usable_images(rows, matches, checks, source)
     forecast = SideProcess("counterweight.onboarding.forecast", "--manifest", args.manifest, "--params", args.params)

@@ -69,14 +69,16 @@ def open_views(
     Returns
     -------
     array of uint8, shape (n_images, height, width, 3), or None
-        None if the file would take more than half of the cache, or cannot be written, as on a full disk. The images are
-        then to be decoded whenever they are seen.
+        None if there are no images, or the file would take more than half of the cache, or cannot be written, as on a
+        full disk. The images are then to be decoded whenever they are seen.
 
     Raises
     ------
     InputError
         If an image cannot be read or has another checksum.
     """
+    if not paths:
+        return None
     shape = (len(paths), size[1], size[0], 3)
     n_bytes = int(np.prod(shape))
     if n_bytes > cache.limit * _MAX_SHARE:

@@ -53,6 +53,10 @@ def test_images_are_not_read_again(files: tuple[list[Path], list[str]], cache: C
     assert list((cache.folder / "views").iterdir()) == []
 
 
+def test_no_images_need_no_file(cache: Cache) -> None:
+    assert open_views([], [], crop="none", size=SIZE, cache=cache, workers=1) is None
+
+
 def test_a_damaged_file_is_made_again(files: tuple[list[Path], list[str]], cache: Cache) -> None:
     views = open_views(*files, crop="none", size=SIZE, cache=cache, workers=1)
     assert views is not None
