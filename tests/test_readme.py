@@ -1,7 +1,6 @@
-import json
-
 """The generated parts of the documents are current, and the params, variables and targets that they name exist."""
 
+import json
 import re
 
 import pytest
