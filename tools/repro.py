@@ -97,8 +97,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             say("the last run was killed while DVC wrote dvc.lock, which is as it was before now.")
     elif changed := changed_tables():
         say(
-            f"these outputs were changed by hand, and would be overwritten: {name_some(changed)}. Make the change in "
-            f"your sheet or in params.yaml; then drop it here: dvc checkout --force {' '.join(changed)}"
+            f"no finished run wrote what these outputs hold, and it would be overwritten: {name_some(changed)}. If you "
+            "changed them, make the change in your sheet or in params.yaml. Then, or after a dvc repro that was "
+            f"stopped, drop it here: dvc checkout --force {' '.join(changed)}"
         )
         return 1
     KEPT.unlink(missing_ok=True)

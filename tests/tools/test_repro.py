@@ -94,8 +94,9 @@ def test_a_table_changed_by_hand_stops_the_run_and_is_kept(project: Path) -> Non
     result = run(project, *COMMAND, check=False, PYTHONPATH=str(PROJECT))
     assert (result.returncode, table.read_text()) == (1, changed)
     assert result.stderr == (
-        "repro: these outputs were changed by hand, and would be overwritten: data/manifest.csv. Make the change in "
-        "your sheet or in params.yaml; then drop it here: dvc checkout --force data/manifest.csv\n"
+        "repro: no finished run wrote what these outputs hold, and it would be overwritten: data/manifest.csv. If you "
+        "changed them, make the change in your sheet or in params.yaml. Then, or after a dvc repro that was stopped, "
+        "drop it here: dvc checkout --force data/manifest.csv\n"
     )
     run(project, "dvc", "checkout", "--force", "data/manifest.csv")
     assert "didn't change, skipping" in run(project, *COMMAND, PYTHONPATH=str(PROJECT)).stdout
@@ -157,7 +158,7 @@ def test_what_an_interrupted_stage_wrote_is_no_change_by_hand(project: Path) -> 
     table.write_text("half of it\n")
     (project / ".dvc/tmp/repro.running").touch()
     result = run(project, *COMMAND, PYTHONPATH=str(PROJECT))
-    assert "changed by hand" not in result.stderr
+    assert "dvc checkout" not in result.stderr
     assert table.read_text().startswith("label,")
     assert not (project / ".dvc/tmp/repro.running").exists()
 
