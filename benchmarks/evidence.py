@@ -3,8 +3,8 @@
     python -m benchmarks.evidence [--data ../shared]
 
 The stages up to cluster are run by DVC on the photographs of scenes, on cats and dogs and on the bundled example. The
-tables go into benchmarks/README.md. Then come the rankings of remedies (`benchmarks.ranking`) and the intervals of
-trained networks (`benchmarks.coverage`), each also a command of its own.
+tables go into benchmarks/README.md. Then come the time of the probe (`benchmarks.probe_time`), the rankings of remedies
+(`benchmarks.ranking`) and the intervals of trained networks (`benchmarks.coverage`), each also a command of its own.
 """
 
 import shutil
@@ -21,18 +21,15 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from benchmarks import coverage, ranking
+from benchmarks import coverage, probe_time, ranking
 from benchmarks.common import WEIGHTS, data_folder, measured_by, scenes, write_section
 from benchmarks.logistic_regression import heads_beside_scikit_learn, probe_beside_scikit_learn
-from counterweight.augmentation.allocation import AllocationConfig
-from counterweight.augmentation.strategies import TrainImages
 from counterweight.base import manifest
-from counterweight.evidence.cross_validation import CopyFeatures, ProbeData, cross_validate
+from counterweight.evidence.cross_validation import ProbeData, cross_validate
 from counterweight.evidence.folds import corrected_difference, repeated_folds
 from counterweight.evidence.label_issues import find_label_issues
 from counterweight.evidence.linear_probe import standardize
-from counterweight.evidence.probe import ProbeConfig, run_probe
-from counterweight.evidence.remedies import Training, build_remedies, copies_wanted
+from counterweight.evidence.remedies import Training
 from tests.workspace import PROJECT, make_workspace, run, write_params
 
 WORKERS = 2
@@ -75,7 +72,6 @@ def measure(data: Path) -> None:
         "Labels that are likely wrong, after 5 % of the scenes' label cells were flipped at random": flipped,
         f"Intervals of the corrected resampled t-test on {N_RUNS:,} simulated data sets of {N_IMAGES} images, whose "
         "remedies have a known effect": _simulation(),
-        "Seconds of the cross-validation of all remedies on two cores, features and copies at hand": _seconds(),
     }
     text = "\n".join(
         f"{title}:\n\n{table.astype(object).to_markdown(index=False, floatfmt='.3f')}\n"
@@ -172,31 +168,9 @@ def _simulated(strength: float, seed: int) -> Any:
     return corrected_difference(np.array(gains), 5)
 
 
-def _seconds() -> pd.DataFrame:
-    """Time the whole probe but the making of copies, on features and labels at random."""
-    rows = []
-    for n_images, n_features in ((1_000, 512), (10_000, 256), (10_000, 512)):
-        rng = np.random.default_rng(0)
-        targets = (rng.random((n_images, 6)) < [0.4, 0.3, 0.3, 0.2, 0.05, 0.03]).astype(np.int8)
-        features = rng.normal(size=(n_images, n_features)).astype(np.float32)
-        features[:, :6] += targets
-        ids = [f"{i:05d}" for i in range(n_images)]
-        images = TrainImages(ids, (np.arange(n_images) % 7 % 5).tolist(), targets, list("abcdef"))
-        wanted = copies_wanted(images, "multilabel", AllocationConfig(1.0, None, None, 0))
-        sources = np.arange(0, n_images, max(n_images // 600, 1))
-        pipelines = ("article", "gentle", "thirds")
-        copies = {name: CopyFeatures(features[sources], sources) for name in pipelines}
-        data = ProbeData("multilabel", ids, list("abcdef"), features, targets, wanted, copies)
-        remedies, begin = build_remedies("multilabel", pipelines), time.perf_counter()
-        run_probe(data, np.arange(n_images), np.arange(n_images), remedies, ProbeConfig(5, 5, 0, WORKERS))
-        rows.append(
-            {"images": n_images, "features": n_features, "remedies": len(remedies), "s": time.perf_counter() - begin}
-        )
-    return pd.DataFrame(rows)
-
-
 if __name__ == "__main__":
     folder = data_folder(__doc__)
     measure(folder)
+    probe_time.measure()
     ranking.measure(folder)
     coverage.measure()

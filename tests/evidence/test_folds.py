@@ -88,15 +88,26 @@ def test_undefined_p_values_stay_so_and_do_not_count() -> None:
 
 
 def test_few_images_and_labels_are_all_chosen() -> None:
-    rows, columns = draw_sample(np.eye(3, dtype=int), "multilabel", max_images=3, max_labels=3, seed=0)
+    rows, columns = draw_sample(np.eye(3, dtype=int), "multilabel", max_images=3, max_labels=3, few_labels=20, seed=0)
     assert (rows.tolist(), columns.tolist()) == ([0, 1, 2], [0, 1, 2])
 
 
 def test_of_many_images_some_are_chosen_at_random() -> None:
     targets = np.zeros((50, 2), int)
-    chosen = [draw_sample(targets, "multilabel", 10, 5, seed)[0].tolist() for seed in (0, 0, 1)]
+    chosen = [draw_sample(targets, "multilabel", 10, 5, 20, seed)[0].tolist() for seed in (0, 0, 1)]
     assert chosen[0] == chosen[1] != chosen[2]
     assert all(sorted(set(rows)) == rows and len(rows) == 10 for rows in chosen)
+
+
+def test_of_more_than_few_labels_fewer_images_are_chosen_so_that_fitting_takes_as_long() -> None:
+    targets = np.ones((1_000, 80), int)
+    assert [len(draw_sample(targets[:, :n], "multilabel", 400, 80, 20, 0)[0]) for n in (20, 40, 80)] == [400, 200, 100]
+
+
+def test_labels_that_are_too_rare_in_the_sample_are_not_judged() -> None:
+    rows, columns = draw_sample(many_labels(), "multilabel", max_images=500, max_labels=3, few_labels=20, seed=0)
+    assert columns.tolist() == [0, 2, 4]  # The sixth has 15 images, so some seven of these.
+    assert len(rows) == 500
 
 
 def many_labels() -> NDArray[np.intp]:
@@ -105,12 +116,12 @@ def many_labels() -> NDArray[np.intp]:
 
 
 def test_of_many_labels_some_are_chosen_from_the_commonest_to_the_rarest_that_can_be_judged() -> None:
-    rows, columns = draw_sample(many_labels(), "multilabel", max_images=2_000, max_labels=3, seed=0)
+    rows, columns = draw_sample(many_labels(), "multilabel", max_images=2_000, max_labels=3, few_labels=20, seed=0)
     assert columns.tolist() == [0, 2, 5]
     assert len(rows) == 1_000
 
 
 def test_with_one_label_per_image_those_of_other_classes_are_left_out() -> None:
-    rows, columns = draw_sample(many_labels(), "multiclass", max_images=2_000, max_labels=3, seed=0)
+    rows, columns = draw_sample(many_labels(), "multiclass", max_images=2_000, max_labels=3, few_labels=20, seed=0)
     assert (many_labels()[np.ix_(rows, columns)].sum(axis=1) == 1).all()
     assert len(rows) == 500 + 100 + 15
