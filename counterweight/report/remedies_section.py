@@ -49,8 +49,9 @@ def remedies_section(
     drawn = remedies[(remedies["kind"] == "remedy") & (remedies["remedy"] != "nothing")]
     is_contradiction = issues["issue"] == CONTRADICTION
     likely, contradicting = issues[~is_contradiction], issues[is_contradiction]
-    shown = pd.concat([likely.head(images_per_group), contradicting.head(images_per_group)])
-    images = table.set_index("image_id").loc[shown["image_id"]]
+    shown, images = likely.head(images_per_group), table.set_index("image_id")
+    # Either image of a pair has a row for it.
+    pairs = contradicting[contradicting["image_id"] < contradicting["duplicate"]].head(images_per_group)
     return {
         "no_signal": summary["no_signal"] or "",
         "sentence": f"{summary['sentence']} {summary['if_balanced']}".rstrip(),
@@ -66,11 +67,14 @@ def remedies_section(
             "macro AUC",
         ],
         "rows": [[_name(row), *(f"{row[metric]:.3f}" for metric in METRICS)] for row in remedies.to_dict("records")],
-        "issues": f"{len(likely):,} {'label' if len(likely) == 1 else 'labels'} to check" if len(issues) else "",
-        "contradictions": f"{contradicting['image_id'].nunique()} images have other labels than a duplicate of theirs."
+        "issues": f"{len(likely):,} {'label' if len(likely) == 1 else 'labels'} to check" if len(likely) else "",
+        "pictures": [
+            (*thumbnails(images.loc[[row["image_id"]]], folder), _caption(row)) for row in shown.to_dict("records")
+        ],
+        "alike": f"{contradicting['image_id'].nunique():,} images look like another one, and have other labels"
         if len(contradicting)
         else "",
-        "pictures": list(zip(thumbnails(images, folder), map(_caption, shown.to_dict("records")), strict=True)),
+        "pairs": [_pair(row, images, folder) for row in pairs.to_dict("records")],
         "growth": _growth_sentence(curve, len(manifest.label_names(table))),
     }
 
@@ -106,10 +110,15 @@ def _override(name: str, value: str | list[str]) -> str:
 
 
 def _caption(issue: Mapping[Any, Any]) -> str:
-    said = f"{issue['image_id']}: {issue['label']} "
-    if issue["issue"] == CONTRADICTION:
-        return f"{said}contradicts {issue['duplicate']}"
-    return f"{said}{issue['issue']}, score {issue['score']:.2f}"
+    return f"{issue['image_id']}: {issue['label']} {issue['issue']}, score {issue['score']:.2f}"
+
+
+def _pair(issue: Mapping[Any, Any], images: pd.DataFrame, folder: Path) -> dict[str, str]:
+    """Show two images that look alike, and say which of them has the label that the other one lacks."""
+    both = images.loc[[issue["image_id"], issue["duplicate"]]]
+    first, second = thumbnails(both, folder)
+    has, lacks = sorted(both.index, key=lambda name: -both.loc[name, manifest.LABEL + issue["label"]])
+    return {"first": first, "second": second, "caption": f"{has} has {issue['label']}, {lacks} lacks it"}
 
 
 def _name(row: Mapping[Any, Any]) -> str:

@@ -28,7 +28,8 @@ def sections(name: str) -> dict[str, dict[str, object]]:
         },
         "remedies": {
             "no_signal": name, "sentence": name, "command": name, "chart": "<svg/>", "head": [name], "rows": [[name]],
-            "growth": name, "issues": name, "contradictions": name, "pictures": picture,
+            "growth": name, "issues": name, "pictures": picture,
+            "alike": name, "pairs": [{"first": name, "second": name, "caption": name}],
         },
         "affinity": {"sentences": [name], "chart": "<svg/>", "strips": picture, "rows": [[name]]},
         "labels": {

@@ -82,7 +82,7 @@ def test_likely_wrong_labels_are_pictured(table: pd.DataFrame, remedies: pd.Data
     assert [caption for _, caption in section["pictures"]] == ["b.png: ice surplus, score 0.04"]
 
 
-def test_duplicates_with_other_labels_are_counted_and_pictured_after_them(
+def test_images_that_look_alike_and_differ_in_labels_are_pictured_in_pairs(
     table: pd.DataFrame, remedies: pd.DataFrame, tmp_path: Path
 ) -> None:
     rows = [
@@ -93,11 +93,9 @@ def test_duplicates_with_other_labels_are_counted_and_pictured_after_them(
     issues, points = pd.DataFrame(rows, columns=NO_ISSUES.columns), curve(tmp_path, ("sea", 0.5, 0.6, 0.6))
     section = remedies_section(remedies, SUMMARY, issues, points, table, folder=tmp_path, images_per_group=1)
     assert section["issues"] == "1 label to check"
-    assert section["contradictions"] == "2 images have other labels than a duplicate of theirs."
-    assert [caption for _, caption in section["pictures"]] == [
-        "b.png: ice surplus, score 0.04",
-        "a.png: sea contradicts b.png",
-    ]
+    assert [caption for _, caption in section["pictures"]] == ["b.png: ice surplus, score 0.04"]
+    assert section["alike"] == "2 images look like another one, and have other labels"
+    assert [pair["caption"] for pair in section["pairs"]] == ["a.png has sea, b.png lacks it"]
 
 
 def test_what_copies_still_show_is_said_with_the_augmenters_that_hide_most(tmp_path: Path) -> None:
