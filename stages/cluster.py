@@ -17,6 +17,9 @@ from counterweight.base.outputs import write_json, write_table
 from counterweight.base.params import load_params
 from counterweight.clustering.kmeans import fit_clusters
 
+# Digits after the point, in which all processors agree.
+DIGITS = 6
+
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
@@ -28,19 +31,19 @@ def main(argv: Sequence[str] | None = None) -> str:
     result = fit_clusters(features, **params.model_dump())
     table.loc[table["split"] == "train", "cluster"] = result.assignments
 
-    positions = np.column_stack([result.plane, result.distances]).round(6) + 0.0  # Turns -0. into 0.
+    positions = np.column_stack([result.plane, result.distances]).round(DIGITS) + 0.0  # Turns -0. into 0.
     plane = pd.DataFrame(positions, columns=["first", "second", "distance"])
     plane.insert(0, "image_id", manifest.rows_of_split(table, "train")["image_id"])
 
     manifest.write(table, args.clusters)
     write_table(plane, args.plane)
-    write_table(pd.DataFrame(result.sweep, columns=["clusters", "inertia", "silhouette"]), args.sweep)
+    write_table(pd.DataFrame(result.sweep, columns=["clusters", "inertia", "silhouette"]).round(DIGITS), args.sweep)
     write_json(
         {
             "sizes": {str(cluster): size for cluster, size in enumerate(result.sizes)},
-            "explained_variance": result.explained_variance,
-            "inertia": result.inertia,
-            "silhouette": result.silhouette,
+            "explained_variance": round(result.explained_variance, DIGITS),
+            "inertia": round(result.inertia, DIGITS),
+            "silhouette": round(result.silhouette, DIGITS),
         },
         args.metrics,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.decomposition import PCA, IncrementalPCA
+from sklearn.decomposition import IncrementalPCA
 from sklearn.metrics import silhouette_score
 from sklearn.utils import gen_batches
 from threadpoolctl import threadpool_limits
@@ -46,13 +46,13 @@ class Clusters:
     explained_variance : float
         Fraction of the features' variance that the principal components keep; NaN if all images are identical.
     inertia : float
-        Sum of squared distances of the images from their cluster's center, in principal components.
+        Sum of the squares of ``distances``.
     silhouette : float
         Mean silhouette, from -1 to 1, of at most `SILHOUETTE_SAMPLE` images; 0 if undefined.
     plane : array of float, shape (n_images, 2)
         First two principal components of each image; the second is 0 if there is only one.
-    distances : array of float, shape (n_images,)
-        Distance of each image from its cluster's center, in principal components.
+    distances : array of float64, shape (n_images,)
+        Distance of each image from its cluster's center, the mean of its images, in principal components.
     sweep : list of (int, float, float)
         Other numbers of clusters, each with its inertia and silhouette, on at most `SWEEP_SAMPLE` images.
     """
@@ -127,28 +127,38 @@ def fit_clusters(
         # silhouette_score raises if its own sample misses all but one cluster, so the sample is drawn here.
         sample = np.random.default_rng(seed).permutation(n_images)[:SILHOUETTE_SAMPLE]
         defined = 1 < len(np.unique(assignments[sample])) < len(sample)
-        silhouette = silhouette_score(reduced[sample], assignments[sample]) if defined else 0.0
+        silhouette = _silhouette(reduced[sample], assignments[sample]) if defined else 0.0
+        distances = _distances(reduced, assignments)
         tried = _sweep(reduced[np.sort(sample[:SWEEP_SAMPLE])], sweep, seed)
     return Clusters(
         assignments=assignments,
         sizes=sizes,
         explained_variance=explained_variance,
-        inertia=float(model.inertia_),
-        silhouette=float(silhouette),
+        inertia=float(np.square(distances).sum()),
+        silhouette=silhouette,
         plane=np.pad(reduced[:, :2], [(0, 0), (0, max(2 - n_components, 0))]),
-        distances=np.linalg.norm(reduced - model.cluster_centers_[model.labels_], axis=1),
+        distances=distances,
         sweep=tried,
     )
 
 
 @np.errstate(invalid="ignore")  # The explained variance of identical images is 0 / 0.
 def _pca(features: NDArray[np.float32], n_components: int) -> tuple[NDArray[np.float32], float]:
-    # Centered here: scikit-learn subtracts the mean from the covariance, which cancels digits of float32. It copies
-    # features mapped read-only anyway, so this one float32 copy is no additional memory.
-    centered = features - features.mean(axis=0, dtype=np.float64).astype(np.float32)
-    pca = PCA(n_components, svd_solver="covariance_eigh")
-    reduced = pca.fit_transform(centered)
-    return reduced, float(pca.explained_variance_ratio_.sum())
+    """Reduce features as scikit-learn's ``PCA(svd_solver="covariance_eigh")`` does in float64, batch by batch.
+
+    In float32, processors differ in digits that matter. In float64, they differ in digits that the components, as
+    float32, do not have, so k-means starts from the same bytes everywhere. A batch at a time is float64.
+    """
+    mean, batches = features.mean(axis=0, dtype=np.float64), list(gen_batches(len(features), BATCH_SIZE))
+    covariance = np.zeros((len(mean), len(mean)))
+    for batch in batches:
+        centered = features[batch] - mean
+        covariance += centered.T @ centered
+    variances, axes = np.linalg.eigh(covariance)
+    axes = axes[:, ::-1][:, :n_components]
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(n_components)])
+    reduced = np.concatenate([((features[batch] - mean) @ axes).astype(np.float32) for batch in batches])
+    return reduced, float(variances[-n_components:].sum() / variances.sum())
 
 
 @np.errstate(invalid="ignore")
@@ -191,8 +201,26 @@ def _sweep(sample: NDArray[np.floating], counts: Sequence[int], seed: int) -> li
     results = []
     for count in sorted(count for count in set(counts) if count < n_different):
         model = KMeans(count, n_init=5, random_state=seed).fit(sample)
-        results.append((count, float(model.inertia_), float(silhouette_score(sample, model.labels_))))
+        inertia = float(np.square(_distances(sample, model.labels_)).sum())
+        results.append((count, inertia, _silhouette(sample, model.labels_)))
     return results
+
+
+def _distances(reduced: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return the distance of each image from the mean of its cluster, in float64, so that processors agree on it."""
+    sizes = np.bincount(labels)
+    centers = np.column_stack([np.bincount(labels, weights=column) / sizes for column in reduced.T])
+    distances: NDArray[np.float64] = np.concatenate(
+        [
+            np.linalg.norm(reduced[batch] - centers[labels[batch]], axis=1)
+            for batch in gen_batches(len(reduced), BATCH_SIZE)
+        ]
+    )
+    return distances
+
+
+def _silhouette(reduced: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    return float(silhouette_score(reduced.astype(np.float64), labels))
 
 
 def relabel_by_size(labels: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -1,3 +1,7 @@
+import os
+import platform
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -18,6 +22,7 @@ from counterweight.clustering.kmeans import (
     fit_clusters,
     relabel_by_size,
 )
+from tests.workspace import PROJECT
 
 SIZES = [40, 25, 10]
 
@@ -204,3 +209,31 @@ def test_identical_images_in_one_cluster_have_no_variance_to_explain() -> None:
 
 def test_among_equally_large_clusters_the_first_image_decides_the_order() -> None:
     assert relabel_by_size(np.array([7, 3, 3, 7, 5])).tolist() == [0, 1, 1, 0, 2]
+
+
+# Prints what the stage writes, of features whose variances fall as those of networks do.
+WRITTEN = """
+import hashlib
+import numpy as np
+from counterweight.clustering.kmeans import fit_clusters
+
+rng = np.random.default_rng(0)
+features = (rng.normal(size=(1500, 128)) * np.arange(1, 129) ** -0.7 @ rng.normal(size=(128, 128))).astype(np.float32)
+found = fit_clusters(features / features.std(), n_components=20, n_clusters=5, seed=0, sweep=[3, 8])
+positions = np.column_stack([found.plane, found.distances]).round(6) + 0.0
+print(hashlib.md5(positions.tobytes()).hexdigest(), found.assignments[:20].tolist(), found.sizes)
+print(*(round(each, 6) for each in (found.explained_variance, found.inertia, found.silhouette)))
+print(np.round(found.sweep, 6).tolist())
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the kernels of OpenBLAS are those of x86 processors")
+def test_processors_agree_on_every_digit_that_is_written() -> None:
+    written = {
+        subprocess.run(
+            [sys.executable, "-c", WRITTEN], env=os.environ | {"OPENBLAS_CORETYPE": kernels}, cwd=PROJECT,
+            capture_output=True, check=True,
+        ).stdout
+        for kernels in ("Nehalem", "Haswell")
+    }  # fmt: skip
+    assert len(written) == 1
