@@ -5,6 +5,7 @@ from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from counterweight.base.errors import InputError
 from counterweight.metrics.training_history import best_epoch
@@ -16,6 +17,8 @@ PENALTIES = tuple(round(10 ** (-half / 2), 6) for half in range(9))
 _MAX_ITERATIONS = 500
 # Largest gradient at which a fit has converged; smaller values change no third digit of macro F1.
 _TOLERANCE = 1e-5
+# Least p (1 - p) of a label, so that the steps of one that hardly any image has stay bounded.
+_MIN_VARIANCE = 1e-3
 
 
 def fit_linear_head(
@@ -24,7 +27,8 @@ def fit_linear_head(
     """Fit a head in place by L-BFGS, for each of `PENALTIES` in turn, and leave it with the best of them.
 
     It minimizes the loss, summed over labels, plus penalty / 2 times the squared norm of the coefficients of the
-    standardized features. On a CPU, the result is the same to the bit for the same number of threads.
+    standardized features, whose principal axes it fits along (see `_minimize`). On a CPU, the result is the same to the
+    bit for the same number of threads.
 
     Parameters
     ----------
@@ -55,18 +59,26 @@ def fit_linear_head(
     mean, deviation = features.mean(dim=0), features.std(dim=0, correction=0)
     scale = torch.where(deviation > 0, 1 / deviation, torch.zeros_like(deviation))
     scaled = (features - mean) * scale
-    unseen, unseen_targets = (validation[0].double() - mean) * scale, validation[1].double()
+    powers, axes = torch.linalg.eigh(scaled.T @ scaled / len(scaled))
+    axes = scale[:, None] * axes
+    unseen_targets = validation[1].double()
+    # The last column is 1, for the biases, which no penalty holds.
+    turned, unseen = (pad((rows.double() - mean) @ axes, (0, 1), value=1.0) for rows in (features, validation[0]))
     loss, validation_loss = (deepcopy(each).double() for each in (objective.loss, objective.validation_loss))
 
     terms = targets.shape[1] if objective.scores == "sigmoid" else 1  # These losses are means over labels.
-    coefficients = torch.zeros(targets.shape[1], features.shape[1], dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(targets.shape[1], dtype=torch.float64, requires_grad=True)
+    frequencies = (targets == 1).double().mean(dim=0)
+    variances = (frequencies * (1 - frequencies)).clamp(min=_MIN_VARIANCE)[:, None]
+    curvatures = variances * torch.cat([powers.clamp(min=0), torch.ones(1, dtype=torch.float64)])
+    coefficients = torch.zeros_like(curvatures)
     history: list[dict[str, float]] = []
-    best = (coefficients.detach().clone(), bias.detach().clone())
+    best = coefficients
     for number, penalty in enumerate(PENALTIES, 1):
-        _minimize(coefficients, bias, lambda: terms * loss(scaled @ coefficients.T + bias, targets), penalty)
+        coefficients = _minimize(
+            lambda coefficients: terms * loss(turned @ coefficients.T, targets), coefficients, penalty, curvatures
+        )
         with torch.no_grad():
-            logits, unseen_logits = (rows @ coefficients.T + bias for rows in (scaled, unseen))
+            logits, unseen_logits = (rows @ coefficients.T for rows in (turned, unseen))
             losses = {
                 "train_loss": float(loss(logits, targets)),
                 "validation_loss": float(validation_loss(unseen_logits, unseen_targets)),
@@ -78,11 +90,10 @@ def fit_linear_head(
         }
         history.append({"epoch": number, "penalty": penalty, **losses, **metrics})
         if best_epoch(history, objective.monitor) is history[-1]:
-            best = (coefficients.detach().clone(), bias.detach().clone())
+            best = coefficients
 
     with torch.no_grad():
-        weight, shift = best
-        weight = weight * scale
+        weight, shift = best[:, :-1] @ axes.T, best[:, -1]
         for norm in norms:  # It standardizes, so the coefficients are those of standardized features again.
             assert isinstance(norm, nn.BatchNorm1d)
             assert isinstance(norm.running_mean, Tensor)
@@ -96,17 +107,27 @@ def fit_linear_head(
     return history
 
 
-def _minimize(coefficients: Tensor, bias: Tensor, loss: Callable[[], Tensor], penalty: float) -> None:
-    """Minimize a penalized loss, starting from the values that are there."""
+def _minimize(loss: Callable[[Tensor], Tensor], start: Tensor, penalty: float, curvatures: Tensor) -> Tensor:
+    """Return the coefficients, shape (n_labels, n_features + 1), with the least penalized loss.
+
+    Each is scaled by 1 / sqrt(its curvature), which takes far fewer steps (J. Nocedal and S. J. Wright, "Numerical
+    Optimization", 2nd ed., 2006, section 7.2).
+    """
+    penalties = torch.full_like(curvatures[:1], penalty)
+    penalties[:, -1] = 0
+    scales = (curvatures + penalties).rsqrt()
+    scaled = (start / scales).requires_grad_()
     optimizer = torch.optim.LBFGS(
-        [coefficients, bias], max_iter=_MAX_ITERATIONS, tolerance_grad=_TOLERANCE, tolerance_change=1e-9,
-        history_size=10, line_search_fn="strong_wolfe",
+        [scaled], max_iter=_MAX_ITERATIONS, tolerance_grad=_TOLERANCE, tolerance_change=1e-9, history_size=10,
+        line_search_fn="strong_wolfe",
     )  # fmt: skip
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        value = loss() + penalty / 2 * coefficients.square().sum()
+        coefficients = scaled * scales
+        value = loss(coefficients) + (penalties * coefficients.square()).sum() / 2
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return (scaled * scales).detach()
