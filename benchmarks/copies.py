@@ -48,7 +48,7 @@ SEEDS, SAMPLES, WORKERS = 5, 500, 2
 TRIED = {
     "scenes": (("clusters", "labels"), ("article", "gentle"), "layer2"),
     "cats_dogs": (("classes",), ("article", "gentle", "thirds"), "layer2"),
-    "example": (("clusters", "labels"), ("article", "gentle"), "layer1"),
+    "example": (("clusters", "labels"), ("article", "upright"), "layer1"),
 }
 COLUMNS = (
     "strategy", "pipeline", "guard", "copies", "redrawn", "by fallback", "labels seen", "seconds", "mAP", "mAP gain",

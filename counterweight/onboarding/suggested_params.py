@@ -126,6 +126,7 @@ def suggest_params(
         "features.crop": "none",
         "cluster.n_components": max(min(_COMPONENTS, count // _IMAGES_PER_COMPONENT), 1),
         "augment.strategy": "labels" if multilabel else "classes",
+        "augment.pipeline": "gentle",
         # The judge is as strong as the features: the same network and view, and a head that is trained to its end.
         "train.repeats": 1,
         "train.model": "resnet18",
