@@ -29,8 +29,8 @@ COPIES_SHOWN = 7
 
 # The rooms of the library; each imports only itself and rooms before it.
 ROOMS = (
-    "base", "runtime", "images", "metrics", "sheets", "dataset", "clustering", "augmentation", "networks", "training",
-    "evidence", "onboarding", "report",
+    "base", "runtime", "images", "metrics", "sheets", "dataset", "export", "clustering", "augmentation", "networks",
+    "training", "evidence", "onboarding", "report",
 )  # fmt: skip
 
 
@@ -44,7 +44,8 @@ NEXT = (
     "data.separator", "data.missing", "data.missing_files", "data.bad_images", "data.duplicates", "data.test",
     "data.validation", "resize.width", "resize.height", "resize.mode", "features.model", "features.layer",
     "features.engine", "cluster.sweep", "augment.resampling", "augment.fill_smallest", "augment.copy_mode",
-    "augment.copies_per_image", "augment.composition", "augment.pipelines", "sheet.format", "train.repeats",
+    "augment.copies_per_image", "augment.composition", "augment.pipelines", "sheet.format", "export.formats",
+    "train.repeats",
     "train.model", "train.layer", "train.freeze", "train.crop", "train.input_size", "train.transforms", "train.loss",
     "train.weighting", "train.optimizer", "train.learning_rate", "train.epochs", "train.monitor",
     "train.threshold_metric", "train.batch_size", "evaluate.thresholds",

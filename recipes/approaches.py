@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from counterweight.base.errors import InputError, raise_problems
 from counterweight.base.params import Params, read_yaml
-from counterweight.base.training_schema import Arm
+from counterweight.base.results_schema import Arm
 
 ARMS = get_args(Arm)
 TASKS = ("multilabel", "multiclass", "binary")

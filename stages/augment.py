@@ -26,7 +26,7 @@ from counterweight.base.command import device_name, parse_options, run, worker_c
 from counterweight.base.limits import check_row_count
 from counterweight.base.outputs import atomic_folder, write_json, write_table
 from counterweight.base.params import load_params
-from counterweight.base.training_schema import Arm
+from counterweight.base.results_schema import Arm
 from counterweight.metrics import imbalance
 from counterweight.runtime.cache import open_cache
 from counterweight.runtime.dask_pool import dask_workers

@@ -18,7 +18,7 @@ from counterweight.base import manifest
 from counterweight.base.command import parse_options, run
 from counterweight.base.outputs import read_label_table, write_json, write_table
 from counterweight.base.params import load_params
-from counterweight.base.training_schema import Arm
+from counterweight.base.results_schema import Arm
 from counterweight.evidence.comparison import arm_differences, arm_table, compare, summarize
 from counterweight.evidence.verdict import no_better_than_chance, sentences
 from counterweight.metrics import decisions

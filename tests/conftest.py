@@ -157,7 +157,8 @@ AUGMENT = (
 ).split()
 SHEET = "--sheet labels.xlsx --manifest augmented/manifest.csv --out augmented/balanced.xlsx".split()
 EXPORT = (
-    "--manifest augmented/manifest.csv --resized data/resized --copies augmented/images --out augmented/dataset"
+    "--manifest augmented/manifest.csv --resized data/resized --copies augmented/images --out augmented/dataset "
+    "--shards augmented/shards"
 ).split()
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from counterweight.base import schema, training_schema
+from counterweight.base import results_schema, schema
 from counterweight.base.conflicts import conflicts
 from counterweight.base.errors import InputError, raise_problems
 
@@ -49,11 +49,12 @@ class Params(schema.Section):
     cluster: schema.Cluster
     probe: schema.Probe
     augment: schema.Augment
-    sheet: schema.Sheet
-    train: training_schema.Train
-    evaluate: training_schema.Evaluate
-    compare: training_schema.Compare
-    report: training_schema.Report
+    sheet: results_schema.Sheet
+    export: results_schema.Export
+    train: results_schema.Train
+    evaluate: results_schema.Evaluate
+    compare: results_schema.Compare
+    report: results_schema.Report
 
 
 def load_params(path: Path) -> Params:

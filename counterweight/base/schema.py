@@ -230,12 +230,6 @@ class Augment(Section):
     pipelines: dict[str, Augmenters] = Field(description="lists of augmenters, with imgaug's names and arguments")
 
 
-class Sheet(Section):
-    """Format of the balanced sheet."""
-
-    format: Literal["xlsx", "csv"] = Field(description="`csv` for more rows than Excel's 1,048,576")
-
-
 class Probe(Section):
     """Comparison of remedies before any training, by linear classifiers on the features."""
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from counterweight.base import schema, training_schema
+from counterweight.base import results_schema, schema
 from counterweight.base.command import params_of
 from counterweight.base.errors import InputError
 from counterweight.base.params import RENAMED, Params, load_params
@@ -131,6 +131,8 @@ probe:
   images_per_augmenter: 40
   metric: macro_f1
   seed: 0
+export:
+  formats: [folders, webdataset]
 """
 
 
@@ -157,7 +159,7 @@ def models() -> list[type[BaseModel]]:
         Params,
         *{
             kind: None
-            for module in (schema, training_schema)
+            for module in (schema, results_schema)
             for kind in vars(module).values()
             if isinstance(kind, type) and issubclass(kind, schema.Section)
         },

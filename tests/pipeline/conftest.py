@@ -29,7 +29,7 @@ STAGES = {
     "probe": (PROBE, 8),
     "augment": (AUGMENT, 7),
     "sheet": (SHEET, 1),
-    "export": (EXPORT, 1),
+    "export": (EXPORT, 2),
     "train": (TRAIN, 2),
     "evaluate": (EVALUATE, 8),
     "compare": (COMPARE, 5),

@@ -4,7 +4,9 @@ import importlib.util
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -50,7 +52,7 @@ def single_label(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "augmented/dataset"
 
 
-def export(folder: Path) -> str:
+def export(folder: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> str:
     """Write the images and manifest of `DRAWN`, run the stage, and return its log."""
     checksums = []
     for number, (file, _, _, source) in enumerate(DRAWN):
@@ -61,7 +63,7 @@ def export(folder: Path) -> str:
     clusters = [0 if split == "train" else pd.NA for split in splits]
     table = manifest.build(files, files, splits, CLASSES, targets, checksums, sources, clusters)
     manifest.write(table, folder / "augmented/manifest.csv")
-    write_params(folder / "params.yaml", TINY | {"data.task": "multiclass"})
+    write_params(folder / "params.yaml", {**TINY, "data.task": "multiclass", **changes})
     return run_stage(folder, "export", *EXPORT).stderr
 
 
@@ -111,7 +113,7 @@ def test_torchvision_loads_one_folder_per_class(single_label: Path) -> None:
 def documented(number: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Run a block of docs/next.md in a folder, and return what it defines."""
     blocks = re.findall(r"```python\n(.*?)```", (PROJECT / "docs/next.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 6
     monkeypatch.chdir(folder)
     names: dict[str, Any] = {}
     exec(blocks[number], names)
@@ -212,6 +214,45 @@ def test_fiftyones_csv_names_existing_files(single_label: Path) -> None:
     assert loaded == {
         file: ([split, *(["copy"] if source else [])], [name], source) for file, split, name, source in DRAWN if name
     }
+
+
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `DRAWN` after the stage with shards alone."""
+    pytest.importorskip("pyarrow", reason="make parquet installs it")
+    folder = tmp_path_factory.mktemp("sharded")
+    export(folder, {"export.formats": ["webdataset", "parquet"]})
+    return folder
+
+
+def test_only_the_formats_that_are_wanted_are_written(sharded: Path, single_label: Path) -> None:
+    assert list((sharded / "augmented/dataset").iterdir()) == []
+    assert list((single_label.parent / "shards").iterdir()) == []
+    assert sorted(path.name for path in (sharded / "augmented/shards/webdataset").iterdir()) == [
+        "labels.json", "test-00000-of-00001.tar", "train-00000-of-00001.tar", "val-00000-of-00001.tar",
+    ]  # fmt: skip
+
+
+def test_webdataset_loads_its_shards_with_the_documented_code(sharded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("webdataset", reason="make loaders installs it")
+    loaded = {
+        number_of(image): (about["labels"], about["label"])
+        for image, about in documented(4, sharded, monkeypatch)["train"]
+    }
+    assert json.loads((sharded / "augmented/shards/webdataset/labels.json").read_text("utf-8")) == {"labels": CLASSES}
+    assert loaded == {
+        i: ([row[2]], CLASSES.index(row[2])) for i, row in enumerate(DRAWN) if row[1] == "train" and row[2] is not None
+    }
+
+
+def test_hugging_face_loads_parquet_with_the_documented_code(
+    sharded: Path, hugging_face: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = documented(5, sharded, monkeypatch)["dataset"]
+    for split, name in (("train", "train"), ("val", "validation"), ("test", "test")):
+        names = dataset[name].features["label"]
+        loaded = {number_of(row["image"]): names.int2str(row["label"]) for row in dataset[name]}
+        assert loaded == {i: row[2] for i, row in enumerate(DRAWN) if row[1] == split and row[2] is not None}
 
 
 @pytest.mark.skipif(

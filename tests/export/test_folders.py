@@ -9,7 +9,7 @@ import pytest
 
 from counterweight.base import manifest
 from counterweight.base.errors import InputError
-from counterweight.dataset.export import (
+from counterweight.export.folders import (
     fiftyone_samples,
     folder_name,
     layout,

@@ -1,4 +1,4 @@
-"""Sections of params.yaml about training and judging; see `counterweight.base.schema`."""
+"""Sections of params.yaml about what is written, trained and judged; see `counterweight.base.schema`."""
 
 from typing import Annotated, Literal
 
@@ -9,6 +9,21 @@ from counterweight.base.schema import Crop, Fraction, Model, Pixels, Section, Se
 
 Arm = Literal["nothing", "weights", "copies", "copies+weights"]
 Loss = Literal["bce", "focal", "asymmetric", "distribution_balanced", "cross_entropy"]
+
+
+class Sheet(Section):
+    """Format of the balanced sheet."""
+
+    format: Literal["xlsx", "csv"] = Field(description="`csv` for more rows than Excel's 1,048,576")
+
+
+class Export(Section):
+    """Forms of the balanced dataset for other libraries."""
+
+    formats: Annotated[list[Literal["folders", "webdataset", "parquet"]], AfterValidator(unique)] = Field(
+        description="`folders` for Hugging Face's imagefolder, torchvision and FiftyOne; `webdataset` for shards of "
+        "1,000 images; `parquet` for Hugging Face datasets in few files"
+    )
 
 
 class Train(Section):

@@ -1,0 +1,1 @@
+"""The balanced dataset as folders, WebDataset shards and Parquet files, for other libraries."""
