@@ -24,7 +24,7 @@ from counterweight.report.data_sections import clusters_section, copies_section,
 from counterweight.report.page import render_page, run_section, run_warnings
 from counterweight.report.remedies_section import affinity_section, remedies_section
 from counterweight.report.results_section import Arm, results_section
-from counterweight.report.summary_section import convergence_warnings, summary_section
+from counterweight.report.summary_section import closing_lines, convergence_warnings, summary_section
 
 TEXT = {"image_id": "str", "label": "str"}
 
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> str:
 
     data = {"remedies": remedies, "affinity": affinity, "labels": labels, "clusters": clusters, "copies": copies}
     write_text(render_page({"summary": summary, **data, "results": results, "run": run_facts}), args.out)
-    return str(summary["verdict"]).rstrip(".")
+    return "\n".join(closing_lines(verdict, recommendation, ingest["duplicates"], args.out))
 
 
 if __name__ == "__main__":

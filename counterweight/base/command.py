@@ -94,7 +94,7 @@ def _wrap(text: str) -> str:
 
 
 def run(main: Callable[[], str]) -> None:
-    """Run a stage as a command: log the summary it returns and the elapsed seconds to stderr, and set the exit code."""
+    """Run a stage as a command: log the lines it returns and the elapsed seconds to stderr, and set the exit code."""
     # OpenMP threads spin for some 10 ms after their work, on cores that the processes decoding images need. This many
     # iterations outlast the gap between two layers.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
@@ -124,7 +124,10 @@ def run(main: Callable[[], str]) -> None:
         log.error(disk_message(error))
         sys.exit(1)
     elapsed = time.perf_counter() - start
-    log.info("%s, in %.1f s", summary, elapsed)
+    *lines, last = summary.splitlines()
+    for line in lines:
+        log.info("%s", line)
+    log.info("%s, in %.1f s", last, elapsed)
     log.info("%s", timing.summary(elapsed))
 
 

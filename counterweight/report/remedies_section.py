@@ -113,12 +113,13 @@ def _caption(issue: Mapping[Any, Any]) -> str:
     return f"{issue['image_id']}: {issue['label']} {issue['issue']}, score {issue['score']:.2f}"
 
 
-def _pair(issue: Mapping[Any, Any], images: pd.DataFrame, folder: Path) -> dict[str, str]:
+def _pair(issue: Mapping[Any, Any], images: pd.DataFrame, folder: Path) -> dict[str, Any]:
     """Show two images that look alike, and say which of them has the label that the other one lacks."""
     both = images.loc[[issue["image_id"], issue["duplicate"]]]
     first, second = thumbnails(both, folder)
     has, lacks = sorted(both.index, key=lambda name: -both.loc[name, manifest.LABEL + issue["label"]])
-    return {"first": first, "second": second, "caption": f"{has} has {issue['label']}, {lacks} lacks it"}
+    caption = f"{has} has {issue['label']}, {lacks} lacks it"
+    return {"first": first, "second": second, "names": list(both.index), "caption": caption}
 
 
 def _name(row: Mapping[Any, Any]) -> str:

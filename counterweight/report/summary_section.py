@@ -1,6 +1,7 @@
-"""The page's first section: the verdict and the main numbers; and warnings about trainings."""
+"""The page's first section: the verdict and the main numbers; the same for the log; and warnings about trainings."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -69,6 +70,36 @@ def summary_section(
             ),
         ],
     }  # fmt: skip
+
+
+def closing_lines(
+    verdict: Mapping[str, Any], probed: Mapping[str, Any], duplicates: Mapping[str, int], page: Path
+) -> list[str]:
+    """Say in five lines what was found, and where to look; the verdict is the last.
+
+    Parameters
+    ----------
+    verdict, probed : mapping
+        As in `summary_section`.
+    duplicates : mapping of str to int
+        What ``ingest`` counted, by name.
+    page : Path
+        The page.
+    """
+    counted = [
+        (duplicates["leaks"] + duplicates["group_leaks"], "images that are in a later split, too, or whose group is"),
+        (duplicates["other_labels"], "images that look like another one and have other labels"),
+        (probed["label_issues"], "labels to check"),
+    ]
+    found = "; ".join(f"{text}: {count:,}" for count, text in counted if count)
+    use = "no arm is better than chance" if verdict["chance"] else f"{verdict['deploy']}: {verdict['model']}"
+    return [
+        f"the data: {found or 'no image is in two splits, and no label stands out as wrong'}",
+        f"before training: {probed['no_signal'] or probed['sentence']}",
+        f"the model to use: {use}",
+        f"all of it, pictured: {page}",
+        str(verdict["chance"] or verdict["copies"]).rstrip("."),
+    ]
 
 
 def _judge_warning(arms: pd.DataFrame, probe_auc: float | None) -> str:

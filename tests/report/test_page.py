@@ -29,7 +29,7 @@ def sections(name: str) -> dict[str, dict[str, object]]:
         "remedies": {
             "no_signal": name, "sentence": name, "command": name, "chart": "<svg/>", "head": [name], "rows": [[name]],
             "growth": name, "issues": name, "pictures": picture,
-            "alike": name, "pairs": [{"first": name, "second": name, "caption": name}],
+            "alike": name, "pairs": [{"first": "data:", "second": "data:", "names": [name, name], "caption": name}],
         },
         "affinity": {"sentences": [name], "chart": "<svg/>", "strips": picture, "rows": [[name]]},
         "labels": {

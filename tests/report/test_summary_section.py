@@ -1,9 +1,11 @@
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from counterweight.metrics.decisions import DecisionRule
 from counterweight.report.results_section import Arm
-from counterweight.report.summary_section import convergence_warnings, summary_section
+from counterweight.report.summary_section import closing_lines, convergence_warnings, summary_section
 
 VERDICT = {
     "chance": None,
@@ -21,6 +23,7 @@ ARMS = pd.DataFrame(
     columns=["arm", "macro_f1", "macro_f1_low", "macro_f1_high", "macro_auc"],
 )
 PROBED = {"no_signal": None, "nothing": {"macro_auc": 0.9}}
+DUPLICATES = {"leaks": 0, "group_leaks": 0, "other_labels": 0}
 
 
 def test_summary_has_the_verdict_and_the_main_numbers() -> None:
@@ -128,3 +131,25 @@ def test_a_head_whose_weakest_penalty_is_the_best_had_not_converged(f1: list[flo
     history = pd.DataFrame({"epoch": [1, 2], "penalty": [1.0, 0.1], "validation_f1": f1})
     one = Arm(DecisionRule("multilabel", ["sea"], None, 0.5, {}), history, history, {0: history}, history, "")
     assert convergence_warnings({"copies": one}, "f1", 8) == warnings
+
+
+def test_the_log_closes_with_what_was_found_and_where_to_look() -> None:
+    probed = {"no_signal": None, "sentence": "Recommended: weights.", "label_issues": 1_234}
+    assert closing_lines(VERDICT, probed, DUPLICATES | {"leaks": 2, "group_leaks": 1}, Path("report.html")) == [
+        "the data: images that are in a later split, too, or whose group is: 3; labels to check: 1,234",
+        "before training: Recommended: weights.",
+        "the model to use: copies: results/arms/copies/models/seed-0",
+        "all of it, pictured: report.html",
+        "The copies helped",
+    ]
+
+
+def test_where_no_arm_is_better_than_chance_the_log_names_no_model() -> None:
+    probed = {"no_signal": "The labels are noise.", "sentence": "", "label_issues": 0}
+    assert closing_lines(VERDICT | {"chance": "Chance."}, probed, DUPLICATES, Path("report.html")) == [
+        "the data: no image is in two splits, and no label stands out as wrong",
+        "before training: The labels are noise.",
+        "the model to use: no arm is better than chance",
+        "all of it, pictured: report.html",
+        "Chance",
+    ]
