@@ -17,7 +17,7 @@ from counterweight.base.outputs import write_json, write_table
 from counterweight.base.params import load_params
 from counterweight.clustering.kmeans import fit_clusters
 
-# Digits after the point, in which all processors agree.
+# Digits after the point; in the next ones, processors differ.
 DIGITS = 6
 
 

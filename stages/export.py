@@ -17,7 +17,7 @@ from counterweight.base.outputs import atomic_folder, write_json, write_table
 from counterweight.base.params import load_params
 from counterweight.export.folders import fiftyone_samples, layout, link_images, metadata, missing_class_warnings
 from counterweight.export.parquet_shards import require_pyarrow, write_parquet_shard
-from counterweight.export.shards import class_names, deal_shards, write_shards
+from counterweight.export.shards import build_shards, class_names, write_shards
 from counterweight.export.tar_shards import write_tar_shard
 
 log = logging.getLogger("export")
@@ -40,8 +40,9 @@ def main(argv: Sequence[str] | None = None) -> str:
             for split in sorted(set(rows["split"])):
                 write_table(metadata(rows, split, by_class=by_class), aside / split / "metadata.csv")
             write_table(fiftyone_samples(rows), aside / "fiftyone.csv")
-    shards = deal_shards(rows, by_class=by_class, resized=args.resized, copies=args.copies)
     with atomic_folder(args.shards) as aside:
+        if formats != ["folders"]:
+            shards = build_shards(rows, by_class=by_class, resized=args.resized, copies=args.copies)
         if "webdataset" in formats:
             write_shards(shards, aside / "webdataset", write_tar_shard, workers=workers)
             write_json({"labels": class_names(rows, by_class=by_class)}, aside / "webdataset/labels.json")
@@ -52,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> str:
         log.warning("%d images are left out because their class is missing", len(table) - len(rows))
     for warning in missing_class_warnings(rows) if by_class and "folders" in formats else ():
         log.warning(warning)
-    return f"{', '.join(formats)}: {len(rows)} images, {(rows['source_id'] != '').sum()} of them copies"
+    places = [args.out if name == "folders" else args.shards / name for name in formats]
+    return f"{', '.join(map(str, places))}: {len(rows)} images, {(rows['source_id'] != '').sum()} of them copies"
 
 
 if __name__ == "__main__":

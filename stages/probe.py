@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     cache, workers = open_cache(os.environ), worker_count()
     train = manifest.rows_of_split(manifest.read(args.clusters), "train")
     rows, columns = folds.draw_sample(
-        manifest.targets(train), task, options.max_images, options.max_labels, probe.FEW_LABELS, options.seed
+        manifest.targets(train), task, options.max_images, options.max_labels, probe.LABELS_AT_FULL_SIZE, options.seed
     )
     of_all = np.load(args.features, mmap_mode="r", allow_pickle=False)
     features, duplicates = of_all[rows], pd.read_csv(args.duplicates, dtype={"image_id": "str"})
@@ -75,7 +75,6 @@ def main(argv: Sequence[str] | None = None) -> str:
         )  # fmt: skip
         result.remedies.to_csv(aside, index=False, lineterminator="\n")
     cache.prune()
-
     write_table(result.folds, args.folds)
     write_table(result.label_issues, args.issues)
     write_table(result.learning_curve, args.curve)
@@ -83,7 +82,8 @@ def main(argv: Sequence[str] | None = None) -> str:
     write_json(summary := probe.summary(result, candidates), args.metrics)
     remedies_chart(result.remedies, args.chart)
     log.info("%s", result.no_signal or result.recommendation.sentence)
-    return f"{len(candidates)} remedies on {len(rows)} train images, {summary['label_issues']} labels to check"
+    judged = f"{len(candidates)} remedies on {len(rows)} train images and {len(columns)} labels"
+    return f"{judged}, {summary['label_issues']} labels to check"
 
 
 if __name__ == "__main__":

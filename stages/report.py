@@ -26,7 +26,7 @@ from counterweight.report.remedies_section import affinity_section, remedies_sec
 from counterweight.report.results_section import Arm, results_section
 from counterweight.report.summary_section import closing_lines, convergence_warnings, summary_section
 
-TEXT = {"image_id": "str", "label": "str"}
+TEXT = {"image_id": "str", "label": "str", "duplicate": "str"}
 
 
 def read_arm(folder: Path) -> Arm:

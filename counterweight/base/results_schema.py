@@ -21,8 +21,9 @@ class Export(Section):
     """Forms of the balanced dataset for other libraries."""
 
     formats: Annotated[list[Literal["folders", "webdataset", "parquet"]], AfterValidator(unique)] = Field(
+        min_length=1,
         description="`folders` for Hugging Face's imagefolder, torchvision and FiftyOne; `webdataset` for shards of "
-        "1,000 images; `parquet` for Hugging Face datasets in few files"
+        "1,000 images; `parquet` for Hugging Face datasets in few files",
     )
 
 

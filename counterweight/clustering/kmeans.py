@@ -29,7 +29,7 @@ SUBSAMPLE = 5_000
 SUBSAMPLE_STARTS = 5
 SUBSAMPLE_SEEDS = 8
 REFINED = 4
-# Images per batch of `minibatch`.
+# Images per batch of `minibatch`, of PCA and of distances.
 BATCH_SIZE = 4_096
 
 
@@ -146,8 +146,8 @@ def fit_clusters(
 def _pca(features: NDArray[np.float32], n_components: int) -> tuple[NDArray[np.float32], float]:
     """Reduce features as scikit-learn's ``PCA(svd_solver="covariance_eigh")`` does in float64, batch by batch.
 
-    In float32, processors differ in digits that matter. In float64, they differ in digits that the components, as
-    float32, do not have, so k-means starts from the same bytes everywhere. A batch at a time is float64.
+    In float32, processors differ in digits that are written. In float64, they differ in digits that the components, as
+    float32, do not have, but for a few in a million. A batch at a time is float64.
     """
     mean, batches = features.mean(axis=0, dtype=np.float64), list(gen_batches(len(features), BATCH_SIZE))
     covariance = np.zeros((len(mean), len(mean)))

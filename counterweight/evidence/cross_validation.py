@@ -79,8 +79,8 @@ class ProbeData:
         """Whether an image has exactly one label."""
         return self.task != "multilabel"
 
-    def along(self, axes: Features) -> "ProbeData":
-        """Return the same with features along other axes."""
+    def rotated(self, axes: Features) -> "ProbeData":
+        """Return the same with features along other axes, ``features @ axes``."""
         copies = {name: CopyFeatures(each.features @ axes, each.sources) for name, each in self.copies.items()}
         return replace(self, features=self.features @ axes, copies=copies)
 
@@ -156,11 +156,11 @@ def cross_validate(
     jobs = [(of_repeat, fold) for of_repeat in folds for fold in range(of_repeat.max() + 1)]
     with threadpool_limits(1):  # The number of threads changes sums, so the last digits.
         axes = principal_axes(data.features)
-        turned = data.along(axes)
+        rotated = data.rotated(axes)
     results: list[Fold] = Parallel(n_jobs=min(workers, len(jobs)))(
-        delayed(_evaluate_fold)(turned, of_repeat, fold, list(trainings), set(tuned)) for of_repeat, fold in jobs
+        delayed(_evaluate_fold)(rotated, of_repeat, fold, list(trainings), set(tuned)) for of_repeat, fold in jobs
     )
-    return [replace(each, probe=each.probe.before(axes)) for each in results]
+    return [replace(each, probe=each.probe.unrotated(axes)) for each in results]
 
 
 def _evaluate_fold(

@@ -16,12 +16,14 @@ from scipy import stats
 
 from counterweight.base.errors import InputError
 
-# Labels with fewer images in the sample are not judged if there are too many labels to judge all.
+# Labels with fewer images are not judged if there are too many labels to judge all.
 MIN_IMAGES = 10
+# Images that are judged however many labels there are.
+MIN_SAMPLE = 1_000
 
 
 def draw_sample(
-    targets: NDArray[np.integer], task: str, max_images: int, max_labels: int, few_labels: int, seed: int
+    targets: NDArray[np.integer], task: str, max_images: int, max_labels: int, labels_at_full_size: int, seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Choose the images and the labels that classifiers are fitted to, whose time grows with both.
 
@@ -33,8 +35,9 @@ def draw_sample(
         ``multilabel``; or another, where images without a chosen label are left out, since they have no other.
     max_images, max_labels : int
         How many of each are chosen at most.
-    few_labels : int
-        With more labels than that, so many fewer images are chosen that fitting takes as long as with this number.
+    labels_at_full_size : int
+        With more labels than this, proportionally fewer images are chosen, so that fitting takes as long; but not fewer
+        than `MIN_SAMPLE`.
     seed : int
         Seed of the choice of images.
 
@@ -43,21 +46,30 @@ def draw_sample(
     rows : array of int
         All images, or some at random, ascending.
     columns : array of int
-        All labels; or, of those that can be expected on `MIN_IMAGES` of the chosen images, some from the commonest to
-        the rarest, evenly spaced by rank, ascending.
+        All labels; or, of those with at least `MIN_IMAGES` images, some from the commonest to the rarest, evenly spaced
+        by rank, ascending. With several labels per image, as many are chosen as can be expected on `MIN_IMAGES` of the
+        chosen images, but not fewer than `labels_at_full_size`.
     """
-    counts = (targets == 1).sum(axis=0)
-    columns, rows = np.arange(targets.shape[1]), np.arange(len(targets))
-    n_judged = min(len(columns), max_labels)
-    max_images = max_images * few_labels // max(n_judged, few_labels)
+    counts, n_images = (targets == 1).sum(axis=0), len(targets)
+    columns, rows, n_labels = np.arange(targets.shape[1]), np.arange(n_images), min(targets.shape[1], max_labels)
+
+    def images_for(n_labels: int) -> int:
+        return max(max_images * labels_at_full_size // max(n_labels, labels_at_full_size), min(max_images, MIN_SAMPLE))
+
     if len(columns) > max_labels:
-        expected = counts * min(max_images / max(len(rows), 1), 1.0)
+        expected = counts.astype(np.float64)
+        if task == "multilabel":
+            while True:
+                expected = counts * min(images_for(n_labels) / max(n_images, 1), 1)
+                if (expected >= MIN_IMAGES).sum() >= n_labels or n_labels <= labels_at_full_size:
+                    break
+                n_labels -= 1
         ranked = np.argsort(-counts, kind="stable")
-        ranked = ranked[: max(int((expected >= MIN_IMAGES).sum()), 2)]
-        columns = np.sort(ranked[np.unique(np.linspace(0, len(ranked) - 1, max_labels).round().astype(int))])
+        ranked = ranked[: max(int((expected >= MIN_IMAGES).sum()), n_labels)]
+        columns = np.sort(ranked[np.unique(np.linspace(0, len(ranked) - 1, n_labels).round().astype(int))])
         if task != "multilabel":
             rows = np.flatnonzero((targets[:, columns] == 1).any(axis=1))
-    return np.sort(np.random.default_rng(seed).permutation(rows)[:max_images]), columns
+    return np.sort(np.random.default_rng(seed).permutation(rows)[: images_for(len(columns))]), columns
 
 
 def repeated_folds(

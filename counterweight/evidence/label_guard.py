@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 _FOLDS = 5
 # Groups of duplicates, one of one image included, below which a probe cannot be judged.
 MIN_GROUPS = 50
-# Train images, fewer with more than few labels, that the probes are fitted to, and copies that are judged at a time.
-MAX_IMAGES, MAX_LABELS, _FEW_LABELS, _CHUNK = 10_000, 100, 40, 4096
+MAX_IMAGES, MAX_LABELS, LABELS_AT_FULL_SIZE = 10_000, 100, 40  # See `draw_sample`.
+_CHUNK = 4096  # Copies that are judged at a time.
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def fit_label_guard(
     extract: Callable[[ImageFiles], Features], data: ProbeData, groups: NDArray[np.intp], config: GuardConfig,
     workers: int,
 ) -> LabelGuard:  # fmt: skip
-    """Fit the probes of a guard to at most `MAX_IMAGES` images and `MAX_LABELS` labels.
+    """Fit the probes of a guard to some images and labels, see `draw_sample`.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ def fit_label_guard(
     workers : int
         Number of processes, which does not affect the result.
     """
-    sample, judged = draw_sample(data.targets, data.task, MAX_IMAGES, MAX_LABELS, _FEW_LABELS, seed=0)
+    sample, judged = draw_sample(data.targets, data.task, MAX_IMAGES, MAX_LABELS, LABELS_AT_FULL_SIZE, seed=0)
     reference = np.asarray(data.features[sample])
     sampled = ProbeData(
         data.task, [data.image_ids[row] for row in sample], [data.labels[j] for j in judged],

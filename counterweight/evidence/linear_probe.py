@@ -37,7 +37,7 @@ class LinearProbe:
         scores: NDArray[np.float64] = softmax(logits, axis=1) if self.is_single_label else expit(logits)
         return scores
 
-    def before(self, axes: Features) -> "LinearProbe":
+    def unrotated(self, axes: Features) -> "LinearProbe":
         """Return the probe that gives features the scores that this one gives ``features @ axes``."""
         coefficients = np.vstack([axes @ self.coefficients[:-1], self.coefficients[-1:]])
         return LinearProbe(coefficients, self.is_single_label)

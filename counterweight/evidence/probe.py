@@ -27,8 +27,8 @@ from counterweight.metrics.per_label import aucs, average_precisions
 
 # A classifier with a lower AUC contradicts more right labels than wrong ones, so its label issues are left out.
 MIN_ISSUE_AUC = 0.9
-# With more labels, fewer images are judged, so that the probe takes no longer.
-FEW_LABELS = 20
+# With more labels, fewer images are judged, so that the probe takes no longer; see `draw_sample`.
+LABELS_AT_FULL_SIZE = 20
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class ProbeResult:
         The result of `counterweight.evidence.fold_metrics.affinity_table`.
     if_balanced : str
         See `counterweight.evidence.recommendation.if_balanced`; empty if this is what the recommendation is judged by.
+    checked : list of str
+        The labels whose AUC reaches `MIN_ISSUE_AUC`.
     """
 
     folds: pd.DataFrame
@@ -62,6 +64,7 @@ class ProbeResult:
     no_signal: str | None
     affinity: pd.DataFrame
     if_balanced: str
+    checked: list[str]
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,8 @@ def run_probe(
         scores[fold.rows] += fold.by_training[Training()].scores / config.n_repeats
     issues = find_label_issues(data.image_ids, data.labels, data.targets, scores, is_single_label=data.is_single_label)
     auc_of = dict(zip(data.labels, aucs(data.targets, scores).tolist(), strict=True))
-    issues = issues[issues["label"].map(auc_of) >= MIN_ISSUE_AUC].assign(duplicate="")
+    checked = [label for label, auc in auc_of.items() if auc >= MIN_ISSUE_AUC]
+    issues = issues[issues["label"].isin(checked)].assign(duplicate="")
     contradicting = contradictions(data.image_ids, data.labels, data.targets, scores, alike)
     doubt = no_signal(table, by_fold, config.n_folds)
     if doubt:
@@ -133,6 +137,7 @@ def run_probe(
     return ProbeResult(
         by_fold, table, pd.concat([issues, contradicting], ignore_index=True),
         _learning_curve(data, folds, config.n_folds), recommended, doubt, affinity_table(data, folds), balanced,
+        checked,
     )  # fmt: skip
 
 
@@ -163,6 +168,7 @@ def summary(result: ProbeResult, remedies: Sequence[Remedy]) -> dict[str, Any]:
         "if_balanced": result.if_balanced,
         "no_signal": result.no_signal,
         "settings": settings(chosen),
+        "labels_checked": len(result.checked),
         "label_issues": int((result.label_issues["issue"] != CONTRADICTION).sum()),
         "nothing": by_remedy["nothing"],
         "recommended_remedy": by_remedy[recommendation.remedy],

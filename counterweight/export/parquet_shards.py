@@ -1,15 +1,16 @@
 """Shards as Parquet files, in which Hugging Face datasets finds images and classes."""
 
 import json
+from collections.abc import Sequence
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from counterweight.base.errors import InputError
-from counterweight.export.shards import Shard
-from counterweight.images import codec
+from counterweight.export.shards import Sample, Shard
 
-# Images that a reader has to read at a time.
+# Images that lie in memory at a time, here and in readers.
 _ROWS_PER_GROUP = 100
 
 
@@ -36,28 +37,25 @@ def write_parquet_shard(folder: Path, shard: Shard) -> None:
     0.0, or null if unknown), ``labels``, ``image_id``, ``source_id`` and ``cluster``.
     """
     arrow, parquet = require_pyarrow(), import_module("pyarrow.parquet")
-    abouts = [sample.about for sample in shard.samples]
-    images = [
-        {"bytes": sample.read(), "path": about["image_id"] + _suffix(sample.path, about["image_id"])}
-        for sample, about in zip(shard.samples, abouts, strict=True)
-    ]
-    columns: dict[str, Any] = {
-        "image": arrow.array(images, arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())]))
-    }
+    text = arrow.string()
+    flags = ["label"] if shard.by_class else [f"label:{name}" for name in shard.labels]
+    types = {
+        "image": arrow.struct([("bytes", arrow.binary()), ("path", text)]),
+        **dict.fromkeys(flags, arrow.int64() if shard.by_class else arrow.float64()),
+        "labels": arrow.list_(text), "image_id": text, "source_id": text, "cluster": arrow.int64(),
+    }  # fmt: skip
     features: dict[str, Any] = {"image": {"_type": "Image"}}
     if shard.by_class:
-        columns["label"] = arrow.array([about["label"] for about in abouts], arrow.int64())
         features["label"] = {"_type": "ClassLabel", "names": list(shard.labels)}
-    else:
-        for number, name in enumerate(shard.labels):
-            columns[f"label:{name}"] = arrow.array([about["targets"][number] for about in abouts], arrow.float64())
-    columns["labels"] = arrow.array([about["labels"] for about in abouts], arrow.list_(arrow.string()))
-    for name, kind in (("image_id", arrow.string()), ("source_id", arrow.string()), ("cluster", arrow.int64())):
-        columns[name] = arrow.array([about[name] for about in abouts], kind)
-    table = arrow.table(columns).replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
-    parquet.write_table(table, folder / f"{shard.name}.parquet", row_group_size=_ROWS_PER_GROUP)
+    about = {"huggingface": json.dumps({"info": {"features": features}})}
+    schema, samples = arrow.schema(types.items(), metadata=about), shard.samples()
+    with parquet.ParquetWriter(folder / f"{shard.name}.parquet", schema) as writer:
+        while group := list(islice(samples, _ROWS_PER_GROUP)):
+            writer.write_table(arrow.Table.from_pylist([_row(sample, flags) for sample in group], schema))
 
 
-def _suffix(path: Path, image_id: str) -> str:
-    """Return the suffix of the file, unless the id has that of an image."""
-    return "" if Path(image_id).suffix.lower() in codec.SUFFIXES else path.suffix
+def _row(sample: Sample, flags: Sequence[str]) -> dict[str, Any]:
+    record = dict(sample.record)
+    if "targets" in record:
+        record |= zip(flags, record.pop("targets"), strict=True)
+    return {"image": {"bytes": sample.content, "path": sample.path}, **record}

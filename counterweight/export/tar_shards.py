@@ -3,7 +3,7 @@
 import io
 import json
 import tarfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from counterweight.export.shards import Shard
 
@@ -15,15 +15,15 @@ def write_tar_shard(folder: Path, shard: Shard) -> None:
     of its class. Its name is its place in the split; an image id may have dots, at which WebDataset cuts names.
     """
     with tarfile.open(folder / f"{shard.name}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
-        for number, sample in enumerate(shard.samples):
+        for number, sample in enumerate(shard.samples()):
             key = f"{shard.name}-{number:05d}"
-            _add(tar, key + sample.path.suffix.lower(), sample.read())
-            _add(tar, f"{key}.json", json.dumps(sample.about, ensure_ascii=False).encode())
+            _add(tar, key + PurePosixPath(sample.path).suffix.lower(), sample.content)
+            _add(tar, f"{key}.json", json.dumps(sample.record, ensure_ascii=False).encode())
             if shard.by_class:
-                _add(tar, f"{key}.cls", str(sample.about["label"]).encode())
+                _add(tar, f"{key}.cls", str(sample.record["label"]).encode())
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)  # Of no owner and no time.
+    member = tarfile.TarInfo(name)  # It names no owner and no time, so the bytes are the same each time.
     member.size = len(content)
     tar.addfile(member, io.BytesIO(content))

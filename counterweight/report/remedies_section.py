@@ -1,9 +1,10 @@
 """The page's section about what the probe found before any training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from counterweight.base import manifest
@@ -50,8 +51,7 @@ def remedies_section(
     is_contradiction = issues["issue"] == CONTRADICTION
     likely, contradicting = issues[~is_contradiction], issues[is_contradiction]
     shown, images = likely.head(images_per_group), table.set_index("image_id")
-    # Either image of a pair has a row for it.
-    pairs = contradicting[contradicting["image_id"] < contradicting["duplicate"]].head(images_per_group)
+    pairs = {tuple(sorted(pair)): None for pair in contradicting[["image_id", "duplicate"]].itertuples(index=False)}
     return {
         "no_signal": summary["no_signal"] or "",
         "sentence": f"{summary['sentence']} {summary['if_balanced']}".rstrip(),
@@ -74,7 +74,7 @@ def remedies_section(
         "alike": f"{contradicting['image_id'].nunique():,} images look like another one, and have other labels"
         if len(contradicting)
         else "",
-        "pairs": [_pair(row, images, folder) for row in pairs.to_dict("records")],
+        "pairs": [_pair(pair, images, folder) for pair in list(pairs)[:images_per_group]],
         "growth": _growth_sentence(curve, len(manifest.label_names(table))),
     }
 
@@ -113,13 +113,13 @@ def _caption(issue: Mapping[Any, Any]) -> str:
     return f"{issue['image_id']}: {issue['label']} {issue['issue']}, score {issue['score']:.2f}"
 
 
-def _pair(issue: Mapping[Any, Any], images: pd.DataFrame, folder: Path) -> dict[str, Any]:
-    """Show two images that look alike, and say which of them has the label that the other one lacks."""
-    both = images.loc[[issue["image_id"], issue["duplicate"]]]
+def _pair(names: Sequence[str], images: pd.DataFrame, folder: Path) -> dict[str, Any]:
+    """Show two images that look alike, with the labels of each."""
+    both = images.loc[list(names)]
+    targets, labels = manifest.targets(both) == 1, np.array(manifest.label_names(both), dtype=object)
+    captions = [f"{name}: {', '.join(labels[has]) or 'no label'}" for name, has in zip(names, targets, strict=True)]
     first, second = thumbnails(both, folder)
-    has, lacks = sorted(both.index, key=lambda name: -both.loc[name, manifest.LABEL + issue["label"]])
-    caption = f"{has} has {issue['label']}, {lacks} lacks it"
-    return {"first": first, "second": second, "names": list(both.index), "caption": caption}
+    return {"first": first, "second": second, "names": captions, "caption": "; ".join(captions)}
 
 
 def _name(row: Mapping[Any, Any]) -> str:

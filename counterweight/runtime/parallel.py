@@ -38,6 +38,7 @@ def parallel_map(
     workers: int,
     what: str,
     name: Callable[[Item], str] = str,
+    max_batch: int | None = None,
 ) -> list[Result]:
     """Apply a function to every item.
 
@@ -46,13 +47,15 @@ def parallel_map(
     function : callable
         Takes one item; it is pickled, with what it closes over, for the worker processes.
     items : sequence
-        The items, sent to the workers in batches of at most `MAX_BATCH`.
+        The items, sent to the workers in batches.
     workers : int
         Number of processes; with 1, or for a single batch, the work is done in this process.
     what : str
         Name of the items in the log and progress, in the plural.
     name : callable
         Returns the name of an item for an error message.
+    max_batch : int, optional
+        Items per batch at most, `MAX_BATCH` by default; fewer for items that take long.
 
     Returns
     -------
@@ -64,9 +67,8 @@ def parallel_map(
     InputError
         If an item kills its worker process twice; the message names it.
     """
-    size = (
-        MAX_BATCH if len(items) <= MAX_BATCH else min(max(math.ceil(len(items) / (4 * workers)), MIN_BATCH), MAX_BATCH)
-    )
+    most = MAX_BATCH if max_batch is None else max_batch
+    size = most if len(items) <= most else min(max(math.ceil(len(items) / (4 * workers)), MIN_BATCH), most)
     batches = [items[start : start + size] for start in range(0, len(items), size)]
     results: list[Result] = []
     deaths = 0

@@ -60,10 +60,12 @@ def fit_linear_head(
     scale = torch.where(deviation > 0, 1 / deviation, torch.zeros_like(deviation))
     scaled = (features - mean) * scale
     powers, axes = torch.linalg.eigh(scaled.T @ scaled / len(scaled))
+    del scaled
     axes = scale[:, None] * axes
     unseen_targets = validation[1].double()
     # The last column is 1, for the biases, which no penalty holds.
-    turned, unseen = (pad((rows.double() - mean) @ axes, (0, 1), value=1.0) for rows in (features, validation[0]))
+    rotated, unseen = (pad((rows.double() - mean) @ axes, (0, 1), value=1.0) for rows in (features, validation[0]))
+    del features
     loss, validation_loss = (deepcopy(each).double() for each in (objective.loss, objective.validation_loss))
 
     terms = targets.shape[1] if objective.scores == "sigmoid" else 1  # These losses are means over labels.
@@ -75,10 +77,10 @@ def fit_linear_head(
     best = coefficients
     for number, penalty in enumerate(PENALTIES, 1):
         coefficients = _minimize(
-            lambda coefficients: terms * loss(turned @ coefficients.T, targets), coefficients, penalty, curvatures
+            lambda coefficients: terms * loss(rotated @ coefficients.T, targets), coefficients, penalty, curvatures
         )
         with torch.no_grad():
-            logits, unseen_logits = (rows @ coefficients.T for rows in (turned, unseen))
+            logits, unseen_logits = (rows @ coefficients.T for rows in (rotated, unseen))
             losses = {
                 "train_loss": float(loss(logits, targets)),
                 "validation_loss": float(validation_loss(unseen_logits, unseen_targets)),

@@ -88,7 +88,9 @@ def test_undefined_p_values_stay_so_and_do_not_count() -> None:
 
 
 def test_few_images_and_labels_are_all_chosen() -> None:
-    rows, columns = draw_sample(np.eye(3, dtype=int), "multilabel", max_images=3, max_labels=3, few_labels=20, seed=0)
+    rows, columns = draw_sample(
+        np.eye(3, dtype=int), "multilabel", max_images=3, max_labels=3, labels_at_full_size=20, seed=0
+    )
     assert (rows.tolist(), columns.tolist()) == ([0, 1, 2], [0, 1, 2])
 
 
@@ -99,15 +101,33 @@ def test_of_many_images_some_are_chosen_at_random() -> None:
     assert all(sorted(set(rows)) == rows and len(rows) == 10 for rows in chosen)
 
 
-def test_of_more_than_few_labels_fewer_images_are_chosen_so_that_fitting_takes_as_long() -> None:
-    targets = np.ones((1_000, 80), int)
-    assert [len(draw_sample(targets[:, :n], "multilabel", 400, 80, 20, 0)[0]) for n in (20, 40, 80)] == [400, 200, 100]
+def test_of_more_labels_fewer_images_are_chosen_so_that_fitting_takes_as_long() -> None:
+    targets = np.ones((9_000, 80), int)
+    assert [len(draw_sample(targets[:, :n], "multilabel", 8_000, 80, 20, 0)[0]) for n in (20, 40, 80)] == [
+        8_000, 4_000, 2_000,
+    ]  # fmt: skip
+
+
+def test_however_many_labels_there_are_a_thousand_images_are_chosen() -> None:
+    assert len(draw_sample(np.ones((2_000, 500), int), "multilabel", 8_000, 500, 20, 0)[0]) == 1_000
 
 
 def test_labels_that_are_too_rare_in_the_sample_are_not_judged() -> None:
-    rows, columns = draw_sample(many_labels(), "multilabel", max_images=500, max_labels=3, few_labels=20, seed=0)
-    assert columns.tolist() == [0, 2, 4]  # The sixth has 15 images, so some seven of these.
+    rows, columns = draw_sample(many_labels(), "multilabel", 500, 3, 2, seed=0)
+    assert columns.tolist() == [0, 2, 4]  # The sixth has 15 images, so some five of these.
     assert len(rows) == 500
+
+
+def test_of_equally_rare_labels_as_many_are_judged_as_have_enough_images() -> None:
+    targets = np.repeat(np.eye(200, dtype=int), 60, axis=0)  # 12,000 images.
+    rows, columns = draw_sample(targets, "multilabel", 6_000, 100, 20, seed=0)
+    assert (len(rows), len(columns)) == (2_000, 60)  # Ten images of each can be expected.
+
+
+def test_of_equally_rare_classes_as_many_are_judged_as_may_be() -> None:
+    targets = np.repeat(np.eye(200, dtype=int), 60, axis=0)
+    rows, columns = draw_sample(targets, "multiclass", 6_000, 100, 20, seed=0)
+    assert (len(rows), len(columns)) == (1_200, 100)
 
 
 def many_labels() -> NDArray[np.intp]:
@@ -116,12 +136,16 @@ def many_labels() -> NDArray[np.intp]:
 
 
 def test_of_many_labels_some_are_chosen_from_the_commonest_to_the_rarest_that_can_be_judged() -> None:
-    rows, columns = draw_sample(many_labels(), "multilabel", max_images=2_000, max_labels=3, few_labels=20, seed=0)
+    rows, columns = draw_sample(
+        many_labels(), "multilabel", max_images=2_000, max_labels=3, labels_at_full_size=20, seed=0
+    )
     assert columns.tolist() == [0, 2, 5]
     assert len(rows) == 1_000
 
 
 def test_with_one_label_per_image_those_of_other_classes_are_left_out() -> None:
-    rows, columns = draw_sample(many_labels(), "multiclass", max_images=2_000, max_labels=3, few_labels=20, seed=0)
+    rows, columns = draw_sample(
+        many_labels(), "multiclass", max_images=2_000, max_labels=3, labels_at_full_size=20, seed=0
+    )
     assert (many_labels()[np.ix_(rows, columns)].sum(axis=1) == 1).all()
     assert len(rows) == 500 + 100 + 15

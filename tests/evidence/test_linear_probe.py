@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from counterweight.evidence.linear_probe import fit_linear_probe, log_loss, standardize
+from counterweight.evidence.linear_probe import cell_weights, fit_linear_probe, log_loss, principal_axes, standardize
 
 
 @pytest.fixture
@@ -83,3 +83,44 @@ def test_each_label_can_have_a_penalty_of_its_own(features: np.ndarray) -> None:
 def test_features_are_scaled_like_the_reference_and_constant_ones_vanish() -> None:
     reference = np.array([[0, 5], [2, 5]], dtype=np.float32)
     np.testing.assert_array_equal(standardize(np.array([[3, 9]], dtype=np.float32), reference), [[2, 0]])
+
+
+def test_features_along_their_principal_axes_do_not_correlate() -> None:
+    rng = np.random.default_rng(0)
+    mixed = (rng.normal(size=(500, 4)) @ rng.normal(size=(4, 4))).astype(np.float32)
+    axes = principal_axes(mixed)
+    products = (mixed @ axes).T @ (mixed @ axes)
+    np.testing.assert_allclose(products - np.diag(np.diag(products)), 0, atol=0.01)
+    np.testing.assert_allclose(axes.T @ axes, np.eye(4), atol=1e-5)
+
+
+def test_a_fit_along_the_principal_axes_is_that_of_the_features_once_it_is_unrotated(features: np.ndarray) -> None:
+    targets, weights, axes = (features[:, :2] > 0.3).astype(int), np.ones((200, 2)), principal_axes(features)
+    plain = fit_linear_probe(features, targets, weights, penalty=0.1, is_single_label=False)
+    rotated = fit_linear_probe(features @ axes, targets, weights, penalty=0.1, is_single_label=False)
+    np.testing.assert_allclose(rotated.unrotated(axes).coefficients, plain.coefficients, atol=2e-3)
+    np.testing.assert_allclose(rotated.unrotated(axes).scores(features), rotated.scores(features @ axes), atol=1e-5)
+
+
+def test_features_of_any_scale_are_fitted_in_few_steps() -> None:
+    rng = np.random.default_rng(0)
+    features = (rng.normal(size=(400, 6)) * [100, 30, 10, 1, 0.1, 0.01]).astype(np.float32)
+    targets = (features[:, :1] > 50).astype(int)
+    probe = fit_linear_probe(features, targets, np.ones((400, 1)), penalty=1e-3, is_single_label=False)
+    model = LogisticRegression(C=1 / (1e-3 * 400), tol=1e-8, max_iter=10_000).fit(features, targets[:, 0])
+    np.testing.assert_allclose(probe.scores(features)[:, 0], model.predict_proba(features)[:, 1], atol=0.01)
+
+
+def test_an_unknown_cell_weighs_nothing_and_balanced_values_weigh_the_same() -> None:
+    targets = np.array([[1, -1], [0, 1], [0, 0], [0, 1]])
+    plain = cell_weights(targets, np.array([1.0, 1, 1, 2]), balanced=False, is_single_label=False)
+    assert plain.tolist() == [[1, 0], [1, 1], [1, 1], [2, 2]]
+    balanced = cell_weights(targets, np.ones(4), balanced=True, is_single_label=False)
+    assert balanced.tolist() == [[2, 0], [2 / 3, 0.75], [2 / 3, 1.5], [2 / 3, 0.75]]
+
+
+def test_balanced_classes_weigh_the_same() -> None:
+    targets = np.array([[1, 0], [1, 0], [1, 0], [0, 1]])
+    balanced = cell_weights(targets, np.ones(4), balanced=True, is_single_label=True)
+    assert balanced[:, 0].tolist() == pytest.approx([4 / 6, 4 / 6, 4 / 6, 2])
+    assert balanced[:, 1].tolist() == pytest.approx([4 / 6, 4 / 6, 4 / 6, 2])

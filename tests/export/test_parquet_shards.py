@@ -8,14 +8,14 @@ from counterweight.base.errors import InputError
 from counterweight.export import parquet_shards
 from counterweight.export.parquet_shards import require_pyarrow, write_parquet_shard
 from counterweight.export.shards import write_shards
-from tests.export.test_shards import dealt, table_of
+from tests.export.test_shards import built, table_of
 
 FILE = "out/train-00000-of-00001.parquet"
 
 
 def test_a_row_has_the_image_and_what_is_known_of_it(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="make parquet installs it")
-    write_shards(dealt(tmp_path, table_of(tmp_path, train=1)), tmp_path / "out", write_parquet_shard, workers=1)
+    write_shards(built(tmp_path, table_of(tmp_path, train=1)), tmp_path / "out", write_parquet_shard, workers=1)
     assert parquet.read_table(tmp_path / FILE).to_pylist() == [
         {
             "image": {"bytes": (tmp_path / "resized/0.v2.png").read_bytes(), "path": "0.v2.png"},
@@ -27,7 +27,7 @@ def test_a_row_has_the_image_and_what_is_known_of_it(tmp_path: Path) -> None:
 
 def test_classes_are_named_in_the_schema(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="make parquet installs it")
-    shards = dealt(tmp_path, table_of(tmp_path, train=1), by_class=True)
+    shards = built(tmp_path, table_of(tmp_path, train=1), by_class=True)
     write_shards(shards, tmp_path / "out", write_parquet_shard, workers=1)
     table = parquet.read_table(tmp_path / FILE)
     assert table["label"].to_pylist() == [1]

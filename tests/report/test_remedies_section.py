@@ -95,7 +95,30 @@ def test_images_that_look_alike_and_differ_in_labels_are_pictured_in_pairs(
     assert section["issues"] == "1 label to check"
     assert [caption for _, caption in section["pictures"]] == ["b.png: ice surplus, score 0.04"]
     assert section["alike"] == "2 images look like another one, and have other labels"
-    assert [pair["caption"] for pair in section["pairs"]] == ["a.png has sea, b.png lacks it"]
+    assert [pair["caption"] for pair in section["pairs"]] == ["a.png: sea; b.png: ice"]
+
+
+def test_a_pair_that_differs_in_two_labels_is_pictured_once_and_each_of_three_images_is(
+    table: pd.DataFrame, remedies: pd.DataFrame, tmp_path: Path
+) -> None:
+    third = codec.write(np.full((8, 8, 3), 9, np.uint8), tmp_path / "c.png", "png")
+    names = ["a.png", "b.png", "c.png"]
+    table = manifest.build(
+        names, names, ["train"] * 3, ["sea", "ice"], np.array([[1, 0], [0, 1], [0, 0]], np.int8),
+        [*table["checksum"], third],
+    )  # fmt: skip
+    rows = [
+        [one, "contradiction", label, 0.9, np.nan, other]
+        for one, label, other in [
+            ("a.png", "sea", "b.png"), ("b.png", "sea", "a.png"), ("c.png", "sea", "a.png"),
+            ("a.png", "ice", "b.png"), ("b.png", "ice", "a.png"), ("c.png", "ice", "b.png"),
+        ]
+    ]  # fmt: skip
+    issues, points = pd.DataFrame(rows, columns=NO_ISSUES.columns), curve(tmp_path, ("sea", 0.5, 0.6, 0.6))
+    section = remedies_section(remedies, SUMMARY, issues, points, table, folder=tmp_path, images_per_group=6)
+    assert [pair["caption"] for pair in section["pairs"]] == [
+        "a.png: sea; b.png: ice", "a.png: sea; c.png: no label", "b.png: ice; c.png: no label",
+    ]  # fmt: skip
 
 
 def test_what_copies_still_show_is_said_with_the_augmenters_that_hide_most(tmp_path: Path) -> None:

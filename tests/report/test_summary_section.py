@@ -134,7 +134,7 @@ def test_a_head_whose_weakest_penalty_is_the_best_had_not_converged(f1: list[flo
 
 
 def test_the_log_closes_with_what_was_found_and_where_to_look() -> None:
-    probed = {"no_signal": None, "sentence": "Recommended: weights.", "label_issues": 1_234}
+    probed = {"no_signal": None, "sentence": "Recommended: weights.", "label_issues": 1_234, "labels_checked": 3}
     assert closing_lines(VERDICT, probed, DUPLICATES | {"leaks": 2, "group_leaks": 1}, Path("report.html")) == [
         "the data: images that are in a later split, too, or whose group is: 3; labels to check: 1,234",
         "before training: Recommended: weights.",
@@ -145,11 +145,17 @@ def test_the_log_closes_with_what_was_found_and_where_to_look() -> None:
 
 
 def test_where_no_arm_is_better_than_chance_the_log_names_no_model() -> None:
-    probed = {"no_signal": "The labels are noise.", "sentence": "", "label_issues": 0}
+    probed = {"no_signal": "The labels are noise.", "sentence": "", "label_issues": 0, "labels_checked": 0}
     assert closing_lines(VERDICT | {"chance": "Chance."}, probed, DUPLICATES, Path("report.html")) == [
-        "the data: no image is in two splits, and no label stands out as wrong",
+        "the data: the features show no label well enough to check it",
         "before training: The labels are noise.",
         "the model to use: no arm is better than chance",
         "all of it, pictured: report.html",
         "Chance",
     ]
+
+
+def test_data_without_a_fault_are_said_to_be_so_if_labels_were_checked() -> None:
+    probed = {"no_signal": None, "sentence": "Recommended: weights.", "label_issues": 0, "labels_checked": 2}
+    first = closing_lines(VERDICT, probed, DUPLICATES, Path("report.html"))[0]
+    assert first == "the data: no image is in two splits, and no label stands out as wrong"
