@@ -91,12 +91,12 @@ def closing_lines(
         (duplicates["other_labels"], "images that look like another one and have other labels"),
         (probed["label_issues"], "labels to check"),
     ]
-    found = [f"{text}: {count:,}" for count, text in counted if count]
+    facts = [f"{text}: {count:,}" for count, text in counted if count]
     if not probed["labels_checked"]:
-        found.append("the features show no label well enough to check it")
+        facts.append("the features show no label well enough to check it")
     use = "no arm is better than chance" if verdict["chance"] else f"{verdict['deploy']}: {verdict['model']}"
     return [
-        f"the data: {'; '.join(found) or 'no image is in two splits, and no label stands out as wrong'}",
+        f"the data: {'; '.join(facts) or 'no image is in two splits, and no label stands out as wrong'}",
         f"before training: {probed['no_signal'] or probed['sentence']}",
         f"the model to use: {use}",
         f"all of it, pictured: {page}",

@@ -134,7 +134,7 @@ def copied(reportable: Path, tmp_path: Path) -> Path:
 def report(folder: Path) -> tuple[str, str]:
     """Run the stage in a folder, in this process; return the summary and the page."""
     with contextlib.chdir(folder):
-        summary = main([*REPORT, "--out", "results/report.html"])
+        summary = main([*REPORT, "--out", "results/report.html"]).splitlines()[-1]
     return summary, (folder / "results/report.html").read_text(encoding="utf-8")
 
 
