@@ -236,7 +236,7 @@ class Probe(Section):
     folds: int = Field(ge=3, le=20, description="folds of the cross-validation")
     repeats: int = Field(ge=1, le=100, description="repeats of the cross-validation; more of them narrow intervals")
     max_images: int = Field(
-        ge=100, description="maximum number of train images, drawn at random; fewer with over 20 labels"
+        ge=100, description="maximum number of train images, drawn at random; fewer with over 10 labels"
     )
     max_labels: int = Field(ge=2, description="maximum number of labels, from the commonest to the rarest")
     max_copied: int = Field(ge=1, description="maximum number of images that are copied per strategy and pipeline")

@@ -28,7 +28,7 @@ from counterweight.metrics.per_label import aucs, average_precisions
 # A classifier with a lower AUC contradicts more right labels than wrong ones, so its label issues are left out.
 MIN_ISSUE_AUC = 0.9
 # With more labels, fewer images are judged, so that the probe takes no longer; see `draw_sample`.
-LABELS_AT_FULL_SIZE = 20
+LABELS_AT_FULL_SIZE = 10
 
 
 @dataclass(frozen=True)

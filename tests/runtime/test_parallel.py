@@ -109,6 +109,11 @@ def test_worker_processes_import_no_heavy_packages(module: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"[]\n"
 
 
+def test_few_items_that_take_long_are_spread_over_processes_one_at_a_time() -> None:
+    assert set(parallel_map(process_of, [1, 2, 3, 4], workers=2, what="shards")) == {os.getpid()}
+    assert os.getpid() not in parallel_map(process_of, [1, 2, 3, 4], workers=2, what="shards", max_batch=1)
+
+
 # In a process of its own: what other tests have freed decides where the blocks of this one lie.
 FRAGMENTED = """
 from pathlib import Path

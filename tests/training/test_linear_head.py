@@ -307,3 +307,17 @@ def test_torchs_generator_is_left_alone() -> None:
     state = torch.get_rng_state()
     fit_linear_head(head, objective(train[1]), train, several(40, 1))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_correlated_features_and_rare_labels_are_fitted_in_few_steps() -> None:
+    rng, calls = np.random.default_rng(0), []
+    mixed = (rng.normal(size=(400, 20)) * np.arange(1, 21) ** -1.5 @ rng.normal(size=(20, 20))).astype(np.float32)
+    targets = (mixed[:, :3] + rng.normal(size=(400, 3)) > [0.5, 1.5, 2.5]).astype(np.float32)
+    train, validation = (
+        (torch.from_numpy(mixed[part]), torch.from_numpy(targets[part])) for part in (slice(300), slice(300, None))
+    )
+    goal = objective(train[1])
+    goal.loss.register_forward_hook(lambda *_: calls.append(1))
+    fit_linear_head(nn.Linear(20, 3), goal, train, validation)
+    # 165, where coefficients that were not scaled by their curvatures took 932.
+    assert len(calls) < 300
