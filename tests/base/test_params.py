@@ -280,6 +280,11 @@ def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
         ("[0.2, 0.5]", "[0.2, 1.5]", "line 104: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
         ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 104: evaluate.thresholds: 0.5 occurs twice. Delete one"),
         (
+            "[folders, webdataset]",
+            "[]",
+            "line 122: export.formats: List should have at least 1 item after validation, not 0, found []",
+        ),
+        (
             "sheet:\n  format: xlsx",
             "sheet: xlsx",
             "line 72: sheet: Input should be a valid dictionary or instance of Sheet, found 'xlsx'",

@@ -185,6 +185,24 @@ def test_copies_that_do_harm_are_shown_to_do_harm(copied: Path) -> None:
     assert "<h3>0 test images that copies gets right and nothing does not</h3>" in text
 
 
+def test_ids_that_look_like_numbers_are_text_if_no_label_but_a_contradiction_is_listed(copied: Path) -> None:
+    """The first two train images become 0017 and 0018, which look alike and differ in the first label."""
+    path = copied / "features/clusters.csv"
+    table = manifest.read(path)
+    first, second = table.index[table["split"] == "train"][:2]
+    old = table.loc[[first, second], "image_id"].tolist()
+    table.loc[[first, second], "image_id"] = ["0017", "0018"]
+    manifest.write(table.sort_values("image_id", ignore_index=True), path)
+    for name in ("features/plane.csv", "results/label_issues.csv"):
+        text = (copied / name).read_text(encoding="utf-8")
+        (copied / name).write_text(text.replace(old[0], "0017").replace(old[1], "0018"), encoding="utf-8")
+    label = manifest.label_names(table)[0]
+    (copied / "results/label_issues.csv").write_text(
+        f"image_id,issue,label,score,margin,duplicate\n0017,contradiction,{label},0.9,,0018\n", encoding="utf-8"
+    )
+    assert "<figcaption>0017: " in report(copied)[1]
+
+
 def test_a_training_that_had_not_converged_is_named_and_others_are_not(copied: Path) -> None:
     for arm in ARMS:
         for seed in SEEDS:
