@@ -50,23 +50,22 @@ def draw_sample(
         by rank, ascending. With several labels per image, as many are chosen as can be expected on `MIN_IMAGES` of the
         chosen images, but not fewer than `labels_at_full_size`.
     """
-    counts, n_images = (targets == 1).sum(axis=0), len(targets)
-    columns, rows, n_labels = np.arange(targets.shape[1]), np.arange(n_images), min(targets.shape[1], max_labels)
+    counts, rows, columns = (targets == 1).sum(axis=0), np.arange(len(targets)), np.arange(targets.shape[1])
+    n_labels = min(len(columns), max_labels)
 
     def images_for(n_labels: int) -> int:
         return max(max_images * labels_at_full_size // max(n_labels, labels_at_full_size), min(max_images, MIN_SAMPLE))
 
+    def n_common(n_labels: int) -> int:
+        """Return how many labels are common enough if so many are chosen."""
+        share = min(images_for(n_labels) / max(len(rows), 1), 1) if task == "multilabel" else 1
+        return int((counts * share >= MIN_IMAGES).sum())
+
     if len(columns) > max_labels:
-        expected = counts.astype(np.float64)
-        if task == "multilabel":
-            while True:
-                expected = counts * min(images_for(n_labels) / max(n_images, 1), 1)
-                if (expected >= MIN_IMAGES).sum() >= n_labels or n_labels <= labels_at_full_size:
-                    break
-                n_labels -= 1
-        ranked = np.argsort(-counts, kind="stable")
-        ranked = ranked[: max(int((expected >= MIN_IMAGES).sum()), n_labels)]
-        columns = np.sort(ranked[np.unique(np.linspace(0, len(ranked) - 1, n_labels).round().astype(int))])
+        while n_labels > labels_at_full_size and n_common(n_labels) < n_labels:
+            n_labels -= 1
+        ranked = np.argsort(-counts, kind="stable")[: max(n_common(n_labels), n_labels)]
+        columns = np.sort(ranked[np.linspace(0, len(ranked) - 1, n_labels).round().astype(int)])
         if task != "multilabel":
             rows = np.flatnonzero((targets[:, columns] == 1).any(axis=1))
     return np.sort(np.random.default_rng(seed).permutation(rows)[: images_for(len(columns))]), columns

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,12 @@ from counterweight.export.shards import Sample, Shard
 _ROWS_PER_GROUP = 100
 
 
-def require_pyarrow() -> Any:
-    """Import PyArrow.
-
-    Raises
-    ------
-    InputError
-        If it is not installed.
-    """
+def require_pyarrow() -> None:
+    """Raise InputError if PyArrow is not installed."""
     try:
-        return import_module("pyarrow")
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "params.yaml: export.formats: parquet needs PyArrow, which is not installed. Run make parquet."
-        ) from error
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise InputError("params.yaml: export.formats: parquet needs pyarrow. Run make parquet.") from None
 
 
 def write_parquet_shard(folder: Path, shard: Shard) -> None:
@@ -36,22 +27,24 @@ def write_parquet_shard(folder: Path, shard: Shard) -> None:
     The columns are ``image`` (the bytes and the name of the file), ``label`` or, for each label, ``label:NAME`` (1.0,
     0.0, or null if unknown), ``labels``, ``image_id``, ``source_id`` and ``cluster``.
     """
-    arrow, parquet = require_pyarrow(), import_module("pyarrow.parquet")
-    text = arrow.string()
+    import pyarrow
+    from pyarrow import parquet
+
+    text = pyarrow.string()
     flags = ["label"] if shard.by_class else [f"label:{name}" for name in shard.labels]
     types = {
-        "image": arrow.struct([("bytes", arrow.binary()), ("path", text)]),
-        **dict.fromkeys(flags, arrow.int64() if shard.by_class else arrow.float64()),
-        "labels": arrow.list_(text), "image_id": text, "source_id": text, "cluster": arrow.int64(),
+        "image": pyarrow.struct([("bytes", pyarrow.binary()), ("path", text)]),
+        **dict.fromkeys(flags, pyarrow.int64() if shard.by_class else pyarrow.float64()),
+        "labels": pyarrow.list_(text), "image_id": text, "source_id": text, "cluster": pyarrow.int64(),
     }  # fmt: skip
     features: dict[str, Any] = {"image": {"_type": "Image"}}
     if shard.by_class:
         features["label"] = {"_type": "ClassLabel", "names": list(shard.labels)}
     about = {"huggingface": json.dumps({"info": {"features": features}})}
-    schema, samples = arrow.schema(types.items(), metadata=about), shard.samples()
+    schema, samples = pyarrow.schema(types.items(), metadata=about), shard.samples()
     with parquet.ParquetWriter(folder / f"{shard.name}.parquet", schema) as writer:
         while group := list(islice(samples, _ROWS_PER_GROUP)):
-            writer.write_table(arrow.Table.from_pylist([_row(sample, flags) for sample in group], schema))
+            writer.write_table(pyarrow.Table.from_pylist([_row(sample, flags) for sample in group], schema))
 
 
 def _row(sample: Sample, flags: Sequence[str]) -> dict[str, Any]:
