@@ -57,8 +57,8 @@ def fit_linear_probe(
     It minimizes, for each label, the weighted mean log loss plus penalty / 2 times the squared norm of its
     coefficients. With n images of weight 1, this is scikit-learn's ``LogisticRegression(C=1 / (penalty * n))``, for all
     labels in one matrix product. Each coefficient is scaled by the loss's curvature where all scores are the label's
-    frequency (J. Nocedal and S. J. Wright, "Numerical Optimization", 2nd ed., 2006, section 7.2), which takes a fifth
-    of the steps for features along `principal_axes`.
+    frequency (J. Nocedal and S. J. Wright, "Numerical Optimization", 2nd ed., 2006, section 7.2), which takes a
+    third of the steps or fewer for features along `principal_axes`.
 
     Parameters
     ----------
