@@ -118,10 +118,10 @@ def run(main: Callable[[], str]) -> None:
     except _InterruptedError as error:
         _end(error.number)
     except OSError as error:
-        # Any other error may be a bug, which needs its traceback.
-        if error.errno not in DISK_ERRORS or (error.filename is None and error.errno not in (errno.EIO, errno.ENOSPC)):
+        message = disk_message(error)
+        if message is None:
             raise
-        log.error(disk_message(error))
+        log.error(message)
         sys.exit(1)
     elapsed = time.perf_counter() - start
     *lines, last = summary.splitlines()
@@ -131,14 +131,18 @@ def run(main: Callable[[], str]) -> None:
     log.info("%s", timing.summary(elapsed))
 
 
-def disk_message(error: OSError, shared_memory: Path = Path("/dev/shm")) -> str:
-    """Say what a disk's error means; without a file's name it may be the shared memory that is full.
+def disk_message(error: OSError, shared_memory: Path = Path("/dev/shm")) -> str | None:
+    """Say what a disk's error means; return None for an error that may be a bug, which needs its traceback.
+
+    Without a file's name it may be the shared memory that is full.
 
     Examples
     --------
     >>> disk_message(OSError(errno.EIO, "Input/output error", "data/a.csv"))
     'data/a.csv: Input/output error. Check the file and its disk, then run dvc repro.'
     """
+    if error.errno not in DISK_ERRORS or (error.filename is None and error.errno not in (errno.EIO, errno.ENOSPC)):
+        return None
     name = error.filename or "a disk"
     of_memory = str(name).startswith(f"{shared_memory}/")
     if error.filename is None and error.errno == errno.ENOSPC and shared_memory.is_dir():

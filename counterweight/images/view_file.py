@@ -98,7 +98,8 @@ def open_views(
             write = _WriteView(scratch, crop, size)
             parallel_map(write, jobs, workers=workers, what="images", name=attrgetter("path"))
             cache.put(key, scratch, file_checksum(scratch))
-        except FileNotFoundError:  # Another process has emptied the cache.
+        except OSError as error:  # The disk is full, or another process has emptied the cache.
+            log.info("decoded images cannot be kept (%s), so each epoch decodes them again", error)
             return None
         finally:
             with suppress(OSError):

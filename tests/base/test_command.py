@@ -246,3 +246,11 @@ def test_a_full_shared_memory_is_not_called_a_full_disk(tmp_path: Path) -> None:
     nameless = OSError(errno.ENOSPC, "No space left on device")
     message = disk_message(nameless, shared_memory=tmp_path)  # That disk has space.
     assert message == "a disk: No space left on device. Check the file and its disk, then run dvc repro."
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("8 bytes written"), OSError(errno.EACCES, "Permission denied"), OSError(errno.ENOENT, "", "a.csv")],
+)
+def test_an_error_that_is_not_the_disks_has_no_message(error: OSError) -> None:
+    assert disk_message(error) is None

@@ -1,5 +1,8 @@
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,6 +96,23 @@ def test_a_cache_that_cannot_be_written_keeps_no_views(
 ) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
     assert open_views(*files, crop="none", size=SIZE, cache=cache, workers=1) is None
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.ENOENT])
+def test_a_disk_that_fails_in_the_middle_keeps_no_views(
+    number: int, files: tuple[list[Path], list[str]], cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Path.open
+
+    def fail(path: Path, mode: str = "r", **options: Any) -> Any:
+        if path.parent.name == "views" and mode == "r+b":
+            raise OSError(number, os.strerror(number))
+        return opened(path, mode, **options)
+
+    monkeypatch.setattr(Path, "open", fail)
+    assert open_views(*files, crop="none", size=SIZE, cache=cache, workers=1) is None
+    assert entries(cache) == []
+    assert list((cache.folder / "views").iterdir()) == []
 
 
 @pytest.mark.parametrize("break_it", [Path.unlink, lambda path: path.write_bytes(b"no image")])

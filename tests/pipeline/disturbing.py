@@ -29,6 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from counterweight.base.command import disk_message
 from counterweight.base.errors import InputError
 
 CACHE = Path(".counterweight")
@@ -131,9 +132,7 @@ def forked(
         except InputError as error:
             ended = str(error)
         except OSError as error:
-            # As `counterweight.base.command.run` has it.
-            named = error.errno in FAILURES and (error.filename or error.errno == errno.EIO)
-            ended = str(error) if named else traceback.format_exc()
+            ended = disk_message(error) or traceback.format_exc()
         except BaseException:
             ended = traceback.format_exc()
         os.write(writing, json.dumps([ended, passed]).encode())
