@@ -39,6 +39,11 @@ bench: .venv/cpu .venv/peers
 	python -m benchmarks.scenes_recipe
 	python -m benchmarks.missing
 	python -m benchmarks.evidence
+	python -m benchmarks.copies
+	python -m benchmarks.from_scratch
+	python -m benchmarks.copy_ideas
+	python -m benchmarks.training
+	python -m benchmarks.many_labels
 
 # For COUNTERWEIGHT_SCHEDULER, features.engine, HEIC images, to load augmented/dataset by Hugging Face's datasets, for
 # sheets in Parquet, and for networks of timm.

@@ -177,7 +177,7 @@ def compare(project: Project, strategies: Sequence[str], pipelines: Sequence[str
 
 def share_seen(judge: LabelGuard, files: ImageFiles, sources: NDArray[np.intp]) -> float:
     """Return how many of the inherited labels are seen on copies, as a fraction of those seen on their sources."""
-    decision = decisions.PER_LABEL if judge.data.task == "multilabel" else decisions.ARGMAX
+    decision = decisions.DEPLOYED[judge.data.task]
     inherited = judge.data.targets[sources] == 1
     originals = standardize(judge.data.features[sources], judge.reference)
     copies, seen = standardize(judge.extract(files), judge.reference), np.zeros(2)

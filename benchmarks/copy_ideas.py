@@ -123,7 +123,7 @@ class Trial:
 
     def seen(self, files: ImageFiles, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Return which labels the classifiers see on files that were made from train images."""
-        decision = decisions.PER_LABEL if self.guard.data.task == "multilabel" else decisions.ARGMAX
+        decision = decisions.DEPLOYED[self.guard.data.task]
         features, found = standardize(self.extractor.features(files), self.guard.reference), []
         for row, of_file in zip(rows.tolist(), features, strict=True):
             fold = self.guard.probes[self.guard.fold_of[row]]

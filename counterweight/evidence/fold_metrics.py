@@ -160,10 +160,10 @@ def _mean(values: NDArray[np.float64]) -> float:
 def affinity_table(data: ProbeData, folds: Sequence[Fold]) -> pd.DataFrame:
     """Tabulate how many of the labels that copies inherit can still be seen on them, and how much copies differ.
 
-    A label is seen on an image if a probe that was fitted to other images gives it: with several labels per image, by
-    the label's tuned threshold; with one, as the class with the highest score. Affinity and diversity are those of R.
-    Gontijo-Lopes et al., "Affinity and diversity: Quantifying mechanisms of data augmentation", arXiv 2002.08973, with
-    the recall of the labels as accuracy, the same images with and without the change, and linear probes as models.
+    A label is seen on an image if a probe that was fitted to other images gives it, by the tuned thresholds that label
+    new images, since the highest score alone hardly ever is that of a rare class. Affinity and diversity are those of
+    R. Gontijo-Lopes et al., "Affinity and diversity: Quantifying mechanisms of data augmentation", arXiv 2002.08973,
+    with the recall of the labels as accuracy, the same images with and without the change, and linear probes as models.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def affinity_table(data: ProbeData, folds: Sequence[Fold]) -> pd.DataFrame:
         second divided by the first, NaN if that is 0; and ``diversity``, the log loss that a probe is left with on
         copies that it is fitted to, along with other images, divided by the same for their sources.
     """
-    decision = decisions.PER_LABEL if data.task == "multilabel" else decisions.ARGMAX
+    decision = decisions.DEPLOYED[data.task]
     rows = []
     for name, copies in data.copies.items():
         if ALONE not in name:

@@ -162,7 +162,7 @@ class LabelGuard:
 
     def _scores(self, features: Features, rows: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return scores and whether each judged label is seen, for train rows, by probes that do not know these."""
-        decision = decisions.PER_LABEL if self.data.task == "multilabel" else decisions.ARGMAX
+        decision = decisions.DEPLOYED[self.data.task]
         scores, seen = np.zeros(shape := (len(rows), len(self.judged))), np.zeros(shape, np.bool_)
         with threadpool_limits(1):  # The number of threads changes sums, so the last digits.
             for number, fold in enumerate(self.probes):

@@ -103,6 +103,21 @@ def test_with_one_label_per_image_a_copy_must_stay_in_its_class() -> None:
     assert judge(row, [0.0, 4.0], task="binary") < 0.1
 
 
+def test_a_rare_class_is_looked_for_by_tuned_thresholds() -> None:
+    rng = np.random.default_rng(0)
+    is_sun = np.arange(400) < 40
+    features = (1.5 * is_sun + rng.normal(size=400))[:, None].astype(np.float32)
+    targets = np.stack([~is_sun, is_sun], axis=1).astype(np.int8)
+    of_rare = ProbeData("binary", [f"{i}" for i in range(400)], ["sea", "sun"], features, targets, {}, {})
+    found = fit_label_guard(
+        lambda files: np.empty((0, 1), np.float32), of_rare, np.arange(400), replace(CONFIG, task="binary"), workers=1
+    )
+    hidden = found.hidden_labels([f"{i}" for i in range(40)])
+    # By the highest score, every sun below 0.5 would be hidden: 33 of 40.
+    assert (hidden["score"] < 0.3).all()
+    assert len(hidden) == 22
+
+
 def test_the_probe_of_an_image_is_fitted_to_none_of_its_group() -> None:
     found = fit_label_guard(lambda files: np.empty((0, 2), np.float32), data(), np.arange(200) // 4, CONFIG, workers=1)
     by_group = found.fold_of.reshape(50, 4)

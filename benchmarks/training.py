@@ -1,0 +1,285 @@
+"""How fast networks are trained, beside a plain PyTorch loop over the same images.
+
+    python -m benchmarks.training [--data ../shared]
+
+Both train the same architecture from scratch, with the same batches and optimizer, and look at the validation images
+after each epoch. The plain loop holds normalized tensors in memory; where images are decoded, it is torchvision's
+reference loop, whose loader has as many worker processes. They run in turn, and the best of three counts, in a process
+each, as a stage does. The last row is the whole command of another loss on a frozen body. The table goes into
+benchmarks/README.md.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision.datasets.folder import default_loader
+from torchvision.models import resnet18
+from torchvision.transforms import v2
+
+from benchmarks import as_written
+from benchmarks.common import data_parser, measured_by, scenes, write_section
+from counterweight.images import codec
+from counterweight.networks.backbones import normalize
+from counterweight.networks.classifier import Classifier, ModelConfig
+from counterweight.networks.distributed import ProcessGroup
+from counterweight.networks.loader import ArrayDataset, ImageFiles, Preprocessing
+from counterweight.runtime.cache import Cache
+from counterweight.training.datasets import ArmImages
+from counterweight.training.losses import build_loss
+from counterweight.training.module import Objective
+from counterweight.training.optimizer import OptimizerConfig
+from counterweight.training.sampler import SeededSampler, build_sampler
+from counterweight.training.trainer import Examples, FitConfig, fit
+from counterweight.training.transforms import TransformedDataset
+from tests.workspace import make_workspace, run
+
+THREADS, TURNS = 2, 3
+CPU = ProcessGroup(torch.device("cpu"))
+RANDOM_CROP: Sequence[Mapping[str, Mapping[str, Any]]] = [
+    {"RandomResizedCrop": {}},
+    {"RandomHorizontalFlip": {"p": 0.5}},
+]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is trained: an architecture, the side of its images in pixels, and how often it sees them."""
+
+    model: str
+    side: int
+    channels: int
+    n_train: int
+    n_validation: int
+    batch_size: int
+    epochs: int
+    files: Path | None = None  # Images to decode; without, random pixels are in memory.
+
+    @property
+    def name(self) -> str:
+        """What the row says."""
+        decoded = ", decoded from 400 x 400 and cropped at random" if self.files else ""
+        return f"{self.model}, {self.side} x {self.side} x {self.channels}{decoded}"
+
+
+CASES = (
+    Case("convnet6", 32, 3, 4000, 1000, 64, 3),
+    Case("cnn0", 64, 1, 13_260, 1000, 128, 2),
+    Case("cnn2_dropout", 64, 1, 13_260, 1000, 128, 1),
+    Case("resnet18", 96, 3, 800, 200, 32, 2),
+)
+
+
+def images(case: Case) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Tensor, Tensor]:
+    """Return train and validation images, and two classes at random."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (case.n_train + case.n_validation, case.side, case.side, 3), dtype=np.uint8)
+    targets = torch.nn.functional.one_hot(torch.from_numpy(rng.integers(0, 2, len(pixels))), 2).float()
+    train, validation = np.split(pixels, [case.n_train])
+    return train, validation, targets[: case.n_train], targets[case.n_train :]
+
+
+def files_of(case: Case) -> tuple[list[Path], list[Path], Tensor, Tensor]:
+    """Return train and validation files, and two classes at random."""
+    assert case.files is not None
+    _, _, y_train, y_validation = images(Case(case.model, 1, 3, case.n_train, case.n_validation, 1, 1))
+    found = sorted(case.files.iterdir())[: case.n_train + case.n_validation]
+    return found[: case.n_train], found[case.n_train :], y_train, y_validation
+
+
+def classifier(case: Case) -> Classifier:
+    """Build the network with random weights."""
+    torch.manual_seed(0)
+    return Classifier(
+        ModelConfig(
+            case.model,
+            None,
+            "relu",
+            "average",
+            flip_tta=False,
+            channels=case.channels,
+            labels=["cat", "dog"],
+            task="binary",
+            scores="softmax",
+            crop="none",
+            input_size=(case.side, case.side),
+            resize={},
+            frozen=False,
+        )
+    )
+
+
+def train_here(case: Case) -> float:
+    """Return the seconds of a training as the stage `train` does it."""
+    network, transformed = classifier(case), case.files is not None
+    objective = Objective(
+        *(build_loss("cross_entropy", np.eye(2, dtype=np.int8), weighted=False),) * 2, "softmax", "f1"
+    )
+    fitting = FitConfig(
+        OptimizerConfig("adam", 1e-3, 0.0, "none", case.epochs), case.epochs, case.batch_size, THREADS * transformed
+    )
+    sampler: Any = build_sampler(case.n_train, 0, None)
+    with tempfile.TemporaryDirectory() as folder:
+        cache, started = Cache(Path(folder) / "cache", 10**10), time.perf_counter()
+        train: Examples
+        if transformed:
+            *parts, y_train, y_validation = files_of(case)
+            arm = ArmImages(Path(), Path(), CPU, THREADS, cache)
+            checked = [ImageFiles(part, [codec.checksum(file.read_bytes()) for file in part]) for part in parts]
+            views = [arm.views(part, Preprocessing("none", (case.side, case.side))) for part in checked]
+            assert views[0] is not None
+            assert views[1] is not None
+            train, validation = ArrayDataset(views[0], y_train), ArrayDataset(views[1], y_validation)
+            train, sampler = TransformedDataset(train, RANDOM_CROP, (case.side, case.side)), SeededSampler(sampler, 0)
+        else:
+            x_train, x_validation, y_train, y_validation = images(case)
+            train, validation = ArrayDataset(x_train, y_train), ArrayDataset(x_validation, y_validation)
+            started = time.perf_counter()
+        fit(
+            network, objective, train, validation, sampler=sampler, config=fitting, group=CPU,
+            checkpoint=Path(folder) / "checkpoint",
+        )  # fmt: skip
+        return time.perf_counter() - started
+
+
+class Decoded(Dataset[tuple[Tensor, Tensor]]):
+    """Image files as torchvision's reference reads them."""
+
+    def __init__(self, files: Sequence[Path], targets: Tensor, change: Callable[[Any], Tensor]) -> None:
+        self.files, self.targets, self.change = files, targets, change
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Decode one."""
+        return self.change(default_loader(self.files[index])), self.targets[index]
+
+
+def train_plainly(case: Case) -> float:
+    """Return the seconds of a training by a plain loop."""
+    built = classifier(case)
+    body = built.body
+    # Without the layer that normalizes: the tensors are normalized.
+    network = nn.Sequential(*list(body)[1:], built.head) if isinstance(body, nn.Sequential) else resnet18(num_classes=2)
+    optimizer, loss = torch.optim.Adam(network.parameters(), 1e-3), nn.CrossEntropyLoss()
+    if case.files is None:
+        x_train, x_validation, y_train, y_validation = images(case)
+        train, validation = _tensors(case, x_train), _tensors(case, x_validation)
+
+        def batches() -> Any:
+            return ((train[rows], y_train[rows]) for rows in torch.split(torch.randperm(len(train)), case.batch_size))
+
+        def checks() -> Any:
+            return zip(*(torch.split(part, case.batch_size) for part in (validation, y_validation)), strict=True)
+
+        started = time.perf_counter()
+    else:
+        started = time.perf_counter()
+        f_train, f_validation, y_train, y_validation = files_of(case)
+        to_tensor = [v2.PILToTensor(), v2.ToDtype(torch.float, scale=True)]
+        to_tensor.append(v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+        cropped = v2.Compose([v2.RandomResizedCrop(case.side), v2.RandomHorizontalFlip(), *to_tensor])
+        whole = v2.Compose([v2.Resize(256), v2.CenterCrop(case.side), *to_tensor])
+        first = DataLoader(Decoded(f_train, y_train, cropped), case.batch_size, shuffle=True, num_workers=THREADS)
+        second = DataLoader(Decoded(f_validation, y_validation, whole), case.batch_size, num_workers=THREADS)
+        batches, checks = lambda: iter(first), lambda: iter(second)
+    for _ in range(case.epochs):
+        network.train()
+        for inputs, targets in batches():
+            optimizer.zero_grad()
+            loss(network(inputs), targets).backward()
+            optimizer.step()
+        network.eval()
+        with torch.inference_mode():
+            for inputs, targets in checks():
+                loss(network(inputs), targets)
+    return time.perf_counter() - started
+
+
+def _tensors(case: Case, pixels: NDArray[np.uint8]) -> Tensor:
+    """Return normalized images, (n, channels, height, width), in memory as PyTorch has it by default."""
+    tensors = normalize(torch.from_numpy(pixels)).contiguous()
+    return tensors if case.channels == 3 else tensors[:, :1].contiguous()
+
+
+def in_turn(case: Case) -> dict[str, Any]:
+    """Return a row: images a second of both, in processes of their own, one after the other."""
+    best = {"plain": np.inf, "here": np.inf}
+    for _ in range(TURNS):
+        for way in best:
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.training",
+                "--one",
+                way,
+                json.dumps(case.__dict__, default=str),
+            ]
+            result = subprocess.run(command, check=True, capture_output=True, text=True)
+            best[way] = min(best[way], float(result.stdout))
+    plain, here = (case.n_train * case.epochs / best[way] for way in ("plain", "here"))
+    row = {
+        "training": case.name,
+        "plain loop": round(plain),
+        "here": round(here),
+        "times faster": round(here / plain, 2),
+    }
+    print(row, flush=True)  # noqa: T201
+    return row
+
+
+def another_loss(data: Path, folder: Path) -> str:
+    """Return how long the command takes that trains all arms on a frozen body with another loss."""
+    project = make_workspace(folder / "scenes", scenes(data) | {"train.optimizer": "lbfgs"})
+    run(project, "dvc", "repro")
+    started = time.perf_counter()
+    run(project, "dvc", "exp", "run", "-S", "train.loss=focal")
+    seconds = time.perf_counter() - started
+    images_in = len(pd.read_csv(project / "data/manifest.csv"))
+    return f"Another loss on a frozen ResNet-18, {images_in:,} photographs, the whole `dvc exp run`: {seconds:.0f} s.\n"
+
+
+def measure(data: Path) -> None:
+    """Measure all cases, and write the section."""
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "resized"
+        as_written.resize(sorted((data / "datasets/miml_scenes/images").iterdir())[:1000], folder)
+        decoded = Case("resnet18", 224, 3, 480, 120, 32, 2, folder)
+        rows = [in_turn(case) for case in (*CASES, decoded)]
+        loss = another_loss(data, Path(temporary))
+    table = pd.DataFrame(rows).to_markdown(index=False)
+    measured = measured_by("benchmarks.training", ("torch", "lightning"), time.perf_counter() - started)
+    write_section("training", f"## training\n\n{measured} Images a second, the best of three.\n\n{table}\n\n{loss}")
+
+
+def one(way: str, case: str) -> float:
+    """Return the seconds of one training."""
+    torch.set_num_threads(THREADS)
+    given = json.loads(case)
+    chosen = Case(**given | {"files": given["files"] and Path(given["files"])})
+    return train_here(chosen) if way == "here" else train_plainly(chosen)
+
+
+if __name__ == "__main__":
+    parser = data_parser(__doc__)
+    parser.add_argument("--one", nargs=2, metavar=("WAY", "CASE"), help="used by this command itself")
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(one(*arguments.one))  # noqa: T201
+    else:
+        measure(arguments.data.resolve())
