@@ -19,7 +19,8 @@ from counterweight.networks.loader import ImageDataset, ImageFiles, Preprocessin
 from counterweight.networks.weights import weights_checksum
 from counterweight.runtime.cache import Cache, cache_key
 from counterweight.runtime.fingerprint import fingerprint
-from counterweight.runtime.parallel import map_isolated, trim_heap
+from counterweight.runtime.heap import trim_heap
+from counterweight.runtime.parallel import map_isolated
 from counterweight.runtime.progress import track_progress
 
 # Packages that rows depend on, besides those of `codec` and the code of this module.

@@ -1,6 +1,5 @@
 """Parallel map over images: batches on several processes, results in the order of the items."""
 
-import ctypes
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -136,14 +135,3 @@ def _map_batches(
     tasks = [delayed(_map_batch)(function, batch) for batch in batches]
     parallel = Parallel(n_jobs=min(workers, len(tasks)), return_as="generator")
     return cast(Iterator[tuple[list[Result], timing.Timings]], parallel(tasks))
-
-
-def trim_heap() -> None:
-    """Return freed memory to the system, also from the middle of the heap.
-
-    Small live blocks fragment the heap of a process that receives batches from others, so that it grows to gigabytes.
-    Only glibc keeps such memory; with other C libraries this does nothing.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, Sampler
 from counterweight.base.errors import InputError
 from counterweight.networks.distributed import ProcessGroup, peer_errors
 from counterweight.networks.loader import build_loader, worker_errors
+from counterweight.runtime.heap import keep_freed_memory
 from counterweight.runtime.progress import LogProgress
 from counterweight.training.callbacks import History, ResumeCheckpoint
 from counterweight.training.module import LitClassifier, Objective
@@ -121,7 +122,7 @@ def fit(
         num_sanity_val_steps=0,
     )
     read = partial(build_loader, group=group, batch_size=config.batch_size, workers=config.workers, pin_memory=on_gpu)
-    with worker_errors(), peer_errors():
+    with worker_errors(), peer_errors(), keep_freed_memory():
         trainer.fit(
             trained, read(train, sampler=sampler, drop_single=True), read(validation),
             ckpt_path=None if known is None else checkpoint, weights_only=True,

@@ -18,7 +18,7 @@ from counterweight.networks.classifier import Classifier
 from counterweight.networks.inference import Compute, _batches_at_once, extract_features, extract_features_cached
 from counterweight.networks.loader import ImageFiles, Preprocessing
 from counterweight.runtime.cache import Cache
-from counterweight.runtime.parallel import trim_heap
+from counterweight.runtime.heap import trim_heap
 from tests.designs import design
 
 CPU = Compute(torch.device("cpu"), 0)

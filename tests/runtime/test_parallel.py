@@ -112,31 +112,3 @@ def test_worker_processes_import_no_heavy_packages(module: str) -> None:
 def test_few_items_that_take_long_are_spread_over_processes_one_at_a_time() -> None:
     assert set(parallel_map(process_of, [1, 2, 3, 4], workers=2, what="shards")) == {os.getpid()}
     assert os.getpid() not in parallel_map(process_of, [1, 2, 3, 4], workers=2, what="shards", max_batch=1)
-
-
-# In a process of its own: what other tests have freed decides where the blocks of this one lie.
-FRAGMENTED = """
-from pathlib import Path
-from counterweight.runtime.parallel import trim_heap
-
-def resident():
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
-
-large, small = [], []
-for _ in range(1_000):
-    large.append(bytearray(b"x") * 100_000)  # Zeros might take no memory.
-    small.append(bytearray(1_000))
-del large
-before = resident()
-trim_heap()
-print(before - resident(), len(small))
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps freed memory")
-def test_freed_memory_between_small_blocks_is_returned() -> None:
-    done = subprocess.run([sys.executable, "-c", FRAGMENTED], capture_output=True, text=True, check=True)
-    returned, n_small = map(int, done.stdout.split())
-    assert returned > 80_000_000
-    assert n_small == 1_000
