@@ -8,11 +8,12 @@ from typing import Any
 from torch import nn, optim
 from torch.optim import lr_scheduler
 
+# Fused ones update all weights in one pass over memory.
 _OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
-    "adam": optim.Adam,
-    "adamw": optim.AdamW,
+    "adam": partial(optim.Adam, fused=True),
+    "adamw": partial(optim.AdamW, fused=True),
     "adadelta": optim.Adadelta,
-    "sgd": partial(optim.SGD, momentum=0.9, nesterov=True),
+    "sgd": partial(optim.SGD, momentum=0.9, nesterov=True, fused=True),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback
-from torch import Tensor, nn, tensor
+from torch import Tensor, channels_last, contiguous_format, nn, tensor
 from torch.utils.data import Dataset, Sampler
 
 from counterweight.base.errors import InputError
@@ -102,6 +102,8 @@ def fit(
     _check_same_epoch(group, epoch)
     stopped = known is not None and known["callbacks"][ResumeCheckpoint.__qualname__]["stopped"]
     trained = LitClassifier(network, objective, config.optimizer, group, config.batch_size)
+    # Convolutions are faster if their weights lie in memory as images do.
+    trained.to(memory_format=channels_last)
     trained.train()  # Lightning leaves it as it is; what has looked at images before has put it into evaluation mode.
     trainer = Trainer(
         accelerator="gpu" if on_gpu else device.type,
@@ -127,7 +129,8 @@ def fit(
             trained, read(train, sampler=sampler, drop_single=True), read(validation),
             ckpt_path=None if known is None else checkpoint, weights_only=True,
         )  # fmt: skip
-    trained.cpu().load_state_dict(history.weights)
+    trained.cpu().to(memory_format=contiguous_format)  # As a model that is loaded from a file.
+    trained.load_state_dict(history.weights)
     return history.rows
 
 
