@@ -23,6 +23,9 @@ from counterweight.base.limits import check_space, disk_error
 if sys.platform != "win32":
     import fcntl
 
+# Cells that pandas turns into text at a time. Its own 100,000 are nine rows of ten thousand labels.
+_CELLS_AT_ONCE = 5_000_000
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
@@ -179,8 +182,9 @@ def atomic_rows(path: Path, shape: tuple[int, int]) -> Iterator[Callable[[int, N
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV without its index; `pandas.read_csv` reads every text of it as it was."""
+    rows = max(_CELLS_AT_ONCE // max(len(table.columns), 1), 1)
     with atomic_file(path) as aside:
-        table.to_csv(aside, index=False, lineterminator="\n")
+        table.to_csv(aside, index=False, lineterminator="\n", chunksize=rows)
         # Python's csv module leaves a carriage return without quotes, and pandas reads it as the end of the row.
         if _has_return(aside):
             table.to_csv(aside, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
