@@ -27,6 +27,8 @@ CHANGES = {
     "augment.target": 3,
     "augment.guard": None,
     "train.arms": ["nothing", "copies"],
+    "train.optimizer": "adam",  # Two epochs: L-BFGS would take hours.
+    "train.epochs": 2,
     "compare.bootstrap_samples": 200,
     "features.weights": str(PROJECT / "data/example/handwriting.safetensors"),
     "train.weights": str(PROJECT / "data/example/handwriting.safetensors"),

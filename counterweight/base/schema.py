@@ -191,7 +191,7 @@ class Guard(Section):
 
     min_score: float = Field(gt=0, le=1, description="fraction of the source's score that a copy must reach per label")
     min_similarity: float = Field(
-        gt=0, le=1, description="cosine of the features of copy and source, where the source itself hides its label"
+        gt=0, le=1, description="cosine of the features of copy and source that a copy must reach"
     )
     max_draws: int = Field(ge=1, le=100, description="attempts per copy by the pipeline, and as many by the fallback")
     fallback: str | None = Field(

@@ -43,7 +43,7 @@ class GuardConfig:
     min_score : float
         Fraction of the source's score that a copy must reach for each label.
     min_similarity : float
-        Cosine of the features of copy and source that a copy must reach if a label is not seen on the source itself.
+        Cosine of the features of copy and source that a copy must reach.
     max_draws : int
         Attempts per copy by the pipeline, and as many by the fallback.
     fallback : CopyConfig or None
@@ -83,7 +83,7 @@ class LabelGuard:
     fold_of : array of int, shape (n_images,)
         The probe for each train image.
     judged : array of int, shape (n_judged,)
-        The labels that the probes know. Any other is judged by similarity, as one that the source hides.
+        The labels that the probes know. Any other is judged by similarity alone, as one that the source hides.
     config : GuardConfig
         Limits.
     """
@@ -112,9 +112,9 @@ class LabelGuard:
         Returns
         -------
         array of float, shape (n_copies,)
-            The lowest, over the labels of a copy, of its score divided by the least that it must reach; and, if a label
-            is not seen on the source, of their similarity divided by the least that it must reach. At least 1 if the
-            copy shows its labels, as a copy with the bytes of its source does; infinite if it has none.
+            The lowest of the score of each label that is seen on the source, divided by the least that it must reach,
+            and of the similarity of copy and source, divided by the least that it must reach. At least 1 if the copy
+            shows its labels, as a copy with the bytes of its source does; infinite if it has none.
         """
         rows = self._rows([copy.source.image_id for copy in copies])
         parts = [self._judge(copies[part], folder, rows[part]) for part in _chunks(len(rows))]
@@ -132,8 +132,8 @@ class LabelGuard:
         np.divide(of_copies, self.config.min_score * of_sources, out=shown, where=inherited & seen)
         lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(sources, axis=1)
         similarity = (features * sources).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)
-        shown_by_source = (inherited & seen).sum(axis=1) == of_all.sum(axis=1)
-        alike = np.where(shown_by_source, np.inf, similarity / self.config.min_similarity)
+        # A probe says nothing of an image that is unlike all that it knows, such as one full of noise.
+        alike = np.where(of_all.any(axis=1), similarity / self.config.min_similarity, np.inf)
         least: NDArray[np.float64] = np.minimum(shown.min(axis=1), alike)
         same = np.array([copy.checksum == copy.source.checksum for copy in copies])
         return np.where(same, np.maximum(least, 1), least)

@@ -70,8 +70,10 @@ def test_a_copy_that_lost_one_of_two_labels_hides_it(lost: int) -> None:
     assert judge(row_with([1, 1]), features) < 0.1
 
 
-def test_a_label_that_the_source_does_not_have_is_not_asked_for() -> None:
-    assert judge(row_with([1, 0]), [4.0, 4.0]) > 1
+def test_a_copy_must_be_like_its_source_but_may_show_more_labels() -> None:
+    row, with_both = row_with([1, 0]), [4.0, 4.0]
+    assert judge(row, with_both) < 1
+    assert judge(row, with_both, config=replace(CONFIG, min_similarity=0.1)) > 1
 
 
 def test_a_copy_without_labels_has_nothing_to_hide() -> None:
