@@ -186,7 +186,7 @@ def copies_section(
         Seed for the sample of copies that are compared with their sources.
     """
     draws = draws.set_index("image_id").assign(shown=pd.to_numeric(draws["shown"].to_numpy()))
-    by_id = table.set_index("image_id").join(draws["shown"])
+    by_id = table.set_index("image_id")[["path", "checksum", "source_id"]].join(draws["shown"])
     random = np.random.default_rng(seed)
     compared = draws.index[np.sort(random.permutation(len(draws))[:_MAX_COMPARED_COPIES])]
     pairs = [_pair(name, by_id, folder, sources) for name in compared]
