@@ -221,14 +221,8 @@ def in_turn(case: Case) -> dict[str, Any]:
     best = {"plain": np.inf, "here": np.inf}
     for _ in range(TURNS):
         for way in best:
-            command = [
-                sys.executable,
-                "-m",
-                "benchmarks.training",
-                "--one",
-                way,
-                json.dumps(case.__dict__, default=str),
-            ]
+            given = json.dumps(case.__dict__, default=str)
+            command = [sys.executable, "-m", "benchmarks.training", "--one", way, given]
             result = subprocess.run(command, check=True, capture_output=True, text=True)
             best[way] = min(best[way], float(result.stdout))
     plain, here = (case.n_train * case.epochs / best[way] for way in ("plain", "here"))
@@ -244,8 +238,15 @@ def in_turn(case: Case) -> dict[str, Any]:
 
 def another_loss(data: Path, folder: Path) -> str:
     """Return how long the command takes that trains all arms on a frozen body with another loss."""
-    project = make_workspace(folder / "scenes", scenes(data) | {"train.optimizer": "lbfgs"})
+    project = folder / "scenes"
+    project.mkdir()
+    run(project, "git", "init", "--quiet")  # Experiments are commits.
+    run(project, "git", "config", "user.name", "A User")
+    run(project, "git", "config", "user.email", "user@example.invalid")
+    make_workspace(project, scenes(data) | {"train.optimizer": "lbfgs"}, scm=True)
     run(project, "dvc", "repro")
+    run(project, "git", "add", ".")
+    run(project, "git", "commit", "--quiet", "--message", "before")
     started = time.perf_counter()
     run(project, "dvc", "exp", "run", "-S", "train.loss=focal")
     seconds = time.perf_counter() - started

@@ -227,7 +227,7 @@ def test_missing_columns_are_named_together(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("cell", ["2", "-1", "yes", "0.5", "256", "257", "1e9"])
+@pytest.mark.parametrize("cell", ["2", "-1", "yes", "nan", "0.5", "256", "257", "1e9"])
 def test_a_label_cell_of_a_file_is_zero_one_or_empty(cell: str, tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_text(f"image_id,path,split,source_id,cluster,label:sea,checksum\na,a.jpg,train,,0,{cell},01\n")
@@ -235,7 +235,7 @@ def test_a_label_cell_of_a_file_is_zero_one_or_empty(cell: str, tmp_path: Path) 
         manifest.read(path)
 
 
-@pytest.mark.parametrize("cell", ["x", "1.5"])
+@pytest.mark.parametrize("cell", ["x", "1.5", "-1", "inf", "1e9"])
 def test_a_cluster_cell_of_a_file_is_a_whole_number_or_empty(cell: str, tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_text(f"image_id,path,split,source_id,cluster,label:sea,checksum\na,a.jpg,train,,{cell},1,01\n")

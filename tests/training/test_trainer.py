@@ -217,6 +217,11 @@ def cnn7_weights(rows: ImageDataset, epochs: int, workers: int) -> tuple[list[di
     return history, network.state_dict()
 
 
+def test_weights_lie_in_memory_as_those_of_a_model_that_is_loaded(ten_images: ImageDataset) -> None:
+    _, weights = cnn7_weights(ten_images, epochs=1, workers=0)
+    assert all(weight.is_contiguous() for weight in weights.values())
+
+
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_same_bits_for_images_read_here_and_by_two_workers(epochs: int, ten_images: ImageDataset) -> None:
     here, by_workers = (cnn7_weights(ten_images, epochs, workers) for workers in (0, 2))
