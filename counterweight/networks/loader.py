@@ -1,5 +1,6 @@
 """Load image files as batches of network inputs, decoded by worker processes."""
 
+import multiprocessing
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -141,12 +142,19 @@ def build_loader(
         # Workers pass batches through sockets in a temporary folder, which they share if it exists before they start.
         # A folder that a worker creates itself would be left behind when the worker is killed.
         get_temp_dir()
+    context = None
+    if workers and group.size > 1:
+        # The threads that join the processes may call Python at any moment, and where one does so during a fork, Python
+        # before 3.12 stops the new process for good. A fork server has no such threads.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])  # Each worker would import it.
     return DataLoader(
         dataset,
         batch_sampler=ShardedBatchSampler(items, batch_size, group, drop_last=drop_last),
         collate_fn=_as_it_is if isinstance(dataset, ArrayDataset) else None,
         generator=torch.Generator().manual_seed(0),
         num_workers=workers,
+        multiprocessing_context=context,
         pin_memory=pin_memory,
         prefetch_factor=PREFETCH if workers else None,
         persistent_workers=workers > 0,

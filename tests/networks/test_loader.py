@@ -216,3 +216,21 @@ def test_workers_have_lower_priority_if_the_network_is_on_the_cpu(device: str, l
         batch for (batch,) in build_loader(Priorities(), ProcessGroup(torch.device(device)), batch_size=2, workers=2)
     ]
     assert torch.cat(found).tolist() == [min(os.nice(0) + lower, 19)] * 4
+
+
+class Parents(Dataset[tuple[torch.Tensor, ...]]):
+    """Each item is the process that started the one which loads it."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor]:
+        return (torch.tensor(os.getppid()),)
+
+
+@pytest.mark.parametrize(("processes", "forked_here"), [(1, True), (2, False)])
+def test_workers_are_not_forked_from_a_process_that_others_have_joined(processes: int, forked_here: bool) -> None:
+    group = ProcessGroup(torch.device("cpu"), rank=0, size=processes)
+    parents = torch.cat([batch for (batch,) in build_loader(Parents(), group, batch_size=4, workers=2)])
+    assert len(parents) == 8 // processes
+    assert (parents == os.getpid()).tolist() == [forked_here] * len(parents)

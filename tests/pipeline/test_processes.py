@@ -15,6 +15,8 @@ from tests.workspace import PROJECT, run, write_params
 pytestmark = pytest.mark.slow
 # Neither dropout nor batch norm, which on the CPU is each process's own.
 EXACT = {"train.model": "cnn3", "train.weights": "random", "train.freeze": False, "train.epochs": 2}
+# Adam divides a gradient by its own size, so next to zero, a difference of rounding would become a whole step.
+SGD = {"train.optimizer": "sgd", "train.learning_rate": 0.01}
 # The last of its batches is odd.
 BATCH = {"train.batch_size": 10}
 
@@ -63,7 +65,7 @@ def test_features_of_two_processes_are_those_of_one(folder: Path) -> None:
 def test_training_by_two_processes_is_that_of_one_but_for_rounding(
     command: tuple[str, ...], environment: dict[str, str], folder: Path
 ) -> None:
-    write_params(folder / "params.yaml", TINY | EXACT | BATCH)
+    write_params(folder / "params.yaml", TINY | EXACT | SGD | BATCH)
     alone, of_one = trained(folder, "python", "-m")
     together, of_two = trained(folder, *command, **environment)
     np.testing.assert_allclose(together.to_numpy(), alone.to_numpy(), rtol=1e-4, atol=1e-6)
