@@ -26,7 +26,7 @@ from counterweight.dataset.split_completion import SplitConfig, kept_table, read
 from counterweight.images.sources import open_images
 from counterweight.images.validation import validate_images
 from counterweight.metrics import imbalance
-from counterweight.runtime.dvc_cache import dvc_cache_folder
+from counterweight.runtime.dvc_cache import check_not_edited, dvc_cache_folder
 from counterweight.runtime.side_process import SideProcess
 
 log = logging.getLogger("ingest")
@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     files = ("manifest", "labels", "unlisted", "dropped", "duplicates", "splits", "metrics")
     args = parse_options(__doc__, argv, *files, of_params=["images", "sheet"])
+    check_not_edited(args.manifest)
     params = load_params(args.params)
     image_path, sheet_path = args.images or Path(params.data.images), args.sheet or Path(params.data.sheet)
     data, section = params.data, params.data.model_dump()
@@ -80,10 +81,9 @@ def main(argv: Sequence[str] | None = None) -> str:
         *duplicates.duplicate_warnings(repeated, args.duplicates),
     ):
         log.warning(warning)
-    for line in (*sheet.sheet.notes, *forecast.finish(timeout=60)):
-        log.info(line)
     sizes = ", ".join(f"{len(targets)} {split}" for split, targets in parts.items())
-    return f"{len(table)} images ({sizes}), {len(rows.labels)} labels, MeanIR {measures['train']['mean_ir']:.2f}"
+    summary = f"{len(table)} images ({sizes}), {len(rows.labels)} labels, MeanIR {measures['train']['mean_ir']:.2f}"
+    return "\n".join([*sheet.sheet.notes, *forecast.finish(timeout=60), summary])
 
 
 if __name__ == "__main__":

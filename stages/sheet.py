@@ -14,13 +14,14 @@ from counterweight.base.limits import check_row_count
 from counterweight.base.params import load_params
 from counterweight.dataset.balanced_sheet import balanced_sheet
 from counterweight.dataset.label_sheet import SheetConfig, open_label_sheet
-from counterweight.runtime.dvc_cache import dvc_cache_folder
+from counterweight.runtime.dvc_cache import check_not_edited, dvc_cache_folder
 from counterweight.sheets.sheet_writer import write_sheet
 
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = parse_options(__doc__, argv, "manifest", "out", of_params=["sheet"])
+    check_not_edited(args.out)
     params = load_params(args.params)
     sheet = args.sheet or Path(params.data.sheet)
 

@@ -7,47 +7,30 @@ would be forgotten. This command keeps the last whole dvc.lock in .dvc/tmp and p
 at tables that were changed by hand, such as data/manifest.csv, since DVC would overwrite them without a word.
 """
 
-import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from counterweight.base.errors import name_some
-from counterweight.runtime.dvc_cache import dvc_cache_folder
+from counterweight.runtime.dvc_cache import changed_tables, locked_stages
 
 LOCK, KEPT, RUNNING = Path("dvc.lock"), Path(".dvc/tmp/dvc.lock"), Path(".dvc/tmp/repro.running")
-TABLES = (".csv", ".xlsx", ".json")
 # Seconds between two looks at dvc.lock; stages take longer.
 _INTERVAL = 0.2
 
 
-def stages_in(text: bytes) -> Mapping[str, Any] | None:
-    """Return the stages of a dvc.lock, or None if it is no whole YAML document."""
-    try:
-        content = YAML(typ="safe").load(text.decode("utf-8")) if text.endswith(b"\n") else None
-    except (YAMLError, UnicodeDecodeError):
-        return None
-    stages = content.get("stages") if isinstance(content, dict) else None
-    whole = isinstance(stages, dict) and all(isinstance(stage, dict) and "cmd" in stage for stage in stages.values())
-    return stages if whole else None
-
-
 def is_whole(text: bytes, earlier: bytes | None) -> bool:
     """Return whether a dvc.lock is whole: it has all dependencies and outputs of the stages of an earlier one."""
-    stages = stages_in(text)
+    stages = locked_stages(text)
     if stages is None:
         return False
-    before = stages_in(earlier) if earlier is not None else {}
+    before = locked_stages(earlier) if earlier is not None else {}
     return all(
         name in stages and all(len(stages[name].get(key, ())) >= len(stage.get(key, ())) for key in ("deps", "outs"))
         for name, stage in (before or {}).items()
@@ -72,22 +55,6 @@ def restore() -> bool:
     return True
 
 
-def changed_tables() -> list[str]:
-    """Return the outputs of stages that are tables and hold what no stage wrote."""
-    stages = stages_in(_bytes(LOCK) or b"") or {}
-    outputs = [out for stage in stages.values() for out in stage.get("outs", ()) if out["path"].endswith(TABLES)]
-    return [
-        out["path"] for out in outputs if (content := _bytes(Path(out["path"]))) is not None and _is_new(content, out)
-    ]
-
-
-def _is_new(content: bytes, out: Mapping[str, Any]) -> bool:
-    """Return whether content is neither what dvc.lock has nor, as after `git checkout`, in DVC's cache."""
-    checksum = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    cached = dvc_cache_folder(Path()) / "files" / "md5" / checksum[:2] / checksum[2:]
-    return checksum != out.get("md5") and not cached.exists()
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `dvc repro`."""
     KEPT.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if RUNNING.exists():
         if restore():
             say("the last run was killed while DVC wrote dvc.lock, which is as it was before now.")
-    elif changed := changed_tables():
+        for table in changed_tables(Path(), [Path("data/manifest.csv"), *Path("augmented").glob("balanced.*")]):
+            Path(table).unlink()  # Its stage would take it for changed by hand, too.
+    elif changed := changed_tables(Path()):
         say(
             f"no finished run wrote what these outputs hold, and it would be overwritten: {name_some(changed)}. If you "
             "changed them, make the change in your sheet or in params.yaml. Then, or after a dvc repro that was "

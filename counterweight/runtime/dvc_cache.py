@@ -1,8 +1,18 @@
-"""Where DVC keeps its cache, since links into it are a project's own files."""
+"""What DVC keeps: where its cache is, and which outputs are neither in it nor in dvc.lock."""
 
+import hashlib
+from collections.abc import Collection, Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from counterweight.base.errors import InputError
+
+_TABLES = (".csv", ".xlsx", ".json")
 
 
 def dvc_cache_folder(project: Path) -> Path:
@@ -14,3 +24,58 @@ def dvc_cache_folder(project: Path) -> Path:
     except ConfigError:
         return folder / "cache"
     return folder / config.get("cache", "dir", fallback="cache")
+
+
+def locked_stages(text: bytes) -> Mapping[str, Any] | None:
+    """Return the stages in the text of a dvc.lock, or None if it is no whole YAML document."""
+    try:
+        content = YAML(typ="safe").load(text.decode("utf-8")) if text.endswith(b"\n") else None
+    except (YAMLError, UnicodeDecodeError):
+        return None
+    stages = content.get("stages") if isinstance(content, dict) else None
+    whole = isinstance(stages, dict) and all(isinstance(stage, dict) and "cmd" in stage for stage in stages.values())
+    return stages if whole else None
+
+
+def changed_tables(project: Path, only: Collection[Path] | None = None) -> list[str]:
+    """Return the outputs that are tables and hold what is neither in dvc.lock nor in DVC's cache.
+
+    They were changed by hand, or written by a stage that was stopped before DVC noted it.
+
+    Parameters
+    ----------
+    project : Path
+        The folder of dvc.lock. Without one, there are no outputs.
+    only : collection of Path, optional
+        The outputs to look at, relative to ``project``; by default all.
+    """
+    lock = project / "dvc.lock"
+    stages = (locked_stages(lock.read_bytes()) if lock.is_file() else None) or {}
+    outputs = [out for stage in stages.values() for out in stage.get("outs", ()) if out["path"].endswith(_TABLES)]
+    if only is not None:
+        outputs = [out for out in outputs if Path(out["path"]) in only]
+    return [out["path"] for out in outputs if (project / out["path"]).is_file() and _is_new(out, project)]
+
+
+def _is_new(out: Mapping[str, Any], project: Path) -> bool:
+    """Return whether an output's content is neither what dvc.lock has nor, as after `git checkout`, in DVC's cache."""
+    checksum = hashlib.md5((project / out["path"]).read_bytes(), usedforsecurity=False).hexdigest()
+    cached = dvc_cache_folder(project) / "files" / "md5" / checksum[:2] / checksum[2:]
+    return checksum != out.get("md5") and not cached.exists()
+
+
+def check_not_edited(output: Path) -> None:
+    """Check that a stage's output, which it is about to write anew, is as a stage wrote it.
+
+    Only outputs with ``persist: true`` are still there when their stage starts.
+
+    Raises
+    ------
+    InputError
+        If it holds what no finished run wrote.
+    """
+    if changed_tables(Path(), [output]):
+        raise InputError(
+            f"{output}: no finished run wrote what it holds, and it would be overwritten. If you changed it, make the "
+            "change in your sheet or in params.yaml instead. Delete the file, then run dvc repro."
+        )

@@ -1,4 +1,3 @@
-import hashlib
 import os
 import shutil
 import signal
@@ -11,7 +10,7 @@ import pytest
 
 from tests.conftest import TINY, make_tiny_data
 from tests.workspace import PROJECT, make_workspace, run
-from tools.repro import changed_tables, is_whole, keep, restore
+from tools.repro import is_whole, keep, restore
 
 STAGES = """\
 schema: '2.0'
@@ -70,20 +69,6 @@ def test_a_part_is_replaced_by_what_was_kept(folder: Path) -> None:
     assert not restore()
 
 
-def test_a_table_that_is_not_as_its_stage_wrote_it_is_found(folder: Path) -> None:
-    (folder / "data").mkdir()
-    (folder / "data/manifest.csv").write_text("image_id\na\n")
-    (folder / "data/labels.csv").write_text("label\n")
-    checksum = hashlib.md5(b"label\n").hexdigest()
-    (folder / "dvc.lock").write_text(STAGES.replace("9012", checksum))
-    assert changed_tables() == ["data/manifest.csv"]
-    checksum = hashlib.md5(b"image_id\na\n").hexdigest()
-    earlier = folder / ".dvc/cache/files/md5" / checksum[:2] / checksum[2:]
-    earlier.parent.mkdir(parents=True)
-    earlier.touch()  # Another commit's output is not changed by hand.
-    assert changed_tables() == []
-
-
 @pytest.mark.slow
 def test_a_table_changed_by_hand_stops_the_run_and_is_kept(project: Path) -> None:
     run(project, *COMMAND, PYTHONPATH=str(PROJECT))
@@ -100,6 +85,24 @@ def test_a_table_changed_by_hand_stops_the_run_and_is_kept(project: Path) -> Non
     )
     run(project, "dvc", "checkout", "--force", "data/manifest.csv")
     assert "didn't change, skipping" in run(project, *COMMAND, PYTHONPATH=str(PROJECT)).stdout
+
+
+@pytest.mark.slow
+def test_plain_dvc_repro_stops_at_a_manifest_changed_by_hand_and_keeps_it(project: Path) -> None:
+    run(project, "dvc", "repro", "ingest", PYTHONPATH=str(PROJECT))
+    table = project / "data/manifest.csv"
+    written = table.read_text()
+    table.unlink()
+    table.write_text(written.replace("train", "test", 1))
+    result = run(project, "dvc", "repro", "ingest", check=False, PYTHONPATH=str(PROJECT))
+    assert (result.returncode != 0, table.read_text() != written) == (True, True)
+    assert (
+        "data/manifest.csv: no finished run wrote what it holds, and it would be overwritten. If you changed it, make "
+        "the change in your sheet or in params.yaml instead. Delete the file, then run dvc repro.\n"
+    ) in result.stderr
+    table.unlink()
+    run(project, "dvc", "repro", "ingest", PYTHONPATH=str(PROJECT))
+    assert table.read_text() == written
 
 
 @pytest.mark.slow
@@ -153,13 +156,14 @@ def test_a_kill_while_dvc_lock_is_written_loses_nothing(project: Path) -> None:
 @pytest.mark.slow
 def test_what_an_interrupted_stage_wrote_is_no_change_by_hand(project: Path) -> None:
     run(project, *COMMAND, PYTHONPATH=str(PROJECT))
-    table = project / "data/labels.csv"
-    table.unlink()
-    table.write_text("half of it\n")
+    tables = [project / "data/labels.csv", project / "data/manifest.csv"]
+    for table in tables:
+        table.unlink()
+        table.write_text("half of it\n")
     (project / ".dvc/tmp/repro.running").touch()
     result = run(project, *COMMAND, PYTHONPATH=str(PROJECT))
     assert "dvc checkout" not in result.stderr
-    assert table.read_text().startswith("label,")
+    assert [table.read_text().split(",")[0] for table in tables] == ["label", "image_id"]
     assert not (project / ".dvc/tmp/repro.running").exists()
 
 
