@@ -14,7 +14,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize
 from scipy.special import expit, log_softmax, logit, softmax
-from scipy.stats import rankdata
 
 from counterweight.metrics.per_label import Scores, Targets, defined_mean
 from counterweight.metrics.platt import fit_sigmoid
@@ -160,7 +159,8 @@ def reliability_table(y_true: Targets, scores: Scores, n_bins: int = N_BINS) -> 
     """
     known = y_true >= 0
     target, score = y_true[known], scores[known].astype(np.float64)
-    bins = (rankdata(score) - 0.5) * n_bins // max(len(score), 1)  # By mean rank, which equal scores share.
+    ranks = pd.Series(score).rank().to_numpy()  # Equal scores share their mean rank, and so a bin.
+    bins = (ranks - 0.5) * n_bins // max(len(score), 1)
     table = pd.DataFrame({"score": score, "frequency": target.astype(np.float64)}).groupby(bins)
     return table.mean().assign(cells=table.size()).reset_index(drop=True)
 

@@ -1,4 +1,4 @@
-"""Classification metrics, computed with scikit-learn.
+"""Classification metrics, most of them by scikit-learn.
 
 Arrays are those of `counterweight.metrics.per_label`. An undefined metric is None, or NaN in arrays and tables.
 """
@@ -10,7 +10,6 @@ from typing import Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, hamming_loss, jaccard_score, precision_recall_fscore_support
 
 from counterweight.metrics.calibration import brier_score, expected_calibration_error
 from counterweight.metrics.decisions import rarest
@@ -69,6 +68,8 @@ def aggregate(y_true: Targets, y_pred: Predictions, roles: LabelRoles) -> Metric
         fraction of images in the right class, and the arithmetic and geometric means of the recalls of the classes.
         Sensitivity and specificity are those of the positive class, or means over labels.
     """
+    from sklearn.metrics import accuracy_score, hamming_loss, jaccard_score, precision_recall_fscore_support
+
     metrics: Metrics = dict.fromkeys(AGGREGATES)
     known = y_true >= 0
     some_known = known.any(axis=1)

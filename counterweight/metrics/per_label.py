@@ -10,12 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import (
-    average_precision_score,
-    multilabel_confusion_matrix,
-    precision_recall_fscore_support,
-    roc_auc_score,
-)
 
 Targets = NDArray[np.integer]
 Scores = NDArray[np.floating]
@@ -52,14 +46,10 @@ def label_rates(y_true: Targets, y_pred: Predictions) -> LabelRates:
     >>> rates.f1, rates.tn
     (array([0.66666667]), array([1]))
     """
-    if not len(y_true):  # scikit-learn requires a row; one that is all unknown changes nothing.
-        y_true, y_pred = np.full((1, y_true.shape[1]), -1), np.zeros((1, y_true.shape[1]), np.bool_)
-    positive, predicted, labels = as_indicator(y_true, y_pred)
-    (tn, fp), (fn, tp) = np.moveaxis(multilabel_confusion_matrix(positive, predicted, labels=labels), 0, -1)
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        positive, predicted, labels=labels, average=None, zero_division=0
-    )
-    tn = tn - (y_true < 0).sum(axis=0)
+    positive, negative = y_true == 1, y_true == 0
+    tp, fn = ((positive & decided).sum(axis=0) for decided in (y_pred, ~y_pred))
+    fp, tn = ((negative & decided).sum(axis=0) for decided in (y_pred, ~y_pred))
+    precision, recall, f1 = _ratio(tp, tp + fp, 0.0), _ratio(tp, tp + fn, 0.0), _ratio(2 * tp, 2 * tp + fp + fn, 0.0)
     sensitivity, specificity, accuracy = _ratio(tp, tp + fn), _ratio(tn, tn + fp), _ratio(tp + tn, tp + tn + fp + fn)
     g_mean, balanced_accuracy = np.sqrt(sensitivity * specificity), (sensitivity + specificity) / 2
     rates = precision, recall, f1, sensitivity, specificity, g_mean, balanced_accuracy, accuracy
@@ -79,17 +69,21 @@ def as_indicator(y_true: Targets, y_pred: Predictions) -> tuple[NDArray[np.int8]
     return positive.astype(np.int8), predicted.astype(np.int8), columns
 
 
-def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64], undefined: float = np.nan) -> NDArray[np.float64]:
+    return np.where(whole > 0, part / np.maximum(whole, 1), undefined)
 
 
 def aucs(y_true: Targets, scores: Scores) -> NDArray[np.float64]:
     """Area under the ROC curve of each label; NaN unless images with and without it are known."""
+    from sklearn.metrics import roc_auc_score
+
     return _by_label(roc_auc_score, y_true, scores, required={0, 1})
 
 
 def average_precisions(y_true: Targets, scores: Scores) -> NDArray[np.float64]:
     """Average precision of each label, whose mean is mAP; NaN for a label that no image has."""
+    from sklearn.metrics import average_precision_score
+
     return _by_label(average_precision_score, y_true, scores, required={1})
 
 

@@ -11,7 +11,6 @@ algorithms for binary classification under class imbalance", ICML 2013).
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from counterweight.metrics.per_label import Scores, Targets
 
@@ -60,6 +59,8 @@ def fit_sigmoid(log_odds: Scores, y_true: Targets, weights: NDArray[np.float64])
     slope, intercept : float
         Of the probability's log-odds as a line over those of the score.
     """
+    from sklearn.linear_model import LogisticRegression
+
     model = LogisticRegression(C=1 / _REGULARIZATION)
     model.fit(log_odds[:, None], y_true, weights)
     return float(model.coef_[0, 0]), float(model.intercept_[0])
