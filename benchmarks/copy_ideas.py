@@ -35,7 +35,7 @@ from counterweight.images.geometry import Pixels, network_view
 from counterweight.metrics import decisions
 from counterweight.metrics.imbalance import irlbl, mean_ir
 from counterweight.networks.backbones import Backbone
-from counterweight.networks.feature_extractor import SIZE, FeatureExtractor
+from counterweight.networks.feature_extractor import FeatureExtractor
 from counterweight.networks.loader import ImageFiles
 from counterweight.networks.weights import load_weights
 
@@ -62,7 +62,7 @@ class Trial:
         self.guard: LabelGuard = project.guard(self.extractor)
         self.classifier = Classifier(project, self.extractor, self.guard.data.features)
         self.originals = project.files("train")
-        self.network = Backbone(features.model, features.layer, SIZE)
+        self.network = Backbone(features.model, features.layer, self.extractor.preprocessing.size)
         load_weights(self.network, features.weights)
         self.network.eval()
         self.deviation = self.guard.reference.std(axis=0) + 1e-12
@@ -80,7 +80,7 @@ class Trial:
     def box(self, row: int) -> tuple[slice, slice]:
         """Return the part of half the height and width that shows the labels of a train image most clearly."""
         pixels = self.source(row)
-        view = network_view(pixels, self.extractor.preprocessing.crop, SIZE)
+        view = network_view(pixels, self.extractor.preprocessing.crop, self.extractor.preprocessing.size)
         with torch.inference_mode():
             maps = self.network.feature_maps(torch.from_numpy(view.copy())[None])[0].numpy()
         probe = self.guard.probes[self.guard.fold_of[row]].probe

@@ -9,12 +9,19 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# Questions: the first loads the rules of the Web Content Accessibility Guidelines, the second asks which are broken.
+LOAD_AXE = (resources.files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8") + ";true"
+VIOLATIONS = (
+    "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']}).then(result => result.violations"
+    ".map(rule => `${rule.id}: ${rule.nodes.map(node => node.html.slice(0, 200)).join(' | ')}`))"
+)
 OPTIONS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --remote-debugging-port=0"
@@ -119,7 +126,7 @@ async def _look(port: str, page: Path, width: int, scheme: str, questions: Mappi
             await ask("Page.navigate", url=page.as_uri())
             await asyncio.wait_for(loaded.wait(), 60)
             for name, question in questions.items():
-                reply = await ask("Runtime.evaluate", expression=question, returnByValue=True)
+                reply = await ask("Runtime.evaluate", expression=question, returnByValue=True, awaitPromise=True)
                 view.answers[name] = reply["result"].get("value")
             capture = await ask("Page.captureScreenshot", captureBeyondViewport=True)
             view.screenshot = base64.b64decode(capture["data"])

@@ -27,6 +27,7 @@ TINY = {
     "resize.height": 32,
     "features.weights": "random",
     "features.layer": "layer1",
+    "features.input_size": 32,
     "cluster.n_components": 8,
     "cluster.n_clusters": 3,
     "probe.folds": 3,
@@ -191,7 +192,7 @@ REPORT = (
     "--remedies results/remedies.csv --recommendation results/remedies.json --issues results/label_issues.csv "
     "--curve results/learning_curve.csv --affinity results/affinity.csv --pictures results/affinity "
     "--ingest data/ingest.json --impute features/impute.json --clusters features/clusters.csv "
-    "--plane features/plane.csv --sweep features/sweep.csv "
+    "--features features/features.npy --plane features/plane.csv --sweep features/sweep.csv "
     "--augment augmented/augment.json --manifest augmented/manifest.csv --draws augmented/copies.csv "
     "--resized data/resized --copies augmented/images "
     "--arms results/arms --differences results/arms.csv --verdict results/verdict.json"

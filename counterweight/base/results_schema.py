@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from counterweight.base.architectures import CONVNETS, VGG_CONVS
-from counterweight.base.schema import Crop, Fraction, Model, Pixels, Section, Seed, Transforms, unique
+from counterweight.base.schema import (
+    Crop,
+    Fraction,
+    InputSize,
+    Model,
+    Section,
+    Seed,
+    Transforms,
+    unique,
+    width_and_height,
+)
 
 Arm = Literal["nothing", "weights", "copies", "copies+weights"]
 Loss = Literal["bce", "focal", "asymmetric", "distribution_balanced", "cross_entropy"]
@@ -53,8 +63,8 @@ class Train(Section):
         description="torchvision and timm: average over mirrored images; in training only with `freeze`"
     )
     channels: Literal[1, 3] = Field(description="1 for grayscale input; not for torchvision's models")
-    crop: Crop = Field(description="as in features, with `train.input_size` instead of 224")
-    input_size: Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)] = Field(
+    crop: Crop = Field(description="as in features")
+    input_size: InputSize = Field(
         description="input size of the network in pixels: side of a square, or [width, height]"
     )
     transforms: Transforms = Field(description="random changes of train images, by torchvision's v2 names; [] for none")
@@ -85,8 +95,7 @@ class Train(Section):
     @property
     def width_and_height(self) -> tuple[int, int]:
         """Input size as (width, height)."""
-        size = self.input_size
-        return (size, size) if isinstance(size, int) else (size[0], size[1])
+        return width_and_height(self.input_size)
 
     @property
     def seed_matters(self) -> bool:
@@ -113,4 +122,10 @@ class Report(Section):
     """Content of the report."""
 
     images_per_group: int = Field(ge=1, le=12, description="example images per group, such as per cluster")
+    cluster_names: dict[str, str] = Field(
+        description="names that the page gives clusters, each with a train image of the cluster: `{night: 0123.jpg}`"
+    )
+    max_browsed: int = Field(
+        ge=0, le=5000, description="images that the page lets its readers filter and enlarge, some 10 kB each; 0: none"
+    )
     seed: Seed = Field(description="seed of the choice of copies that are shown")

@@ -1,6 +1,7 @@
 """Sections of params.yaml about the data, as models without defaults, so that every value is in the file."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -14,6 +15,8 @@ MAX_PIXELS = 178_956_970
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Pixels = Annotated[int, Field(ge=8, le=8192)]
+# The side of a square, or width and height.
+InputSize = Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)]
 Crop = Literal["none", "center"]
 OnProblem = Literal["error", "drop"]
 Model = Annotated[str, AfterValidator(validate_model)]
@@ -43,6 +46,11 @@ Names = Annotated[list[str], Field(min_length=1), AfterValidator(unique)]
 Steps = list[dict[str, Any]]
 Augmenters = Annotated[Steps, Field(min_length=1), AfterValidator(lambda steps: validate_steps(steps, AUGMENTERS))]
 Transforms = Annotated[Steps, AfterValidator(lambda steps: validate_steps(steps, TRANSFORMS))]
+
+
+def width_and_height(size: int | Sequence[int]) -> tuple[int, int]:
+    """Return an input size as (width, height)."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 class Section(BaseModel):
@@ -152,7 +160,13 @@ class Features(Section):
         description="node whose pooled output is the feature vector, such as layer3 or avgpool; `null`: all but the "
         "last layer"
     )
-    crop: Crop = Field(description="`center` resizes to 400 and crops to 224; `none` resizes to 224")
+    crop: Crop = Field(
+        description="`none` resizes to `input_size`; `center` to more (224: 400) by the shorter side, and crops"
+    )
+    input_size: InputSize = Field(
+        description="input size of the network in pixels, side of a square or [width, height]; for small images, a "
+        "smaller one is faster"
+    )
     engine: Literal["torch", "openvino", "openvino_bf16", "openvino_int8"] = Field(
         description="`openvino` engines (`make cpu`) are faster on a CPU; each engine's features differ slightly"
     )

@@ -1,6 +1,6 @@
 """Features of image files, by the network of the section ``features`` or by a classifier's frozen body."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from torch import nn
 
+from counterweight.base.schema import width_and_height
 from counterweight.networks.backbones import Backbone
 from counterweight.networks.classifier import Classifier
 from counterweight.networks.inference import Compute, extract_features, extract_features_cached
@@ -16,8 +17,6 @@ from counterweight.networks.loader import ImageFiles, Preprocessing
 from counterweight.networks.openvino import build_engine, fuse_conv_bn
 from counterweight.networks.weights import load_weights
 from counterweight.runtime.cache import Cache
-
-SIZE = (224, 224)  # The size that ImageNet-trained ResNets were trained on.
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,7 @@ class FeatureConfig:
     weights: str
     layer: str | None
     crop: str
+    input_size: int | Sequence[int]
     engine: str
     seed: int
 
@@ -35,6 +35,11 @@ class FeatureConfig:
     def is_random(self) -> bool:
         """Whether the weights are random."""
         return self.weights == "random"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of what the network takes."""
+        return width_and_height(self.input_size)
 
 
 @dataclass(frozen=True)
@@ -96,9 +101,9 @@ def build_feature_extractor(
         If the weights cannot be loaded, or the engine cannot run the network.
     """
     torch.manual_seed(config.seed)
-    network = Backbone(config.model, config.layer, SIZE)
+    network = Backbone(config.model, config.layer, config.size)
     load_weights(network, config.weights)
-    preprocessing = Preprocessing(config.crop, SIZE)
+    preprocessing = Preprocessing(config.crop, config.size)
     runner, engine = build_engine(config.engine, network, files, preprocessing, compute.device)
     name = f"{config.model} to {config.layer} by {engine}"
     return FeatureExtractor(runner, name, network.n_features, config.is_random, preprocessing, compute, cache)

@@ -124,6 +124,7 @@ def suggest_params(
         "features.weights": weights,
         "features.layer": layer,
         "features.crop": "none",
+        "features.input_size": 224,
         "cluster.n_components": max(min(_COMPONENTS, count // _IMAGES_PER_COMPONENT), 1),
         "augment.strategy": "labels" if multilabel else "classes",
         # On both sets of photographs that were measured, no pipeline's copies were better than plain ones, and networks

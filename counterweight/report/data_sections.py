@@ -55,9 +55,11 @@ def labels_section(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
             [names[i] for i in drawn],
             {"before": counts["train"][drawn].tolist(), "after": counts_after[drawn].tolist()},
             unit="train images",
+            queries=[f"label={i}&split=train" for i in drawn],
         ),
         "note": note if len(order) > MAX_BARS else "",
         "head": ["label", "train", "train after", "validation", "test", "IRLbl", "IRLbl after"],
+        "queries": [f"label={i}" for i in listed],
         "rows": [
             [
                 names[i], counts["train"][i], counts_after[i], counts["val"][i], counts["test"][i],
@@ -95,6 +97,7 @@ def clusters_section(
     plane: pd.DataFrame,
     sweep: pd.DataFrame,
     after: Mapping[str, int],
+    titles: Mapping[int, str],
     *,
     folder: Path,
     images_per_group: int,
@@ -112,6 +115,8 @@ def clusters_section(
         ``inertia`` and ``silhouette`` of other numbers of ``clusters``.
     after : mapping of str to int
         Size of each cluster with the copies.
+    titles : mapping of int to str
+        The result of `counterweight.report.cluster_titles`.
     folder : Path
         The resized images.
     images_per_group : int
@@ -119,8 +124,8 @@ def clusters_section(
     """
     train = manifest.rows_of_split(table, "train").merge(plane, on="image_id", validate="one_to_one")
     sizes = train["cluster"].value_counts().sort_index()
-    names = [str(number) for number in sizes.index]
-    counts = {"before": sizes.tolist(), "after": [after[name] for name in names]}
+    names = [titles[number] for number in sizes.index]
+    counts = {"before": sizes.tolist(), "after": [after[str(number)] for number in sizes.index]}
     hidden = len(names) - _MAX_SHOWN_CLUSTERS
     nearest_first = train.sort_values(["distance", "image_id"]).groupby("cluster")
     return {
@@ -129,19 +134,21 @@ def clusters_section(
             head_and_tail(names, MAX_BARS),
             {part: head_and_tail(numbers, MAX_BARS) for part, numbers in counts.items()},
             unit="train images",
+            queries=[f"cluster={number}" for number in head_and_tail(list(sizes.index), MAX_BARS)],
         ),
-        "plane": figures.scatter(train[["first", "second"]].to_numpy(), train["cluster"].to_numpy(dtype=int)),
+        "plane": figures.scatter(train[["first", "second"]].to_numpy(), train["cluster"].to_numpy(dtype=int), titles),
         "sweep": figures.sweep_chart(sweep, len(names)) if len(sweep) else "",
         "details": [
             {
-                "name": number,
+                "number": number,
+                "title": title,
                 "before": len(rows),
                 "after": after[str(number)],
                 "text": _describe_cluster(train, (train["cluster"] == number).to_numpy(dtype=bool)),
                 "typical": _captioned(rows.head(images_per_group), folder),
                 "unusual": _captioned(rows[::-1].head(images_per_group), folder),
             }
-            for number, rows in islice(nearest_first, _MAX_SHOWN_CLUSTERS)
+            for title, (number, rows) in zip(names, islice(nearest_first, _MAX_SHOWN_CLUSTERS), strict=False)
         ],
         "note": f"The images of {hidden} smaller clusters are not shown." if hidden > 0 else "",
     }

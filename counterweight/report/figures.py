@@ -1,5 +1,6 @@
 """SVG charts for the page, as text in the page's own color."""
 
+import hashlib
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ MAX_BARS, MAX_ROWS = 60, 500
 _MAX_NAME = 40
 
 
-def bars(names: Sequence[str], values: Mapping[str, Sequence[float]], *, unit: str) -> str:
+def bars(names: Sequence[str], values: Mapping[str, Sequence[float]], *, unit: str, queries: Sequence[str] = ()) -> str:
     """Draw grouped horizontal bars.
 
     Parameters
@@ -31,10 +32,14 @@ def bars(names: Sequence[str], values: Mapping[str, Sequence[float]], *, unit: s
         As in `counterweight.metrics.charts.draw_bars`.
     unit : str
         Unit of the numbers.
+    queries : sequence of str, optional
+        What the page's script filters images by when a name is clicked.
     """
 
     def draw(axes: Axes) -> None:
         draw_bars(axes, [name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…" for name in names], values)
+        for label, query in zip(axes.get_yticklabels(), queries, strict=False):
+            label.set_url(f"#browse:{query}")
         axes.set_xlabel(unit)
         axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(values))
 
@@ -74,7 +79,7 @@ def lines(
     return _chart(draw, (4.4, 3))
 
 
-def scatter(positions: NDArray[np.floating], clusters: NDArray[np.integer]) -> str:
+def scatter(positions: NDArray[np.floating], clusters: NDArray[np.integer], titles: Mapping[int, str]) -> str:
     """Draw images, or an evenly spaced sample of many, as dots in the plane of two principal components.
 
     Parameters
@@ -83,14 +88,16 @@ def scatter(positions: NDArray[np.floating], clusters: NDArray[np.integer]) -> s
         Position of each image.
     clusters : array of int, shape (n_images,)
         Cluster of each image.
+    titles : mapping of int to str
+        What to call each cluster.
     """
     sample = np.unique(np.linspace(0, len(positions) - 1, min(len(positions), _MAX_POINTS)).astype(int))
     positions, clusters = positions[sample], clusters[sample]
 
     def draw(axes: Axes) -> None:
-        for cluster in range(min(len(COLORS), int(clusters.max()) + 1)):
+        for cluster in [number for number in titles if number < len(COLORS)]:
             first, second = positions[clusters == cluster].T
-            axes.scatter(first, second, s=9, color=COLORS[cluster], alpha=0.75, linewidths=0, label=str(cluster))
+            axes.scatter(first, second, s=9, color=COLORS[cluster], alpha=0.75, linewidths=0, label=titles[cluster])
         if (clusters >= len(COLORS)).any():
             first, second = positions[clusters >= len(COLORS)].T
             axes.scatter(first, second, s=9, color=_TEXT_COLOR, alpha=0.25, linewidths=0, label="others")
@@ -140,10 +147,13 @@ def sweep_chart(sweep: pd.DataFrame, chosen: int) -> str:
 
 
 def inline_svg(svg: str) -> str:
-    """Strip an SVG file for use in a page: no prolog, no metadata, and no ids that nothing refers to."""
+    """Strip an SVG file for use in a page: no prolog, no metadata, and only ids that it needs, of no other chart."""
     svg = svg[svg.index("<svg") :].strip()
-    referenced = set(re.findall(r'(?:url\(|href=")#([^)"]+)', svg))
+    ids, referenced = re.findall(r' id="([^"]*)"', svg), set(re.findall(r'(?:url\(|href=")#([^")]+)', svg))
     svg = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in referenced else "", svg)
+    mark = hashlib.sha256(svg.encode()).hexdigest()[:6]
+    for name in sorted(referenced.intersection(ids)):
+        svg = re.sub(rf'(id="|url\(#|href="#){re.escape(name)}(?=[")])', rf"\g<1>{name}-{mark}", svg)
     return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
 
 
@@ -158,4 +168,5 @@ def _chart(draw: Callable[[Axes], None], size: tuple[float, float]) -> str:
     svg = inline_svg(stream.getvalue())
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) width="([\d.]+)pt"', r'\1 style="max-width: \2pt"', svg, count=1)
-    return svg.replace(_TEXT_COLOR, "currentColor")
+    # Links lead to places of the page itself.
+    return svg.replace(' target="_blank"', "").replace(_TEXT_COLOR, "currentColor")

@@ -22,11 +22,11 @@ _MIN_IMPUTED_AUC = 0.7
 def render_page(sections: Mapping[str, Mapping[str, Any]]) -> str:
     """Fill the template.
 
-    All text is escaped, including names of files and labels; only charts of `counterweight.report.figures` are inserted
-    as they are.
+    All text is escaped, including names of files and labels; only charts of `counterweight.report.figures`, and what
+    `counterweight.report.gallery` returns, are inserted as they are.
 
-    The sections are ``summary``, ``remedies``, ``affinity``, ``labels``, ``clusters``, ``copies``, ``results`` and
-    ``run``.
+    The sections are ``summary``, ``remedies``, ``affinity``, ``labels``, ``clusters``, ``copies``, ``results``,
+    ``browse`` and ``run``.
     """
     loader = FileSystemLoader(_TEMPLATE.parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)

@@ -3,20 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from counterweight.base import manifest
+from counterweight.base.outputs import read_label_table
+from counterweight.metrics import decisions
 from counterweight.metrics.calibration import reliability_table
 from counterweight.metrics.charts import head_and_tail
 from counterweight.metrics.decisions import HEADLINE, TUNED, DecisionRule
 from counterweight.metrics.per_label import label_rates
+from counterweight.metrics.seed_means import scores_by_seed
 from counterweight.report import figures
 from counterweight.report.thumbnails import thumbnails
 
+_TEXT = {"image_id": "str", "label": "str"}
 # Labels whose precision-recall curves are shown, the rarest first.
 _MAX_CURVES = 6
 # Points of a drawn curve.
@@ -62,6 +66,21 @@ class Arm:
         """Return the scores of images, shape (n_images, n_labels)."""
         scores: NDArray[np.float64] = self.scores.loc[rows["image_id"]].to_numpy(dtype=np.float64)
         return scores
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the results that the stages train and evaluate wrote for one arm."""
+        models = decisions.seed_folders(folder / "models")
+        scores = scores_by_seed(pd.read_csv(folder / "scores.csv", dtype=_TEXT, keep_default_na=False))
+        curve = folder / "precision_recall.csv"
+        return cls(
+            decisions.read(next(iter(models.values()))),
+            next(iter(scores.values())),
+            read_label_table(folder / "labels.csv"),
+            {seed: pd.read_csv(model / "history.csv") for seed, model in models.items()},
+            pd.read_csv(curve, dtype=_TEXT, keep_default_na=False, na_values={"threshold": [""]}),
+            (folder / "confusion.svg").read_text(encoding="utf-8"),
+        )
 
     def predictions(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
         """Return the labels that images get by the task's headline decision, shape (n_images, n_labels)."""
@@ -113,6 +132,8 @@ def results_section(
             [label, int(count), *map(_decimal, values)]
             for label, count, *values in zip(listed, tests, *columns, strict=True)
         ],
+        "queries": [f"label={names.index(label)}&split=test" for label in listed],
+        "numbers": {name: i for i, name in enumerate(arms)},
         "threshold": _threshold_chart(table, arms),
         "reliability": _reliability_chart(table, arms),
         "training": [_loss_chart(arms, part) for part in ("train", "validation")],

@@ -15,10 +15,10 @@ SIDE = 112
 _QUALITY = 80
 
 
-def thumbnail(pixels: NDArray[np.uint8]) -> str:
-    """Return RGB pixels, shape (height, width, 3), as a ``data:`` URL of a small JPEG."""
+def thumbnail(pixels: NDArray[np.uint8], side: int = SIDE) -> str:
+    """Return RGB pixels, shape (height, width, 3), as a ``data:`` URL of a JPEG of at most ``side`` pixels."""
     height, width = pixels.shape[:2]
-    scale = min(SIDE / max(height, width), 1)
+    scale = min(side / max(height, width), 1)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     encoded = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]

@@ -48,6 +48,7 @@ features:
   weights: IMAGENET1K_V1
   layer: layer4
   crop: none
+  input_size: [96, 64]
   engine: torch
   seed: 0
 impute:
@@ -120,6 +121,8 @@ compare:
   seed: 0
 report:
   images_per_group: 6
+  cluster_names: {}
+  max_browsed: 400
   seed: 0
 probe:
   folds: 5
@@ -224,7 +227,7 @@ def test_1e_3_is_a_number_as_in_yaml_1_2(tmp_path: Path) -> None:
 
 def test_no_is_a_word_as_in_yaml_1_2(tmp_path: Path) -> None:
     path = saved(tmp_path, ("freeze: false", "freeze: no"))
-    assert problems_of(path) == ["line 82: train.freeze: Input should be a valid boolean, found 'no'"]
+    assert problems_of(path) == ["line 83: train.freeze: Input should be a valid boolean, found 'no'"]
 
 
 def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
@@ -255,39 +258,39 @@ def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
         (
             "n_clusters: 5",
             "n_clusters: 1",
-            "line 46: cluster.n_clusters: Input should be greater than or equal to 2, found 1",
+            "line 47: cluster.n_clusters: Input should be greater than or equal to 2, found 1",
         ),
         (
             "n_clusters: 5",
             "n_clusters: true",
-            "line 46: cluster.n_clusters: Input should be a valid integer, found True",
+            "line 47: cluster.n_clusters: Input should be a valid integer, found True",
         ),
         (
             "max_draws: 10",
             "max_draws: 0",
-            "line 62: augment.quality.max_draws: Input should be greater than or equal to 1, found 0",
+            "line 63: augment.quality.max_draws: Input should be greater than or equal to 1, found 0",
         ),
         (
             "copies_per_image: null",
             "copies_per_image: 0",
-            "line 55: augment.copies_per_image: Input should be greater than or equal to 1, found 0",
+            "line 56: augment.copies_per_image: Input should be greater than or equal to 1, found 0",
         ),
         (
             "learning_rate: 1e-3",
             "learning_rate: -1",
-            "line 92: train.learning_rate: Input should be greater than 0, found -1",
+            "line 93: train.learning_rate: Input should be greater than 0, found -1",
         ),
-        ("[0.2, 0.5]", "[0.2, 1.5]", "line 104: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
-        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 104: evaluate.thresholds: 0.5 occurs twice. Delete one"),
+        ("[0.2, 0.5]", "[0.2, 1.5]", "line 105: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
+        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 105: evaluate.thresholds: 0.5 occurs twice. Delete one"),
         (
             "[folders, webdataset]",
             "[]",
-            "line 122: export.formats: List should have at least 1 item after validation, not 0, found []",
+            "line 125: export.formats: List should have at least 1 item after validation, not 0, found []",
         ),
         (
             "sheet:\n  format: xlsx",
             "sheet: xlsx",
-            "line 72: sheet: Input should be a valid dictionary or instance of Sheet, found 'xlsx'",
+            "line 73: sheet: Input should be a valid dictionary or instance of Sheet, found 'xlsx'",
         ),
     ],
 )
@@ -316,13 +319,13 @@ def test_a_mistake_is_reported_with_its_line(old: str, new: str, problem: str, t
     ],
 )
 def test_an_invalid_augmenter_is_answered_with_the_valid_ones(old: str, new: str, problem: str, tmp_path: Path) -> None:
-    assert problems_of(saved(tmp_path, (old, new))) == [f"line 69: augment.pipelines.article: {problem}"]
+    assert problems_of(saved(tmp_path, (old, new))) == [f"line 70: augment.pipelines.article: {problem}"]
 
 
 def test_all_invalid_augmenters_are_reported(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("{p: 0.7}", "{q: 1}"), ("{k: [2, 7]}", "{kernel: 3}")))
     assert problem == (
-        "line 69: augment.pipelines.article: step 1: Fliplr has no argument 'q'. Choose from: p; "
+        "line 70: augment.pipelines.article: step 1: Fliplr has no argument 'q'. Choose from: p; "
         "step 2: AverageBlur has no argument 'kernel'. Choose from: k"
     )
 
@@ -330,10 +333,10 @@ def test_all_invalid_augmenters_are_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("freeze: false", "freeze: true", "line 82: train.freeze: cnn7 is trained from scratch. Set it to false"),
+        ("freeze: false", "freeze: true", "line 83: train.freeze: cnn7 is trained from scratch. Set it to false"),
         (
             "weights: random", "weights: IMAGENET1K_V1",
-            "line 79: train.weights: cnn7 is trained from scratch. Set it to random",
+            "line 80: train.weights: cnn7 is trained from scratch. Set it to random",
         ),
     ],
 )  # fmt: skip
@@ -365,7 +368,7 @@ def test_a_label_that_occurs_twice_is_an_error(old: str, line: int, tmp_path: Pa
     assert "'cat'" in problem
 
 
-@pytest.mark.parametrize(("old", "line"), [("learning_rate: 1e-3", 92), ("min_std: 4.0", 60)])
+@pytest.mark.parametrize(("old", "line"), [("learning_rate: 1e-3", 93), ("min_std: 4.0", 61)])
 def test_a_number_is_finite(old: str, line: int, tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, (old, f"{old.split(':')[0]}: .inf")))
     assert problem.startswith(f"line {line}: ")
@@ -415,22 +418,22 @@ def test_a_former_name_is_answered_with_the_current_one(former: str, current: st
 @pytest.mark.parametrize("loss", ["bce", "cross_entropy"])
 def test_a_former_weighted_loss_is_answered_with_the_arm_that_weights(loss: str, tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, ("loss: bce", f"loss: weighted_{loss}"))) == [
-        f"line 90: train.loss: weights are an arm now. Set this to {loss}, and add weights to train.arms"
+        f"line 91: train.loss: weights are an arm now. Set this to {loss}, and add weights to train.arms"
     ]
 
 
 def test_all_former_names_are_reported_together(tmp_path: Path) -> None:
     changes = [("n_clusters: 5", "clusters: 5"), ("flip_tta: false", "mirror: false"), ("sheet:\n", "split:\n")]
     assert problems_of(saved(tmp_path, *changes)) == [
-        "line 46: cluster.clusters: was renamed to cluster.n_clusters. Rename it",
-        "line 72: split: was renamed to sheet. Rename it",
-        "line 85: train.mirror: was renamed to train.flip_tta. Rename it",
+        "line 47: cluster.clusters: was renamed to cluster.n_clusters. Rename it",
+        "line 73: split: was renamed to sheet. Rename it",
+        "line 86: train.mirror: was renamed to train.flip_tta. Rename it",
     ]
 
 
 def test_a_current_name_that_is_missing_is_still_reported_without_its_former_one(tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, ("  n_clusters: 5\n", ""))) == [
-        "line 43: cluster.n_clusters: is missing. Add it"
+        "line 44: cluster.n_clusters: is missing. Add it"
     ]
 
 
@@ -441,7 +444,7 @@ def test_current_names_are_params_and_former_names_are_not() -> None:
 
 
 @pytest.mark.parametrize(("former", "current"), [("whole", "none"), ("centre", "center")])
-@pytest.mark.parametrize(("before", "name", "line"), [("layer4\n", "features", 37), ("channels: 3\n", "train", 87)])
+@pytest.mark.parametrize(("before", "name", "line"), [("layer4\n", "features", 37), ("channels: 3\n", "train", 88)])
 def test_a_former_value_of_crop_is_answered_with_the_current_one(
     former: str, current: str, before: str, name: str, line: int, tmp_path: Path
 ) -> None:
@@ -467,7 +470,7 @@ def test_broken_yaml_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load_params(path)
     assert str(error.value).startswith(f"{path}: not YAML: ")
-    assert "line 104" in str(error.value)
+    assert "line 106" in str(error.value)
 
 
 def test_a_key_that_occurs_twice_is_named(tmp_path: Path) -> None:
@@ -496,7 +499,7 @@ ONE_LABEL = ("task: multilabel", "task: multiclass")
 def test_cross_entropy_needs_one_label_per_image(tmp_path: Path) -> None:
     loss = ("loss: bce", "loss: cross_entropy")
     assert problems_of(saved(tmp_path, loss)) == [
-        "line 90: train.loss: cross_entropy needs one label per image, but data.task is multilabel. "
+        "line 91: train.loss: cross_entropy needs one label per image, but data.task is multilabel. "
         "Choose another loss, or another task"
     ]
     assert load_params(saved(tmp_path, loss, ONE_LABEL)).train.loss == "cross_entropy"
@@ -516,7 +519,7 @@ def test_arms_are_nothing_and_copies_at_least(arms: list[str], tmp_path: Path) -
 )
 def test_a_comparison_needs_its_baseline_and_copies(arms: str, missing: str, tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, (ARMS, f"arms: {arms}"))) == [
-        f"line 75: train.arms: {missing} is missing, but copies are judged against nothing. Add it"
+        f"line 76: train.arms: {missing} is missing, but copies are judged against nothing. Add it"
     ]
 
 
@@ -531,7 +534,7 @@ def test_a_comparison_needs_its_baseline_and_copies(arms: str, missing: str, tmp
     ],
 )
 def test_arms_are_remedies_each_of_them_once(arms: str, problem: str, tmp_path: Path) -> None:
-    assert problems_of(saved(tmp_path, (ARMS, f"arms: {arms}"))) == [f"line 75: {problem}"]
+    assert problems_of(saved(tmp_path, (ARMS, f"arms: {arms}"))) == [f"line 76: {problem}"]
 
 
 @pytest.mark.parametrize(
@@ -540,18 +543,18 @@ def test_arms_are_remedies_each_of_them_once(arms: str, problem: str, tmp_path: 
         (
             "weighting: loss",
             "weighting: none",
-            "line 76: train.weighting: Input should be 'loss' or 'sampler', found 'none'",
+            "line 77: train.weighting: Input should be 'loss' or 'sampler', found 'none'",
         ),
-        ("repeats: 1\n", "repeats: 0\n", "line 77: train.repeats: Input should be greater than or equal to 1, found 0"),
+        ("repeats: 1\n", "repeats: 0\n", "line 78: train.repeats: Input should be greater than or equal to 1, found 0"),
         (
             "repeats: 1\n",
             "repeats: 101\n",
-            "line 77: train.repeats: Input should be less than or equal to 100, found 101",
+            "line 78: train.repeats: Input should be less than or equal to 100, found 101",
         ),
         (
             "bootstrap_samples: 2000",
             "bootstrap_samples: 99",
-            "line 106: compare.bootstrap_samples: Input should be greater than or equal to 100, found 99",
+            "line 107: compare.bootstrap_samples: Input should be greater than or equal to 100, found 99",
         ),
     ],
 )
@@ -566,7 +569,7 @@ LBFGS = ("optimizer: adam", "optimizer: lbfgs")
 
 def test_lbfgs_needs_a_frozen_network(tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, LBFGS)) == [
-        "line 91: train.optimizer: lbfgs trains a head on fixed features. Set train.freeze to true, or this to adam"
+        "line 92: train.optimizer: lbfgs trains a head on fixed features. Set train.freeze to true, or this to adam"
     ]
     assert load_params(saved(tmp_path, LBFGS, FROZEN)).train.optimizer == "lbfgs"
 
@@ -575,14 +578,14 @@ def test_lbfgs_needs_a_frozen_network(tmp_path: Path) -> None:
 def test_lbfgs_needs_a_linear_head(model: str, frozen: list[tuple[str, str]], tmp_path: Path) -> None:
     changes = [("repeats: 1\n  model: resnet18", f"repeats: 1\n  model: {model}"), LBFGS, *frozen]
     assert problems_of(saved(tmp_path, *changes)) == [
-        f"line 91: train.optimizer: lbfgs trains a linear head on fixed features, not {model}. Set it to adam"
+        f"line 92: train.optimizer: lbfgs trains a linear head on fixed features, not {model}. Set it to adam"
     ]
 
 
 def test_lbfgs_is_repeated_only_where_seeds_matter(tmp_path: Path) -> None:
     repeats, sampler = ("repeats: 1\n", "repeats: 3\n"), ("weighting: loss", "weighting: sampler")
     assert problems_of(saved(tmp_path, LBFGS, FROZEN, PRETRAINED, repeats)) == [
-        "line 77: train.repeats: lbfgs comes to the same network from each seed. Set this to 1"
+        "line 78: train.repeats: lbfgs comes to the same network from each seed. Set this to 1"
     ]
     # Seeds draw a random body, and the images of a weighted sampler; Adam also begins elsewhere.
     for changes in ([LBFGS, FROZEN], [LBFGS, FROZEN, PRETRAINED, sampler], [FROZEN, PRETRAINED], [PRETRAINED]):
@@ -592,7 +595,7 @@ def test_lbfgs_is_repeated_only_where_seeds_matter(tmp_path: Path) -> None:
 def test_filling_classes_needs_one_label_per_image(tmp_path: Path) -> None:
     classes = ("strategy: clusters", "strategy: classes")
     assert problems_of(saved(tmp_path, classes)) == [
-        "line 50: augment.strategy: classes needs one label per image, but data.task is multilabel. "
+        "line 51: augment.strategy: classes needs one label per image, but data.task is multilabel. "
         "Choose labels, or another task"
     ]
     assert load_params(saved(tmp_path, classes, ONE_LABEL)).augment.strategy == "classes"
@@ -617,7 +620,7 @@ def test_filling_classes_needs_one_label_per_image(tmp_path: Path) -> None:
 )
 def test_the_target_fits_the_resampling(tmp_path: Path, resampling: str, target: str, problem: str) -> None:
     changes = [("resampling: over", f"resampling: {resampling}"), ("target: majority", f"target: {target}")]
-    assert problems_of(saved(tmp_path, *changes)) == [f"line 52: augment.target: {target} {problem}"]
+    assert problems_of(saved(tmp_path, *changes)) == [f"line 53: augment.target: {target} {problem}"]
 
 
 def test_undersampling_needs_groups(tmp_path: Path) -> None:
@@ -626,7 +629,7 @@ def test_undersampling_needs_groups(tmp_path: Path) -> None:
         ("target: majority", "target: 0.5"),
     ]  # fmt: skip
     assert problems_of(saved(tmp_path, *changes)) == [
-        "line 50: augment.strategy: none has no groups, but augment.resampling is under. Choose a strategy"
+        "line 51: augment.strategy: none has no groups, but augment.resampling is under. Choose a strategy"
     ]
 
 
@@ -642,8 +645,8 @@ def test_images_without_a_column_are_an_array(tmp_path: Path) -> None:
 def test_all_conflicts_are_reported_together(tmp_path: Path) -> None:
     changes = [("loss: bce", "loss: cross_entropy"), ("strategy: clusters", "strategy: classes")]
     assert [problem.split(": ")[:2] for problem in problems_of(saved(tmp_path, *changes))] == [
-        ["line 50", "augment.strategy"],
-        ["line 90", "train.loss"],
+        ["line 51", "augment.strategy"],
+        ["line 91", "train.loss"],
     ]
 
 
@@ -652,8 +655,8 @@ def test_conflicts_are_reported_together_with_invalid_values(tmp_path: Path) -> 
     assert [problem.rpartition(": ")[0].split(": ")[:2] for problem in problems_of(saved(tmp_path, *changes))] == [
         ["line 28", "resize.width"],
         ["line 29", "resize.widht"],
-        ["line 90", "train.loss"],
-        ["line 96", "train.epochs"],
+        ["line 91", "train.loss"],
+        ["line 97", "train.epochs"],
     ]
 
 
@@ -661,7 +664,7 @@ def test_conflicts_are_reported_together_with_invalid_values(tmp_path: Path) -> 
 def test_the_fallback_is_a_pipeline_or_plain_or_none(tmp_path: Path, name: str) -> None:
     assert load_params(saved(tmp_path, ("fallback: plain", f"fallback: {name}"))).augment.guard is not None
     assert problems_of(saved(tmp_path, ("fallback: plain", "fallback: soft"))) == [
-        "line 67: augment.guard.fallback: 'soft' is not in augment.pipelines. Choose one of: article; or plain, or null"
+        "line 68: augment.guard.fallback: 'soft' is not in augment.pipelines. Choose one of: article; or plain, or null"
     ]
 
 
@@ -673,25 +676,26 @@ def test_the_fallback_is_not_the_word_null(tmp_path: Path) -> None:
 def test_no_pipeline_is_called_plain(tmp_path: Path) -> None:
     changes = [("pipeline: article", "pipeline: plain"), ("    article:\n", "    plain:\n")]
     assert problems_of(saved(tmp_path, *changes)) == [
-        "line 69: augment.pipelines.plain: plain means the image itself, without a pipeline. Choose another name"
+        "line 70: augment.pipelines.plain: plain means the image itself, without a pipeline. Choose another name"
     ]
 
 
 def test_pipeline_is_one_of_the_pipelines(tmp_path: Path) -> None:
     assert problems_of(saved(tmp_path, ("pipeline: article", "pipeline: gentle"))) == [
-        "line 56: augment.pipeline: 'gentle' is not in augment.pipelines. Choose one of: article"
+        "line 57: augment.pipeline: 'gentle' is not in augment.pipelines. Choose one of: article"
     ]
 
 
 def test_input_size_is_one_number_or_width_and_height(tmp_path: Path) -> None:
     assert load_params(saved(tmp_path)).train.width_and_height == (224, 224)
     assert load_params(saved(tmp_path, ("input_size: 224", "input_size: [48, 32]"))).train.width_and_height == (48, 32)
+    assert load_params(saved(tmp_path)).features.input_size == [96, 64]
 
 
 @pytest.mark.parametrize("size", ["[48]", "[48, 32, 3]", "7", "[48, 7]", "48x32"])
 def test_other_sizes_are_refused(size: str, tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("input_size: 224", f"input_size: {size}")))
-    assert problem.startswith("line 88: train.input_size")
+    assert problem.startswith("line 89: train.input_size")
 
 
 @pytest.mark.parametrize("model", ["cnn7", "cnn0", "convnet6", "squeezenet1_0", "mobilenet_v3_small", "vit_b_16"])
@@ -706,7 +710,7 @@ def test_model_is_an_own_or_a_torchvision_network(model: str, tmp_path: Path) ->
 def test_unknown_model_is_answered_with_a_similar_one(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("repeats: 1\n  model: resnet18", "repeats: 1\n  model: resnet-18")))
     assert problem == (
-        "line 78: train.model: 'resnet-18' is not a model. Choose one of cnn7, cnn3, cnn2_dropout, cnn1, cnn0, "
+        "line 79: train.model: 'resnet-18' is not a model. Choose one of cnn7, cnn3, cnn2_dropout, cnn1, cnn0, "
         "convnet6, vgg19_convs, a torchvision classifier such as resnet18, or timm/NAME"
     )
 
@@ -717,7 +721,7 @@ def test_networks_of_timm_are_used_whole(tmp_path: Path) -> None:
         "features.weights: timm/resnet10t has no weights of that name. Set it to pretrained, or to a file",
         "features.layer: timm/resnet10t is used whole. Set it to null, or choose a torchvision classifier",
     ]
-    whole = (model, ("layer: layer4\n  crop: none\n  engine", "layer: null\n  crop: none\n  engine"))
+    whole = (model, ("layer: layer4\n  crop: none\n  input", "layer: null\n  crop: none\n  input"))
     pretrained = ("weights: IMAGENET1K_V1\n  layer: null", "weights: pretrained\n  layer: null")
     assert load_params(saved(tmp_path, *whole, pretrained)).features.model == "timm/resnet10t"
 
@@ -725,7 +729,7 @@ def test_networks_of_timm_are_used_whole(tmp_path: Path) -> None:
 def test_timms_weights_have_no_names(tmp_path: Path) -> None:
     changes = [
         ("features:\n  model: resnet18", "features:\n  model: timm/resnet10t"),
-        ("layer: layer4\n  crop: none\n  engine", "layer: null\n  crop: none\n  engine"),
+        ("layer: layer4\n  crop: none\n  input", "layer: null\n  crop: none\n  input"),
     ]
     assert [problem.partition(": ")[2] for problem in problems_of(saved(tmp_path, *changes))] == [
         "features.weights: timm/resnet10t has no weights of that name. Set it to pretrained, or to a file"
@@ -761,7 +765,7 @@ def test_torchvisions_weights_have_names(tmp_path: Path) -> None:
 def test_vgg19_convs_need_a_frozen_vgg19(tmp_path: Path) -> None:
     model = ("repeats: 1\n  model: resnet18", "repeats: 1\n  model: vgg19_convs")
     assert problems_of(saved(tmp_path, model)) == [
-        "line 82: train.freeze: vgg19_convs needs a frozen VGG19. Set it to true, or train.model to vgg19"
+        "line 83: train.freeze: vgg19_convs needs a frozen VGG19. Set it to true, or train.model to vgg19"
     ]
     assert load_params(saved(tmp_path, model, ("freeze: false", "freeze: true"))).train.freeze
 
@@ -780,7 +784,7 @@ def test_vgg19_convs_need_a_frozen_vgg19(tmp_path: Path) -> None:
     ],
 )
 def test_pooling_needs_a_layer(changes: list[tuple[str, str]], problem: str, tmp_path: Path) -> None:
-    assert problems_of(saved(tmp_path, *changes)) == [f"line 84: train.pooling: {problem}"]
+    assert problems_of(saved(tmp_path, *changes)) == [f"line 85: train.pooling: {problem}"]
 
 
 @pytest.mark.parametrize(
@@ -804,7 +808,7 @@ def test_pretrained_until_needs_weights_and_a_trained_torchvision_network(
     changes: list[tuple[str, str]], problem: str, tmp_path: Path
 ) -> None:
     assert problems_of(saved(tmp_path, *changes, ("pretrained_until: null", "pretrained_until: layer3"))) == [
-        f"line 80: train.pretrained_until: {problem}"
+        f"line 81: train.pretrained_until: {problem}"
     ]
 
 
@@ -815,7 +819,7 @@ def test_flip_tta_needs_a_torchvision_network(model: str, tmp_path: Path) -> Non
         ("flip_tta: false", "flip_tta: true"),
     ]
     problem = (
-        f"line 85: train.flip_tta: {model} does not support it. Set it to false, or choose a torchvision classifier"
+        f"line 86: train.flip_tta: {model} does not support it. Set it to false, or choose a torchvision classifier"
     )
     assert problem in problems_of(saved(tmp_path, *changes))
 
@@ -823,7 +827,7 @@ def test_flip_tta_needs_a_torchvision_network(model: str, tmp_path: Path) -> Non
 def test_torchvision_networks_need_color(tmp_path: Path) -> None:
     (problem,) = problems_of(saved(tmp_path, ("channels: 3", "channels: 1")))
     assert problem.startswith(
-        "line 86: train.channels: resnet18 needs color images. Set it to 3, or choose one of cnn7, "
+        "line 87: train.channels: resnet18 needs color images. Set it to 3, or choose one of cnn7, "
     )
 
 
@@ -831,7 +835,7 @@ def test_frozen_body_and_transforms_exclude_each_other(tmp_path: Path) -> None:
     flip = ("transforms: []", "transforms: [{RandomHorizontalFlip: {p: 0.5}}]")
     assert load_params(saved(tmp_path, flip)).train.transforms == [{"RandomHorizontalFlip": {"p": 0.5}}]
     assert problems_of(saved(tmp_path, flip, ("freeze: false", "freeze: true"))) == [
-        "line 89: train.transforms: train.freeze computes features once, without transforms. "
+        "line 90: train.transforms: train.freeze computes features once, without transforms. "
         "Set train.freeze to false, or train.transforms to []"
     ]
 
@@ -839,5 +843,5 @@ def test_frozen_body_and_transforms_exclude_each_other(tmp_path: Path) -> None:
 def test_invalid_transform_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
     path = saved(tmp_path, ("transforms: []", "transforms: [{RandomGrayscale: {p: 2}}]"))
     assert problems_of(path) == [
-        "line 89: train.transforms: step 1: RandomGrayscale: p is 2. Give a number, at least 0 and at most 1"
+        "line 90: train.transforms: step 1: RandomGrayscale: p is 2. Give a number, at least 0 and at most 1"
     ]

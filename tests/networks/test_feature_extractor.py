@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from counterweight.runtime.cache import Cache
 from tests.designs import design
 
 CPU = Compute(torch.device("cpu"), 0)
-SECTION = FeatureConfig("resnet18", "random", "layer1", "none", "torch", 0)
+SECTION = FeatureConfig("resnet18", "random", "layer1", "none", 224, "torch", 0)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,17 @@ def computed(classifier: Classifier, files: ImageFiles) -> NDArray[np.float32]:
 def test_rows_of_a_frozen_body_are_those_of_the_section_features(nine_files: ImageFiles, cache: Cache) -> None:
     extractor = build_feature_extractor(SECTION, nine_files, CPU, cache)
     assert np.array_equal(body_features(frozen(224), nine_files, CPU, None), extractor.features(nine_files))
+
+
+def test_the_network_sees_images_of_the_size_in_the_params(nine_files: ImageFiles, cache: Cache) -> None:
+    square, wide = (
+        build_feature_extractor(replace(SECTION, input_size=size), nine_files, CPU, cache) for size in (64, [48, 32])
+    )
+    assert (square.preprocessing, wide.preprocessing) == (
+        Preprocessing("none", (64, 64)),
+        Preprocessing("none", (48, 32)),
+    )
+    assert np.array_equal(body_features(frozen(64), nine_files, CPU, None), square.features(nine_files))
 
 
 def test_frozen_body_takes_the_rows_that_the_section_features_has_cached(

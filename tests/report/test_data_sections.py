@@ -82,7 +82,15 @@ def clusters(before: pd.DataFrame, tmp_path: Path) -> dict[str, object]:
     plane = pd.DataFrame({"image_id": ["a.png", "b.png", "c.png", "d.png"], "first": [0.0, 1, 2, 9], "second": 0.0})
     plane["distance"] = [1.0, 0, 2, 0]
     sweep = pd.DataFrame({"clusters": [2, 3], "inertia": [5.0, 1.0], "silhouette": [0.5, 0.2]})
-    return clusters_section(before, plane, sweep, {"0": 3, "1": 3}, folder=tmp_path / "resized", images_per_group=2)
+    return clusters_section(
+        before,
+        plane,
+        sweep,
+        {"0": 3, "1": 3},
+        {0: "0", 1: "1 (night)"},
+        folder=tmp_path / "resized",
+        images_per_group=2,
+    )
 
 
 def test_typical_images_are_near_the_center_and_unusual_ones_far_from_it(clusters: dict[str, object]) -> None:

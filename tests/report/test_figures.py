@@ -11,7 +11,9 @@ SWEEP = pd.DataFrame({"clusters": [3, 4], "inertia": [9.0, 5.0], "silhouette": [
 CHARTS = {
     "bars": lambda: figures.bars(["sea & sky", "<ice>"], {"before": [3, 1], "after": [3, 3]}, unit="images"),
     "lines": lambda: figures.lines({"a": ([0, 1], [0, 1]), "b": ([0, 1], [1, 0])}, x="x", y="y", marked=[0.5]),
-    "plane": lambda: figures.scatter(np.arange(20.0).reshape(10, 2), np.repeat(np.arange(5), 2)),
+    "plane": lambda: figures.scatter(
+        np.arange(20.0).reshape(10, 2), np.repeat(np.arange(5), 2), {i: f"{i}" for i in range(5)}
+    ),
     "sweep": lambda: figures.sweep_chart(SWEEP, 4),
 }
 
@@ -34,6 +36,12 @@ def test_ids_are_unique_and_referenced(chart: str) -> None:
     assert set(re.findall(r'(?:url\(|href=")#([^)"]+)', chart)) == set(ids)
 
 
+def test_no_two_charts_of_a_page_share_an_id() -> None:
+    ids = [name for build in CHARTS.values() for name in re.findall(r' id="([^"]+)"', build())]
+    assert len(ids) > len(CHARTS)
+    assert len(ids) == len(set(ids))
+
+
 def test_chart_shrinks_with_the_page(chart: str) -> None:
     assert not re.search(r'<svg[^>]* (?:width|height)="', chart)
 
@@ -50,6 +58,12 @@ def test_names_are_text_and_not_markup() -> None:
     assert {"sea & sky", "<ice>", "before", "after"} <= set(texts)
 
 
+def test_a_name_leads_to_its_images() -> None:
+    chart = figures.bars(["sea", "ice"], {"before": [1, 2]}, unit="images", queries=["label=0&split=train", "label=1"])
+    links = re.findall(r'<a xlink:href="([^"]+)">\s*<text[^>]*>(\w+)</text>', chart)
+    assert links == [("#browse:label=0&amp;split=train", "sea"), ("#browse:label=1", "ice")]
+
+
 def test_many_images_are_sampled() -> None:
-    many = figures.scatter(np.random.default_rng(0).random((20_000, 2)), np.zeros(20_000, int))
+    many = figures.scatter(np.random.default_rng(0).random((20_000, 2)), np.zeros(20_000, int), {0: "0"})
     assert many.count("<use") < 1_700

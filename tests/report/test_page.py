@@ -20,7 +20,15 @@ def sections(name: str) -> dict[str, dict[str, object]]:
     """The least that a page needs, with this name in every place for a name."""
     pair = {"name": name, "source": "data:", "copy": "data:", "change": 2.0, "note": name}
     picture = [("data:", name)]
-    cluster = {"name": name, "before": 1, "after": 2, "text": name, "typical": picture, "unusual": picture}
+    cluster = {
+        "number": 0,
+        "title": name,
+        "before": 1,
+        "after": 2,
+        "text": name,
+        "typical": picture,
+        "unusual": picture,
+    }
     return {
         "summary": {
             "chance": True, "verdict": name, "sentences": [name], "command": name,
@@ -34,7 +42,7 @@ def sections(name: str) -> dict[str, dict[str, object]]:
         "affinity": {"sentences": [name], "chart": "<svg/>", "strips": picture, "rows": [[name]]},
         "labels": {
             "warnings": [name], "chart": "<svg/>", "head": [name], "rows": [[name]], "note": name,
-            "pairs": [[name, 1, "1%"]],
+            "queries": ["label=0"], "pairs": [[name, 1, "1%"]],
         },
         "clusters": {"chart": "<svg/>", "plane": "<svg/>", "sweep": "", "details": [cluster], "note": name},
         "copies": {
@@ -43,9 +51,11 @@ def sections(name: str) -> dict[str, dict[str, object]]:
         },
         "results": {
             "warnings": [name], "arms": [[name] * 9], "text": name, "head": [name], "rows": [[name]],
+            "queries": ["label=0"], "numbers": {name: 0},
             "threshold": "<svg/>", "reliability": "<svg/>", "training": ["<svg/>", "<svg/>"],
             "curves": [(name, "<svg/>")], "confusion": [(name, "<svg/>")], "only_correct": [(name, 1, picture)],
         },
+        "browse": {"data": "", "script": "", "hash": "", "hardest": ""},
         "run": run_section(f"seed: {name}", INGEST, [name]),
     }  # fmt: skip
 
