@@ -25,7 +25,7 @@ from counterweight.metrics.charts import COLORS
 from docs.parts import put_between
 
 PROJECT = Path(__file__).parent.parent
-COPIES_SHOWN = 7
+PAIRS_SHOWN = 4
 
 # The rooms of the library; each imports only itself and rooms before it.
 ROOMS = (
@@ -103,20 +103,18 @@ def picture(path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     filled = [cluster for cluster in after.index if after[cluster] > before[cluster]]
-    grid = pictures.subplots(len(filled), 1 + COPIES_SHOWN, squeeze=False)
+    grid = pictures.subplots(len(filled), 2 * PAIRS_SHOWN, squeeze=False)
+    paths = train.set_index("image_id")["path"]
     for row, cluster in zip(grid, filled, strict=True):
-        members = train[train["cluster"] == cluster]
-        copies = members[members["source_id"] != ""]
-        source_id = copies["source_id"].value_counts(sort=False).idxmax()
-        source = members.set_index("image_id").loc[source_id]
-        shown = [PROJECT / "data/resized" / source["path"]]
-        shown += [PROJECT / "augmented/images" / path for path in copies["path"][copies["source_id"] == source_id]]
+        copies = train[(train["cluster"] == cluster) & (train["source_id"] != "")]
+        pairs = copies.drop_duplicates("source_id").head(PAIRS_SHOWN)
         for cell in row:
             cell.set_axis_off()
-        for cell, file in zip(row, shown, strict=False):
-            cell.imshow(codec.read(file))
+        for i, (source, path_of_copy) in enumerate(zip(pairs["source_id"], pairs["path"], strict=True)):
+            row[2 * i].imshow(codec.read(PROJECT / "data/resized" / paths[source]))
+            row[2 * i + 1].imshow(codec.read(PROJECT / "augmented/images" / path_of_copy))
+            row[2 * i + 1].set_title("copy", fontsize=8, loc="left", color=COLORS[1])
         row[0].set_title(f"cluster {cluster}", fontsize=8, loc="left")
-        row[1].set_title("copies", fontsize=8, loc="left", color=COLORS[1])
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
