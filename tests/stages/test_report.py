@@ -85,7 +85,7 @@ def fact(text: str, name: str) -> str:
 
 def cells(text: str, first: str) -> list[str]:
     """The cells of the last table row that begins with this one."""
-    rows = re.findall(rf'<tr><th scope="row">{first}</th>(.*?)</tr>', text)
+    rows = re.findall(rf'<tr><th scope="row">{first}(?: <a[^>]*>images</a>)?</th>(.*?)</tr>', text)
     return re.findall("<td>(.*?)</td>", rows[-1])
 
 
