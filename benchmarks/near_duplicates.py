@@ -126,7 +126,7 @@ def main() -> None:
     found = f"Of the {len(pairs[0]):,} pairs of different photographs, {same} are near by hash.\n\n"
     packages = ["torch", "opencv-python-headless", "imagehash"]
     note = measured_by("benchmarks.near_duplicates", packages, time.perf_counter() - start)
-    write_section("near duplicates", f"{found}{table}\n\n{note}")
+    write_section("near duplicates", f"{found}{table}\n\n{note}\n")
 
 
 if __name__ == "__main__":
