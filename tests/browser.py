@@ -22,6 +22,8 @@ VIOLATIONS = (
     "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']}).then(result => result.violations"
     ".map(rule => `${rule.id}: ${rule.nodes.map(node => node.html.slice(0, 200)).join(' | ')}`))"
 )
+# Codes of keys, and what they type.
+KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), "Escape": (27, ""), "ArrowDown": (40, "")}
 OPTIONS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --remote-debugging-port=0"
@@ -62,7 +64,7 @@ def look_at(page: Path, *, width: int, scheme: str, questions: Mapping[str, str]
     scheme : str
         ``light`` or ``dark``.
     questions : mapping of str to str
-        JavaScript expressions by name.
+        JavaScript expressions by name; ``key:`` and a name, such as Tab, presses that key.
     """
     assert CHROMIUM
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -116,6 +118,14 @@ async def _look(port: str, page: Path, width: int, scheme: str, questions: Mappi
                 result: dict[str, Any] = reply["result"]
                 return result
 
+            async def press(key: str) -> None:
+                code, text = KEYS[key]
+                for kind in ("keyDown", "keyUp"):
+                    typed = {"text": text} if text and kind == "keyDown" else {}
+                    await ask(
+                        "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **typed
+                    )
+
             listening = asyncio.create_task(listen())
             for domain in ("Network", "Log", "Runtime", "Page"):
                 await ask(f"{domain}.enable")
@@ -126,6 +136,9 @@ async def _look(port: str, page: Path, width: int, scheme: str, questions: Mappi
             await ask("Page.navigate", url=page.as_uri())
             await asyncio.wait_for(loaded.wait(), 60)
             for name, question in questions.items():
+                if question.startswith("key:"):
+                    await press(question.removeprefix("key:"))
+                    continue
                 reply = await ask("Runtime.evaluate", expression=question, returnByValue=True, awaitPromise=True)
                 view.answers[name] = reply["result"].get("value")
             capture = await ask("Page.captureScreenshot", captureBeyondViewport=True)

@@ -139,6 +139,23 @@ def test_a_link_in_the_page_filters_and_leads_there(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_the_keyboard_alone_filters_opens_and_closes(tmp_path: Path) -> None:
+    questions = {
+        "start": "part('filters').elements.split.focus()",
+        "train": "key:ArrowDown",
+        "chosen": "[part('filters').elements.split.value, tiles()]",
+        **{f"tab {i}": "key:Tab" for i in range(5)},
+        "at": "document.activeElement.title",
+        "enter": "key:Enter",
+        "open": "[part('dialog').open, part('name').textContent]",
+        "escape": "key:Escape",
+        "closed": "[part('dialog').open, document.activeElement.title]",
+    }
+    found = browse(tmp_path, questions)
+    assert found["chosen"] == ["train", ["a", "b", "b+1"]]
+    assert (found["at"], found["open"], found["closed"]) == ("a", [True, "a"], [False, "a"])
+
+
 def test_more_images_are_shown_when_they_are_asked_for(tmp_path: Path) -> None:
     many = DATA | {"images": [image(f"{i}") for i in range(60)]}
     questions = {
