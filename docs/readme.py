@@ -66,7 +66,7 @@ def params_table(names: Collection[str]) -> str:
     for name, field, value in _fields(Params, values):
         if name not in names:
             continue
-        shown = ", ".join(f"`{key}`" for key in value) if isinstance(value, dict) else f"`{_yaml(value)}`"
+        shown = ", ".join(f"`{key}`" for key in value) if value and isinstance(value, dict) else f"`{_yaml(value)}`"
         lines.append(f"| `{name}` | {shown} | {field.description} |")
     return "\n".join(lines) + "\n"
 

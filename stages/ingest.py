@@ -26,7 +26,7 @@ from counterweight.dataset.split_completion import SplitConfig, kept_table, read
 from counterweight.images.sources import open_images
 from counterweight.images.validation import validate_images
 from counterweight.metrics import imbalance
-from counterweight.runtime.dvc_cache import check_not_edited, dvc_cache_folder
+from counterweight.runtime.dvc_cache import check_not_edited, dvc_cache_folder, note_written
 from counterweight.runtime.side_process import SideProcess
 
 log = logging.getLogger("ingest")
@@ -63,8 +63,8 @@ def main(argv: Sequence[str] | None = None) -> str:
         kept=read_kept(args.splits, images.annotations.image_ids, checksums, config), number=sheet.sheet.number,
     )  # fmt: skip
     dropped = matching.dropped_table(matches, bad | redundant, rows.image_ids, sheet.sheet.number)
-
     manifest.write(table, args.manifest)
+    note_written(args.manifest)
     write_table(pd.DataFrame(list(matches.unlisted.items()), columns=["path", "reason"], dtype="str"), args.unlisted)
     write_table(kept_table(table, images.annotations.splits, config), args.splits)
     write_table(dropped, args.dropped)

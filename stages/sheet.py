@@ -14,7 +14,7 @@ from counterweight.base.limits import check_row_count
 from counterweight.base.params import load_params
 from counterweight.dataset.balanced_sheet import balanced_sheet
 from counterweight.dataset.label_sheet import SheetConfig, open_label_sheet
-from counterweight.runtime.dvc_cache import check_not_edited, dvc_cache_folder
+from counterweight.runtime.dvc_cache import check_not_edited, dvc_cache_folder, note_written
 from counterweight.sheets.sheet_writer import write_sheet
 
 
@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     own = open_label_sheet(sheet, SheetConfig.from_params(params.data.model_dump()), links)
     columns, rows = balanced_sheet(own.sheet, table, image=own.image, split=own.split)
     write_sheet(columns, rows, args.out, params.sheet.format)
+    note_written(args.out)
 
     return f"{args.out}: {len(table)} rows, {(table['source_id'] != '').sum()} of them copies"
 

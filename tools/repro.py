@@ -62,8 +62,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if RUNNING.exists():
         if restore():
             say("the last run was killed while DVC wrote dvc.lock, which is as it was before now.")
-        for table in changed_tables(Path(), [Path("data/manifest.csv"), *Path("augmented").glob("balanced.*")]):
-            Path(table).unlink()  # Its stage would take it for changed by hand, too.
     elif changed := changed_tables(Path()):
         say(
             f"no finished run wrote what these outputs hold, and it would be overwritten: {name_some(changed)}. If you "

@@ -168,6 +168,11 @@ def init_process_group(environment: Mapping[str, str], device: torch.device) -> 
     return ProcessGroup(fabric.device, fabric.global_rank, fabric.world_size, nodes)
 
 
+def is_joined() -> bool:
+    """Whether this process is one of several that compute together, or will be."""
+    return distributed.is_available() and distributed.is_initialized()
+
+
 def _watch(children: Sequence[Popen[bytes]]) -> None:
     """End all processes some seconds after one has failed: NCCL would wait for half an hour."""
     while not any(child.poll() for child in children):

@@ -3,10 +3,13 @@
 import multiprocessing
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache, partial
+from multiprocessing.connection import Connection
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
+from threading import Thread
 from typing import Any, Self
 
 import numpy as np
@@ -19,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from counterweight.base.errors import InputError
 from counterweight.images import codec
 from counterweight.images.geometry import network_view
-from counterweight.networks.distributed import ProcessGroup, ShardedBatchSampler
+from counterweight.networks.distributed import ProcessGroup, ShardedBatchSampler, is_joined
 
 # Batches that each worker loads in advance.
 PREFETCH = 2
@@ -142,12 +145,13 @@ def build_loader(
         # Workers pass batches through sockets in a temporary folder, which they share if it exists before they start.
         # A folder that a worker creates itself would be left behind when the worker is killed.
         get_temp_dir()
-    context = None
-    if workers and group.size > 1:
-        # The threads that join the processes may call Python at any moment, and where one does so during a fork, Python
+    context, ending = None, None
+    if workers and is_joined():
+        # The threads that join processes may call Python at any moment, and where one does so during a fork, Python
         # before 3.12 stops the new process for good. A fork server has no such threads.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__])  # Each worker would import it.
+        ending, _ = _owner_pipe()
     return DataLoader(
         dataset,
         batch_sampler=ShardedBatchSampler(items, batch_size, group, drop_last=drop_last),
@@ -158,7 +162,7 @@ def build_loader(
         pin_memory=pin_memory,
         prefetch_factor=PREFETCH if workers else None,
         persistent_workers=workers > 0,
-        worker_init_fn=_lower_priority if group.device.type == "cpu" else None,
+        worker_init_fn=partial(_start_worker, ending, group.device.type == "cpu"),
     )
 
 
@@ -166,13 +170,28 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _lower_priority(worker: int) -> None:
+@cache
+def _owner_pipe() -> tuple[Connection, Connection]:
+    """Return a pipe whose second end is this process's alone, so that the first one closes when this process ends."""
+    return multiprocessing.Pipe(duplex=False)
+
+
+def _start_worker(ending: Connection | None, lower_priority: bool, worker: int) -> None:
     """Give the network's threads precedence: in training, all of them wait for one that loses its core.
 
     This is not the lowest priority, at which the network would starve for images when the machine has other work.
+    When ``ending`` closes, the worker ends: PyTorch watches only a worker's parent, which may be the fork server.
     """
-    if hasattr(os, "nice"):
+    if lower_priority and hasattr(os, "nice"):
         os.nice(10)
+    if ending is not None:
+        Thread(target=_end_after, args=(ending,), daemon=True).start()
+
+
+def _end_after(ending: Connection) -> None:
+    with suppress(EOFError, OSError):
+        ending.recv_bytes()
+    os._exit(1)
 
 
 class DeadWorkerError(InputError):

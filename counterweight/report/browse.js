@@ -10,9 +10,11 @@
 
   const element = (tag, text, settings = {}) => Object.assign(document.createElement(tag), { textContent: text }, settings);
   const names = (labels) => labels.map((label) => data.labels[label]).join(", ") || "no label";
-  const isRight = (image, arm) => {
+  // Of one label, or of all that are known.
+  const isRight = (image, arm, only) => {
     const given = new Set(image.answers[arm].labels);
     const agrees = (label) => given.has(label) === image.labels.includes(label);
+    if (only !== undefined) return agrees(only);
     return data.labels.every((_, label) => image.unknown.includes(label) || agrees(label));
   };
   const middleCut = (name) => (name.length > 28 ? `${name.slice(0, 13)}…${name.slice(-14)}` : name);
@@ -26,8 +28,10 @@
     answer: (image, value) => {
       const [wanted, arm] = value.split(":");
       if (!image.answers.length) return false;
-      const right = isRight(image, Number(arm));
-      if (wanted === "only") return right && !image.answers.some((_, other) => other !== Number(arm) && isRight(image, other));
+      const only = form.elements.label.value === "" ? undefined : Number(form.elements.label.value);
+      const right = isRight(image, Number(arm), only);
+      const others = image.answers.keys();
+      if (wanted === "only") return right && [...others].every((i) => i === Number(arm) || !isRight(image, i, only));
       return right === (wanted === "right");
     },
   };
@@ -36,8 +40,7 @@
     for (const [value, text] of entries) form.elements[name].append(element("option", text, { value }));
   };
   options("label", data.labels.map((label, i) => [i, label]));
-  const clusters = [...new Set(data.images.map((image) => image.cluster))].filter((cluster) => cluster !== null);
-  options("cluster", clusters.sort((a, b) => a - b).map((cluster) => [cluster, data.clusters[cluster]]));
+  options("cluster", Object.entries(data.clusters));
   for (const [wanted, text] of [["right", "right by"], ["wrong", "wrong by"], ["only", "right only by"]]) {
     options("answer", data.arms.map((arm, i) => [`${wanted}:${i}`, `${text} ${arm}`]));
   }
@@ -71,7 +74,8 @@
     const fact = (name, value) => facts.append(element("dt", name), element("dd", value));
     fact("labels", names(image.labels));
     if (image.unknown.length) fact("unknown", names(image.unknown));
-    fact("split", image.source === null ? image.split : `${image.split}, a copy`);
+    const split = image.split === "val" ? "validation" : image.split;
+    fact("split", image.source === null ? split : `${split}, a copy`);
     if (image.cluster !== null) fact("cluster", data.clusters[image.cluster]);
     if (image.doubts.length) fact("perhaps wrong", image.doubts.join(", "));
     image.answers.forEach((answer, arm) => {
@@ -82,14 +86,15 @@
     const family = [...data.images.keys()].filter((i) => i !== index && (i === source || data.images[i].source === source));
     at("name").textContent = image.name;
     at("large").replaceChildren(element("img", "", { src: image.picture, alt: `${image.name}: ${names(image.labels)}` }), facts);
-    at("related").replaceChildren(...group("Source and copies", family), ...group("Nearest by features", image.near));
+    at("related").replaceChildren(...group("Source and copies", family), ...group("Nearest by features, of the train images here", image.near));
     const place = matches.indexOf(index);
     for (const [part, step] of [["previous", -1], ["next", 1]]) {
       const other = place < 0 ? undefined : matches[place + step];
-      at(part).disabled = other === undefined;
-      at(part).onclick = () => open(other);
+      at(part).setAttribute("aria-disabled", other === undefined);
+      at(part).onclick = other === undefined ? null : () => open(other);
     }
     if (!dialog.open) dialog.showModal();
+    else if (!dialog.contains(document.activeElement)) at("name").focus();
     dialog.scrollTop = 0;
   };
 
@@ -111,7 +116,10 @@
     shown = PAGE;
     render();
   });
-  form.addEventListener("reset", () => setTimeout(render));
+  form.addEventListener("reset", () => {
+    shown = PAGE;
+    setTimeout(render);
+  });
   more.addEventListener("click", () => {
     shown += PAGE;
     render();
@@ -119,7 +127,13 @@
   });
   at("close").addEventListener("click", () => dialog.close());
   addEventListener("hashchange", follow);
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a");
+    const target = link && (link.getAttribute("href") ?? link.getAttribute("xlink:href"));
+    if (target === location.hash) follow(); // Nothing changes in the address, so there is no event of its own.
+  });
   section.hidden = false;
+  document.documentElement.classList.add("scripted");
   for (const link of document.querySelectorAll(".browse-link")) link.hidden = false;
   render();
   follow();

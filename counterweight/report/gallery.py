@@ -55,18 +55,18 @@ def gallery(
     folders : (Path, Path)
         The resized images, and the copies.
     max_images : int
-        Images to choose; 0 leaves them all out.
+        Most images to choose, at least one of each kind; 0 leaves them all out.
 
     Returns
     -------
     dict of str to str
         ``data``: JSON that may stand inside a page; ``script``, and its ``hash`` for the page's security policy;
-        ``hardest``: what to filter by to see images of the rarest label that copies did not help. All are empty without
-        images.
+        ``hardest``: what to filter by to see images whose rarest label the arm ``copies`` does not find. All are empty
+        without images.
     """
     if not max_images:
         return dict.fromkeys(("data", "script", "hash", "hardest"), "")
-    numbers = {split: int(share * max_images) for split, share in _SHARES.items()}
+    numbers = {split: max(int(share * max_images), 1) for split, share in _SHARES.items()}
     doubted = issues["image_id"].drop_duplicates().head(numbers["train"] // 2)
     parts = []
     for split in manifest.SPLITS:
@@ -114,7 +114,7 @@ def embed(data: Mapping[str, Any], hardest: str) -> dict[str, str]:
 
 
 def rarest_first(targets: NDArray[np.integer], first: NDArray[np.bool_], most: int) -> Indices:
-    """Choose images label by label in turn, so that rare labels have as many as common ones.
+    """Choose images label by label in turn, the rarest label first, so that rare labels have as many as common ones.
 
     Parameters
     ----------
@@ -135,12 +135,13 @@ def rarest_first(targets: NDArray[np.integer], first: NDArray[np.bool_], most: i
     >>> rarest_first(np.array([[1, 0], [1, 0], [1, 0], [0, 1]]), np.zeros(4, bool), 2)
     array([0, 3])
     """
-    turn = np.full(len(targets), len(targets))
+    turn, rarity = np.full(len(targets), len(targets)), np.full(len(targets), len(targets))
     for column in targets.T:
         images = np.flatnonzero(column == 1)
         turn[images] = np.minimum(turn[images], np.arange(len(images)))
+        rarity[images] = np.minimum(rarity[images], len(images))
     turn[np.flatnonzero(first)[: most // 2]] = -1
-    return np.sort(np.argsort(turn, kind="stable")[:most])
+    return np.sort(np.lexsort((rarity, turn))[:most])
 
 
 def _disputed(rows: pd.DataFrame, arms: Mapping[str, Arm]) -> NDArray[np.bool_]:
@@ -162,6 +163,8 @@ def _neighbors(
 ) -> dict[str, list[str]]:
     """Return the chosen train images that are most like each, by the cosine of their features, the likest first."""
     names = list(chosen)
+    if not names:
+        return {}
     positions = {name: i for i, name in enumerate(train)}
     rows = np.asarray(features[[positions[name] for name in names]], dtype=np.float64)
     rows -= rows.mean(axis=0)

@@ -1,5 +1,6 @@
 """The report as one self-contained HTML page."""
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +31,7 @@ def render_page(sections: Mapping[str, Mapping[str, Any]]) -> str:
     """
     loader = FileSystemLoader(_TEMPLATE.parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
+    environment.filters["without_links"] = lambda svg: re.sub(r"</?a\b[^>]*>", "", str(svg))
     return environment.get_template(_TEMPLATE.name).render(sections)
 
 

@@ -38,7 +38,7 @@ def locked_stages(text: bytes) -> Mapping[str, Any] | None:
 
 
 def changed_tables(project: Path, only: Collection[Path] | None = None) -> list[str]:
-    """Return the outputs that are tables and hold what is neither in dvc.lock nor in DVC's cache.
+    """Return the outputs that are tables and hold what is neither in dvc.lock nor in DVC's cache, nor noted as written.
 
     They were changed by hand, or written by a stage that was stopped before DVC noted it.
 
@@ -59,9 +59,24 @@ def changed_tables(project: Path, only: Collection[Path] | None = None) -> list[
 
 def _is_new(out: Mapping[str, Any], project: Path) -> bool:
     """Return whether an output's content is neither what dvc.lock has nor, as after `git checkout`, in DVC's cache."""
-    checksum = hashlib.md5((project / out["path"]).read_bytes(), usedforsecurity=False).hexdigest()
+    path = project / out["path"]
+    checksum, note = _md5(path), _note(path)
     cached = dvc_cache_folder(project) / "files" / "md5" / checksum[:2] / checksum[2:]
-    return checksum != out.get("md5") and not cached.exists()
+    noted = note.read_text(encoding="utf-8") if note.is_file() else ""
+    return checksum not in (out.get("md5"), noted) and not cached.exists()
+
+
+def _md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def _note(output: Path) -> Path:
+    return output.with_name(f".{output.name}.written")
+
+
+def note_written(output: Path) -> None:
+    """Note beside an output that its stage wrote it, since DVC notes it only when the stage has ended."""
+    _note(output).write_text(_md5(output), encoding="utf-8")
 
 
 def check_not_edited(output: Path) -> None:
@@ -72,10 +87,10 @@ def check_not_edited(output: Path) -> None:
     Raises
     ------
     InputError
-        If it holds what no finished run wrote.
+        If it holds what no stage wrote.
     """
     if changed_tables(Path(), [output]):
         raise InputError(
-            f"{output}: no finished run wrote what it holds, and it would be overwritten. If you changed it, make the "
+            f"{output}: no stage wrote what it holds, and it would be overwritten. If you changed it, make the "
             "change in your sheet or in params.yaml instead. Delete the file, then run dvc repro."
         )

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -218,19 +219,43 @@ def test_workers_have_lower_priority_if_the_network_is_on_the_cpu(device: str, l
     assert torch.cat(found).tolist() == [min(os.nice(0) + lower, 19)] * 4
 
 
-class Parents(Dataset[tuple[torch.Tensor, ...]]):
-    """Each item is the process that started the one which loads it."""
+JOINED = """
+import os, sys
+import torch
+from torch import distributed
+from torch.utils.data import Dataset
+from counterweight.networks.distributed import ProcessGroup
+from counterweight.networks.loader import build_loader
 
-    def __len__(self) -> int:
+class Parents(Dataset):
+    def __len__(self):
         return 8
+    def __getitem__(self, index):
+        return torch.tensor([os.getpid(), os.getppid()])
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor]:
-        return (torch.tensor(os.getppid()),)
+if __name__ == "__main__":
+    if sys.argv[1] == "joined":
+        distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    loader = build_loader(Parents(), ProcessGroup(torch.device("cpu")), batch_size=4, workers=2)
+    pairs = torch.cat(list(loader)).tolist()
+    print(all(parent == os.getpid() for _, parent in pairs), *{worker for worker, _ in pairs}, flush=True)
+    os.kill(os.getpid(), 9)
+"""
 
 
-@pytest.mark.parametrize(("processes", "forked_here"), [(1, True), (2, False)])
-def test_workers_are_not_forked_from_a_process_that_others_have_joined(processes: int, forked_here: bool) -> None:
-    group = ProcessGroup(torch.device("cpu"), rank=0, size=processes)
-    parents = torch.cat([batch for (batch,) in build_loader(Parents(), group, batch_size=4, workers=2)])
-    assert len(parents) == 8 // processes
-    assert (parents == os.getpid()).tolist() == [forked_here] * len(parents)
+@pytest.mark.parametrize(("how", "forked_here"), [("alone", "True"), ("joined", "False")])
+def test_workers_are_not_forked_from_a_process_that_has_joined_others_and_end_with_it(
+    how: str, forked_here: str, tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text(JOINED)
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, str(tmp_path / "script.py"), how]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=120, check=False, env=environment)
+    forked, *workers = done.stdout.split()
+    assert (forked, len(workers)) == (forked_here, 2)
+    for _ in range(300):
+        left = [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+        if not left:
+            break
+        time.sleep(0.1)
+    assert left == []

@@ -13,6 +13,7 @@ from tests.report.test_page import sections
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 
 DOT = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+WAIT = "new Promise(done => setTimeout(done, 200))"
 HELPERS = """
 window.part = name => document.querySelector(`[data-part="${name}"]`);
 window.tiles = () => [...part("grid").children].map(tile => tile.title);
@@ -126,8 +127,8 @@ def test_a_click_shows_an_image_with_all_that_is_known(width: int, scheme: str, 
 def test_a_link_in_the_page_filters_and_leads_there(tmp_path: Path) -> None:
     questions = {
         "links": "[...document.querySelectorAll('.browse-link')].filter(link => link.hidden).length",
-        "follow": "document.querySelector('.browse-link[href=\"#browse:label=1\"]').click()",
-        "wait": "new Promise(done => setTimeout(done, 200))",
+        "follow": "document.querySelector('[href=\"#browse:label=1\"]').click()",
+        "wait": WAIT,
         "label": "part('filters').elements.label.value",
         "tiles": "tiles()",
         "seen": "(top => top >= 0 && top < innerHeight)(document.getElementById('browse').getBoundingClientRect().top)",
@@ -137,6 +138,49 @@ def test_a_link_in_the_page_filters_and_leads_there(tmp_path: Path) -> None:
     assert (found["links"], found["label"], found["tiles"], found["seen"], found["focus"]) == (
         0, "1", ["b", "b+1"], True, True
     )  # fmt: skip
+
+
+def test_an_answer_is_judged_by_the_label_that_is_chosen(tmp_path: Path) -> None:
+    pictures = [
+        image("x", split="test", labels=[0, 1], answers=answers([1], [0, 1])),
+        image("y", split="test", labels=[0, 1], answers=answers([0], [0])),
+    ]
+    questions = {
+        "any": "filter('answer', 'wrong:0')",
+        "dog": "filter('label', '1')",
+        "only": "filter('answer', 'only:1')",
+        "cat": "filter('label', '0')",
+    }
+    found = browse(tmp_path, questions, data=DATA | {"images": pictures})
+    assert (found["any"], found["dog"], found["only"], found["cat"]) == (["x", "y"], ["y"], [], ["x"])
+
+
+def test_a_cluster_without_an_image_on_the_page_has_none(tmp_path: Path) -> None:
+    data = DATA | {"clusters": {"0": "0", "2": "2", "7": "7"}}
+    questions = {"go": "location.hash = '#browse:cluster=7'", "wait": WAIT, "tiles": "tiles()"}
+    assert browse(tmp_path, questions, data=data)["tiles"] == []
+
+
+def test_a_link_works_again_after_a_filter_was_changed(tmp_path: Path) -> None:
+    link = "document.querySelector('.browse-link[href=\"#browse:label=0\"]').click()"
+    questions = {
+        "first": link, "wait": WAIT, "cats": "tiles()", "all": "filter('label', '')", "second": link, "again": "tiles()"
+    }  # fmt: skip
+    found = browse(tmp_path, questions)
+    assert (found["cats"], found["again"]) == (["a", "x"], ["a", "x"])
+
+
+def test_focus_stays_in_the_dialog_when_its_images_change(tmp_path: Path) -> None:
+    questions = {
+        "open": "part('grid').children[3].click()",
+        "last": "part('next').focus(), part('next').click(), part('next').getAttribute('aria-disabled')",
+        "at": "document.activeElement === part('next')",
+        "copy": "part('close').click(), part('grid').children[1].click()",
+        "family": "(tile => (tile.focus(), tile.click()))(part('related').querySelector('.tile'))",
+        "inside": "part('dialog').contains(document.activeElement)",
+    }
+    found = browse(tmp_path, questions)
+    assert (found["last"], found["at"], found["inside"]) == ("true", True, True)
 
 
 def test_the_keyboard_alone_filters_opens_and_closes(tmp_path: Path) -> None:

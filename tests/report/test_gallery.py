@@ -100,6 +100,8 @@ def test_rare_labels_come_as_early_as_common_ones() -> None:
     assert rarest_first(targets, nobody, 3).tolist() == [0, 6, 8]
     assert rarest_first(targets, nobody, 5).tolist() == [0, 1, 6, 7, 8]
     assert rarest_first(targets, nobody, 20).tolist() == list(range(9))
+    many = np.concatenate([np.repeat(np.eye(20, dtype=int)[:19], 2, axis=0), np.eye(20, dtype=int)[19:]])
+    assert rarest_first(many, np.zeros(39, dtype=np.bool_), 2).tolist() == [0, 38]
 
 
 def test_images_to_choose_first_are_at_most_half() -> None:

@@ -174,3 +174,13 @@ def test_imputed_labels_of_classifiers_that_nothing_tests_are_said(table: pd.Dat
     assert run_warnings(table, NOTHING, imputed, {"unfit_images": 0}, "weights.pth") == [
         "2 missing label cells of train images were imputed, by classifiers that no known label was left to test."
     ]
+
+
+def test_without_images_to_browse_no_name_is_a_link() -> None:
+    linked = '<svg><a xlink:href="#browse:label=0"><text>sea</text></a></svg>'
+    parts = sections("a")
+    parts["labels"]["chart"] = linked
+    assert "<svg><text>sea</text></svg>" in render_page(parts)
+    assert "#browse:" not in render_page(parts)
+    parts["browse"] = {"data": "{}", "script": "", "hash": "", "hardest": "label=0"}
+    assert linked in render_page(parts)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from counterweight.base.errors import InputError
-from counterweight.runtime.dvc_cache import changed_tables, check_not_edited, dvc_cache_folder
+from counterweight.runtime.dvc_cache import changed_tables, check_not_edited, dvc_cache_folder, note_written
 from tests.workspace import run
 
 
@@ -76,5 +76,12 @@ def test_nothing_was_changed_if_dvc_lock_does_not_say_so(lock: str | None, folde
 
 def test_a_stage_stops_at_its_output_that_was_changed(folder: Path) -> None:
     check_not_edited(Path("labels.csv"))
-    with pytest.raises(InputError, match=r"^manifest.csv: no finished run wrote what it holds, and it would be over"):
+    with pytest.raises(InputError, match=r"^manifest.csv: no stage wrote what it holds, and it would be over"):
         check_not_edited(Path("manifest.csv"))
+
+
+def test_what_a_stage_has_noted_is_not_changed_by_hand(folder: Path) -> None:
+    note_written(folder / "manifest.csv")
+    check_not_edited(Path("manifest.csv"))
+    (folder / "manifest.csv").write_text("image_id\nc\n")
+    assert changed_tables(folder) == ["manifest.csv"]
