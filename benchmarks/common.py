@@ -38,6 +38,7 @@ def scenes(data: Path) -> dict[str, Any]:
         "resize.height": 400,
         "features.weights": str(data / WEIGHTS),
         "features.layer": "layer3",
+        "features.input_size": 224,
         "train.weights": str(data / WEIGHTS),
         "train.layer": "layer3",
         "train.freeze": True,

@@ -48,7 +48,8 @@ def measure(data: Path) -> None:
         "cats_dogs": {
             "data.images": pets, "data.sheet": pets, "data.task": "binary", "data.columns.image": "image",
             "data.columns.split": "split", "data.columns.labels": "class", "resize.width": 96, "resize.height": 96,
-            "features.weights": str(data / WEIGHTS), "features.layer": "layer3", "train.loss": "cross_entropy",
+            "features.weights": str(data / WEIGHTS), "features.layer": "layer3", "features.input_size": 224,
+            "train.loss": "cross_entropy",
         },
         "example": {},
     }  # fmt: skip

@@ -30,6 +30,8 @@ CHANGES = {
     "train.optimizer": "adam",  # Two epochs: L-BFGS would take hours.
     "train.epochs": 2,
     "compare.bootstrap_samples": 200,
+    "features.input_size": 224,
+    "train.input_size": 224,
     "features.weights": str(PROJECT / "data/example/handwriting.safetensors"),
     "train.weights": str(PROJECT / "data/example/handwriting.safetensors"),
 }

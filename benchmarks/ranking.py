@@ -57,7 +57,7 @@ def datasets(data: Path, folder: Path) -> dict[str, dict[str, Any]]:
         {"features.weights": str(path), "train.weights": str(path)}
         for path in (data / WEIGHTS, PROJECT / "data/example/handwriting.safetensors")
     )
-    layers = {"features.layer": "layer3", "train.layer": "layer3"}
+    layers = {"features.layer": "layer3", "features.input_size": 224, "train.layer": "layer3"}
     pets = {
         "data.images": str(data / "datasets/cats_dogs"), "data.sheet": str(_pets_sheet(data, folder)),
         "data.task": "binary", "data.columns.image": "image", "data.columns.split": "split",
