@@ -19,11 +19,13 @@ from counterweight.images.resizing import resize_images
 from counterweight.images.sources import open_images
 from counterweight.runtime.cache import open_cache
 from counterweight.runtime.dask_pool import dask_workers
+from counterweight.runtime.dvc_cache import check_not_edited
 
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = parse_options(__doc__, argv, "manifest", "resized", "table", of_params=["images"])
+    check_not_edited(args.manifest)
     params = load_params(args.params)
     images, resize = args.images or Path(params.data.images), params.resize
 

@@ -30,7 +30,7 @@ def cluster_titles(table: pd.DataFrame, names: Mapping[str, str]) -> dict[int, s
     cluster_of = dict(zip(train["image_id"], train["cluster"].astype(int), strict=True))
     raise_problems(
         [
-            f"report.cluster_names: '{image}', which stands for '{name}', is no train image. Take one of the cluster's "
+            f"report.cluster_names: '{image}', which stands for '{name}', is no train image. Give one of the cluster's "
             "most typical images, as the report shows them."
             for name, image in names.items()
             if image not in cluster_of

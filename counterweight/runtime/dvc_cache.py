@@ -80,9 +80,9 @@ def note_written(output: Path) -> None:
 
 
 def check_not_edited(output: Path) -> None:
-    """Check that a stage's output, which it is about to write anew, is as a stage wrote it.
+    """Check that an output is as a stage wrote it, before that stage writes it anew or another one reads it.
 
-    Only outputs with ``persist: true`` are still there when their stage starts.
+    When its own stage starts, an output is still there only with ``persist: true``.
 
     Raises
     ------
@@ -91,6 +91,6 @@ def check_not_edited(output: Path) -> None:
     """
     if changed_tables(Path(), [output]):
         raise InputError(
-            f"{output}: no stage wrote what it holds, and it would be overwritten. If you changed it, make the "
-            "change in your sheet or in params.yaml instead. Delete the file, then run dvc repro."
+            f"{output}: no stage wrote what it holds. If you changed it, make the change in your sheet or in "
+            "params.yaml instead. Delete the file, then run dvc repro."
         )

@@ -33,6 +33,6 @@ def test_an_image_that_is_in_no_cluster_is_an_error() -> None:
         cluster_titles(TABLE, {"night": "d.jpg", "dusk": "e.jpg"})
     assert str(error.value).splitlines()[:2] == [
         "params.yaml: 2 problems",
-        "  report.cluster_names: 'd.jpg', which stands for 'night', is no train image. Take one of the cluster's most "
+        "  report.cluster_names: 'd.jpg', which stands for 'night', is no train image. Give one of the cluster's most "
         "typical images, as the report shows them.",
     ]

@@ -76,7 +76,7 @@ def test_nothing_was_changed_if_dvc_lock_does_not_say_so(lock: str | None, folde
 
 def test_a_stage_stops_at_its_output_that_was_changed(folder: Path) -> None:
     check_not_edited(Path("labels.csv"))
-    with pytest.raises(InputError, match=r"^manifest.csv: no stage wrote what it holds, and it would be over"):
+    with pytest.raises(InputError, match=r"^manifest.csv: no stage wrote what it holds. If you changed it, make"):
         check_not_edited(Path("manifest.csv"))
 
 

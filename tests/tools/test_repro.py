@@ -96,10 +96,14 @@ def test_plain_dvc_repro_stops_at_a_manifest_changed_by_hand_and_keeps_it(projec
     table.write_text(written.replace("train", "test", 1))
     result = run(project, "dvc", "repro", "ingest", check=False, PYTHONPATH=str(PROJECT))
     assert (result.returncode != 0, table.read_text() != written) == (True, True)
-    assert (
-        "data/manifest.csv: no stage wrote what it holds, and it would be overwritten. If you changed it, make "
-        "the change in your sheet or in params.yaml instead. Delete the file, then run dvc repro.\n"
-    ) in result.stderr
+    message = (
+        "data/manifest.csv: no stage wrote what it holds. If you changed it, make the change in your sheet or in "
+        "params.yaml instead. Delete the file, then run dvc repro.\n"
+    )
+    assert f"ingest: {message}" in result.stderr
+    reader = run(project, "dvc", "repro", "--single-item", "resize", check=False, PYTHONPATH=str(PROJECT))
+    assert f"resize: {message}" in reader.stderr
+    assert not (project / "data/resized").exists()
     table.unlink()
     run(project, "dvc", "repro", "ingest", PYTHONPATH=str(PROJECT))
     assert table.read_text() == written
