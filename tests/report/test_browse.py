@@ -219,7 +219,7 @@ def test_no_rule_of_accessibility_is_broken(width: int, scheme: str, tmp_path: P
     assert (found["page"], found["dialog"]) == ([], [])
 
 
-def test_60_000_images_of_200_labels_are_ready_within_a_second_and_a_half(tmp_path: Path) -> None:
+def test_2_000_images_of_200_labels_are_ready_within_a_second_and_a_half(tmp_path: Path) -> None:
     labels = [f"label {i}" for i in range(200)]
     images = [image(f"{i}.jpg", labels=[i % 200], answers=answers([0], [i % 200]), picture=DOT) for i in range(2000)]
     started = "performance.getEntriesByType('navigation')[0].domInteractive"
