@@ -42,7 +42,7 @@ def outputs(folder: Path, workers: int, monkeypatch: pytest.MonkeyPatch) -> dict
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for output in ("data", "features", "augmented")
-        for path in (folder / output).rglob("*")
+        for path in (folder / output).rglob("[!.]*")
         if path.is_file()
     }
 

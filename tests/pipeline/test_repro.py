@@ -29,7 +29,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for output in OUTPUTS
-        for path in (folder / output).rglob("*")
+        for path in (folder / output).rglob("[!.]*")
         if path.is_file() and path.name != ".gitignore"
     }
 
