@@ -146,7 +146,7 @@ def build_loader(
         # A folder that a worker creates itself would be left behind when the worker is killed.
         get_temp_dir()
     context, ending = None, None
-    if workers and is_joined():
+    if workers and is_joined() and "forkserver" in multiprocessing.get_all_start_methods():
         # The threads that join processes may call Python at any moment, and where one does so during a fork, Python
         # before 3.12 stops the new process for good. A fork server has no such threads.
         context = multiprocessing.get_context("forkserver")

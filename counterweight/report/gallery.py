@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from counterweight.base import manifest
 from counterweight.images import codec
-from counterweight.report.results_section import Arm
+from counterweight.report.results_section import Arm, gets_right
 from counterweight.report.thumbnails import thumbnail
 
 # Pixels along the longer side of an image.
@@ -146,8 +146,7 @@ def rarest_first(targets: NDArray[np.integer], first: NDArray[np.bool_], most: i
 
 def _disputed(rows: pd.DataFrame, arms: Mapping[str, Arm]) -> NDArray[np.bool_]:
     """Return the images that some arms get right and some do not."""
-    targets = manifest.targets(rows)
-    right = [((targets < 0) | (arm.predictions(rows) == (targets == 1))).all(axis=1) for arm in arms.values()]
+    right = [gets_right(arm, rows) for arm in arms.values()]
     return np.asarray(np.any(right, axis=0) & ~np.all(right, axis=0))
 
 

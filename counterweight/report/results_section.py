@@ -87,6 +87,12 @@ class Arm:
         return self.decisions.apply(self.scores_of(rows), HEADLINE[self.decisions.task])
 
 
+def gets_right(arm: Arm, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return whether an arm gives each image exactly its labels, as far as they are known, shape (n_images,)."""
+    targets = manifest.targets(rows)
+    return np.asarray(((targets < 0) | (arm.predictions(rows) == (targets == 1))).all(axis=1))
+
+
 def results_section(
     table: pd.DataFrame,
     arms: Mapping[str, Arm],
@@ -211,10 +217,7 @@ def _correct_in_one_arm(
 ) -> list[tuple[str, int, list[tuple[str, str]]]]:
     """Return for each arm how many test images only it labels correctly in all known cells, and some thumbnails."""
     test = manifest.rows_of_split(table, "test")
-    targets = manifest.targets(test)
-    correct = {
-        name: ((targets < 0) | (arm.predictions(test) == (targets == 1))).all(axis=1) for name, arm in arms.items()
-    }
+    correct = {name: gets_right(arm, test) for name, arm in arms.items()}
     labels = np.array(manifest.label_names(table))
     result = []
     for name, other in zip(arms, list(arms)[::-1], strict=True):

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigError
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,8 @@ def _is_new(out: Mapping[str, Any], project: Path) -> bool:
 
 
 def _md5(path: Path) -> str:
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
 
 
 def _note(output: Path) -> Path:
