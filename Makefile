@@ -42,6 +42,8 @@ bench: .venv/cpu .venv/peers
 	python -m benchmarks.copies
 	python -m benchmarks.from_scratch
 	python -m benchmarks.copy_ideas
+	python -m benchmarks.near_duplicates
+	python -m benchmarks.explanations
 	python -m benchmarks.training
 	python -m benchmarks.many_labels
 

@@ -30,7 +30,7 @@ PAIRS_SHOWN = 4
 # The rooms of the library; each imports only itself and rooms before it.
 ROOMS = (
     "base", "runtime", "images", "metrics", "sheets", "dataset", "export", "clustering", "augmentation", "networks",
-    "training", "evidence", "onboarding", "report",
+    "training", "evidence", "explanation", "onboarding", "report",
 )  # fmt: skip
 
 

@@ -2,8 +2,9 @@
 
 Reads   results/remedies.csv, results/remedies.json, results/label_issues.csv, results/learning_curve.csv,
         results/affinity.csv, results/affinity/, data/ingest.json, features/impute.json, features/clusters.csv,
-        features/features.npy, features/plane.csv, features/sweep.csv, augmented/manifest.csv, augmented/copies.csv,
-        augmented/augment.json, results/arms/, results/arms.csv, results/verdict.json, the images of data/resized/ and
+        features/features.npy, features/leaks.csv, features/plane.csv, features/sweep.csv, augmented/manifest.csv,
+        augmented/copies.csv, augmented/augment.json, results/arms/, results/arms.csv, results/verdict.json,
+        results/explanations.csv, results/explanations.json, results/explanations/, the images of data/resized/ and
         augmented/images/
 Writes  results/report.html
 Params  report, and all others, which the page lists
@@ -21,13 +22,15 @@ from counterweight.base.outputs import read_label_table, write_text
 from counterweight.base.params import load_params
 from counterweight.report.cluster_titles import cluster_titles
 from counterweight.report.data_sections import clusters_section, copies_section, labels_section
+from counterweight.report.doubts_section import doubts_section
+from counterweight.report.explanations_section import explanations_section
 from counterweight.report.gallery import gallery
 from counterweight.report.page import render_page, run_section, run_warnings
 from counterweight.report.remedies_section import affinity_section, remedies_section
 from counterweight.report.results_section import Arm, results_section
 from counterweight.report.summary_section import closing_lines, convergence_warnings, summary_section
 
-TEXT = {"image_id": "str", "label": "str", "duplicate": "str"}
+TEXT = dict.fromkeys(["image_id", "label", "duplicate", "train_image_id"], "str")
 
 
 def main(argv: Sequence[str] | None = None) -> str:
@@ -35,47 +38,51 @@ def main(argv: Sequence[str] | None = None) -> str:
     args = parse_options(
         __doc__, argv,
         "remedies", "recommendation", "issues", "curve", "affinity", "pictures", "ingest", "impute", "clusters",
-        "features", "plane", "sweep", "augment", "manifest", "draws", "resized", "copies", "arms", "differences",
-        "verdict", "out",
+        "features", "leaks", "plane", "sweep", "augment", "manifest", "draws", "resized", "copies", "arms",
+        "differences", "verdict", "explanations", "explained", "overlays", "out",
     )  # fmt: skip
     params = load_params(args.params)
-    shown, seed = params.report.images_per_group, params.report.seed
-    ingest, impute, augment, verdict, recommendation = (
+    resized, shown = args.resized, params.report.images_per_group
+    ingest, impute, augment, verdict, recommendation, explained = (
         json.loads(path.read_text("utf-8"))
-        for path in (args.ingest, args.impute, args.augment, args.verdict, args.recommendation)
+        for path in (args.ingest, args.impute, args.augment, args.verdict, args.recommendation, args.explained)
     )
     before, after = manifest.read(args.clusters), manifest.read(args.manifest)
-    plane, draws = (pd.read_csv(path, dtype=TEXT, keep_default_na=False) for path in (args.plane, args.draws))
-    differences = pd.read_csv(args.differences)
+    plane, draws, issues, leaks, explanations = (
+        pd.read_csv(path, dtype=TEXT, keep_default_na=False)
+        for path in (args.plane, args.draws, args.issues, args.leaks, args.explanations)
+    )
+    differences, titles = pd.read_csv(args.differences), cluster_titles(before, params.report.cluster_names)
     arms = {arm: Arm.read(args.arms / arm) for arm in differences["arm"]}
-
-    issues, curve = pd.read_csv(args.issues, dtype=TEXT, keep_default_na=False), read_label_table(args.curve)
-    remedies = remedies_section(
-        pd.read_csv(args.remedies), recommendation, issues, curve, before, folder=args.resized, images_per_group=shown
-    )
-    affinity = affinity_section(read_label_table(args.affinity, ["pipeline", "augmenter"]), args.pictures)
-    labels = labels_section(before, after)
-    titles = cluster_titles(before, params.report.cluster_names)
+    curve, n_labels = read_label_table(args.curve), len(manifest.label_names(before))
     clusters = clusters_section(
-        before, plane, pd.read_csv(args.sweep), augment["sizes"], titles, folder=args.resized, images_per_group=shown
+        before, plane, pd.read_csv(args.sweep), augment["sizes"], titles, folder=resized, images_per_group=shown
     )
-    copies = copies_section(after, draws, folder=args.copies, sources=args.resized, images_per_group=shown, seed=seed)
-    converged = convergence_warnings(arms, params.train.monitor, params.train.epochs)
-    results = results_section(before, arms, differences, converged, folder=args.resized, images_per_group=shown)
-    browse = gallery(
-        before, after, arms, issues, np.load(args.features, mmap_mode="r"), titles,
-        folders=(args.resized, args.copies), max_images=params.report.max_browsed,
-    )  # fmt: skip
     images, mean_ir = ([augment[part][name] for part in ("before", "after")] for name in ("images", "mean_ir"))
-    sizes = list(clusters["sizes"].values())
-    summary = summary_section(verdict, differences, images, mean_ir, sizes, recommendation)
+    converged = convergence_warnings(arms, params.train.monitor, params.train.epochs)
     warnings = run_warnings(before, ingest, impute, augment, params.features.weights)
-    run_facts = run_section(args.params.read_text(encoding="utf-8"), ingest, warnings)
 
-    data = {"remedies": remedies, "affinity": affinity, "labels": labels, "clusters": clusters, "copies": copies}
-    write_text(
-        render_page({"summary": summary, **data, "results": results, "browse": browse, "run": run_facts}), args.out
-    )
+    page = render_page({
+        "summary": summary_section(
+            verdict, differences, images, mean_ir, list(clusters["sizes"].values()), recommendation
+        ),
+        "remedies": remedies_section(pd.read_csv(args.remedies), recommendation, curve, n_labels),
+        "doubts": doubts_section(issues, leaks, before, folder=resized, images_per_group=shown),
+        "labels": labels_section(before, after),
+        "clusters": clusters,
+        "affinity": affinity_section(read_label_table(args.affinity, ["pipeline", "augmenter"]), args.pictures),
+        "copies": copies_section(
+            after, draws, folder=args.copies, sources=resized, images_per_group=shown, seed=params.report.seed
+        ),
+        "results": results_section(before, arms, differences, converged, folder=resized, images_per_group=shown),
+        "explanations": explanations_section(explanations, explained, args.overlays),
+        "browse": gallery(
+            before, after, arms, issues, np.load(args.features, mmap_mode="r"), titles,
+            folders=(resized, args.copies), max_images=params.report.max_browsed,
+        ),
+        "run": run_section(args.params.read_text(encoding="utf-8"), ingest, warnings),
+    })  # fmt: skip
+    write_text(page, args.out)
     return "\n".join(closing_lines(verdict, recommendation, ingest["duplicates"], args.out))
 
 

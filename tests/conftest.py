@@ -135,6 +135,10 @@ INGEST = (
 ).split()
 RESIZE = "--manifest data/manifest.csv --images images --resized data/resized --table data/resized.csv".split()
 FEATURES = "--table data/resized.csv --resized data/resized --out features/features.npy".split()
+LEAKS = (
+    "--table data/resized.csv --resized data/resized --duplicates data/duplicates.csv "
+    "--features features/features.npy --leaks features/leaks.csv --metrics features/leaks.json"
+).split()
 IMPUTE = (
     "--table data/resized.csv --features features/features.npy --labeled features/labeled.csv "
     "--imputed features/imputed.csv --metrics features/impute.json"
@@ -188,14 +192,20 @@ COMPARE = (
     "--tables augmented/arms --arms results/arms --comparison results/comparison.csv --differences results/arms.csv "
     "--verdict results/verdict.json --summary results/summary.json --chart results/comparison.svg"
 ).split()
+EXPLAIN = (
+    "--tables augmented/arms --resized data/resized --arms results/arms "
+    "--explanations results/explanations.csv --pictures results/explanations --metrics results/explanations.json"
+).split()
 REPORT = (
     "--remedies results/remedies.csv --recommendation results/remedies.json --issues results/label_issues.csv "
     "--curve results/learning_curve.csv --affinity results/affinity.csv --pictures results/affinity "
     "--ingest data/ingest.json --impute features/impute.json --clusters features/clusters.csv "
-    "--features features/features.npy --plane features/plane.csv --sweep features/sweep.csv "
+    "--features features/features.npy --leaks features/leaks.csv --plane features/plane.csv "
+    "--sweep features/sweep.csv "
     "--augment augmented/augment.json --manifest augmented/manifest.csv --draws augmented/copies.csv "
     "--resized data/resized --copies augmented/images "
-    "--arms results/arms --differences results/arms.csv --verdict results/verdict.json"
+    "--arms results/arms --differences results/arms.csv --verdict results/verdict.json "
+    "--explanations results/explanations.csv --explained results/explanations.json --overlays results/explanations"
 ).split()
 
 
@@ -218,9 +228,15 @@ def featured(resized: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def filled(featured: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def searched(featured: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny folder after leaks."""
+    return after("leaks", LEAKS, "searched", "featured", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def filled(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny folder after impute."""
-    return after("impute", IMPUTE, "filled", "featured", tmp_path_factory)
+    return after("impute", IMPUTE, "filled", "searched", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -266,11 +282,17 @@ def compared(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def reportable(compared: Path, probed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def explained(compared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny folder after explain."""
+    return after("explain", EXPLAIN, "explained", "compared", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def reportable(explained: Path, probed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny folder with all that report reads."""
 
     def make(folder: Path) -> None:
-        shutil.copytree(compared, folder)
+        shutil.copytree(explained, folder)
         shutil.copytree(probed / "results", folder / "results", dirs_exist_ok=True)
 
     return project_in_state(tmp_path_factory, "reportable", make)

@@ -59,7 +59,7 @@ def test_deps_are_the_stage_and_the_rooms_that_it_imports(name: str) -> None:
 
 
 def test_the_graph_is_short_enough_to_read() -> None:
-    assert len((PROJECT / "dvc.yaml").read_text().splitlines()) <= 345
+    assert len((PROJECT / "dvc.yaml").read_text().splitlines()) <= 400
     rooms = {
         name: [dep for dep in paths(stage.deps) if dep.startswith("counterweight/")] for name, stage in STAGES.items()
     }
@@ -132,7 +132,7 @@ def test_no_stage_imports_another(stage: Path) -> None:
 def test_a_command_line_has_plain_words_and_params_in_quotes_alone() -> None:
     text = (PROJECT / "dvc.yaml").read_text(encoding="utf-8")
     commands = re.findall(r"cmd: >-\n(.*?)\n +(?:params|deps):", text, re.DOTALL)
-    assert len(commands) == 13
+    assert len(commands) == 15
     for command in commands:
         plain = re.sub(r'"augmented/balanced\.\$\{sheet\.format\}"|\$\{item\}', "", command)
         assert re.fullmatch(r"[\w./ \n-]+", plain), plain

@@ -45,6 +45,7 @@ class Params(schema.Section):
     data: schema.Data
     resize: schema.Resize
     features: schema.Features
+    leaks: schema.Leaks
     impute: schema.Impute
     cluster: schema.Cluster
     probe: schema.Probe
@@ -54,6 +55,7 @@ class Params(schema.Section):
     train: results_schema.Train
     evaluate: results_schema.Evaluate
     compare: results_schema.Compare
+    explain: results_schema.Explain
     report: results_schema.Report
 
 

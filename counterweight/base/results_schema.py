@@ -118,6 +118,21 @@ class Compare(Section):
     seed: Seed = Field(description="seed of the bootstrap")
 
 
+class Explain(Section):
+    """Pictures of why networks give test images their labels."""
+
+    method: Literal["gradcam", "occlusion", "lime", "none"] = Field(
+        description="`gradcam`, the last feature maps; `occlusion`, what squares that are painted over change; `lime`, "
+        "the same with many superpixels at a time; or `none`"
+    )
+    images_per_reason: int = Field(
+        ge=1, le=12, description="test images per reason: surest errors, right by one arm alone, rarest labels, random"
+    )
+    patches: int = Field(ge=2, le=32, description="squares (`occlusion`) or superpixels (`lime`) per side")
+    samples: int = Field(ge=10, description="changed images per explanation by `lime`")
+    seed: Seed = Field(description="seed of the images at random, and of `lime`")
+
+
 class Report(Section):
     """Content of the report."""
 

@@ -173,6 +173,16 @@ class Features(Section):
     seed: Seed = Field(description="seed of `random` weights")
 
 
+class Leaks(Section):
+    """Search for validation and test images that look like a train image."""
+
+    min_cosine: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        description="cosine of the whitened features of two images from which they are listed as similar; "
+        "`null`: none is looked for"
+    )
+    max_images: int = Field(ge=1, description="maximum number of validation and test images that are compared")
+
+
 class Impute(Section):
     """Imputation of missing labels, with `data.missing: self_train`."""
 

@@ -1,6 +1,7 @@
 """Metrics of each seed of an arm, and their means and deviations over the seeds."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -146,3 +147,9 @@ def scores_by_seed(table: pd.DataFrame) -> dict[int, pd.DataFrame]:
     # By position, since a label may be named image_id, split or seed.
     seeds = table.iloc[:, 2]
     return {int(seed): by_image[(seeds == seed).to_numpy()].iloc[:, 2:] for seed in seeds.unique()}
+
+
+def first_scores(path: Path, image_ids: Sequence[str]) -> NDArray[np.float64]:
+    """Read the scores of images by the first seed from what `score_table` tabulated, shape (n_images, n_labels)."""
+    by_seed = scores_by_seed(pd.read_csv(path, dtype={"image_id": "str"}, keep_default_na=False))
+    return next(iter(by_seed.values())).loc[list(image_ids)].to_numpy(dtype=np.float64)

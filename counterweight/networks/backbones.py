@@ -114,7 +114,10 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map uint8 RGB images (n, height, width, 3) to float features (n, n_features), or to maps without pooling."""
-        maps = self.feature_maps(images)
+        return self.pool(self.feature_maps(images))
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """Map the result of `feature_maps` to features, or to itself without pooling."""
         if self.pooling is None:
             return maps
         if self.bilinear is not None:

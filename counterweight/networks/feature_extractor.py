@@ -1,13 +1,13 @@
 """Features of image files, by the network of the section ``features`` or by a classifier's frozen body."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
-from torch import nn
+from torch import Tensor, nn
 
 from counterweight.base.schema import width_and_height
 from counterweight.networks.backbones import Backbone
@@ -78,6 +78,24 @@ class FeatureExtractor:
         """Return the features of images, shape (n_images, n_features)."""
         rows = np.empty((len(files), self.n_features), dtype=np.float32)
         self.extract(files, rows.__setitem__)
+        return rows
+
+    def mirrored(self) -> "FeatureExtractor":
+        """Return an extractor of the features of each image's mirror image."""
+        return replace(self, network=_Mirrored(self.network), name=f"{self.name}, mirror image")
+
+
+class _Mirrored(nn.Module):
+    """Passes the mirror images of uint8 images (n, height, width, 3) to a network."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        if hasattr(network, "batches_at_once"):
+            self.batches_at_once = network.batches_at_once
+
+    def forward(self, images: Tensor) -> Tensor:
+        rows: Tensor = self.network(images.flip(2))
         return rows
 
 

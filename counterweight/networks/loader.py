@@ -83,6 +83,10 @@ class ImageDataset(Dataset[tuple[Tensor, ...]]):
         view = network_view(pixels, self.preprocessing.crop, self.preprocessing.size)
         return torch.from_numpy(view.copy()), self.targets[index]
 
+    def views(self) -> NDArray[np.uint8]:
+        """Return what the network sees of all images, shape (n_images, height, width, 3)."""
+        return np.stack([self[i][0].numpy() for i in range(len(self))])
+
 
 class ArrayDataset(Dataset[tuple[Tensor, ...]]):
     """Rows of an array, which may lie on disk, each with its targets; batches are read at once.

@@ -26,8 +26,8 @@ def render_page(sections: Mapping[str, Mapping[str, Any]]) -> str:
     All text is escaped, including names of files and labels; only charts of `counterweight.report.figures`, and what
     `counterweight.report.gallery` returns, are inserted as they are.
 
-    The sections are ``summary``, ``remedies``, ``affinity``, ``labels``, ``clusters``, ``copies``, ``results``,
-    ``browse`` and ``run``.
+    The sections are ``summary``, ``remedies``, ``doubts``, ``affinity``, ``labels``, ``clusters``, ``copies``,
+    ``results``, ``explanations``, ``browse`` and ``run``.
     """
     loader = FileSystemLoader(_TEMPLATE.parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)

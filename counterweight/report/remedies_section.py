@@ -1,16 +1,13 @@
 """The page's section about what the probe found before any training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from counterweight.base import manifest
-from counterweight.evidence.label_issues import CONTRADICTION
 from counterweight.report import figures
-from counterweight.report.thumbnails import data_url, thumbnails
+from counterweight.report.thumbnails import data_url
 
 # The columns of the table.
 METRICS = ("macro_f1", "balanced_f1", "rare_f1", "rare_recall", "map", "macro_auc")
@@ -25,33 +22,21 @@ _MAX_NAMED_LABELS = 5
 def remedies_section(
     remedies: pd.DataFrame,
     summary: Mapping[str, Any],
-    issues: pd.DataFrame,
     curve: pd.DataFrame,
-    table: pd.DataFrame,
-    *,
-    folder: Path,
-    images_per_group: int,
+    n_labels: int,
 ) -> dict[str, Any]:
-    """Show the remedies, what is recommended, and what labels and more images have to do with it.
+    """Show the remedies, what is recommended, and whether more images would help.
 
     Parameters
     ----------
-    remedies, issues, curve : pandas.DataFrame
+    remedies, curve : pandas.DataFrame
         The tables of `counterweight.evidence.probe.ProbeResult`.
     summary : mapping
         The result of `counterweight.evidence.probe.summary`.
-    table : pandas.DataFrame
-        The manifest.
-    folder : Path
-        The resized images.
-    images_per_group : int
-        Likely wrong labels to show.
+    n_labels : int
+        Labels of the dataset.
     """
     drawn = remedies[(remedies["kind"] == "remedy") & (remedies["remedy"] != "nothing")]
-    is_contradiction = issues["issue"] == CONTRADICTION
-    likely, contradicting = issues[~is_contradiction], issues[is_contradiction]
-    shown, images = likely.head(images_per_group), table.set_index("image_id")
-    pairs = {tuple(sorted(pair)): None for pair in contradicting[["image_id", "duplicate"]].itertuples(index=False)}
     return {
         "no_signal": summary["no_signal"] or "",
         "sentence": f"{summary['sentence']} {summary['if_balanced']}".rstrip(),
@@ -67,15 +52,7 @@ def remedies_section(
             "macro AUC",
         ],
         "rows": [[_name(row), *(f"{row[metric]:.3f}" for metric in METRICS)] for row in remedies.to_dict("records")],
-        "issues": f"{len(likely):,} {'label' if len(likely) == 1 else 'labels'} to check" if len(likely) else "",
-        "pictures": [
-            (*thumbnails(images.loc[[row["image_id"]]], folder), _caption(row)) for row in shown.to_dict("records")
-        ],
-        "alike": f"{contradicting['image_id'].nunique():,} images look like another one, and have other labels"
-        if len(contradicting)
-        else "",
-        "pairs": [_pair(pair, images, folder) for pair in list(pairs)[:images_per_group]],
-        "growth": _growth_sentence(curve, len(manifest.label_names(table))),
+        "growth": _growth_sentence(curve, n_labels),
     }
 
 
@@ -107,19 +84,6 @@ def affinity_section(affinity: pd.DataFrame, pictures: Path) -> dict[str, Any]:
 def _override(name: str, value: str | list[str]) -> str:
     """Format a param as a word for a shell."""
     return f"{name}={value}" if isinstance(value, str) else f"'{name}=[{','.join(value)}]'"
-
-
-def _caption(issue: Mapping[Any, Any]) -> str:
-    return f"{issue['image_id']}: {issue['label']} {issue['issue']}, score {issue['score']:.2f}"
-
-
-def _pair(names: Sequence[str], images: pd.DataFrame, folder: Path) -> dict[str, Any]:
-    """Show two images that look alike, with the labels of each."""
-    both = images.loc[list(names)]
-    targets, labels = manifest.targets(both) == 1, np.array(manifest.label_names(both), dtype=object)
-    captions = [f"{name}: {', '.join(labels[has]) or 'no label'}" for name, has in zip(names, targets, strict=True)]
-    first, second = thumbnails(both, folder)
-    return {"first": first, "second": second, "names": captions, "caption": "; ".join(captions)}
 
 
 def _name(row: Mapping[Any, Any]) -> str:

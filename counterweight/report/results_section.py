@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from counterweight.base import manifest
 from counterweight.base.outputs import read_label_table
+from counterweight.explanation.chosen_images import only_right_by, rarest_column, wrong_cells
 from counterweight.metrics import decisions
 from counterweight.metrics.calibration import reliability_table
 from counterweight.metrics.charts import head_and_tail
@@ -89,8 +90,7 @@ class Arm:
 
 def gets_right(arm: Arm, rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Return whether an arm gives each image exactly its labels, as far as they are known, shape (n_images,)."""
-    targets = manifest.targets(rows)
-    return np.asarray(((targets < 0) | (arm.predictions(rows) == (targets == 1))).all(axis=1))
+    return np.asarray(~wrong_cells(manifest.targets(rows), arm.predictions(rows)).any(axis=1))
 
 
 def results_section(
@@ -215,17 +215,24 @@ def _precision_recall_chart(label: str, arms: Mapping[str, Arm]) -> str:
 def _correct_in_one_arm(
     table: pd.DataFrame, arms: Mapping[str, Arm], folder: Path, max_shown: int
 ) -> list[tuple[str, int, list[tuple[str, str]]]]:
-    """Return for each arm how many test images only it labels correctly in all known cells, and some thumbnails."""
-    test = manifest.rows_of_split(table, "test")
-    correct = {name: gets_right(arm, test) for name, arm in arms.items()}
-    labels = np.array(manifest.label_names(table))
+    """Return for each of two arms how many test images only it labels correctly in all known cells, and thumbnails.
+
+    Images come first whose label that the other arm gets wrong is the rarest.
+    """
+    train, test = (manifest.rows_of_split(table, split) for split in ("train", "test"))
+    targets, counts = manifest.targets(test), (manifest.targets(train) == 1).sum(axis=0)
+    answers = {name: arm.predictions(test) for name, arm in arms.items()}
+    labels = np.array(manifest.label_names(table), dtype=object)
     result = []
     for name, other in zip(arms, list(arms)[::-1], strict=True):
-        rows = test[correct[name] & ~correct[other]]
-        shown = rows.head(max_shown)
+        found = np.flatnonzero(only_right_by(targets, answers, name))
+        missed = rarest_column(wrong_cells(targets, answers[other])[found], counts)
+        chosen = found[np.argsort(counts[missed], kind="stable")][:max_shown]
+        shown = test.iloc[chosen]
         captions = [
-            f"{image}: {', '.join(labels[cells == 1]) or ('unknown' if (cells < 0).any() else 'no label')}"
-            for image, cells in zip(shown["image_id"], manifest.targets(shown), strict=True)
+            f"{image}: {', '.join(labels[cells == 1]) or ('unknown' if (cells < 0).any() else 'no label')}; "
+            f"{other} says {', '.join(labels[said]) or 'no label'}"
+            for image, cells, said in zip(shown["image_id"], targets[chosen], answers[other][chosen], strict=True)
         ]
-        result.append((name, len(rows), list(zip(thumbnails(shown, folder), captions, strict=True))))
+        result.append((name, len(found), list(zip(thumbnails(shown, folder), captions, strict=True))))
     return result

@@ -136,6 +136,15 @@ probe:
   seed: 0
 export:
   formats: [folders, webdataset]
+leaks:
+  min_cosine: 0.8
+  max_images: 1000
+explain:
+  method: lime
+  images_per_reason: 2
+  patches: 5
+  samples: 100
+  seed: 0
 """
 
 

@@ -8,10 +8,12 @@ from tests.conftest import (
     CLUSTER,
     COMPARE,
     EVALUATE,
+    EXPLAIN,
     EXPORT,
     FEATURES,
     IMPUTE,
     INGEST,
+    LEAKS,
     PROBE,
     REPORT,
     RESIZE,
@@ -24,6 +26,7 @@ STAGES = {
     "ingest": (INGEST, 7),
     "resize": (RESIZE, 2),
     "features": (FEATURES, 1),
+    "leaks": (LEAKS, 2),
     "impute": (IMPUTE, 3),
     "cluster": (CLUSTER, 4),
     "probe": (PROBE, 8),
@@ -33,6 +36,7 @@ STAGES = {
     "train": (TRAIN, 2),
     "evaluate": (EVALUATE, 8),
     "compare": (COMPARE, 5),
+    "explain": (EXPLAIN, 3),
     "report": ([*REPORT, "--out", "results/report.html"], 1),
 }
 

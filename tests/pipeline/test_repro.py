@@ -17,7 +17,7 @@ from tests.workspace import make_workspace, run, shell
 
 OUTPUTS = ("data", "features", "augmented", "results")
 COPIES = [f"{stage}@{arm}" for stage in ("train", "evaluate") for arm in ("copies", "copies+weights")]
-COPIES += ["compare", "report"]
+COPIES += ["compare", "explain", "report"]
 
 
 def ran(output: str) -> list[str]:
@@ -43,7 +43,7 @@ def project(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_first_run_runs_every_stage(reproduced: Path) -> None:
-    assert len(ran((reproduced / ".git/repro.log").read_text())) == 17
+    assert len(ran((reproduced / ".git/repro.log").read_text())) == 19
 
 
 def test_another_run_does_nothing(project: Path) -> None:
@@ -95,12 +95,12 @@ def test_metrics_diff_compares_with_the_last_commit(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_earlier_settings_come_back_without_work(project: Path) -> None:
+def test_earlier_settings_come_back_without_work_but_for_the_sheet_that_people_may_have_changed(project: Path) -> None:
     after = digests(project)
     run(project, "git", "checkout", "--quiet", "params.yaml")
     result = run(project, "dvc", "repro")
     assert "is cached - skipping run" in result.stdout
-    assert "python -m" not in result.stdout
+    assert ran(result.stdout) == ["sheet"]
     assert digests(project) != after
     assert run(project, "git", "status", "--porcelain").stdout == ""
 
@@ -119,7 +119,13 @@ def test_a_named_experiment_starts_at_augment(project: Path) -> None:
 def test_queued_experiments_train_and_evaluate_only(project: Path) -> None:
     shell(project, "dvc exp run --queue -S train.monitor=loss,f1")
     result = shell(project, "dvc exp run --run-all")
-    assert {name.partition("@")[0] for name in ran(result.stdout)} == {"train", "evaluate", "compare", "report"}
+    assert {name.partition("@")[0] for name in ran(result.stdout)} == {
+        "train",
+        "evaluate",
+        "compare",
+        "explain",
+        "report",
+    }
 
 
 @pytest.mark.slow
@@ -191,7 +197,7 @@ def test_image_that_changed_reaches_all_stages_by_the_tables(project: Path) -> N
     changed = pd.read_csv(project / "data/manifest.csv", dtype="str").query("split == 'train'")["path"].iloc[0]
     mirrored = cv2.imread(str(project / "images" / changed))[:, ::-1]
     replace(project / "images" / changed, cv2.imencode(".jpg", mirrored)[1].tobytes())
-    assert len(ran(run(project, "dvc", "repro").stdout)) == 17
+    assert len(ran(run(project, "dvc", "repro").stdout)) == 19
     after = digests(project)
     resized = {name for name in before if name.startswith("data/resized/") and after[name] != before[name]}
     assert resized == {f"data/resized/{changed}"}

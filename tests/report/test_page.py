@@ -19,6 +19,8 @@ NONE_IMPUTED = {"filled": 0, "labels": {}}
 def sections(name: str) -> dict[str, dict[str, object]]:
     """The least that a page needs, with this name in every place for a name."""
     pair = {"name": name, "source": "data:", "copy": "data:", "change": 2.0, "note": name}
+    alike = {"first": "data:", "second": "data:", "names": [name, name], "caption": name}
+    explained = {"images": ["data:"] * 3, "name": name, "label": name, "caption": name}
     picture = [("data:", name)]
     cluster = {
         "number": 0,
@@ -36,8 +38,10 @@ def sections(name: str) -> dict[str, dict[str, object]]:
         },
         "remedies": {
             "no_signal": name, "sentence": name, "command": name, "chart": "<svg/>", "head": [name], "rows": [[name]],
-            "growth": name, "issues": name, "pictures": picture,
-            "alike": name, "pairs": [{"first": "data:", "second": "data:", "names": [name, name], "caption": name}],
+            "growth": name,
+        },
+        "doubts": {
+            "issues": name, "pictures": picture, "alike": name, "pairs": [alike], "leaks": name, "leaking": [alike],
         },
         "affinity": {"sentences": [name], "chart": "<svg/>", "strips": picture, "rows": [[name]]},
         "labels": {
@@ -55,6 +59,7 @@ def sections(name: str) -> dict[str, dict[str, object]]:
             "threshold": "<svg/>", "reliability": "<svg/>", "training": ["<svg/>", "<svg/>"],
             "curves": [(name, "<svg/>")], "confusion": [(name, "<svg/>")], "only_correct": [(name, 1, picture)],
         },
+        "explanations": {"method": name, "border": name, "groups": [(name, [explained])]},
         "browse": {"data": "", "script": "", "hash": "", "hardest": ""},
         "run": run_section(f"seed: {name}", INGEST, [name]),
     }  # fmt: skip

@@ -110,9 +110,23 @@ def test_images_that_only_one_arm_gets_right_are_shown(table: pd.DataFrame, tmp_
     arms = {"nothing": arm(table, {"00.png", "04.png"}), "copies": arm(table, {"00.png", "02.png", "06.png"})}
     nothing, copies = section(table, arms, tmp_path)["only_correct"]
     assert nothing[:2] == ("nothing", 2)
-    assert [caption for _, caption in nothing[2]] == ["02.png: image_id"]
+    assert [caption for _, caption in nothing[2]] == [
+        "02.png: image_id; copies says split, image_id",
+    ]
     assert copies[:2] == ("copies", 1)
-    assert [caption for _, caption in copies[2]] == ["04.png: split"]
+    assert [caption for _, caption in copies[2]] == ["04.png: split; nothing says no label"]
+
+
+def test_of_the_images_that_one_arm_gets_right_those_come_first_whose_rare_label_the_other_misses(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    nothing = arm(table, {"00.png"})
+    nothing.scores.iloc[5, 1] = 0.1  # The second label of 05.png, which has both, is missed.
+    train = table[table["split"] == "val"].assign(split="train", image_id=["t0", "t1"], **{"label:split": 1})
+    arms = {"nothing": nothing, "copies": arm(table, set())}
+    _, (name, count, pictures) = section(pd.concat([table, train]), arms, tmp_path)["only_correct"]
+    assert (name, count) == ("copies", 2)
+    assert [caption for _, caption in pictures] == ["05.png: split, image_id; nothing says split"]
 
 
 def test_weighted_arms_take_no_part_in_the_images_that_only_one_arm_gets_right(

@@ -29,6 +29,7 @@ SECTIONS = [
     "Clusters",
     "Copies",
     "Results on the test images",
+    "Why the networks say so",
     "Browse the images",
     "What was run",
 ]
