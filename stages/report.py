@@ -20,6 +20,7 @@ from counterweight.base import manifest
 from counterweight.base.command import parse_options, run
 from counterweight.base.outputs import read_label_table, write_text
 from counterweight.base.params import load_params
+from counterweight.report.arm_results import Arm
 from counterweight.report.cluster_titles import cluster_titles
 from counterweight.report.data_sections import clusters_section, copies_section, labels_section
 from counterweight.report.doubts_section import doubts_section
@@ -27,7 +28,7 @@ from counterweight.report.explanations_section import explanations_section
 from counterweight.report.gallery import gallery
 from counterweight.report.page import render_page, run_section, run_warnings
 from counterweight.report.remedies_section import affinity_section, remedies_section
-from counterweight.report.results_section import Arm, results_section
+from counterweight.report.results_section import results_section
 from counterweight.report.summary_section import closing_lines, convergence_warnings, summary_section
 
 TEXT = dict.fromkeys(["image_id", "label", "duplicate", "train_image_id"], "str")
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         "differences", "verdict", "explanations", "explained", "overlays", "out",
     )  # fmt: skip
     params = load_params(args.params)
-    resized, shown = args.resized, params.report.images_per_group
+    resized, shown, seed = args.resized, params.report.images_per_group, params.report.seed
     ingest, impute, augment, verdict, recommendation, explained = (
         json.loads(path.read_text("utf-8"))
         for path in (args.ingest, args.impute, args.augment, args.verdict, args.recommendation, args.explained)
@@ -55,31 +56,30 @@ def main(argv: Sequence[str] | None = None) -> str:
     differences, titles = pd.read_csv(args.differences), cluster_titles(before, params.report.cluster_names)
     arms = {arm: Arm.read(args.arms / arm) for arm in differences["arm"]}
     curve, n_labels = read_label_table(args.curve), len(manifest.label_names(before))
+    browse = gallery(
+        before, after, arms, issues, np.load(args.features, mmap_mode="r"), titles,
+        folders=(resized, args.copies), max_images=params.report.max_browsed,
+    )  # fmt: skip
     clusters = clusters_section(
-        before, plane, pd.read_csv(args.sweep), augment["sizes"], titles, folder=resized, images_per_group=shown
-    )
+        before, plane, pd.read_csv(args.sweep), augment["sizes"], titles, browse["positions"],
+        folder=resized, images_per_group=shown,
+    )  # fmt: skip
     images, mean_ir = ([augment[part][name] for part in ("before", "after")] for name in ("images", "mean_ir"))
-    converged = convergence_warnings(arms, params.train.monitor, params.train.epochs)
+    sizes, train = list(clusters["sizes"].values()), params.train
+    converged = convergence_warnings(arms, train.monitor, train.epochs)
     warnings = run_warnings(before, ingest, impute, augment, params.features.weights)
 
     page = render_page({
-        "summary": summary_section(
-            verdict, differences, images, mean_ir, list(clusters["sizes"].values()), recommendation
-        ),
+        "summary": summary_section(verdict, differences, images, mean_ir, sizes, recommendation),
         "remedies": remedies_section(pd.read_csv(args.remedies), recommendation, curve, n_labels),
         "doubts": doubts_section(issues, leaks, before, folder=resized, images_per_group=shown),
         "labels": labels_section(before, after),
         "clusters": clusters,
         "affinity": affinity_section(read_label_table(args.affinity, ["pipeline", "augmenter"]), args.pictures),
-        "copies": copies_section(
-            after, draws, folder=args.copies, sources=resized, images_per_group=shown, seed=params.report.seed
-        ),
+        "copies": copies_section(after, draws, folder=args.copies, sources=resized, images_per_group=shown, seed=seed),
         "results": results_section(before, arms, differences, converged, folder=resized, images_per_group=shown),
         "explanations": explanations_section(explanations, explained, args.overlays),
-        "browse": gallery(
-            before, after, arms, issues, np.load(args.features, mmap_mode="r"), titles,
-            folders=(resized, args.copies), max_images=params.report.max_browsed,
-        ),
+        "browse": browse,
         "run": run_section(args.params.read_text(encoding="utf-8"), ingest, warnings),
     })  # fmt: skip
     write_text(page, args.out)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, triu
 
 from counterweight.base.errors import MAX_SHOWN, name_some
 from counterweight.base.manifest import MISSING
@@ -179,3 +180,29 @@ def _counts(targets: NDArray[np.integer]) -> NDArray[np.int64]:
 def _finite_irlbl(targets: NDArray[np.integer]) -> NDArray[np.float64]:
     ratios = irlbl(targets)
     return ratios[np.isfinite(ratios)]
+
+
+def frequent_pairs(targets: NDArray[np.integer], most: int) -> list[tuple[int, int, int, float]]:
+    """Return the labels that most often stand on the same image.
+
+    Parameters
+    ----------
+    targets : array of int, shape (n_images, n_labels)
+        1, 0, or -1 where missing.
+    most : int
+        Number of pairs.
+
+    Returns
+    -------
+    list of (int, int, int, float)
+        Columns of the labels, images with both, and their share of the images with the rarer label.
+
+    Examples
+    --------
+    >>> frequent_pairs(np.array([[1, 1, 0], [1, 1, 1], [1, 0, 0]]), 1)
+    [(0, 1, 2, 1.0)]
+    """
+    positive = csr_array((targets == 1).astype(np.int64))
+    counts, both = positive.sum(axis=0), triu(positive.T @ positive, k=1).tocoo()
+    pairs = sorted(zip((-both.data).tolist(), both.row.tolist(), both.col.tolist(), strict=True))[:most]
+    return [(i, j, -n, -n / int(min(counts[i], counts[j]))) for n, i, j in pairs]

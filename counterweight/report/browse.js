@@ -7,6 +7,7 @@
   const PAGE = 48;
   let shown = PAGE;
   let matches = [];
+  let linked = []; // What a link asks for besides the fields of the form.
 
   const element = (tag, text, settings = {}) => Object.assign(document.createElement(tag), { textContent: text }, settings);
   const names = (labels) => labels.map((label) => data.labels[label]).join(", ") || "no label";
@@ -23,6 +24,11 @@
     label: (image, value) => image.labels.includes(Number(value)),
     cluster: (image, value) => image.cluster === Number(value),
     split: (image, value) => image.split === value,
+    lacks: (image, value) => !image.labels.includes(Number(value)) && !image.unknown.includes(Number(value)),
+    says: (image, value) => {
+      const [arm, label] = value.split(":").map(Number);
+      return image.answers.length > 0 && image.answers[arm].labels.includes(label);
+    },
     kind: (image, value) => (image.source === null) === (value === "originals"),
     doubt: (image) => image.doubts.length > 0,
     answer: (image, value) => {
@@ -55,10 +61,15 @@
   };
 
   const render = () => {
-    const wanted = [...new FormData(form)].filter(([, value]) => value !== "");
+    const wanted = [...new FormData(form), ...linked].filter(([, value]) => value !== "");
     matches = [...data.images.keys()].filter((i) => wanted.every(([name, value]) => TESTS[name](data.images[i], value)));
     grid.replaceChildren(...matches.slice(0, shown).map(tile));
-    found.textContent = `${matches.length} of the ${data.images.length} images that this page holds`;
+    const said = linked.map(([name, value]) => {
+      if (name === "lacks") return `, without ${data.labels[value]}`;
+      const [arm, label] = value.split(":");
+      return `, to which ${data.arms[arm]} gives ${data.labels[label]}`;
+    });
+    found.textContent = `${matches.length} of the ${data.images.length} images that this page holds${said.join("")}`;
     more.hidden = matches.length <= shown;
   };
 
@@ -101,7 +112,9 @@
   const follow = () => {
     if (!location.hash.startsWith("#browse:")) return;
     form.reset();
-    for (const [name, value] of new URLSearchParams(location.hash.slice(8))) {
+    const query = [...new URLSearchParams(location.hash.slice(8))];
+    linked = query.filter(([name]) => name === "lacks" || name === "says");
+    for (const [name, value] of query) {
       const field = form.elements[name];
       if (field && field.type === "checkbox") field.checked = true;
       else if (field) field.value = value;
@@ -110,6 +123,8 @@
     render();
     section.scrollIntoView();
     form.elements.label.focus({ preventScroll: true });
+    const image = query.find(([name]) => name === "image");
+    if (image && data.images[image[1]]) open(Number(image[1]));
   };
 
   form.addEventListener("input", () => {
@@ -118,6 +133,7 @@
   });
   form.addEventListener("reset", () => {
     shown = PAGE;
+    linked = [];
     setTimeout(render);
   });
   more.addEventListener("click", () => {

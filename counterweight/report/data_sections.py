@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, triu
 
 from counterweight.base import manifest
 from counterweight.base.errors import name_some
 from counterweight.images import codec
 from counterweight.metrics.bootstrap import MIN_TEST_IMAGES
 from counterweight.metrics.charts import head_and_tail
-from counterweight.metrics.imbalance import irlbl, rarer_label_warnings
+from counterweight.metrics.imbalance import frequent_pairs, irlbl, rarer_label_warnings
 from counterweight.report import figures
 from counterweight.report.figures import MAX_BARS, MAX_ROWS
 from counterweight.report.thumbnails import mean_difference, thumbnail, thumbnails
@@ -26,8 +25,7 @@ _MAX_SHOWN_CLUSTERS, _MAX_NAMED_LABELS, _MAX_PAIRS = 12, 10, 8
 _MAX_COMPARED_COPIES = 300
 # Why a draw was rejected.
 _REJECTIONS = {"uniform": "came out nearly uniform", "contrast": "lost the contrast", "labels": "hid a label"}
-# By how much a label's share must exceed its share elsewhere to characterize a cluster.
-_MIN_EXCESS = 0.05
+_MIN_EXCESS = 0.05  # of a label's share over its share elsewhere, to characterize a cluster
 
 
 def labels_section(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
@@ -67,7 +65,10 @@ def labels_section(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
             ]
             for i in listed
         ],
-        "pairs": _pairs(names, targets["train"]),
+        "pairs": [
+            [f"{names[i]}, {names[j]}", count, f"{share:.0%}"]
+            for i, j, count, share in frequent_pairs(targets["train"], _MAX_PAIRS)
+        ],
     }  # fmt: skip
 
 
@@ -84,20 +85,13 @@ def _few_test_images_warning(names: Sequence[str], test: NDArray[np.integer], or
     return [f"Labels with fewer than {MIN_TEST_IMAGES} test images can hardly be judged: {listed}."] if few else []
 
 
-def _pairs(names: Sequence[str], targets: NDArray[np.integer]) -> list[list[Any]]:
-    """Return the most frequent pairs of labels, with counts and shares of the rarer label's images."""
-    positive = csr_array((targets == 1).astype(np.int64))
-    counts, both = positive.sum(axis=0), triu(positive.T @ positive, k=1).tocoo()
-    pairs = sorted(zip((-both.data).tolist(), both.row.tolist(), both.col.tolist(), strict=True))[:_MAX_PAIRS]
-    return [[f"{names[i]}, {names[j]}", -n, f"{-n / min(counts[i], counts[j]):.0%}"] for n, i, j in pairs]
-
-
 def clusters_section(
     table: pd.DataFrame,
     plane: pd.DataFrame,
     sweep: pd.DataFrame,
     after: Mapping[str, int],
     titles: Mapping[int, str],
+    browsed: Mapping[str, int],
     *,
     folder: Path,
     images_per_group: int,
@@ -117,6 +111,8 @@ def clusters_section(
         Size of each cluster with the copies.
     titles : mapping of int to str
         The result of `counterweight.report.cluster_titles`.
+    browsed : mapping of str to int
+        ``positions`` of `counterweight.report.gallery.gallery`.
     folder : Path
         The resized images.
     images_per_group : int
@@ -136,7 +132,12 @@ def clusters_section(
             unit="train images",
             queries=[f"cluster={number}" for number in head_and_tail(list(sizes.index), MAX_BARS)],
         ),
-        "plane": figures.scatter(train[["first", "second"]].to_numpy(), train["cluster"].to_numpy(dtype=int), titles),
+        "plane": figures.scatter(
+            train[["first", "second"]].to_numpy(),
+            train["cluster"].to_numpy(dtype=int),
+            titles,
+            {row: f"image={browsed[name]}" for row, name in enumerate(train["image_id"]) if name in browsed},
+        ),
         "sweep": figures.sweep_chart(sweep, len(names)) if len(sweep) else "",
         "details": [
             {

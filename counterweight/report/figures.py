@@ -79,7 +79,12 @@ def lines(
     return _chart(draw, (4.4, 3))
 
 
-def scatter(positions: NDArray[np.floating], clusters: NDArray[np.integer], titles: Mapping[int, str]) -> str:
+def scatter(
+    positions: NDArray[np.floating],
+    clusters: NDArray[np.integer],
+    titles: Mapping[int, str],
+    queries: Mapping[int, str] | None = None,
+) -> str:
     """Draw images, or an evenly spaced sample of many, as dots in the plane of two principal components.
 
     Parameters
@@ -90,17 +95,25 @@ def scatter(positions: NDArray[np.floating], clusters: NDArray[np.integer], titl
         Cluster of each image.
     titles : mapping of int to str
         What to call each cluster.
+    queries : mapping of int to str, optional
+        For some images, by row, what the page's script shows when their dot is clicked. They are in any sample.
     """
-    sample = np.unique(np.linspace(0, len(positions) - 1, min(len(positions), _MAX_POINTS)).astype(int))
-    positions, clusters = positions[sample], clusters[sample]
+    linked = dict(queries or {})
+    sample = np.linspace(0, len(positions) - 1, min(len(positions), _MAX_POINTS)).astype(int)
+    sample = np.unique([*sample, *linked]).astype(int)
+    groups = {number: np.flatnonzero(clusters[sample] == number) for number in titles if number < len(COLORS)}
+    others = np.flatnonzero(clusters[sample] >= len(COLORS))
+
+    def dots(axes: Axes, rows: NDArray[np.intp], color: str, alpha: float, name: str) -> None:
+        first, second = positions[rows].T
+        drawn = axes.scatter(first, second, s=9, color=color, alpha=alpha, linewidths=0, label=name)
+        drawn.set_urls([f"#browse:{linked[row]}" if row in linked else None for row in rows.tolist()])
 
     def draw(axes: Axes) -> None:
-        for cluster in [number for number in titles if number < len(COLORS)]:
-            first, second = positions[clusters == cluster].T
-            axes.scatter(first, second, s=9, color=COLORS[cluster], alpha=0.75, linewidths=0, label=titles[cluster])
-        if (clusters >= len(COLORS)).any():
-            first, second = positions[clusters >= len(COLORS)].T
-            axes.scatter(first, second, s=9, color=_TEXT_COLOR, alpha=0.25, linewidths=0, label="others")
+        for cluster, rows in groups.items():
+            dots(axes, sample[rows], COLORS[cluster], 0.75, titles[cluster])
+        if len(others):
+            dots(axes, sample[others], _TEXT_COLOR, 0.25, "others")
         axes.set_xlabel("first principal component")
         axes.set_ylabel("second")
         axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1), markerscale=1.6, title="cluster")
@@ -168,5 +181,6 @@ def _chart(draw: Callable[[Axes], None], size: tuple[float, float]) -> str:
     svg = inline_svg(stream.getvalue())
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) width="([\d.]+)pt"', r'\1 style="max-width: \2pt"', svg, count=1)
-    # Links lead to places of the page itself.
+    # Links lead to places of the page itself. Those of dots have no text, and what they show can be found by filters.
+    svg = svg.replace('<a xlink:href="#browse:image=', '<a tabindex="-1" aria-hidden="true" xlink:href="#browse:image=')
     return svg.replace(' target="_blank"', "").replace(_TEXT_COLOR, "currentColor")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from counterweight.base import manifest
 from counterweight.images import codec
-from counterweight.report.results_section import Arm, gets_right
+from counterweight.report.arm_results import Arm, gets_right
 from counterweight.report.thumbnails import thumbnail
 
 # Pixels along the longer side of an image.
@@ -37,7 +37,7 @@ def gallery(
     *,
     folders: tuple[Path, Path],
     max_images: int,
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """Collect what the page's script needs.
 
     Parameters
@@ -59,13 +59,13 @@ def gallery(
 
     Returns
     -------
-    dict of str to str
+    dict
         ``data``: JSON that may stand inside a page; ``script``, and its ``hash`` for the page's security policy;
-        ``hardest``: what to filter by to see images whose rarest label the arm ``copies`` does not find. All are empty
-        without images.
+        ``hardest``: what to filter by to see images whose rarest label the arm ``copies`` does not find; and
+        ``positions``, the number of each image in the data. All are empty without images.
     """
     if not max_images:
-        return dict.fromkeys(("data", "script", "hash", "hardest"), "")
+        return {**dict.fromkeys(("data", "script", "hash", "hardest"), ""), "positions": {}}
     numbers = {split: max(int(share * max_images), 1) for split, share in _SHARES.items()}
     doubted = issues["image_id"].drop_duplicates().head(numbers["train"] // 2)
     parts = []
@@ -101,7 +101,7 @@ def gallery(
     tested = [(manifest.targets(manifest.rows_of_split(before, split)) == 1).sum(axis=0) for split in ("train", "test")]
     rarest = int(np.where(tested[1] > 0, tested[0], len(before)).argmin())
     hardest = f"label={rarest}&split=test&answer=wrong:{list(arms).index('copies')}"
-    return embed(data, hardest)
+    return {**embed(data, hardest), "positions": positions}
 
 
 def embed(data: Mapping[str, Any], hardest: str) -> dict[str, str]:

@@ -1,96 +1,28 @@
 """The page's section about the arms on the test images: their metrics, curves and images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from counterweight.base import manifest
-from counterweight.base.outputs import read_label_table
 from counterweight.explanation.chosen_images import only_right_by, rarest_column, wrong_cells
-from counterweight.metrics import decisions
 from counterweight.metrics.calibration import reliability_table
 from counterweight.metrics.charts import head_and_tail
-from counterweight.metrics.decisions import HEADLINE, TUNED, DecisionRule
+from counterweight.metrics.decisions import HEADLINE, TUNED
 from counterweight.metrics.per_label import label_rates
-from counterweight.metrics.seed_means import scores_by_seed
 from counterweight.report import figures
+from counterweight.report.arm_results import MAX_CONFUSED, Arm, confusion_tables
 from counterweight.report.thumbnails import thumbnails
 
-_TEXT = {"image_id": "str", "label": "str"}
 # Labels whose precision-recall curves are shown, the rarest first.
 _MAX_CURVES = 6
 # Points of a drawn curve.
 _MAX_POINTS = 120
 # Thresholds at which F1 is drawn.
 _THRESHOLDS = np.linspace(0.02, 0.98, 49)
-# The confusion matrices of more labels would fill pages.
-_MAX_CONFUSION_LABELS = 20
-
-
-@dataclass(frozen=True)
-class Arm:
-    """Results of one arm. Curves and images are those of the first seed.
-
-    Attributes
-    ----------
-    decisions : DecisionRule
-        Of the first seed.
-    scores : pandas.DataFrame
-        Scores of the first seed, indexed by image id, for validation and test images.
-    labels, curve : pandas.DataFrame
-        The results of `counterweight.metrics.classification.label_metrics` (means over the seeds) and of
-        `counterweight.metrics.plot_tables.precision_recall_table`.
-    histories : mapping of int to pandas.DataFrame
-        For each seed one row per epoch.
-    confusion : str
-        SVG of its confusion matrices.
-    """
-
-    decisions: DecisionRule
-    scores: pd.DataFrame
-    labels: pd.DataFrame
-    histories: Mapping[int, pd.DataFrame]
-    curve: pd.DataFrame
-    confusion: str
-
-    @property
-    def history(self) -> pd.DataFrame:
-        """The history of the first seed."""
-        return next(iter(self.histories.values()))
-
-    def scores_of(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        """Return the scores of images, shape (n_images, n_labels)."""
-        scores: NDArray[np.float64] = self.scores.loc[rows["image_id"]].to_numpy(dtype=np.float64)
-        return scores
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Read the results that the stages train and evaluate wrote for one arm."""
-        models = decisions.seed_folders(folder / "models")
-        scores = scores_by_seed(pd.read_csv(folder / "scores.csv", dtype=_TEXT, keep_default_na=False))
-        curve = folder / "precision_recall.csv"
-        return cls(
-            decisions.read(next(iter(models.values()))),
-            next(iter(scores.values())),
-            read_label_table(folder / "labels.csv"),
-            {seed: pd.read_csv(model / "history.csv") for seed, model in models.items()},
-            pd.read_csv(curve, dtype=_TEXT, keep_default_na=False, na_values={"threshold": [""]}),
-            (folder / "confusion.svg").read_text(encoding="utf-8"),
-        )
-
-    def predictions(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
-        """Return the labels that images get by the task's headline decision, shape (n_images, n_labels)."""
-        return self.decisions.apply(self.scores_of(rows), HEADLINE[self.decisions.task])
-
-
-def gets_right(arm: Arm, rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return whether an arm gives each image exactly its labels, as far as they are known, shape (n_images,)."""
-    return np.asarray(~wrong_cells(manifest.targets(rows), arm.predictions(rows)).any(axis=1))
 
 
 def results_section(
@@ -132,6 +64,7 @@ def results_section(
     return {
         "warnings": warnings,
         "arms": _arm_rows(differences),
+        "confused": confusion_tables(table, arms),
         "text": f"An image gets these labels: {rules}.{note}",
         "head": ["label", "test images"] + [f"{metric}, {name}" for metric in metrics.values() for name in arms],
         "rows": [
@@ -145,7 +78,7 @@ def results_section(
         "training": [_loss_chart(arms, part) for part in ("train", "validation")],
         "curves": [(label, _precision_recall_chart(label, arms)) for label in order[::-1][:_MAX_CURVES]],
         "confusion": [
-            (name, figures.inline_svg(arm.confusion) if len(names) <= _MAX_CONFUSION_LABELS else "")
+            (name, figures.inline_svg(arm.confusion) if len(names) <= MAX_CONFUSED else "")
             for name, arm in arms.items()
         ],
         "only_correct": _correct_in_one_arm(
@@ -192,6 +125,9 @@ def _loss_chart(arms: Mapping[str, Arm], part: str) -> str:
 
 
 def _threshold_chart(table: pd.DataFrame, arms: Mapping[str, Arm]) -> str:
+    """Draw macro F1 by threshold; nothing if each image has one of several classes, which no threshold decides."""
+    if all(arm.decisions.task == "multiclass" for arm in arms.values()):
+        return ""
     rows = manifest.rows_of_split(table, "val")
     targets = manifest.targets(rows)
     curves = {}

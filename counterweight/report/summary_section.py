@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from counterweight.metrics.training_history import unfinished
-from counterweight.report.results_section import Arm
+from counterweight.report.arm_results import Arm
 
 # By how much macro AUC of a linear classifier on the features may exceed that of a network, which has more images.
 _MAX_AUC_BEHIND = 0.05

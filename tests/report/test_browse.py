@@ -124,6 +124,40 @@ def test_a_click_shows_an_image_with_all_that_is_known(width: int, scheme: str, 
     assert (found["inside"], found["closed"]) == (True, False)
 
 
+def test_a_cell_of_what_arms_say_leads_to_its_images_until_all_are_shown_again(tmp_path: Path) -> None:
+    questions = {
+        "says": "location.hash = '#browse:split=test&says=1:1'",
+        "says wait": WAIT,
+        "said": "[tiles(), part('found').textContent]",
+        "lacks": "location.hash = '#browse:lacks=0&split=test&says=0:0'",
+        "lacks wait": WAIT,
+        "lacked": "[tiles(), part('found').textContent]",
+        "reset": "part('filters').reset()",
+        "reset wait": WAIT,
+        "all": "tiles().length",
+    }
+    found = browse(tmp_path, questions)
+    assert found["said"] == [["x", "y"], "2 of the 5 images that this page holds, to which copies gives dog & co"]
+    assert found["lacked"] == [
+        ["y"], "1 of the 5 images that this page holds, without cat, to which nothing gives cat",
+    ]  # fmt: skip
+    assert found["all"] == 5
+
+
+def test_a_link_of_an_image_opens_it(tmp_path: Path) -> None:
+    questions = {
+        "follow": "location.hash = '#browse:image=3'",
+        "wait": WAIT,
+        "open": "[part('dialog').open, part('name').textContent]",
+        "close": "part('close').click()",
+        "wrong": "location.hash = '#browse:image=99'",
+        "wait again": WAIT,
+        "closed": "part('dialog').open",
+    }
+    found = browse(tmp_path, questions)
+    assert (found["open"], found["closed"]) == ([True, "x"], False)
+
+
 def test_a_link_in_the_page_filters_and_leads_there(tmp_path: Path) -> None:
     questions = {
         "links": "[...document.querySelectorAll('.browse-link')].filter(link => link.hidden).length",

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ def clusters(before: pd.DataFrame, tmp_path: Path) -> dict[str, object]:
         sweep,
         {"0": 3, "1": 3},
         {0: "0", 1: "1 (night)"},
+        {"b.png": 7},
         folder=tmp_path / "resized",
         images_per_group=2,
     )
@@ -97,6 +99,10 @@ def test_typical_images_are_near_the_center_and_unusual_ones_far_from_it(cluster
     first = clusters["details"][0]
     assert [name for _, name in first["typical"]] == ["b.png", "a.png"]
     assert [name for _, name in first["unusual"]] == ["c.png", "a.png"]
+
+
+def test_a_dot_of_the_plane_leads_to_its_image_if_the_page_holds_it(clusters: dict[str, object]) -> None:
+    assert re.findall(r'href="#browse:([^"]+)"', clusters["plane"]) == ["image=7"]
 
 
 def test_cluster_names_its_frequent_labels(clusters: dict[str, object]) -> None:

@@ -64,6 +64,12 @@ def test_a_name_leads_to_its_images() -> None:
     assert links == [("#browse:label=0&amp;split=train", "sea"), ("#browse:label=1", "ice")]
 
 
+def test_a_dot_leads_to_its_image_by_the_mouse_alone_and_is_in_any_sample() -> None:
+    positions = np.random.default_rng(0).random((20_000, 2))
+    chart = figures.scatter(positions, np.zeros(20_000, int), {0: "0"}, {13_337: "image=5"})
+    assert re.findall(r"<a [^>]*>", chart) == ['<a tabindex="-1" aria-hidden="true" xlink:href="#browse:image=5">']
+
+
 def test_many_images_are_sampled() -> None:
     many = figures.scatter(np.random.default_rng(0).random((20_000, 2)), np.zeros(20_000, int), {0: "0"})
     assert many.count("<use") < 1_700

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from counterweight.images import codec
+from counterweight.report.arm_results import Arm
 from counterweight.report.gallery import embed, gallery, rarest_first
-from counterweight.report.results_section import Arm
 
 LABELS = ("cat", "dog")
 
@@ -59,6 +59,7 @@ def data(tmp_path: Path) -> dict[str, Any]:
         folders=(tmp_path / "images", tmp_path / "copies"), max_images=20,
     )  # fmt: skip
     assert section["hardest"] == "label=1&split=test&answer=wrong:1"
+    assert list(section["positions"]) == ["a", "b", "c", "x", "y", "c+1", "c+2"]
     return dict(json.loads(section["data"]))
 
 
@@ -119,4 +120,4 @@ def test_nothing_in_the_data_looks_like_a_tag() -> None:
 def test_no_image_is_wanted() -> None:
     none = pd.DataFrame()
     section = gallery(none, none, {}, none, np.empty((0, 0)), {}, folders=(Path(), Path()), max_images=0)
-    assert set(section.values()) == {""}
+    assert list(section.values()) == ["", "", "", "", {}]

@@ -56,6 +56,7 @@ def sections(name: str) -> dict[str, dict[str, object]]:
         "results": {
             "warnings": [name], "arms": [[name] * 9], "text": name, "head": [name], "rows": [[name]],
             "queries": ["label=0"], "numbers": {name: 0},
+            "confused": [{"arm": name, "head": [name, name], "rows": [[name, (3, "label=0&split=test")]]}],
             "threshold": "<svg/>", "reliability": "<svg/>", "training": ["<svg/>", "<svg/>"],
             "curves": [(name, "<svg/>")], "confusion": [(name, "<svg/>")], "only_correct": [(name, 1, picture)],
         },

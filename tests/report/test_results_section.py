@@ -10,7 +10,8 @@ import pytest
 from counterweight.base import manifest
 from counterweight.images import codec
 from counterweight.metrics.decisions import DecisionRule
-from counterweight.report.results_section import Arm, results_section
+from counterweight.report.arm_results import Arm
+from counterweight.report.results_section import results_section
 
 LABELS = ["split", "image_id"]  # Legal, though the table of scores has columns of the same names.
 TEST = [[1, 0], [1, 1], [0, 1], [-1, 1]] * 6
@@ -142,12 +143,44 @@ def test_weighted_arms_take_no_part_in_the_images_that_only_one_arm_gets_right(
     assert [(name, count) for name, count, _ in shown] == [("nothing", 1), ("copies", 1)]
 
 
+def test_of_each_label_the_found_and_missed_images_and_the_false_alarms_are_counted(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    arms = {"nothing": arm(table, set()), "copies": arm(table, {"00.png", "02.png"})}
+    nothing, copies = section(table, arms, tmp_path)["confused"]
+    assert (copies["arm"], copies["head"]) == ("copies", ["label", "found", "missed", "false alarms"])
+    assert [[count for count, _ in row[1:]] for row in nothing["rows"]] == [[12, 0, 0], [18, 0, 0]]
+    assert copies["rows"][0] == [
+        "split",
+        (11, "label=0&split=test&says=1:0"),
+        (1, "label=0&split=test&answer=wrong:1"),
+        (1, "lacks=0&split=test&says=1:0"),
+    ]
+
+
+def test_of_one_class_per_image_each_pair_of_actual_and_predicted_is_counted(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    single = table.assign(**{"label:split": [1, 0] * 13, "label:image_id": [0, 1] * 13})
+    one = arm(single, {"00.png"}, task="multiclass")
+    one = replace(one, labels=one.labels.rename(columns=lambda name: name.replace("tuned", "argmax")))
+    arms = {"nothing": one, "copies": one}
+    result = section(single, arms, tmp_path)
+    assert result["confused"][1]["head"] == ["is \\ said", "split", "image_id"]
+    assert result["confused"][1]["rows"][0] == [
+        "split", (11, "label=0&split=test&says=1:0"), (1, "label=0&split=test&says=1:1"),
+    ]  # fmt: skip
+    assert result["threshold"] == ""
+
+
 def test_confusion_matrices_of_many_labels_are_not_drawn(
     table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arms = {"nothing": arm(table, set()), "copies": arm(table, set())}
     assert section(table, arms, tmp_path)["confusion"][0][1].startswith("<svg")
-    monkeypatch.setattr("counterweight.report.results_section._MAX_CONFUSION_LABELS", 1)
+    for module in ("arm_results", "results_section"):
+        monkeypatch.setattr(f"counterweight.report.{module}.MAX_CONFUSED", 1)
+    assert section(table, arms, tmp_path)["confused"] == []
     assert section(table, arms, tmp_path)["confusion"] == [
         ("nothing", ""),
         ("copies", ""),

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from counterweight.metrics.decisions import DecisionRule
-from counterweight.report.results_section import Arm
+from counterweight.report.arm_results import Arm
 from counterweight.report.summary_section import closing_lines, convergence_warnings, summary_section
 
 VERDICT = {
