@@ -2,7 +2,8 @@
 
 Reads   a model's folder, such as results/balanced/model; a folder of images, or a .npy array of them
 Writes  a table with one row per image, .csv or .xlsx; with an .xlsx also the same as .csv. Probabilities are calibrated
-        on validation; labels are decided by thresholds on the scores before that
+        on validation; labels are decided by thresholds on the scores before that. With --explain also a page, .html, of
+        the images with their labels, and what in each speaks for the likeliest one
 Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from counterweight.base.command import device_name, parse_options, run, worker_count
 from counterweight.base.errors import InputError, name_some
+from counterweight.base.outputs import write_text
 from counterweight.images.codec import SUFFIXES
 from counterweight.images.sources import open_images
 from counterweight.metrics import decisions
@@ -22,7 +24,10 @@ log = logging.getLogger("predict")
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the command."""
-    args = parse_options(__doc__, argv, "model", "images", "out", params=False)
+    args = parse_options(__doc__, argv, "model", "images", "out", optional=["explain"], params=False)
+
+    if args.explain and args.explain.suffix != ".html":
+        raise InputError(f"--explain {args.explain}: the page is an .html. Give a name that ends in .html.")
 
     # Imported here, so that --help and wrong options do not wait for PyTorch.
     from counterweight.networks.backbones import resolve_device
@@ -51,6 +56,11 @@ def main(argv: Sequence[str] | None = None) -> str:
         write_sheet(table_columns(rule.labels), cells, file, file.suffix.removeprefix("."))
     if args.out not in files:
         log.warning("Excel cannot hold %d rows: only %s is written", len(names), files[0])
+    if args.explain:
+        from counterweight.explanation.predictions_page import predictions_page
+
+        write_text(predictions_page(classifier, rule, source, names, scores, str(args.model)), args.explain)
+        log.info("pictured: %s", args.explain)
     log.info("labels: %s", rule.describe(decisions.DEPLOYED[rule.task]))
     log.info("probabilities: %s", rule.describe_probabilities())
     unreadable = sum(map(bool, problems))

@@ -41,7 +41,12 @@ _MIN_SHARED_MEMORY = 2**20
 
 
 def parse_options(
-    doc: str | None, argv: Sequence[str] | None, *paths: str, of_params: Sequence[str] = (), params: bool = True
+    doc: str | None,
+    argv: Sequence[str] | None,
+    *paths: str,
+    of_params: Sequence[str] = (),
+    optional: Sequence[str] = (),
+    params: bool = True,
 ) -> argparse.Namespace:
     """Parse a stage's options: one required path per name and, if ``params``, the params file.
 
@@ -56,6 +61,8 @@ def parse_options(
     of_params : sequence of str
         Names of further path options, such as ``images``, which are by default params, ``data.images``, and then None.
         The shell would not take every name that a folder can have.
+    optional : sequence of str
+        Names of path options that are None by default.
     params : bool
         Whether there is an option for the params file.
     """
@@ -64,6 +71,8 @@ def parse_options(
         parser.add_argument(f"--{name}", type=Path, metavar="PATH", help=f"default: data.{name}")
     for name in paths:
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="PATH")
+    for name in optional:
+        parser.add_argument(f"--{name}", type=Path, metavar="PATH")
     if params:
         parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="PATH")
     return parser.parse_args(argv)

@@ -47,16 +47,34 @@ def predict(
     scores = np.full((len(names), len(classifier.config.labels)), np.nan)
     problems: list[str] = []
     for start in range(0, len(names), chunk):
-        jobs = list(enumerate(names[start : start + chunk]))
+        part = names[start : start + chunk]
         with TemporaryDirectory(prefix="counterweight-") as folder:
-            resize_image = _ResizeForModel(source, Path(folder), classifier.config)
-            resized = parallel_map(resize_image, jobs, workers=compute.workers, what="images", name=itemgetter(1))
-            good = [i for i, (_, problem) in enumerate(resized) if not problem]
+            files, found = resize_for_model(source, part, classifier.config, Path(folder), compute.workers)
+            good = [start + i for i, problem in enumerate(found) if not problem]
             if good:
-                files = ImageFiles([resize_image.file(i) for i in good], [resized[i][0] for i in good])
-                scores[[start + i for i in good]] = predict_scores(classifier, files, compute, None)
-        problems += [problem for _, problem in resized]
+                scores[good] = predict_scores(classifier, files, compute, None)
+        problems += found
     return scores, problems
+
+
+def resize_for_model(
+    source: ImageSource, names: Sequence[str], config: ModelConfig, folder: Path, workers: int
+) -> tuple[ImageFiles, list[str]]:
+    """Resize images as those of the dataset were that a classifier was trained on.
+
+    Returns
+    -------
+    files : ImageFiles
+        The resized images that can be read, in ``folder``.
+    problems : list of str
+        Per image, why it cannot be read, or an empty string.
+    """
+    resize_image = _ResizeForModel(source, folder, config)
+    jobs = list(enumerate(names))
+    resized = parallel_map(resize_image, jobs, workers=workers, what="images", name=itemgetter(1))
+    good = [i for i, (_, problem) in enumerate(resized) if not problem]
+    files = ImageFiles([resize_image.file(i) for i in good], [resized[i][0] for i in good])
+    return files, [problem for _, problem in resized]
 
 
 def table_columns(labels: Sequence[str]) -> list[str]:

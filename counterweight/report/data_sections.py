@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from counterweight.base import manifest
 from counterweight.base.errors import name_some
+from counterweight.explanation.thumbnails import mean_difference, thumbnail, thumbnails
 from counterweight.images import codec
 from counterweight.metrics.bootstrap import MIN_TEST_IMAGES
 from counterweight.metrics.charts import head_and_tail
 from counterweight.metrics.imbalance import frequent_pairs, irlbl, rarer_label_warnings
 from counterweight.report import figures
 from counterweight.report.figures import MAX_BARS, MAX_ROWS
-from counterweight.report.thumbnails import mean_difference, thumbnail, thumbnails
 
 # Clusters whose images are shown, labels that a warning names, and pairs of labels that are listed.
 _MAX_SHOWN_CLUSTERS, _MAX_NAMED_LABELS, _MAX_PAIRS = 12, 10, 8

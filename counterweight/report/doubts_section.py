@@ -9,7 +9,7 @@ import pandas as pd
 
 from counterweight.base import manifest
 from counterweight.evidence.label_issues import CONTRADICTION
-from counterweight.report.thumbnails import thumbnails
+from counterweight.explanation.thumbnails import thumbnails
 
 
 def doubts_section(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from counterweight.explanation.thumbnails import thumbnail
 from counterweight.images import codec
-from counterweight.report.thumbnails import thumbnail
 
 # Pixels along the longer side of a picture.
 _SIDE = 160

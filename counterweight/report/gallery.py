@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from counterweight.base import manifest
+from counterweight.explanation.thumbnails import thumbnail
 from counterweight.images import codec
 from counterweight.report.arm_results import Arm, gets_right
-from counterweight.report.thumbnails import thumbnail
 
 # Pixels along the longer side of an image.
 _SIDE = 192

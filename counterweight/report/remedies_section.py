@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from counterweight.explanation.thumbnails import data_url
 from counterweight.report import figures
-from counterweight.report.thumbnails import data_url
 
 # The columns of the table.
 METRICS = ("macro_f1", "balanced_f1", "rare_f1", "rare_recall", "map", "macro_auc")

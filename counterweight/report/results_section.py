@@ -9,13 +9,13 @@ import pandas as pd
 
 from counterweight.base import manifest
 from counterweight.explanation.chosen_images import only_right_by, rarest_column, wrong_cells
+from counterweight.explanation.thumbnails import thumbnails
 from counterweight.metrics.calibration import reliability_table
 from counterweight.metrics.charts import head_and_tail
 from counterweight.metrics.decisions import HEADLINE, TUNED
 from counterweight.metrics.per_label import label_rates
 from counterweight.report import figures
 from counterweight.report.arm_results import MAX_CONFUSED, Arm, confusion_tables
-from counterweight.report.thumbnails import thumbnails
 
 # Labels whose precision-recall curves are shown, the rarest first.
 _MAX_CURVES = 6

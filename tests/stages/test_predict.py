@@ -1,5 +1,6 @@
 import csv
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -136,3 +137,35 @@ def test_links_are_followed_wherever_they_lead_and_other_files_are_counted(scene
     result = run_stage(scenes, "predict", *options)
     assert [row["image"] for row in read_table(scenes / "labels.csv")] == ["a.jpg"]
     assert "predict: 1 files are not read: notes.bin" in result.stderr
+
+
+def test_a_page_shows_the_images_with_their_labels_and_what_speaks_for_the_likeliest(scenes: Path) -> None:
+    (scenes / "photos/broken.png").write_bytes(b"no image")
+    log = run_stage(scenes, "predict", *PREDICT, "--explain", "labels.html").stderr
+    assert "predict: pictured: labels.html" in log
+    page = (scenes / "labels.html").read_text(encoding="utf-8")
+    rows = {row["image"]: row for row in read_table(scenes / "labels.csv")}
+    captions = re.findall(r"<figcaption>(.*?): <strong>(.*?)</strong><br>(.*?)<br>explained: (.*?)</figcaption>", page)
+    assert [name for name, *_ in captions] == ["=1+1.png", "b.jpg", "more/c.png"]
+    for name, labels, probabilities, explained in captions:
+        row = rows[name]
+        assert labels.replace(", ", ",") == (row["labels"] or "no label")
+        of_label = {label: float(row[f"probability:{label}"]) for label in ("sea", "sun")}
+        assert probabilities.split(", ")[0] == "{} {:.0%}".format(*max(of_label.items(), key=lambda item: item[1]))
+        allowed = [label for label in of_label if row[f"label:{label}"] == "1"] or list(of_label)
+        assert explained == max(allowed, key=of_label.__getitem__)
+    assert page.count("data:image/jpeg;base64,") == 6
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_page_of_no_readable_image_is_empty(scenes: Path) -> None:
+    for file in list((scenes / "photos").rglob("*.*")):
+        file.write_bytes(b"no image")
+    run_stage(scenes, "predict", *PREDICT, "--explain", "labels.html")
+    assert "<figure>" not in (scenes / "labels.html").read_text(encoding="utf-8")
+
+
+def test_a_page_needs_a_name_that_says_so(scenes: Path) -> None:
+    result = run_stage(scenes, "predict", *PREDICT, "--explain", "pages", check=False)
+    assert result.stderr.endswith("--explain pages: the page is an .html. Give a name that ends in .html.\n")
+    assert not (scenes / "labels.csv").exists()

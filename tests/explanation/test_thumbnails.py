@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from counterweight.base.errors import InputError
+from counterweight.explanation.thumbnails import SIDE, mean_difference, thumbnail, thumbnails
 from counterweight.images import codec
-from counterweight.report.thumbnails import SIDE, mean_difference, thumbnail, thumbnails
 
 
 def decoded(url: str) -> np.ndarray:
