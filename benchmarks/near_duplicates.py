@@ -124,7 +124,8 @@ def listed(data: Path, folder: Path) -> pd.DataFrame:
     """Return how many validation and test images of three datasets `leaks` lists."""
     rows = []
     for name in ("scenes", "cats_dogs", "example"):
-        project = make_workspace(folder / name, datasets(data, folder)[name])
+        size = {"features.input_size": 96} if name == "cats_dogs" else {}
+        project = make_workspace(folder / name, datasets(data, folder)[name] | size)
         run(project, "dvc", "repro", "leaks")
         metrics, ingest = (
             json.loads((project / path).read_text()) for path in ("features/leaks.json", "data/ingest.json")
