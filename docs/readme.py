@@ -1,16 +1,18 @@
-"""Regenerate parts of README.md and docs/params.md: the tables of params, the graph, and the picture of the example.
+"""Regenerate parts of README.md and docs/: the tables of params, the graph, lists of sections, and two pictures.
 
     python -m docs.readme
 
-The tables come from the models in counterweight/base/schema.py and the graph from dvc.yaml. The picture needs the
-example's outputs, so run `make repro` first.
+The tables come from the models in counterweight/base/schema.py and the graph from dvc.yaml. The pictures, of
+the example and of its report, need its outputs, so run `make repro` first; that of the report also needs Chromium.
 """
 
 import ast
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from dvc.repo import Repo
 from dvc.stage import PipelineStage as Stage
@@ -23,9 +25,12 @@ from counterweight.base.schema import Section
 from counterweight.images import codec
 from counterweight.metrics.charts import COLORS
 from docs.parts import put_between
+from tests.browser import CHROMIUM, look_at
 
 PROJECT = Path(__file__).parent.parent
 PAIRS_SHOWN = 4
+# Pixels of the report that its picture shows, and lines of a page above which it begins with a list of its sections.
+TOP, MAX_LINES = 760, 100
 
 # The rooms of the library; each imports only itself and rooms before it.
 ROOMS = (
@@ -87,6 +92,27 @@ def graph() -> str:
     return "\n".join(["```mermaid", "flowchart TD", *lines, "```", ""])
 
 
+def long_pages() -> list[Path]:
+    """Pages of docs/ that are longer than two screens."""
+    pages = sorted((PROJECT / "docs").glob("*.md"))
+    return [page for page in pages if len(page.read_text(encoding="utf-8").splitlines()) > MAX_LINES]
+
+
+def contents(page: str) -> str:
+    """Return the list of a page's sections, as links by GitHub's rule for anchors."""
+    titles = re.findall(r"^## (.+)$", re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    links = [f"[{title}](#{re.sub(r'[^a-z0-9_ -]', '', title.lower()).replace(' ', '-')})" for title in titles]
+    return f"On this page: {' · '.join(links)}\n"
+
+
+def top_of_the_report(path: Path) -> None:
+    """Picture what readers see first of the example's report, where there is a Chromium."""
+    if CHROMIUM:
+        view = look_at(PROJECT / "results/report.html", width=1080, scheme="light", questions={})
+        pixels = cv2.imdecode(np.frombuffer(view.screenshot, np.uint8), cv2.IMREAD_COLOR)
+        cv2.imwrite(str(path), pixels[:TOP], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+
+
 def picture(path: Path) -> None:
     """Clusters before and after, and copies beside their sources, from the example's outputs."""
     table = manifest.read(PROJECT / "augmented/manifest.csv")
@@ -141,4 +167,7 @@ if __name__ == "__main__":
     put_between(PROJECT / "README.md", {"params": tables["first"], "graph": graph(), "rooms": rooms()})
     put_between(PROJECT / "CONTRIBUTING.md", {"rooms": rooms()})
     put_between(PROJECT / "docs/params.md", tables)
+    for long_page in long_pages():
+        put_between(long_page, {"contents": contents(long_page.read_text(encoding="utf-8"))})
     picture(PROJECT / "docs/example.png")
+    top_of_the_report(PROJECT / "docs/report.png")

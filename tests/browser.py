@@ -84,7 +84,8 @@ def look_at(page: Path, *, width: int, scheme: str, questions: Mapping[str, str]
 
 
 async def _look(port: str, page: Path, width: int, scheme: str, questions: Mapping[str, str]) -> View:
-    view, loaded, replies, number = View(), asyncio.Event(), {}, 0
+    replies: dict[int, asyncio.Future[Any]] = {}
+    view, loaded, number = View(), asyncio.Event(), 0
     async with aiohttp.ClientSession() as session:
         async with session.get(f"http://127.0.0.1:{port}/json/list") as response:
             tabs = await response.json()

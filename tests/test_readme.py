@@ -2,12 +2,13 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from counterweight.base import steps
 from counterweight.base.params import Params
-from docs.readme import graph, param_groups, params_table, rooms
+from docs.readme import contents, graph, long_pages, param_groups, params_table, rooms
 from tests.docs.commands import DOCUMENTS
 from tests.workspace import PROJECT
 
@@ -41,6 +42,13 @@ def test_the_params_table_of_the_readme_is_that_of_the_models() -> None:
 @pytest.mark.parametrize("group", GROUPS)
 def test_the_params_tables_are_those_of_the_models(group: str) -> None:
     assert params_table(GROUPS[group]) in PARAMS
+
+
+@pytest.mark.parametrize("page", long_pages(), ids=lambda page: page.name)
+def test_a_long_page_begins_with_a_list_of_its_sections(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert contents(text) in text
+    assert text.index("On this page: ") < text.index("\n## ")
 
 
 @pytest.mark.parametrize("document", [README, CONTRIBUTING], ids=["README.md", "CONTRIBUTING.md"])
