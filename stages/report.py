@@ -4,9 +4,8 @@ Reads   results/remedies.csv, results/remedies.json, results/label_issues.csv, r
         results/affinity.csv, results/affinity/, data/ingest.json, features/impute.json, features/clusters.csv,
         features/features.npy, features/leaks.csv, features/plane.csv, features/sweep.csv, augmented/manifest.csv,
         augmented/copies.csv, augmented/augment.json, results/arms/, results/arms.csv, results/verdict.json,
-        results/explanations.csv, results/explanations.json, results/explanations/, the images of data/resized/ and
-        augmented/images/
-Writes  results/report.html
+        results/explanations.csv and .json, results/explanations/, the images of data/resized/ and augmented/images/
+Writes  results/report.html, results/gallery/ (pages of all images, if the params say so)
 Params  report, and all others, which the page lists
 """
 
@@ -17,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from counterweight.base import manifest
-from counterweight.base.command import parse_options, run
-from counterweight.base.outputs import read_label_table, write_text
+from counterweight.base.command import parse_options, run, worker_count
+from counterweight.base.outputs import atomic_folder, read_label_table, write_text
 from counterweight.base.params import load_params
+from counterweight.explanation.gallery_folder import write_gallery
 from counterweight.report.arm_results import Arm
 from counterweight.report.cluster_titles import cluster_titles
 from counterweight.report.data_sections import clusters_section, copies_section, labels_section
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         __doc__, argv,
         "remedies", "recommendation", "issues", "curve", "affinity", "pictures", "ingest", "impute", "clusters",
         "features", "leaks", "plane", "sweep", "augment", "manifest", "draws", "resized", "copies", "arms",
-        "differences", "verdict", "explanations", "explained", "overlays", "out",
+        "differences", "verdict", "explanations", "explained", "overlays", "out", "gallery",
     )  # fmt: skip
     params = load_params(args.params)
     resized, shown, seed = args.resized, params.report.images_per_group, params.report.seed
@@ -55,7 +55,6 @@ def main(argv: Sequence[str] | None = None) -> str:
     )
     differences, titles = pd.read_csv(args.differences), cluster_titles(before, params.report.cluster_names)
     arms = {arm: Arm.read(args.arms / arm) for arm in differences["arm"]}
-    curve, n_labels = read_label_table(args.curve), len(manifest.label_names(before))
     browse = gallery(
         before, after, arms, issues, np.load(args.features, mmap_mode="r"), titles,
         folders=(resized, args.copies), max_images=params.report.max_browsed,
@@ -65,13 +64,11 @@ def main(argv: Sequence[str] | None = None) -> str:
         folder=resized, images_per_group=shown,
     )  # fmt: skip
     images, mean_ir = ([augment[part][name] for part in ("before", "after")] for name in ("images", "mean_ir"))
-    sizes, train = list(clusters["sizes"].values()), params.train
-    converged = convergence_warnings(arms, train.monitor, train.epochs)
+    converged = convergence_warnings(arms, params.train.monitor, params.train.epochs)
     warnings = run_warnings(before, ingest, impute, augment, params.features.weights)
-
-    page = render_page({
-        "summary": summary_section(verdict, differences, images, mean_ir, sizes, recommendation),
-        "remedies": remedies_section(pd.read_csv(args.remedies), recommendation, curve, n_labels),
+    sections = {
+        "summary": summary_section(verdict, differences, images, mean_ir, clusters["sizes"], recommendation),
+        "remedies": remedies_section(pd.read_csv(args.remedies), recommendation, read_label_table(args.curve), before),
         "doubts": doubts_section(issues, leaks, before, folder=resized, images_per_group=shown),
         "labels": labels_section(before, after),
         "clusters": clusters,
@@ -79,10 +76,13 @@ def main(argv: Sequence[str] | None = None) -> str:
         "copies": copies_section(after, draws, folder=args.copies, sources=resized, images_per_group=shown, seed=seed),
         "results": results_section(before, arms, differences, converged, folder=resized, images_per_group=shown),
         "explanations": explanations_section(explanations, explained, args.overlays),
-        "browse": browse,
+        "browse": browse | {"all": params.report.gallery},
         "run": run_section(args.params.read_text(encoding="utf-8"), ingest, warnings),
-    })  # fmt: skip
-    write_text(page, args.out)
+    }  # fmt: skip
+    with atomic_folder(args.gallery) as folder:
+        if params.report.gallery:
+            write_gallery(after, titles, (resized, args.copies), folder, worker_count())
+    write_text(render_page(sections), args.out)
     return "\n".join(closing_lines(verdict, recommendation, ingest["duplicates"], args.out))
 
 

@@ -143,4 +143,5 @@ class Report(Section):
     max_browsed: int = Field(
         ge=0, le=5000, description="images that the page lets its readers filter and enlarge, some 10 kB each; 0: none"
     )
+    gallery: bool = Field(description="whether `results/gallery/` gets pages of all images, some 5 kB each")
     seed: Seed = Field(description="seed of the choice of copies that are shown")

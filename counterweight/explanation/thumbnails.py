@@ -17,12 +17,17 @@ _QUALITY = 80
 
 def thumbnail(pixels: NDArray[np.uint8], side: int = SIDE) -> str:
     """Return RGB pixels, shape (height, width, 3), as a ``data:`` URL of a JPEG of at most ``side`` pixels."""
+    small = shrink(pixels, side)
+    encoded = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
+    return data_url(encoded.tobytes())
+
+
+def shrink(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return RGB pixels, shape (height, width, 3), with at most ``side`` pixels along the longer side."""
     height, width = pixels.shape[:2]
     scale = min(side / max(height, width), 1)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    encoded = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
-    return data_url(encoded.tobytes())
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def data_url(jpeg: bytes) -> str:

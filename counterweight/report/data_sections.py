@@ -125,7 +125,7 @@ def clusters_section(
     hidden = len(names) - _MAX_SHOWN_CLUSTERS
     nearest_first = train.sort_values(["distance", "image_id"]).groupby("cluster")
     return {
-        "sizes": counts,
+        "sizes": list(counts.values()),
         "chart": figures.bars(
             head_and_tail(names, MAX_BARS),
             {part: head_and_tail(numbers, MAX_BARS) for part, numbers in counts.items()},

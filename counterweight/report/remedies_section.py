@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from counterweight.base import manifest
 from counterweight.explanation.thumbnails import data_url
 from counterweight.report import figures
 
@@ -23,7 +24,7 @@ def remedies_section(
     remedies: pd.DataFrame,
     summary: Mapping[str, Any],
     curve: pd.DataFrame,
-    n_labels: int,
+    table: pd.DataFrame,
 ) -> dict[str, Any]:
     """Show the remedies, what is recommended, and whether more images would help.
 
@@ -33,8 +34,8 @@ def remedies_section(
         The tables of `counterweight.evidence.probe.ProbeResult`.
     summary : mapping
         The result of `counterweight.evidence.probe.summary`.
-    n_labels : int
-        Labels of the dataset.
+    table : pandas.DataFrame
+        The manifest.
     """
     drawn = remedies[(remedies["kind"] == "remedy") & (remedies["remedy"] != "nothing")]
     return {
@@ -52,7 +53,7 @@ def remedies_section(
             "macro AUC",
         ],
         "rows": [[_name(row), *(f"{row[metric]:.3f}" for metric in METRICS)] for row in remedies.to_dict("records")],
-        "growth": _growth_sentence(curve, n_labels),
+        "growth": _growth_sentence(curve, len(manifest.label_names(table))),
     }
 
 

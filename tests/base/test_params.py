@@ -124,6 +124,7 @@ report:
   cluster_names: {}
   max_browsed: 400
   seed: 0
+  gallery: false
 probe:
   folds: 5
   repeats: 5
@@ -294,7 +295,7 @@ def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
         (
             "[folders, webdataset]",
             "[]",
-            "line 125: export.formats: List should have at least 1 item after validation, not 0, found []",
+            "line 126: export.formats: List should have at least 1 item after validation, not 0, found []",
         ),
         (
             "sheet:\n  format: xlsx",

@@ -37,7 +37,7 @@ STAGES = {
     "evaluate": (EVALUATE, 8),
     "compare": (COMPARE, 5),
     "explain": (EXPLAIN, 3),
-    "report": ([*REPORT, "--out", "results/report.html"], 1),
+    "report": ([*REPORT, "--out", "results/report.html", "--gallery", "results/gallery"], 2),
 }
 
 

@@ -60,7 +60,7 @@ def browse(
 ) -> dict[str, Any]:
     """Answers of a page with this data."""
     page = folder / "page.html"
-    text = render_page(sections("a name") | {"browse": embed(data, "label=1")})
+    text = render_page(sections("a name") | {"browse": embed(data, "label=1") | {"all": False}})
     page.write_text(text.replace('src="data:"', f'src="{DOT}"'), encoding="utf-8")
     view = look_at(page, width=width, scheme=scheme, questions={"helpers": HELPERS} | questions)
     assert (view.requests, view.complaints) == ([], [])

@@ -113,7 +113,7 @@ def test_cluster_names_its_frequent_labels(clusters: dict[str, object]) -> None:
 
 
 def test_sizes_of_clusters_are_before_and_after(clusters: dict[str, object]) -> None:
-    assert clusters["sizes"] == {"before": [3, 1], "after": [3, 3]}
+    assert clusters["sizes"] == [[3, 1], [3, 3]]
 
 
 def draws_of(

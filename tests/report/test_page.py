@@ -61,7 +61,7 @@ def sections(name: str) -> dict[str, dict[str, object]]:
             "curves": [(name, "<svg/>")], "confusion": [(name, "<svg/>")], "only_correct": [(name, 1, picture)],
         },
         "explanations": {"method": name, "border": name, "groups": [(name, [explained])]},
-        "browse": {"data": "", "script": "", "hash": "", "hardest": ""},
+        "browse": {"data": "", "script": "", "hash": "", "hardest": "", "all": False},
         "run": run_section(f"seed: {name}", INGEST, [name]),
     }  # fmt: skip
 
@@ -188,5 +188,5 @@ def test_without_images_to_browse_no_name_is_a_link() -> None:
     parts["labels"]["chart"] = linked
     assert "<svg><text>sea</text></svg>" in render_page(parts)
     assert "#browse:" not in render_page(parts)
-    parts["browse"] = {"data": "{}", "script": "", "hash": "", "hardest": "label=0"}
+    parts["browse"] = {"data": "{}", "script": "", "hash": "", "hardest": "label=0", "all": False}
     assert linked in render_page(parts)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from counterweight.base import manifest
 from counterweight.base.outputs import read_label_table, write_table
 from counterweight.images import codec
 from counterweight.report.remedies_section import METRICS, affinity_section, remedies_section
@@ -13,6 +14,7 @@ SUMMARY = {
     "settings": {"train.arms": ["nothing", "weights", "copies"], "augment.strategy": "none"},
 }  # fmt: skip
 
+TABLE = manifest.build(["a"], ["a"], ["train"], ["sea", "ice"], np.zeros((1, 2), np.int8), ["a"])
 AFFINITY_COLUMNS = [
     "pipeline", "augmenter", "copies", "labels", "seen_on_sources", "seen_on_copies", "affinity", "diversity",
 ]  # fmt: skip
@@ -42,7 +44,7 @@ def curve(tmp_path: Path, *rows: tuple[str, float, float, float]) -> pd.DataFram
 
 def test_the_command_sets_what_is_recommended(remedies: pd.DataFrame, tmp_path: Path) -> None:
     points = curve(tmp_path, ("sea", 0.5, 0.6, 0.6))
-    section = remedies_section(remedies, SUMMARY, points, 2)
+    section = remedies_section(remedies, SUMMARY, points, TABLE)
     assert section["command"] == ("dvc exp run -S 'train.arms=[nothing,weights,copies]' -S augment.strategy=none")
     assert [row[:2] for row in section["rows"]] == [
         ["nothing", "0.500"], ["weights", "0.600"], ["chance: every label", "0.400"],
@@ -51,7 +53,7 @@ def test_the_command_sets_what_is_recommended(remedies: pd.DataFrame, tmp_path: 
 
 def test_labels_that_still_gain_are_named(remedies: pd.DataFrame, tmp_path: Path) -> None:
     points = curve(tmp_path, ("sea", 0.5, 0.6, 0.7), ("ice", 0.5, 0.6, 0.61))
-    section = remedies_section(remedies, SUMMARY, points, 2)
+    section = remedies_section(remedies, SUMMARY, points, TABLE)
     assert section["growth"] == (
         "More images would help 1 of 2 labels, whose average precision still grows from 60 to 100 % of the train "
         "images: sea (+0.10)."
@@ -60,7 +62,7 @@ def test_labels_that_still_gain_are_named(remedies: pd.DataFrame, tmp_path: Path
 
 def test_a_label_of_no_train_image_has_no_curve(remedies: pd.DataFrame, tmp_path: Path) -> None:
     points = curve(tmp_path, ("sea", 0.5, 0.6, 0.6), ("ice", np.nan, np.nan, np.nan))
-    section = remedies_section(remedies, SUMMARY, points, 2)
+    section = remedies_section(remedies, SUMMARY, points, TABLE)
     assert section["growth"].endswith("no label gains: better features would help more than more images.")
 
 

@@ -17,9 +17,9 @@ from counterweight.metrics import decisions
 from stages.compare import main as compare
 from stages.report import main
 from tests.browser import CHROMIUM, LOAD_AXE, VIOLATIONS, look_at
-from tests.conftest import ARMS, COMPARE, REPORT, SEEDS, run_stage
+from tests.conftest import ARMS, COMPARE, REPORT, SEEDS, TINY, run_stage
 from tests.recomputed import recomputed, replace_scores
-from tests.workspace import PROJECT
+from tests.workspace import PROJECT, write_params
 
 SECTIONS = [
     "At a glance",
@@ -50,7 +50,7 @@ QUESTIONS = {
 @pytest.fixture(scope="module")
 def page(reportable: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report") / "report.html"
-    result = run_stage(reportable, "report", *REPORT, "--out", str(out))
+    result = run_stage(reportable, "report", *REPORT, "--out", str(out), "--gallery", str(out.with_name("gallery")))
     verdict = json.loads((reportable / "results/verdict.json").read_text(encoding="utf-8"))
     assert f"report: {(verdict['chance'] or verdict['copies']).rstrip('.')}" in result.stderr
     return out
@@ -147,7 +147,7 @@ def copied(reportable: Path, tmp_path: Path) -> Path:
 def report(folder: Path) -> tuple[str, str]:
     """Run the stage in a folder, in this process; return the summary and the page."""
     with contextlib.chdir(folder):
-        summary = main([*REPORT, "--out", "results/report.html"]).splitlines()[-1]
+        summary = main([*REPORT, "--out", "results/report.html", "--gallery", "results/gallery"]).splitlines()[-1]
     return summary, (folder / "results/report.html").read_text(encoding="utf-8")
 
 
@@ -247,7 +247,7 @@ def test_a_head_that_had_not_converged_is_said_on_the_page(copied: Path) -> None
 
 def test_same_input_gives_the_same_page(page: Path, reportable: Path, tmp_path: Path) -> None:
     with contextlib.chdir(reportable):
-        main([*REPORT, "--out", str(tmp_path / "again.html")])
+        main([*REPORT, "--out", str(tmp_path / "again.html"), "--gallery", str(tmp_path / "gallery")])
     assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
 
 
@@ -270,3 +270,18 @@ def test_browser_draws_all_of_it_and_requests_nothing(page: Path, width: int, sc
     assert (view.answers.pop("loaded"), view.answers.pop("violations")) == (True, [])
     assert view.answers == {"not drawn": 0, "without alt": 0, "empty charts": 0, "cut off": 0, "background": background}
     assert struct.unpack(">II", view.screenshot[16:24]) > (width - 20, 3_000)
+
+
+def test_the_gallery_is_empty_unless_it_is_asked_for(page: Path, reportable: Path, tmp_path: Path) -> None:
+    assert list(page.with_name("gallery").iterdir()) == []
+    folder = tmp_path / "project"
+    shutil.copytree(reportable, folder)
+    write_params(folder / "params.yaml", TINY | {"report.gallery": True})
+    run_stage(folder, "report", *REPORT, "--out", "results/report.html", "--gallery", "results/gallery")
+    table = manifest.read(folder / "augmented/manifest.csv")
+    assert len(list((folder / "results/gallery/images").iterdir())) == len(table)
+    text = (folder / "results/report.html").read_text(encoding="utf-8")
+    assert '<a href="gallery/index.html">All images, label by label</a>' in text
+    index = (folder / "results/gallery/index.html").read_text(encoding="utf-8")
+    zeros = int((manifest.targets(table)[:, 0] == 1).sum())
+    assert f'<a href="0-1.html">0</a>: {zeros} images' in index
