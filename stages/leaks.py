@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     held_out = table[table["split"].isin(["val", "test"])]
     compared = held_out.iloc[evenly_spaced(len(held_out), params.leaks.max_images if min_cosine is not None else 0)]
     found = pd.DataFrame(columns=list(COLUMNS))
-    if len(compared):
+    if len(compared) and len(train) > 1:
         # Imported here, so that a run that looks for none does not wait for PyTorch.
         from counterweight.networks.backbones import resolve_device
         from counterweight.networks.feature_extractor import FeatureConfig, build_feature_extractor
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         config = FeatureConfig(**params.features.model_dump())
         extractor = build_feature_extractor(config, calibration, compute, cache)
         views = [extractor.features(files), extractor.mirrored().features(files)]
-        of_train, *of_views = whitened(np.load(args.features, allow_pickle=False), views)
+        of_train, *of_views = whitened(np.load(args.features, mmap_mode="r"), views)
         nearest = nearest_train_images(of_train, of_views)
         duplicates = pd.read_csv(args.duplicates, dtype={"image_id": "str"}, keep_default_na=False)
         found = similar_images_table(train, compared, nearest, duplicates, min_cosine=min_cosine or 0)

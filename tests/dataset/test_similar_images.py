@@ -50,6 +50,13 @@ def test_whitened_features_of_train_have_mean_0_and_deviation_1_whatever_their_s
     np.testing.assert_allclose(of_view, of_train[:2], atol=1e-5)
 
 
+def test_features_that_are_always_0_add_no_noise() -> None:
+    train = np.zeros((400, 9), np.float32)
+    train[:, :2] = np.random.default_rng(0).normal(size=(400, 2))
+    assert whitened(train, [])[0].shape == (400, 2)
+    assert whitened(np.ones((9, 3), np.float32), [np.ones((2, 3), np.float32)])[1].shape == (2, 0)
+
+
 @pytest.mark.parametrize(("n_train", "n_features", "components"), [(2, 8, 1), (40, 64, 10), (300, 64, 50), (300, 8, 8)])
 def test_few_train_images_have_few_components(n_train: int, n_features: int, components: int) -> None:
     train = np.random.default_rng(0).normal(size=(n_train, n_features)).astype(np.float32)
