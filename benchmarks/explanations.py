@@ -5,8 +5,8 @@
 Deletion paints an image over, the places that speak most for a label first, and insertion brings them back into a
 blurred image (Petsiuk et al., RISE, BMVC 2018). The area under the label's score is low for deletion and high for
 insertion if the map names what the score rests on. Each map is compared with the next image's map, which has the same
-sizes and shapes in other places. 30 test images, each with its rarest label that the network gives; the network is that of
-the arm without remedies. The table goes into benchmarks/README.md.
+sizes and shapes in other places. There are 30 test images, each with its rarest label that the network gives; the
+network is that of the arm without remedies. The table goes into benchmarks/README.md.
 """
 
 import tempfile
