@@ -23,7 +23,7 @@ from scipy import stats
 from benchmarks.common import data_folder, measured_by, write_section
 from benchmarks.ranking import datasets
 from counterweight.base import manifest
-from counterweight.dataset.similar_images import evenly_spaced
+from counterweight.clustering.similar_images import evenly_spaced
 from counterweight.explanation.attribution import ExplainConfig, explain
 from counterweight.explanation.chosen_images import rarest_column
 from counterweight.metrics import decisions

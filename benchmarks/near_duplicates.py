@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.common import WEIGHTS, data_folder, measured_by, write_section
 from benchmarks.ranking import datasets
-from counterweight.dataset.similar_images import nearest_train_images, whitened
+from counterweight.clustering.similar_images import nearest_train_images, whitened
 from counterweight.images import codec
 from counterweight.images.geometry import TargetSize, network_view, resize
 from counterweight.images.perceptual_hash import perceptual_hashes

@@ -30,7 +30,7 @@ from tests.browser import CHROMIUM, look_at
 PROJECT = Path(__file__).parent.parent
 PAIRS_SHOWN = 4
 # Pixels of the report that its picture shows, and lines of a page above which it begins with a list of its sections.
-TOP, MAX_LINES = 760, 100
+TOP, MAX_LINES, MIN_SECTIONS = 760, 100, 3
 
 # The rooms of the library; each imports only itself and rooms before it.
 ROOMS = (
@@ -93,16 +93,24 @@ def graph() -> str:
 
 
 def long_pages() -> list[Path]:
-    """Pages of docs/ that are longer than two screens."""
-    pages = sorted((PROJECT / "docs").glob("*.md"))
-    return [page for page in pages if len(page.read_text(encoding="utf-8").splitlines()) > MAX_LINES]
+    """Pages of docs/ that are longer than two screens and have sections to choose from."""
+    texts = {page: page.read_text(encoding="utf-8") for page in sorted((PROJECT / "docs").glob("*.md"))}
+    return [
+        page
+        for page, text in texts.items()
+        if len(text.splitlines()) > MAX_LINES and len(_sections(text)) >= MIN_SECTIONS
+    ]
 
 
 def contents(page: str) -> str:
     """Return the list of a page's sections, as links by GitHub's rule for anchors."""
-    titles = re.findall(r"^## (.+)$", re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
-    links = [f"[{title}](#{re.sub(r'[^a-z0-9_ -]', '', title.lower()).replace(' ', '-')})" for title in titles]
+    links = [f"[{title}](#{re.sub(r'[^a-z0-9_ -]', '', title.lower()).replace(' ', '-')})" for title in _sections(page)]
     return f"On this page: {' · '.join(links)}\n"
+
+
+def _sections(page: str) -> list[str]:
+    """Titles of a page's sections, outside of blocks of code."""
+    return re.findall(r"^## (.+)$", re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
 
 
 def top_of_the_report(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Evaluate the networks of an arm on the test rows, which no earlier stage has seen, and on the validation rows.
+"""Evaluate the networks of an arm on the test rows, by which nothing was trained or chosen, and on validation.
 
 Reads   results/arms/<arm>/models/, augmented/arms/<arm>.csv, data/resized/
 Writes  results/arms/<arm>/metrics.json and labels.csv (means over the seeds), scores.csv (of each seed);

@@ -18,8 +18,9 @@ from counterweight.base.command import device_name, parse_options, run, worker_c
 from counterweight.base.errors import name_some
 from counterweight.base.outputs import write_json, write_table
 from counterweight.base.params import load_params
-from counterweight.dataset.similar_images import (
+from counterweight.clustering.similar_images import (
     COLUMNS,
+    MIN_TRAIN_IMAGES,
     evenly_spaced,
     nearest_train_images,
     similar_images_table,
@@ -38,12 +39,15 @@ def main(argv: Sequence[str] | None = None) -> str:
     if params.features.weights == "random" and min_cosine is not None:
         log.info("weights are random: such features cannot tell what is the same picture, so none is looked for")
         min_cosine = None
-
     train = manifest.rows_of_split(table, "train")
+    if len(train) < MIN_TRAIN_IMAGES and min_cosine is not None:
+        log.info("%d train images are too few to tell what is similar, so nothing is looked for", len(train))
+        min_cosine = None
+
     held_out = table[table["split"].isin(["val", "test"])]
     compared = held_out.iloc[evenly_spaced(len(held_out), params.leaks.max_images if min_cosine is not None else 0)]
     found = pd.DataFrame(columns=list(COLUMNS))
-    if len(compared) and len(train) > 1:
+    if len(compared):
         # Imported here, so that a run that looks for none does not wait for PyTorch.
         from counterweight.networks.backbones import resolve_device
         from counterweight.networks.feature_extractor import FeatureConfig, build_feature_extractor

@@ -2,8 +2,8 @@
 
 Reads   results/remedies.csv, results/remedies.json, results/label_issues.csv, results/learning_curve.csv,
         results/affinity.csv, results/affinity/, data/ingest.json, features/impute.json, features/clusters.csv,
-        features/features.npy, features/leaks.csv, features/plane.csv, features/sweep.csv, augmented/manifest.csv,
-        augmented/copies.csv, augmented/augment.json, results/arms/, results/arms.csv, results/verdict.json,
+        features/features.npy, features/leaks.csv and .json, features/plane.csv, features/sweep.csv,
+        augmented/manifest.csv and copies.csv, augmented/augment.json, results/arms/, results/arms.csv and verdict.json,
         results/explanations.csv and .json, results/explanations/, the images of data/resized/ and augmented/images/
 Writes  results/report.html, results/gallery/ (pages of all images, if the params say so)
 Params  report, and all others, which the page lists
@@ -39,14 +39,14 @@ def main(argv: Sequence[str] | None = None) -> str:
     args = parse_options(
         __doc__, argv,
         "remedies", "recommendation", "issues", "curve", "affinity", "pictures", "ingest", "impute", "clusters",
-        "features", "leaks", "plane", "sweep", "augment", "manifest", "draws", "resized", "copies", "arms",
-        "differences", "verdict", "explanations", "explained", "overlays", "out", "gallery",
+        "features", "leaks", "compared", "plane", "sweep", "augment", "manifest", "draws", "resized", "copies",
+        "arms", "differences", "verdict", "explanations", "explained", "overlays", "out", "gallery",
     )  # fmt: skip
     params = load_params(args.params)
     resized, shown, seed = args.resized, params.report.images_per_group, params.report.seed
-    ingest, impute, augment, verdict, recommendation, explained = (
-        json.loads(path.read_text("utf-8"))
-        for path in (args.ingest, args.impute, args.augment, args.verdict, args.recommendation, args.explained)
+    ingest, compared, impute, augment, verdict, recommendation, explained = (
+        json.loads(vars(args)[name].read_text("utf-8"))
+        for name in ("ingest", "compared", "impute", "augment", "verdict", "recommendation", "explained")
     )
     before, after = manifest.read(args.clusters), manifest.read(args.manifest)
     plane, draws, issues, leaks, explanations = (
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     sections = {
         "summary": summary_section(verdict, differences, images, mean_ir, clusters["sizes"], recommendation),
         "remedies": remedies_section(pd.read_csv(args.remedies), recommendation, read_label_table(args.curve), before),
-        "doubts": doubts_section(issues, leaks, before, folder=resized, images_per_group=shown),
+        "doubts": doubts_section(issues, leaks, compared, before, folder=resized, images_per_group=shown),
         "labels": labels_section(before, after),
         "clusters": clusters,
         "affinity": affinity_section(read_label_table(args.affinity, ["pipeline", "augmenter"]), args.pictures),

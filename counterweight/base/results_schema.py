@@ -129,7 +129,7 @@ class Explain(Section):
         ge=1, le=12, description="test images per reason: surest errors, right by one arm alone, rarest labels, random"
     )
     patches: int = Field(ge=2, le=32, description="squares (`occlusion`) or superpixels (`lime`) per side")
-    samples: int = Field(ge=10, description="changed images per explanation by `lime`")
+    samples: int = Field(ge=10, le=5000, description="changed images per explanation by `lime`")
     seed: Seed = Field(description="seed of the images at random, and of `lime`")
 
 

@@ -14,6 +14,7 @@ from sklearn.utils import gen_batches
 from threadpoolctl import threadpool_limits
 
 from counterweight.base.errors import InputError
+from counterweight.clustering.pca import fit_pca
 
 # The silhouette compares every image with every other; on a sample of this size it takes seconds.
 SILHOUETTE_SAMPLE = 5_000
@@ -29,7 +30,7 @@ SUBSAMPLE = 5_000
 SUBSAMPLE_STARTS = 5
 SUBSAMPLE_SEEDS = 8
 REFINED = 4
-# Images per batch of `minibatch`, of PCA and of distances.
+# Images per batch of `minibatch` and of distances.
 BATCH_SIZE = 4_096
 
 
@@ -144,21 +145,10 @@ def fit_clusters(
 
 @np.errstate(invalid="ignore")  # The explained variance of identical images is 0 / 0.
 def _pca(features: NDArray[np.float32], n_components: int) -> tuple[NDArray[np.float32], float]:
-    """Reduce features as scikit-learn's ``PCA(svd_solver="covariance_eigh")`` does in float64, batch by batch.
-
-    In float32, processors differ in digits that are written. In float64, they differ in digits that the components, as
-    float32, do not have, but for a few in a million. A batch at a time is float64.
-    """
-    mean, batches = features.mean(axis=0, dtype=np.float64), list(gen_batches(len(features), BATCH_SIZE))
-    covariance = np.zeros((len(mean), len(mean)))
-    for batch in batches:
-        centered = features[batch] - mean
-        covariance += centered.T @ centered
-    variances, axes = np.linalg.eigh(covariance)
-    axes = axes[:, ::-1][:, :n_components]
-    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(n_components)])
-    reduced = np.concatenate([((features[batch] - mean) @ axes).astype(np.float32) for batch in batches])
-    return reduced, float(variances[-n_components:].sum() / variances.sum())
+    pca = fit_pca(features)
+    ascending = pca.scatter[::-1]
+    share = float(ascending[-n_components:].sum() / ascending.sum())
+    return pca.project(features, pca.axes[:, :n_components]), share
 
 
 @np.errstate(invalid="ignore")

@@ -15,6 +15,7 @@ from counterweight.networks.backbones import Backbone
 from counterweight.networks.classifier import Classifier
 from counterweight.networks.determinism import batch_runner
 from counterweight.networks.inference import CPU_BATCH
+from counterweight.runtime.progress import track_progress
 
 # Changed images that the network sees at once.
 _AT_ONCE = 4 * CPU_BATCH
@@ -54,7 +55,7 @@ def explain(
     Parameters
     ----------
     classifier : Classifier
-        It is put into evaluation mode.
+        It is put into evaluation mode, on the CPU.
     images : array of uint8, shape (n_images, height, width, 3)
         What the classifier sees, see `counterweight.images.geometry.network_view`.
     columns : sequence of int
@@ -70,13 +71,15 @@ def explain(
     method : str
         The method that made them.
     """
-    classifier.eval()
+    classifier.cpu().eval()
     network = _Observed(classifier, torch.from_numpy(images[:1].copy()))
     method = "occlusion" if config.method == "gradcam" and network.maps is None else config.method
     explain_one = {"gradcam": _gradcam, "occlusion": _occlusion, "lime": _lime}[method]
     maps = np.empty(images.shape[:3], dtype=np.float32)
-    for i, (image, column) in enumerate(zip(images, columns, strict=True)):
-        maps[i] = explain_one(network, torch.from_numpy(image[None].copy()), int(column), config).detach().numpy()
+    with track_progress(len(images), "explanations") as advance:
+        for i, (image, column) in enumerate(zip(images, columns, strict=True)):
+            maps[i] = explain_one(network, torch.from_numpy(image[None].copy()), int(column), config).detach().numpy()
+            advance(1)
     return maps, method
 
 
@@ -95,12 +98,16 @@ class _Observed(nn.Module):
         self.classifier = classifier
         self.cut: nn.Identity | None = None
         self.maps: nn.Module | None = None
+        # A network that was cut at a layer has lost the types of its blocks, but not their names.
+        names = [f"{name} {type(layer).__name__}".lower() for name, layer in classifier.named_modules()]
+        if any("attn" in name or "attention" in name for name in names):
+            return
         body = classifier.body
         with torch.inference_mode():
             # A network that was cut at a layer ends in no module of its own.
-            if isinstance(body, Backbone) and body.pooling is not None and body.feature_maps(image).dim() == 4:
+            if isinstance(body, Backbone) and body.pooling is not None and _has_cells(body.feature_maps(image)):
                 self.cut = self.maps = nn.Identity()
-            elif not any("Attention" in type(layer).__name__ for layer in classifier.modules()):
+            else:
                 self.maps = _last_maps(classifier, image)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -112,12 +119,17 @@ class _Observed(nn.Module):
         return logits
 
 
+def _has_cells(output: Tensor) -> bool:
+    """Whether an output is maps of more than one cell, which alone can tell places apart."""
+    return output.dim() == 4 and min(output.shape[2:]) > 1
+
+
 def _last_maps(network: nn.Module, image: Tensor) -> nn.Module | None:
     """Return the module that is the last to return maps of more than one cell."""
     found: list[nn.Module] = []
 
     def observe(layer: nn.Module, _: tuple[Tensor, ...], output: object) -> None:
-        if isinstance(output, Tensor) and output.dim() == 4 and min(output.shape[2:]) > 1:
+        if isinstance(output, Tensor) and _has_cells(output):
             found.append(layer)
 
     hooks = [layer.register_forward_hook(observe) for layer in network.modules()]

@@ -17,7 +17,8 @@ from counterweight.runtime.parallel import parallel_map
 _TEMPLATE = Path(__file__).with_name("gallery.html")
 # Images per page: more load slowly.
 _PER_PAGE = 500
-NO_LABEL = "no label"
+# Links to other pages, at most, on either side.
+_NEIGHBORS = 5
 
 
 def write_gallery(
@@ -53,18 +54,22 @@ def write_gallery(
         )
     ]
     parallel_map(_shrink_file, jobs, workers=workers, what="small images", name=_name_of)
-    names, targets = manifest.label_names(rows), manifest.targets(rows) == 1
+    names, targets = manifest.label_names(rows), manifest.targets(rows)
+    has, unknown = targets == 1, (targets < 0).any(axis=1)
+    without = ~has.any(axis=1)
+    groups = [*zip(names, has.T, strict=True), ("no label", without & ~unknown), ("unknown", without & unknown)]
     captions = [_caption(row, titles) for row in rows.to_dict("records")]
     environment = Environment(loader=FileSystemLoader(_TEMPLATE.parent), autoescape=True, undefined=StrictUndefined)
     write = partial(_write, environment, out)
     listed: list[dict[str, Any]] = []
-    for column, label in enumerate([*names, NO_LABEL]):
-        images = np.flatnonzero(targets[:, column] if column < len(names) else ~targets.any(axis=1)).tolist()
+    for column, (label, members) in enumerate(groups):
+        images = np.flatnonzero(members).tolist()
         if not images:
             continue
         parts = [images[start : start + _PER_PAGE] for start in range(0, len(images), _PER_PAGE)]
         for part, shown in enumerate(parts, 1):
-            pages = [(number, f"{column}-{number}.html", number == part) for number in range(1, len(parts) + 1)]
+            near = range(max(part - _NEIGHBORS, 1), min(part + _NEIGHBORS, len(parts)) + 1)
+            pages = [(number, f"{column}-{number}.html", number == part) for number in near]
             write(f"{column}-{part}.html", label, pages, [(f"images/{i}.jpg", captions[i]) for i in shown], [])
         listed.append({"label": label, "page": f"{column}-1.html", "count": len(images)})
     write("index.html", "All images", [], [], listed)

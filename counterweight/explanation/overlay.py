@@ -1,5 +1,6 @@
 """Pictures of explanations: the image in gray, colored where it speaks for or against a label."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -51,10 +52,18 @@ def border_share(evidence: NDArray[np.float32]) -> float:
     return float(1 - inside / total) if total > 0 else float("nan")
 
 
-def mean_border_share(maps: NDArray[np.float32]) -> float | None:
-    """Return the mean of `border_share` over images with evidence, to three digits; None without any."""
-    shares = np.array([border_share(evidence) for evidence in maps])
-    return None if np.isnan(shares).all() else round(float(np.nanmean(shares)), 3)
+def border_shares(maps: Mapping[str, NDArray[np.float32]]) -> dict[str, float]:
+    """Return the mean of `border_share` for each arm, to three digits, and as ``area`` the border's part of a picture.
+
+    The mean is over images with evidence by every arm; without any, the result is empty.
+    """
+    shares = {arm: np.array([border_share(evidence) for evidence in of_arm]) for arm, of_arm in maps.items()}
+    usable = np.isfinite(list(shares.values())).all(axis=0) if shares else np.empty(0, dtype=np.bool_)
+    if not usable.any():
+        return {}
+    means = {arm: round(float(of_arm[usable].mean()), 3) for arm, of_arm in shares.items()}
+    even = np.ones(next(iter(maps.values())).shape[1:], dtype=np.float32)
+    return means | {"area": round(border_share(even), 3)}
 
 
 def write_pictures(views: NDArray[np.uint8], maps: NDArray[np.float32], arm: str, folder: Path) -> None:

@@ -50,10 +50,10 @@ def predictions_page(
     """
     readable = np.flatnonzero(~np.isnan(scores).any(axis=1))
     shown = readable[:MAX_SHOWN]
-    given = rule.apply(scores[shown], DEPLOYED[rule.task])
+    predicted = rule.apply(scores[shown], DEPLOYED[rule.task])
     probabilities = rule.probabilities(scores[shown])
     # Of the labels that an image gets the likeliest, or without any the likeliest of all.
-    columns = np.where(given.any(axis=1, keepdims=True) & ~given, -1, probabilities).argmax(axis=1)
+    columns = np.where(predicted.any(axis=1, keepdims=True) & ~predicted, -1, probabilities).argmax(axis=1)
     images: list[dict[str, Any]] = []
     if len(shown):
         with TemporaryDirectory(prefix="counterweight-") as folder:
@@ -70,7 +70,7 @@ def predictions_page(
                 "explained": rule.labels[column],
             }
             for i, view, evidence, gets, likely, column in zip(
-                shown, views, maps, given, probabilities, columns.tolist(), strict=True
+                shown, views, maps, predicted, probabilities, columns.tolist(), strict=True
             )
         ]
     text = f"{len(readable):,} images, of which the first {len(shown)} are shown." if len(readable) > len(shown) else ""
@@ -78,8 +78,8 @@ def predictions_page(
     return environment.get_template(_TEMPLATE.name).render(model=model, text=text, images=images)
 
 
-def _likeliest(labels: Sequence[str], probabilities: NDArray[np.float64], given: NDArray[np.bool_]) -> str:
+def _likeliest(labels: Sequence[str], probabilities: NDArray[np.float64], predicted: NDArray[np.bool_]) -> str:
     """Name the labels that an image gets and the likeliest ones, with their probabilities, the likeliest first."""
     order = np.argsort(-probabilities, kind="stable")
-    told = [i for rank, i in enumerate(order.tolist()) if given[i] or rank < _MAX_PROBABILITIES]
-    return ", ".join(f"{labels[i]} {probabilities[i]:.0%}" for i in told)
+    listed = [i for rank, i in enumerate(order.tolist()) if predicted[i] or rank < _MAX_PROBABILITIES]
+    return ", ".join(f"{labels[i]} {probabilities[i]:.0%}" for i in listed)

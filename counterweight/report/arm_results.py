@@ -83,7 +83,7 @@ def gets_right(arm: Arm, rows: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def confusion_tables(table: pd.DataFrame, arms: Mapping[str, Arm]) -> list[dict[str, Any]]:
-    """Count for each arm what it says of the test images, by the headline decision.
+    """Count the predictions of each arm on the test images, by the headline decision.
 
     Parameters
     ----------
@@ -107,21 +107,21 @@ def confusion_tables(table: pd.DataFrame, arms: Mapping[str, Arm]) -> list[dict[
     targets = manifest.targets(test)
     tables = []
     for number, (name, arm) in enumerate(arms.items()):
-        says, task = arm.predictions(test), arm.decisions.task
+        predicted, task = arm.predictions(test), arm.decisions.task
         single = is_single_label(task, HEADLINE[task])
         rows: list[list[Any]] = []
         for i, label in enumerate(names):
             has, lacks = targets[:, i] == 1, targets[:, i] == 0
             of_label = f"label={i}&split=test"
             if single:
-                cells = [(has & says[:, j], f"{of_label}&says={number}:{j}") for j in range(len(names))]
+                cells = [(has & predicted[:, j], f"{of_label}&predicted={number}:{j}") for j in range(len(names))]
             else:
                 cells = [
-                    (has & says[:, i], f"{of_label}&says={number}:{i}"),
-                    (has & ~says[:, i], f"{of_label}&answer=wrong:{number}"),
-                    (lacks & says[:, i], f"lacks={i}&split=test&says={number}:{i}"),
+                    (has & predicted[:, i], f"{of_label}&predicted={number}:{i}"),
+                    (has & ~predicted[:, i], f"{of_label}&answer=wrong:{number}"),
+                    (lacks & predicted[:, i], f"lacks={i}&split=test&predicted={number}:{i}"),
                 ]
             rows.append([label, *((int(np.count_nonzero(images)), query) for images, query in cells)])
-        head = ["is \\ said", *names] if single else ["label", "found", "missed", "false alarms"]
+        head = ["actual \\ predicted", *names] if single else ["label", "found", "missed", "false alarms"]
         tables.append({"arm": name, "head": head, "rows": rows})
     return tables

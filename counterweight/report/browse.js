@@ -25,7 +25,7 @@
     cluster: (image, value) => image.cluster === Number(value),
     split: (image, value) => image.split === value,
     lacks: (image, value) => !image.labels.includes(Number(value)) && !image.unknown.includes(Number(value)),
-    says: (image, value) => {
+    predicted: (image, value) => {
       const [arm, label] = value.split(":").map(Number);
       return image.answers.length > 0 && image.answers[arm].labels.includes(label);
     },
@@ -64,12 +64,12 @@
     const wanted = [...new FormData(form), ...linked].filter(([, value]) => value !== "");
     matches = [...data.images.keys()].filter((i) => wanted.every(([name, value]) => TESTS[name](data.images[i], value)));
     grid.replaceChildren(...matches.slice(0, shown).map(tile));
-    const said = linked.map(([name, value]) => {
+    const conditions = linked.map(([name, value]) => {
       if (name === "lacks") return `, without ${data.labels[value]}`;
       const [arm, label] = value.split(":");
-      return `, to which ${data.arms[arm]} gives ${data.labels[label]}`;
+      return `, for which the arm ${data.arms[arm]} predicts ${data.labels[label]}`;
     });
-    found.textContent = `${matches.length} of the ${data.images.length} images that this page holds${said.join("")}`;
+    found.textContent = `${matches.length} of the ${data.images.length} images that this page holds${conditions.join("")}`;
     more.hidden = matches.length <= shown;
   };
 
@@ -110,10 +110,18 @@
   };
 
   const follow = () => {
-    if (!location.hash.startsWith("#browse:")) return;
-    form.reset();
+    if (!location.hash.startsWith("#browse:")) {
+      dialog.close();
+      return;
+    }
     const query = [...new URLSearchParams(location.hash.slice(8))];
-    linked = query.filter(([name]) => name === "lacks" || name === "says");
+    const image = query.find(([name]) => name === "image");
+    if (image) { // A dot of a chart: the reader stays there.
+      if (data.images[image[1]]) open(Number(image[1]));
+      return;
+    }
+    form.reset();
+    linked = query.filter(([name]) => name === "lacks" || name === "predicted");
     for (const [name, value] of query) {
       const field = form.elements[name];
       if (field && field.type === "checkbox") field.checked = true;
@@ -123,8 +131,6 @@
     render();
     section.scrollIntoView();
     form.elements.label.focus({ preventScroll: true });
-    const image = query.find(([name]) => name === "image");
-    if (image && data.images[image[1]]) open(Number(image[1]));
   };
 
   form.addEventListener("input", () => {
@@ -148,6 +154,12 @@
     const target = link && (link.getAttribute("href") ?? link.getAttribute("xlink:href"));
     if (target === location.hash) follow(); // Nothing changes in the address, so there is no event of its own.
   });
+  for (const cell of document.querySelectorAll("td[data-browse]")) {
+    const [row, column] = [cell.parentElement.cells[0], cell.closest("table").tHead.rows[0].cells[cell.cellIndex]];
+    const link = element("a", cell.textContent, { href: `#browse:${cell.dataset.browse}` });
+    link.setAttribute("aria-label", `${cell.textContent} images, ${row.textContent} ${column.textContent}`);
+    cell.replaceChildren(link);
+  }
   section.hidden = false;
   document.documentElement.classList.add("scripted");
   for (const link of document.querySelectorAll(".browse-link")) link.hidden = false;

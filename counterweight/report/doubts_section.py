@@ -13,7 +13,13 @@ from counterweight.explanation.thumbnails import thumbnails
 
 
 def doubts_section(
-    issues: pd.DataFrame, leaks: pd.DataFrame, table: pd.DataFrame, *, folder: Path, images_per_group: int
+    issues: pd.DataFrame,
+    leaks: pd.DataFrame,
+    compared: Mapping[str, int],
+    table: pd.DataFrame,
+    *,
+    folder: Path,
+    images_per_group: int,
 ) -> dict[str, Any]:
     """Show labels that may be wrong, and images that may show the same.
 
@@ -22,7 +28,9 @@ def doubts_section(
     issues : pandas.DataFrame
         The table of `counterweight.evidence.probe.ProbeResult`.
     leaks : pandas.DataFrame
-        The result of `counterweight.dataset.similar_images.similar_images_table`.
+        The result of `counterweight.clustering.similar_images.similar_images_table`.
+    compared : mapping of str to int
+        How many of the ``held_out`` images were ``compared`` with train by their features.
     table : pandas.DataFrame
         The manifest.
     folder : Path
@@ -43,6 +51,8 @@ def doubts_section(
         if len(contradicting)
         else "",
         "pairs": [_pair(pair, images, folder) for pair in list(pairs)[:images_per_group]],
+        "compared": f"By their features, {compared['compared']:,} of {compared['held_out']:,} validation and test "
+        "images were compared with the train images.",
         "leaks": f"Validation and test images that look like a train image: {len(leaks):,}" if len(leaks) else "",
         "leaking": [
             _pair((row["image_id"], row["train_image_id"]), images, folder, f"cosine {row['cosine']:.2f}")

@@ -11,8 +11,7 @@ from counterweight.images import codec
 
 # Pixels along the longer side of a picture.
 _SIDE = 160
-# Area of the border, a tenth of the shorter side wide, of a square picture.
-_BORDER_AREA = 1 - 0.8**2
+_NETWORKS = {"nothing": "without copies", "copies": "with copies"}
 _METHODS = {
     "gradcam": "the last feature maps, weighted by their gradients (Grad-CAM)",
     "occlusion": "how much squares that are painted over change the score (occlusion)",
@@ -27,9 +26,9 @@ def explanations_section(table: pd.DataFrame, summary: Mapping[str, Any], pictur
     ----------
     table : pandas.DataFrame
         One row per image: ``picture``, its number; ``image_id``, ``reason``, ``label``; ``labeled``, 1, 0 or -1 if
-        unknown; and ``score_ARM`` and ``answer_ARM`` of both arms.
+        unknown; and ``probability_ARM`` and ``predicted_ARM`` of both arms.
     summary : mapping
-        ``method``, and ``border_share`` by arm.
+        ``method``, and ``border_share``, the result of `counterweight.explanation.overlay.border_shares`.
     pictures : Path
         The pictures, see `counterweight.explanation.overlay.write_pictures`.
     """
@@ -42,6 +41,7 @@ def explanations_section(table: pd.DataFrame, summary: Mapping[str, Any], pictur
         )
     return {
         "method": _METHODS.get(summary["method"], ""),
+        "has_blue": summary["method"] != "gradcam",
         "groups": list(groups.items()),
         "border": _border_sentence(summary["border_share"]),
     }
@@ -49,25 +49,25 @@ def explanations_section(table: pd.DataFrame, summary: Mapping[str, Any], pictur
 
 def _title(reason: str) -> str:
     arm = reason.removeprefix("only right by ")
-    return f"Right by {arm} alone" if arm != reason else reason.capitalize()
+    return f"Right {_NETWORKS[arm]} alone" if arm != reason else reason.capitalize()
 
 
 def _caption(row: Mapping[Any, Any]) -> str:
-    labeled = {1: "", 0: "not ", -1: "perhaps "}[row["labeled"]]
-    said = (
-        f"{arm} says {'yes' if row[f'answer_{arm}'] else 'no'} ({row[f'score_{arm}']:.2f})"
-        for arm in ("nothing", "copies")
+    labeled = {1: "labeled", 0: "not labeled", -1: "unknown whether labeled"}[row["labeled"]]
+    predictions = (
+        f"{network} {'yes' if row[f'predicted_{arm}'] else 'no'} ({row[f'probability_{arm}']:.0%})"
+        for arm, network in _NETWORKS.items()
     )
-    return f"{row['image_id']} is {labeled}labeled {row['label']}; {', '.join(said)}"
+    return f"{row['image_id']}: {labeled} {row['label']}; {', '.join(predictions)}"
 
 
-def _border_sentence(shares: Mapping[str, float | None]) -> str:
-    """Say how much of the evidence lies at the edge, where neither should look more than at the rest."""
-    without, with_copies = shares.get("nothing"), shares.get("copies")
-    if without is None or with_copies is None:
+def _border_sentence(shares: Mapping[str, float]) -> str:
+    """Say how much of the evidence lies at the edge, where labels seldom are."""
+    if not shares:
         return ""
+    without, with_copies, area = (shares[name] for name in ("nothing", "copies", "area"))
     return (
-        f"{without:.0%} of what speaks for these labels lies within a tenth of the edge without copies, and "
-        f"{with_copies:.0%} with them; that border is {_BORDER_AREA:.0%} of a square picture. A network that looks at "
-        "the border much more with copies has learned what copies have there."
+        f"In these pictures, {without:.0%} of what speaks for the labels lies within a tenth of the edge without "
+        f"copies, and {with_copies:.0%} with them; that border is {area:.0%} of the picture. Look whether what lies "
+        "there is what the label names."
     )

@@ -21,6 +21,7 @@ from counterweight.report.arm_results import MAX_CONFUSED, Arm, confusion_tables
 _MAX_CURVES = 6
 # Points of a drawn curve.
 _MAX_POINTS = 120
+_NETWORKS = {"nothing": "without copies", "copies": "with copies"}
 # Thresholds at which F1 is drawn.
 _THRESHOLDS = np.linspace(0.02, 0.98, 49)
 
@@ -157,18 +158,20 @@ def _correct_in_one_arm(
     """
     train, test = (manifest.rows_of_split(table, split) for split in ("train", "test"))
     targets, counts = manifest.targets(test), (manifest.targets(train) == 1).sum(axis=0)
-    answers = {name: arm.predictions(test) for name, arm in arms.items()}
+    predictions = {name: arm.predictions(test) for name, arm in arms.items()}
     labels = np.array(manifest.label_names(table), dtype=object)
     result = []
     for name, other in zip(arms, list(arms)[::-1], strict=True):
-        found = np.flatnonzero(only_right_by(targets, answers, name))
-        missed = rarest_column(wrong_cells(targets, answers[other])[found], counts)
-        chosen = found[np.argsort(counts[missed], kind="stable")][:max_shown]
+        images = np.flatnonzero(only_right_by(targets, predictions, name))
+        missed = rarest_column(wrong_cells(targets, predictions[other])[images], counts)
+        chosen = images[np.argsort(counts[missed], kind="stable")][:max_shown]
         shown = test.iloc[chosen]
         captions = [
             f"{image}: {', '.join(labels[cells == 1]) or ('unknown' if (cells < 0).any() else 'no label')}; "
-            f"{other} says {', '.join(labels[said]) or 'no label'}"
-            for image, cells, said in zip(shown["image_id"], targets[chosen], answers[other][chosen], strict=True)
+            f"predicted {_NETWORKS[other]}: {', '.join(labels[predicted]) or 'no label'}"
+            for image, cells, predicted in zip(
+                shown["image_id"], targets[chosen], predictions[other][chosen], strict=True
+            )
         ]
-        result.append((name, len(found), list(zip(thumbnails(shown, folder), captions, strict=True))))
+        result.append((name, len(images), list(zip(thumbnails(shown, folder), captions, strict=True))))
     return result

@@ -87,7 +87,7 @@ def test_a_map_does_not_depend_on_the_number_of_threads_or_on_the_other_images(m
 @pytest.mark.parametrize(
     ("model", "layer", "pooling"),
     [("resnet18", None, "average"), ("resnet18", "layer2", "pyramid"), ("densenet121", None, "average"),
-     ("vgg11", None, "average"), ("cnn7", None, "max"), ("cnn0", None, "average")],
+     ("vgg11", None, "average"), ("resnet18", "layer4", "average"), ("cnn7", None, "max"), ("cnn0", None, "average")],
 )  # fmt: skip
 def test_gradcam_finds_the_last_maps_of_a_network(model: str, layer: str | None, pooling: str) -> None:
     images = np.random.default_rng(0).integers(0, 255, (1, 64, 64, 3), np.uint8)
@@ -97,6 +97,16 @@ def test_gradcam_finds_the_last_maps_of_a_network(model: str, layer: str | None,
     assert np.isfinite(maps).all()
 
 
-def test_a_transformer_is_explained_by_occlusion_since_its_last_maps_are_patches_of_the_image() -> None:
+@pytest.mark.parametrize("layer", [None, "features.1"])
+def test_a_transformer_is_explained_by_occlusion_since_its_last_maps_are_patches_of_the_image(
+    layer: str | None,
+) -> None:
     images = np.random.default_rng(0).integers(0, 255, (1, 64, 64, 3), np.uint8)
-    assert explain(classifier("swin_t", size=64), images, [0], config("gradcam"))[1] == "occlusion"
+    assert explain(classifier("swin_t", layer, 64), images, [0], config("gradcam"))[1] == "occlusion"
+
+
+def test_maps_of_one_cell_tell_no_places_apart_so_those_before_them_are_taken() -> None:
+    images = np.random.default_rng(0).integers(0, 255, (1, 32, 32, 3), np.uint8)
+    maps, used = explain(classifier("resnet18", "layer4"), images, [0], config("gradcam"))
+    assert used == "gradcam"
+    assert np.ptp(maps) > 0

@@ -13,16 +13,16 @@ from counterweight.images import codec
 
 @pytest.fixture
 def table(tmp_path: Path) -> pd.DataFrame:
-    """Three images, the last without a label, and a copy of the first."""
-    names = ["a.png", "b.png", "c.png", "a+1.png"]
+    """Four images, the last two without a known label, and a copy of the first."""
+    names = ["a.png", "b.png", "c.png", "d.png", "a+1.png"]
     sums = [
         codec.write(
             np.full((200, 100, 3), 60 * i, np.uint8), tmp_path / ("copies" if "+" in name else "images") / name, "png"
         )
         for i, name in enumerate(names)
     ]
-    targets = np.array([[1, 0], [1, 1], [0, 0], [1, 0]], np.int8)
-    built = manifest.build(names, names, ["train", "test", "val", "train"], ["<sea>", "ice"], targets, sums)
+    targets = np.array([[1, 0], [1, 1], [0, 0], [0, -1], [1, 0]], np.int8)
+    built = manifest.build(names, names, ["train", "test", "val", "val", "train"], ["<sea>", "ice"], targets, sums)
     is_copy = built["image_id"] == "a+1.png"
     return built.assign(source_id=np.where(is_copy, "a.png", ""), cluster=np.where(built["split"] == "train", "0", ""))
 
@@ -34,17 +34,19 @@ def test_each_label_has_pages_of_its_images_and_copies_and_the_index_counts_them
     out = tmp_path / "gallery"
     out.mkdir()
     folders = (tmp_path / "images", tmp_path / "copies")
-    assert write_gallery(table, {0: "0 (night)"}, folders, out, 1) == 4
+    assert write_gallery(table, {0: "0 (night)"}, folders, out, 1) == 5
     assert sorted(file.name for file in out.glob("*.html")) == [
         "0-1.html",
         "0-2.html",
         "1-1.html",
         "2-1.html",
+        "3-1.html",
         "index.html",
     ]
     index = (out / "index.html").read_text(encoding="utf-8")
     assert re.findall(r'<a href="(.*?)">(.*?)</a>: (\d+)', index) == [
         ("0-1.html", "&lt;sea&gt;", "3"), ("1-1.html", "ice", "1"), ("2-1.html", "no label", "1"),
+        ("3-1.html", "unknown", "1"),
     ]  # fmt: skip
     captions = [
         re.findall(r"<figcaption>(.*?)</figcaption>", (out / name).read_text(encoding="utf-8"))

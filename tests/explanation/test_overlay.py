@@ -2,10 +2,9 @@ from pathlib import Path
 
 import numpy as np
 
-from counterweight.explanation.overlay import border_share, mean_border_share, overlay, write_pictures
+from counterweight.explanation.overlay import border_share, border_shares, overlay, write_pictures
 from counterweight.images import codec
 
-# Orange and blue of the charts at three quarters, on a quarter of what remains of white and black.
 WHITE = np.full((2, 3, 3), 255, np.uint8)
 
 
@@ -30,12 +29,15 @@ def test_the_border_is_a_tenth_of_the_shorter_side_wide() -> None:
     assert border_share(evidence) == 0.75
 
 
-def test_evidence_against_a_label_does_not_count_and_without_any_for_it_there_is_no_share() -> None:
+def test_evidence_against_a_label_does_not_count_and_images_without_any_for_it_by_one_arm_are_left_out() -> None:
     against = np.full((10, 10), -1, np.float32)
-    half = against.copy()
+    half, all_at_border = against.copy(), against.copy()
     half[0, 0], half[5, 5] = 1, 1
-    assert mean_border_share(np.stack([against, half])) == 0.5
-    assert mean_border_share(against[None]) is None
+    all_at_border[9, 9] = 2
+    maps = {"nothing": np.stack([half, half]), "copies": np.stack([against, all_at_border])}
+    assert border_shares(maps) == {"nothing": 0.5, "copies": 1.0, "area": 0.36}
+    assert border_shares({"nothing": half[None], "copies": against[None]}) == {}
+    assert border_shares({}) == {}
 
 
 def test_pictures_are_named_after_the_number_of_the_image_and_the_arm(tmp_path: Path) -> None:

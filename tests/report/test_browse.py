@@ -124,12 +124,12 @@ def test_a_click_shows_an_image_with_all_that_is_known(width: int, scheme: str, 
     assert (found["inside"], found["closed"]) == (True, False)
 
 
-def test_a_cell_of_what_arms_say_leads_to_its_images_until_all_are_shown_again(tmp_path: Path) -> None:
+def test_a_count_of_predictions_leads_to_its_images_until_all_are_shown_again(tmp_path: Path) -> None:
     questions = {
-        "says": "location.hash = '#browse:split=test&says=1:1'",
+        "says": "location.hash = '#browse:split=test&predicted=1:1'",
         "says wait": WAIT,
         "said": "[tiles(), part('found').textContent]",
-        "lacks": "location.hash = '#browse:lacks=0&split=test&says=0:0'",
+        "lacks": "location.hash = '#browse:lacks=0&split=test&predicted=0:0'",
         "lacks wait": WAIT,
         "lacked": "[tiles(), part('found').textContent]",
         "reset": "part('filters').reset()",
@@ -137,9 +137,12 @@ def test_a_cell_of_what_arms_say_leads_to_its_images_until_all_are_shown_again(t
         "all": "tiles().length",
     }
     found = browse(tmp_path, questions)
-    assert found["said"] == [["x", "y"], "2 of the 5 images that this page holds, to which copies gives dog & co"]
+    assert found["said"] == [
+        ["x", "y"],
+        "2 of the 5 images that this page holds, for which the arm copies predicts dog & co",
+    ]
     assert found["lacked"] == [
-        ["y"], "1 of the 5 images that this page holds, without cat, to which nothing gives cat",
+        ["y"], "1 of the 5 images that this page holds, without cat, for which the arm nothing predicts cat",
     ]  # fmt: skip
     assert found["all"] == 5
 

@@ -42,6 +42,7 @@ def sections(name: str) -> dict[str, dict[str, object]]:
         },
         "doubts": {
             "issues": name, "pictures": picture, "alike": name, "pairs": [alike], "leaks": name, "leaking": [alike],
+            "compared": name,
         },
         "affinity": {"sentences": [name], "chart": "<svg/>", "strips": picture, "rows": [[name]]},
         "labels": {
@@ -60,7 +61,7 @@ def sections(name: str) -> dict[str, dict[str, object]]:
             "threshold": "<svg/>", "reliability": "<svg/>", "training": ["<svg/>", "<svg/>"],
             "curves": [(name, "<svg/>")], "confusion": [(name, "<svg/>")], "only_correct": [(name, 1, picture)],
         },
-        "explanations": {"method": name, "border": name, "groups": [(name, [explained])]},
+        "explanations": {"method": name, "border": name, "has_blue": True, "groups": [(name, [explained])]},
         "browse": {"data": "", "script": "", "hash": "", "hardest": "", "all": False},
         "run": run_section(f"seed: {name}", INGEST, [name]),
     }  # fmt: skip

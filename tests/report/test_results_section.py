@@ -112,10 +112,10 @@ def test_images_that_only_one_arm_gets_right_are_shown(table: pd.DataFrame, tmp_
     nothing, copies = section(table, arms, tmp_path)["only_correct"]
     assert nothing[:2] == ("nothing", 2)
     assert [caption for _, caption in nothing[2]] == [
-        "02.png: image_id; copies says split, image_id",
+        "02.png: image_id; predicted with copies: split, image_id",
     ]
     assert copies[:2] == ("copies", 1)
-    assert [caption for _, caption in copies[2]] == ["04.png: split; nothing says no label"]
+    assert [caption for _, caption in copies[2]] == ["04.png: split; predicted without copies: no label"]
 
 
 def test_of_the_images_that_one_arm_gets_right_those_come_first_whose_rare_label_the_other_misses(
@@ -127,7 +127,7 @@ def test_of_the_images_that_one_arm_gets_right_those_come_first_whose_rare_label
     arms = {"nothing": nothing, "copies": arm(table, set())}
     _, (name, count, pictures) = section(pd.concat([table, train]), arms, tmp_path)["only_correct"]
     assert (name, count) == ("copies", 2)
-    assert [caption for _, caption in pictures] == ["05.png: split, image_id; nothing says split"]
+    assert [caption for _, caption in pictures] == ["05.png: split, image_id; predicted without copies: split"]
 
 
 def test_weighted_arms_take_no_part_in_the_images_that_only_one_arm_gets_right(
@@ -152,9 +152,9 @@ def test_of_each_label_the_found_and_missed_images_and_the_false_alarms_are_coun
     assert [[count for count, _ in row[1:]] for row in nothing["rows"]] == [[12, 0, 0], [18, 0, 0]]
     assert copies["rows"][0] == [
         "split",
-        (11, "label=0&split=test&says=1:0"),
+        (11, "label=0&split=test&predicted=1:0"),
         (1, "label=0&split=test&answer=wrong:1"),
-        (1, "lacks=0&split=test&says=1:0"),
+        (1, "lacks=0&split=test&predicted=1:0"),
     ]
 
 
@@ -166,9 +166,9 @@ def test_of_one_class_per_image_each_pair_of_actual_and_predicted_is_counted(
     one = replace(one, labels=one.labels.rename(columns=lambda name: name.replace("tuned", "argmax")))
     arms = {"nothing": one, "copies": one}
     result = section(single, arms, tmp_path)
-    assert result["confused"][1]["head"] == ["is \\ said", "split", "image_id"]
+    assert result["confused"][1]["head"] == ["actual \\ predicted", "split", "image_id"]
     assert result["confused"][1]["rows"][0] == [
-        "split", (11, "label=0&split=test&says=1:0"), (1, "label=0&split=test&says=1:1"),
+        "split", (11, "label=0&split=test&predicted=1:0"), (1, "label=0&split=test&predicted=1:1"),
     ]  # fmt: skip
     assert result["threshold"] == ""
 

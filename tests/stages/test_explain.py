@@ -7,12 +7,13 @@ import pytest
 
 from counterweight.base import manifest
 from counterweight.images import codec
+from counterweight.metrics import decisions
 from tests.conftest import EXPLAIN, TINY, run_stage
 from tests.workspace import write_params
 
 COLUMNS = [
     "picture", "image_id", "reason", "label", "labeled",
-    "score_nothing", "answer_nothing", "score_copies", "answer_copies",
+    "probability_nothing", "predicted_nothing", "probability_copies", "predicted_copies",
 ]  # fmt: skip
 
 
@@ -30,11 +31,12 @@ def test_each_image_is_a_test_image_and_explained_once(explained: Path, table: p
     assert {"surest errors", "at random"} <= set(table["reason"])
 
 
-def test_scores_are_those_of_evaluate(explained: Path, table: pd.DataFrame) -> None:
-    row = table.iloc[0]
-    scores = pd.read_csv(explained / "results/arms/copies/scores.csv", dtype={"image_id": "str"})
-    first = scores[(scores["image_id"] == row["image_id"]) & (scores["seed"] == 0)]
-    assert row["score_copies"] == round(float(first[row["label"]].iloc[0]), 4)
+def test_probabilities_are_the_calibrated_scores_of_evaluate(explained: Path, table: pd.DataFrame) -> None:
+    row, arm = table.iloc[0], explained / "results/arms/copies"
+    scores = pd.read_csv(arm / "scores.csv", dtype={"image_id": "str"})
+    first = scores[(scores["image_id"] == row["image_id"]) & (scores["seed"] == 0)].iloc[:, 3:].to_numpy()
+    rule = decisions.read(arm / "models/seed-0")
+    assert row["probability_copies"] == rule.probabilities(first)[0, rule.labels.index(row["label"])].round(4)
 
 
 def test_there_is_a_picture_of_what_the_networks_see_and_one_per_arm(explained: Path, table: pd.DataFrame) -> None:
@@ -47,7 +49,7 @@ def test_there_is_a_picture_of_what_the_networks_see_and_one_per_arm(explained: 
 def test_how_much_lies_at_the_border_is_told_by_arm(explained: Path, table: pd.DataFrame) -> None:
     metrics = json.loads((explained / "results/explanations.json").read_text())
     assert (metrics["method"], metrics["explained"]) == ("gradcam", len(table))
-    assert metrics["border_share"].keys() == {"nothing", "copies"}
+    assert metrics["border_share"].keys() == {"nothing", "copies", "area"}
 
 
 @pytest.mark.parametrize("method", ["occlusion", "lime"])

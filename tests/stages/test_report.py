@@ -85,8 +85,8 @@ def fact(text: str, name: str) -> str:
 
 
 def cells(text: str, first: str) -> list[str]:
-    """The cells of the last table row that begins with this one, but for those of what each arm says."""
-    text = re.sub(r"<h3>What each arm says.*?<h3>", "", text, flags=re.DOTALL)
+    """The cells of the last table row that begins with this one, but for those of predictions."""
+    text = re.sub(r"<h3>Predictions of each arm.*?<h3>", "", text, flags=re.DOTALL)
     rows = re.findall(rf'<tr><th scope="row">{first}(?: <a[^>]*>images</a>)?</th>(.*?)</tr>', text)
     return re.findall("<td>(.*?)</td>", rows[-1])
 

@@ -11,14 +11,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from counterweight.clustering.pca import fit_pca
+
 COLUMNS = ("image_id", "split", "train_image_id", "cosine", "mirrored")
 # Rows of train and of held-out images whose cosines are computed at once, which takes 200 MB.
 _TRAIN_ROWS, _HELD_OUT_ROWS = 50_000, 1_000
-# With as many, similar means the same for photographs and for handwriting: at a cosine of 0.8, 1 to 4 % of the held-out
-# images are listed, where without whitening it is 1 % of one dataset and 97 % of another.
+# With as many, similar means about the same for photographs and for handwriting (benchmarks/near_duplicates.py).
 _MAX_COMPONENTS = 50
-# Components with less of the largest variance are rounding errors, such as those of features that are always 0.
-_MIN_VARIANCE = 1e-7
+# Components with less of the largest scatter are rounding errors, such as those of features that are always 0.
+_MIN_SCATTER = 1e-10
+# With fewer train images there are so few components that images are similar by chance.
+MIN_TRAIN_IMAGES = 100
 
 
 def evenly_spaced(count: int, limit: int) -> NDArray[np.intp]:
@@ -35,7 +38,7 @@ def whitened(train: NDArray[np.float32], views: Sequence[NDArray[np.float32]]) -
     Parameters
     ----------
     train : array of float32, shape (n_train, n_features)
-        Features of the train images, at least two.
+        Features of the train images, at least one, possibly memory-mapped.
     views : sequence of array of float32, shape (n_held_out, n_features)
         Features of the held-out images, and of the same images mirrored.
 
@@ -44,17 +47,14 @@ def whitened(train: NDArray[np.float32], views: Sequence[NDArray[np.float32]]) -
     list of array of float32, shape (n_train or n_held_out, at most 50)
         The projections of ``train`` and of each view; 50 components, or fewer with fewer than 200 train images.
     """
-    # Imported here, so that a run that looks for no similar images does not wait for it.
-    from sklearn.decomposition import PCA
-
     count = min(_MAX_COMPONENTS, max(len(train) // 4, 1), train.shape[1])
-    # Equal images have no variance to divide by.
-    with threadpool_limits(1), np.errstate(invalid="ignore"):
-        pca = PCA(count, svd_solver="covariance_eigh").fit(train)
-        variance = pca.explained_variance_
-        kept = variance > _MIN_VARIANCE * variance[0]
-        axes = (pca.components_[kept] / np.sqrt(variance[kept])[:, None]).T
-        return [np.asarray((rows - pca.mean_) @ axes, dtype=np.float32) for rows in (train, *views)]
+    # Several threads add partial sums in varying order, which changes the last digits.
+    with threadpool_limits(1):
+        pca = fit_pca(train)
+        scatter = pca.scatter[:count]
+        kept = scatter > _MIN_SCATTER * scatter[0]
+        axes = pca.axes[:, :count][:, kept] / np.sqrt(scatter[kept] / len(train))
+        return [pca.project(rows, axes) for rows in (train, *views)]
 
 
 def nearest_train_images(
