@@ -1,12 +1,12 @@
 """Show on one page what was done to the data, and whether it helped.
 
-Reads   results/remedies.csv, results/remedies.json, results/label_issues.csv, results/learning_curve.csv,
-        results/affinity.csv, results/affinity/, data/ingest.json, features/impute.json, features/clusters.csv,
-        features/features.npy, features/leaks.csv and .json, features/plane.csv, features/sweep.csv,
-        augmented/manifest.csv and copies.csv, augmented/augment.json, results/arms/, results/arms.csv and verdict.json,
-        results/explanations.csv and .json, results/explanations/, the images of data/resized/ and augmented/images/
+Reads   results/remedies.csv and .json, results/label_issues.csv, learning_curve.csv, affinity.csv and affinity/,
+        data/ingest.json, features/impute.json, clusters.csv, features.npy, leaks.csv and .json, plane.csv, sweep.csv,
+        augmented/manifest.csv, copies.csv and augment.json, results/arms/, arms.csv, verdict.json, explanations.csv and
+        .json and explanations/, data/resized/, augmented/images/
 Writes  results/report.html, results/gallery/ (pages of all images, if the params say so)
 Params  report, and all others, which the page lists
+Obeys   COUNTERWEIGHT_WORKERS
 """
 
 import json

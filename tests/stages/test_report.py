@@ -194,8 +194,8 @@ def test_copies_that_do_harm_are_shown_to_do_harm(copied: Path) -> None:
     # One of the ten labels has no test image, which counts as 0.
     assert fact(text, "Test macro F1, nothing") == "0.900"
     assert fact(text, "Test macro F1, copies") == "0.000"
-    assert "<h3>20 test images that nothing gets right and copies does not</h3>" in text
-    assert "<h3>0 test images that copies gets right and nothing does not</h3>" in text
+    assert "<h3>20 test images that the network without copies gets right and the one with them does not</h3>" in text
+    assert "<h3>0 test images that the network with copies gets right and the one without them does not</h3>" in text
 
 
 def test_ids_that_look_like_numbers_are_text_if_no_label_but_a_contradiction_is_listed(copied: Path) -> None:
