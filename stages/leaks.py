@@ -71,8 +71,9 @@ def main(argv: Sequence[str] | None = None) -> str:
     if len(found):
         pairs = [f"'{row.image_id}' of {row.split} and '{row.train_image_id}'" for row in found.itertuples()]
         log.warning(
-            "%d val and test images are similar to a train image, most of all %s: if they show the same, results are "
-            "too good; see %s", len(found), name_some(pairs), args.leaks,
+            "%d val and test images are similar to a train image, most of all %s. Look at them (%s): where both show "
+            "the same, results are too good, so give both one data.columns.group, or delete the row of the train image",
+            len(found), name_some(pairs), args.leaks,
         )  # fmt: skip
     return f"{len(compared)} of {len(held_out)} val and test images compared with train, {len(found)} similar to one"
 

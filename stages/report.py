@@ -19,13 +19,13 @@ from counterweight.base import manifest
 from counterweight.base.command import parse_options, run, worker_count
 from counterweight.base.outputs import atomic_folder, read_label_table, write_text
 from counterweight.base.params import load_params
-from counterweight.explanation.gallery_folder import write_gallery
 from counterweight.report.arm_results import Arm
+from counterweight.report.browse_data import browse_data
 from counterweight.report.cluster_titles import cluster_titles
 from counterweight.report.data_sections import clusters_section, copies_section, labels_section
 from counterweight.report.doubts_section import doubts_section
 from counterweight.report.explanations_section import explanations_section
-from counterweight.report.gallery import gallery
+from counterweight.report.gallery_folder import write_gallery
 from counterweight.report.page import render_page, run_section, run_warnings
 from counterweight.report.remedies_section import affinity_section, remedies_section
 from counterweight.report.results_section import results_section
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     )
     differences, titles = pd.read_csv(args.differences), cluster_titles(before, params.report.cluster_names)
     arms = {arm: Arm.read(args.arms / arm) for arm in differences["arm"]}
-    browse = gallery(
+    browse = browse_data(
         before, after, arms, issues, np.load(args.features, mmap_mode="r"), titles,
         folders=(resized, args.copies), max_images=params.report.max_browsed,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from sklearn.utils import gen_batches
 from threadpoolctl import threadpool_limits
 
 from counterweight.base.errors import InputError
-from counterweight.clustering.pca import fit_pca
+from counterweight.clustering.pca import BATCH_SIZE, fit_pca
 
 # The silhouette compares every image with every other; on a sample of this size it takes seconds.
 SILHOUETTE_SAMPLE = 5_000
@@ -30,8 +30,6 @@ SUBSAMPLE = 5_000
 SUBSAMPLE_STARTS = 5
 SUBSAMPLE_SEEDS = 8
 REFINED = 4
-# Images per batch of `minibatch` and of distances.
-BATCH_SIZE = 4_096
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Images per batch.
+# Images per batch, also of `minibatch` and of distances.
 BATCH_SIZE = 4_096
 
 

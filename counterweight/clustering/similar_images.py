@@ -111,7 +111,7 @@ def _directions(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 def similar_images_table(
     train: pd.DataFrame,
     held_out: pd.DataFrame,
-    found: tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.intp]],
+    nearest: tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.intp]],
     duplicates: pd.DataFrame,
     *,
     min_cosine: float,
@@ -122,7 +122,7 @@ def similar_images_table(
     ----------
     train, held_out : pandas.DataFrame
         Rows of the manifest.
-    found : tuple of arrays
+    nearest : tuple of arrays
         The result of `nearest_train_images`.
     duplicates : pandas.DataFrame
         The result of `counterweight.dataset.duplicates.duplicates_table`. Pairs that it has in one group, by hash or by
@@ -136,13 +136,14 @@ def similar_images_table(
         ``image_id`` and ``split`` of the held-out image; ``train_image_id``; their ``cosine``; ``mirrored``, 1 if that
         is the cosine of the held-out image's mirror image, otherwise 0.
     """
-    nearest, cosine, view = found
+    rows, cosine, view = nearest
     columns = (
-        held_out["image_id"].to_numpy(), held_out["split"].to_numpy(), train["image_id"].to_numpy()[nearest],
+        held_out["image_id"].to_numpy(), held_out["split"].to_numpy(), train["image_id"].to_numpy()[rows],
         cosine.astype(np.float64).round(4), view,
     )  # fmt: skip
     table = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
     group = dict(zip(duplicates["image_id"], duplicates["tied"], strict=True))
-    groups = (table[name].map(group) for name in ("image_id", "train_image_id"))
-    listed = table[(table["cosine"] >= min_cosine) & (next(groups) != next(groups))]
+    of_image, of_train = (table[name].map(group) for name in ("image_id", "train_image_id"))
+    # An image in no group has NaN, which differs from any other.
+    listed = table[(table["cosine"] >= min_cosine) & (of_image != of_train)]
     return listed.sort_values(["cosine", "image_id"], ascending=[False, True], ignore_index=True)

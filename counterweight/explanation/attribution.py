@@ -126,17 +126,17 @@ def _has_cells(output: Tensor) -> bool:
 
 def _last_maps(network: nn.Module, image: Tensor) -> nn.Module | None:
     """Return the module that is the last to return maps of more than one cell."""
-    found: list[nn.Module] = []
+    layers: list[nn.Module] = []
 
     def observe(layer: nn.Module, _: tuple[Tensor, ...], output: object) -> None:
         if isinstance(output, Tensor) and _has_cells(output):
-            found.append(layer)
+            layers.append(layer)
 
     hooks = [layer.register_forward_hook(observe) for layer in network.modules()]
     network(image)
     for hook in hooks:
         hook.remove()
-    return found[-1] if found else None
+    return layers[-1] if layers else None
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def clusters_section(
     titles : mapping of int to str
         The result of `counterweight.report.cluster_titles`.
     browsed : mapping of str to int
-        ``positions`` of `counterweight.report.gallery.gallery`.
+        ``positions`` of `counterweight.report.browse_data.browse_data`.
     folder : Path
         The resized images.
     images_per_group : int

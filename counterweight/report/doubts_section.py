@@ -68,8 +68,11 @@ def _caption(issue: Mapping[Any, Any]) -> str:
 def _pair(names: Sequence[str], images: pd.DataFrame, folder: Path, note: str = "") -> dict[str, Any]:
     """Show two images that look alike, with the labels of each."""
     both = images.loc[list(names)]
-    targets, labels = manifest.targets(both) == 1, np.array(manifest.label_names(both), dtype=object)
-    captions = [f"{name}: {', '.join(labels[has]) or 'no label'}" for name, has in zip(names, targets, strict=True)]
+    targets, labels = manifest.targets(both), np.array(manifest.label_names(both), dtype=object)
+    captions = [
+        f"{name}: {', '.join(labels[cells == 1]) or ('unknown' if (cells < 0).any() else 'no label')}"
+        for name, cells in zip(names, targets, strict=True)
+    ]
     first, second = thumbnails(both, folder)
     caption = "; ".join([*captions, note] if note else captions)
     return {"first": first, "second": second, "names": captions, "caption": caption}

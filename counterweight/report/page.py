@@ -24,7 +24,7 @@ def render_page(sections: Mapping[str, Mapping[str, Any]]) -> str:
     """Fill the template.
 
     All text is escaped, including names of files and labels; only charts of `counterweight.report.figures`, and what
-    `counterweight.report.gallery` returns, are inserted as they are.
+    `counterweight.report.browse_data` returns, are inserted as they are.
 
     The sections are ``summary``, ``remedies``, ``doubts``, ``affinity``, ``labels``, ``clusters``, ``copies``,
     ``results``, ``explanations``, ``browse`` and ``run``.

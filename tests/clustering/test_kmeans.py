@@ -15,13 +15,13 @@ from threadpoolctl import threadpool_limits
 
 from counterweight.base.errors import InputError
 from counterweight.clustering.kmeans import (
-    BATCH_SIZE,
     FULL_START_LIMIT,
     SILHOUETTE_SAMPLE,
     _pca,
     fit_clusters,
     relabel_by_size,
 )
+from counterweight.clustering.pca import BATCH_SIZE
 from tests.workspace import PROJECT
 
 SIZES = [40, 25, 10]

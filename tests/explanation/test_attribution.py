@@ -59,13 +59,14 @@ def test_what_is_red_speaks_for_red_and_what_is_green_for_green(
     assert green[1] > red[1]
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_network_with_other_weights_is_explained_otherwise(method: str) -> None:
+# A linear model of few superpixels weighs large ones more, whatever the network is.
+@pytest.mark.parametrize(("method", "similarity"), [("gradcam", 0.5), ("occlusion", 0.5), ("lime", 0.8)])
+def test_a_network_with_other_weights_is_explained_otherwise(method: str, similarity: float) -> None:
     """The sanity check of Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018."""
     networks = [classifier("resnet18", "layer2", seed=seed) for seed in (0, 1)]
     image = np.random.default_rng(0).integers(0, 255, (1, 8, 8, 3), np.uint8).repeat(4, axis=1).repeat(4, axis=2)
     one, other = (explain(network, image, [0], config(method))[0].ravel() for network in networks)
-    assert np.corrcoef(one, other)[0, 1] < 0.8
+    assert np.corrcoef(one, other)[0, 1] < similarity
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from counterweight.report.gallery import embed
+from counterweight.report.browse_data import embed
 from counterweight.report.page import render_page
 from tests.browser import CHROMIUM, LOAD_AXE, VIOLATIONS, look_at
 from tests.report.test_page import sections

@@ -58,7 +58,7 @@ def test_a_test_image_that_is_a_train_image_mirrored_is_found(leaking: Path) -> 
         f"most of all '{found.loc[0, 'image_id']}' of {found.loc[0, 'split']} and '{found.loc[0, 'train_image_id']}'"
         in log
     )
-    assert "if they show the same, results are too good; see features/leaks.csv" in log
+    assert "Look at them (features/leaks.csv): where both show the same, results are too good, so give both one" in log
     metrics = json.loads((leaking / "features/leaks.json").read_text())
     assert metrics == {"compared": 53, "held_out": 53, "similar": len(found)}
     assert len(found) < 15

@@ -27,7 +27,7 @@ _SCRIPT = Path(__file__).with_name("browse.js")
 Indices = NDArray[np.intp]
 
 
-def gallery(
+def browse_data(
     before: pd.DataFrame,
     after: pd.DataFrame,
     arms: Mapping[str, Arm],
@@ -105,7 +105,7 @@ def gallery(
 
 
 def embed(data: Mapping[str, Any], hardest: str) -> dict[str, str]:
-    """Return the section ``browse`` of the page, whose script reads ``data``; see `gallery`."""
+    """Return the section ``browse`` of the page, whose script reads ``data``; see `browse_data`."""
     script = _SCRIPT.read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     # Inside a page, nothing in the data may look like a tag.

@@ -23,7 +23,7 @@ _NEIGHBORS = 5
 
 def write_gallery(
     table: pd.DataFrame, titles: Mapping[int, str], folders: tuple[Path, Path], out: Path, workers: int
-) -> int:
+) -> None:
     """Write a page per label with all its images, and one that lists the labels.
 
     Parameters
@@ -39,11 +39,6 @@ def write_gallery(
         ``images/``.
     workers : int
         Processes that make the small images.
-
-    Returns
-    -------
-    int
-        Number of images.
     """
     (out / "images").mkdir()
     rows = table.reset_index(drop=True)
@@ -73,7 +68,6 @@ def write_gallery(
             write(f"{column}-{part}.html", label, pages, [(f"images/{i}.jpg", captions[i]) for i in shown], [])
         listed.append({"label": label, "page": f"{column}-1.html", "count": len(images)})
     write("index.html", "All images", [], [], listed)
-    return len(rows)
 
 
 def _shrink_file(job: tuple[Path, str, Path]) -> None:

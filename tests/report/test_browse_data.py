@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from counterweight.images import codec
 from counterweight.report.arm_results import Arm
-from counterweight.report.gallery import embed, gallery, rarest_first
+from counterweight.report.browse_data import browse_data, embed, rarest_first
 
 LABELS = ("cat", "dog")
 
@@ -54,7 +54,7 @@ def data(tmp_path: Path) -> dict[str, Any]:
     arms = {"nothing": Answers({"x": [0], "y": [0]}), "copies": Answers({"x": [0, 1], "y": [0]})}
     issues = pd.DataFrame({"image_id": ["b", "b"], "issue": ["missing", "surplus"], "label": ["dog", "cat"]})
     features = np.array([[1.0, 0.0], [0.8, 0.3], [0.0, 1.0]])
-    section = gallery(
+    section = browse_data(
         before, after, cast("dict[str, Arm]", arms), issues, features, {0: "0", 1: "1 (night)"},
         folders=(tmp_path / "images", tmp_path / "copies"), max_images=20,
     )  # fmt: skip
@@ -119,5 +119,5 @@ def test_nothing_in_the_data_looks_like_a_tag() -> None:
 
 def test_no_image_is_wanted() -> None:
     none = pd.DataFrame()
-    section = gallery(none, none, {}, none, np.empty((0, 0)), {}, folders=(Path(), Path()), max_images=0)
+    section = browse_data(none, none, {}, none, np.empty((0, 0)), {}, folders=(Path(), Path()), max_images=0)
     assert list(section.values()) == ["", "", "", "", {}]
