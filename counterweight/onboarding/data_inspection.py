@@ -65,8 +65,17 @@ def inspect_sheet(path: Path, source: ImageSource, links: Collection[Path]) -> I
 
 
 def _check_class_folders(folder: Path, images: Sequence[str]) -> None:
-    """Raise if one subfolder has nearly all images and the name of a folder of data, not of a class."""
-    counts = Counter(PurePosixPath(image).parts[0] for image in images)
+    """Raise if one subfolder is no class, but has the classes in it, or nearly all images and a name such as data."""
+    parts = [PurePosixPath(image).parts for image in images]
+    beside = sum(len(each) == 1 for each in parts)
+    below = {each[0] for each in parts if len(each) > 1}
+    if beside and len(below) == 1 and all(len(each) != 2 for each in parts):
+        name = below.pop()
+        raise InputError(
+            f"{folder}: the class folders are in its subfolder {name}, and {beside:,} images beside it are in none. "
+            f"Give --images {folder / name}."
+        )
+    counts = Counter(each[0] for each in parts)
     for name, count in counts.most_common(1):
         if name.lower() in _DATA_FOLDERS and count >= _MOST_IMAGES * len(images):
             raise InputError(

@@ -207,6 +207,8 @@ def _write_aside(file: Path, write: Callable[[Path], object]) -> None:
     aside = file.with_name(f".{secrets.token_hex(8)}.partial")
     try:
         write(aside)
+        if file.is_dir() and not file.is_symlink():
+            file.rmdir()  # Whatever made it, an empty folder holds nothing; any other stays.
         aside.replace(file)
     finally:
         aside.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ EXCEL_CELL = 32_767
 # Up to here, Excel's numbers are exact.
 _EXACT = 2**53
 
-_DATE_FORMATS = {
+DATE_FORMATS = {
     datetime.datetime: "yyyy-mm-dd hh:mm:ss",
     datetime.date: "yyyy-mm-dd",
     datetime.time: "hh:mm:ss",
@@ -63,7 +63,7 @@ def _write_xlsx(rows: Iterable[Sequence[Cell]], path: Path, scratch: Path) -> No
     book = xlsxwriter.Workbook(str(path), {"constant_memory": True, "tmpdir": str(scratch)})
     # Without a fixed date, the same cells give other bytes a second later.
     book.set_properties({"created": datetime.datetime(2000, 1, 1)})
-    dates = {kind: book.add_format({"num_format": text}) for kind, text in _DATE_FORMATS.items()}
+    dates = {kind: book.add_format({"num_format": text}) for kind, text in DATE_FORMATS.items()}
     sheet = book.add_worksheet()
     # XlsxWriter's own escaping misses overlapping escapes, and reads text between <r> and </r> as markup.
     sheet._escape_control_characters = _escaped

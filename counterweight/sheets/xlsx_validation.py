@@ -2,7 +2,7 @@
 
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from pathlib import Path
 from posixpath import normpath
@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from xlsxwriter.utility import xl_rowcol_to_cell
 
 from counterweight.base.errors import InputError, name_some, raise_problems
+from counterweight.sheets.sheet_writer import DATE_FORMATS
 
 # Maximum size of an unpacked workbook; a full Excel sheet takes less.
 MAX_UNPACKED_BYTES = 4 * 2**30
@@ -27,6 +28,12 @@ _CELL = re.compile(rb"<(?:\w+:)?c[ >]")
 # The number of a row that has cells.
 _ROW = re.compile(rb"""<(?:\w+:)?row\b[^<>]*?\br=["'](\d{1,7})["'][^<>]*>\s*<(?:\w+:)?c[ >]""")
 _WIDE_COLUMN = re.compile(rb"""\br=["']([A-Z]{2,3})\d""")
+_HYPERLINK = re.compile(rb"<(?:\w+:)?hyperlink[ >]")
+# The style of a cell, and the formats that show a value as it is: general, whole numbers and text.
+_STYLE = re.compile(rb"""<(?:\w+:)?c\b[^<>]*?\bs=["'](\d+)["']""")
+_PLAIN = {0, 1, 49}
+# ECMA-376, part 1, 18.8.30.
+_BUILT_IN = {9: "0%", 10: "0.00%"} | dict.fromkeys([*range(14, 23), *range(45, 48)], "formats of dates")
 # Occurs in every sheet with an error or a formula. Most sheets have none and are not parsed.
 _SUSPECT = re.compile(rb"""["']e["']|<f|:f""")
 
@@ -100,6 +107,33 @@ def _check_extent(book: zipfile.ZipFile, part: str, path: Path) -> None:
             f"{path}: the sheet has {n_cells:,} cells, but reaches to row {max(rows):,} and column {column.decode()}. "
             "Delete what is far from the table, or save the sheet as a .csv."
         )
+
+
+def lost_formats(path: Path, worksheet: str | None = None) -> list[str]:
+    """Name what a worksheet shows and its values do not say: ``hyperlinks``, and formats such as ``0%``.
+
+    ``worksheet`` is its name; None is the first. The workbook has passed `check_workbook`.
+    """
+    with zipfile.ZipFile(path) as book:
+        part = _worksheet(book, worksheet, path)
+        lost = ["hyperlinks"] if _contains(book, part, _HYPERLINK) else []
+        if "xl/styles.xml" not in book.namelist():
+            return lost
+        used, before = set[int](), b""
+        for chunk in _chunks(book, part):
+            used.update(map(int, _STYLE.findall(before + chunk)))
+            before = chunk[-256:]
+        styles = ElementTree.fromstring(book.read("xl/styles.xml"))
+    codes = {
+        int(each.attrib["numFmtId"]): each.attrib["formatCode"]
+        for each in styles.iter()
+        if _local(each.tag) == "numFmt"
+    }
+    cells: Iterable[ElementTree.Element] = next((each for each in styles if _local(each.tag) == "cellXfs"), [])
+    numbers = {int(each.attrib.get("numFmtId", 0)) for number, each in enumerate(cells) if number in used}
+    numbers = {number for number in numbers - _PLAIN if codes.get(number) not in DATE_FORMATS.values()}
+    named = {codes.get(number) or _BUILT_IN.get(number, "formats of numbers") for number in numbers}
+    return [*lost, *sorted(named)]
 
 
 class _CellErrors:

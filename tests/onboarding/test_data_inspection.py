@@ -25,6 +25,16 @@ def test_the_folder_above_one_of_images_has_no_classes(tmp_path: Path) -> None:
     )
 
 
+def test_the_folder_above_one_of_class_folders_and_beside_a_few_pictures_has_no_classes(tmp_path: Path) -> None:
+    put(tmp_path, *(f"photos of pets/{name}/{i}.jpg" for name in ("cat", "dog") for i in range(6)), "cover.jpg")
+    with pytest.raises(InputError) as error:
+        inspect_sheet(tmp_path, open_images(tmp_path), [])
+    assert str(error.value) == (
+        f"{tmp_path}: the class folders are in its subfolder photos of pets, and 1 images beside it are in none. Give "
+        f"--images {tmp_path}/photos of pets."
+    )
+
+
 def test_a_class_may_be_called_photo(tmp_path: Path) -> None:
     put(tmp_path, *(f"photo/{i}.jpg" for i in range(30)), *(f"drawing/{i}.jpg" for i in range(20)))
     schema = inspect_sheet(tmp_path, open_images(tmp_path), []).schema

@@ -50,6 +50,21 @@ def test_a_damaged_entry_is_not_restored_but_deleted(cache: Cache, damaged: byte
     assert entries(cache) == []
 
 
+def test_an_empty_folder_in_place_of_an_entry_heals_and_one_with_files_stays(cache: Cache) -> None:
+    entry = entries(cache)[0]
+    note = entry.name.split("-")[2]
+    entry.unlink()
+    entry.mkdir()
+    assert cache.find([KEY]) == {}
+    cache.put_bytes(KEY, b"pixels", note)
+    assert cache.read(cache.find([KEY])[KEY]) == b"pixels"
+    entry.unlink()
+    entry.mkdir()
+    (entry / "mine.txt").touch()
+    cache.put_bytes(KEY, b"pixels", note)
+    assert (entry / "mine.txt").exists()
+
+
 def test_an_entry_may_vanish_between_finding_and_reading(cache: Cache, tmp_path: Path) -> None:
     found = cache.find([KEY])[KEY]
     entries(cache)[0].unlink()

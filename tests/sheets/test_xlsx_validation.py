@@ -1,3 +1,4 @@
+import datetime
 import zipfile
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
@@ -9,7 +10,7 @@ from counterweight.base.errors import InputError
 from counterweight.sheets import xlsx_validation
 from counterweight.sheets.sheet_writer import write_sheet
 from counterweight.sheets.table_header import Cell
-from counterweight.sheets.xlsx_validation import check_workbook
+from counterweight.sheets.xlsx_validation import check_workbook, lost_formats
 
 
 @pytest.fixture
@@ -216,3 +217,17 @@ def test_a_workbook_with_a_password_is_refused(tmp_path: Path) -> None:
         f"{tmp_path / 'x.xlsx'}: the workbook is protected by a password, or older than Excel 2007. Save it as .xlsx "
         "without a password."
     )
+
+
+def test_hyperlinks_and_formats_of_cells_that_are_used_are_named(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["id", 0.5, datetime.date(2026, 11, 30), 7, 1.5])
+    book.active["A1"].hyperlink = "https://example.invalid/"
+    book.active["B1"].number_format = "0%"
+    book.active["D1"].number_format = "dd.mm.yy"
+    book.active["E1"].number_format = '0.0 "kg"'
+    book.create_sheet("plain").append(["id", 7])
+    book.save(tmp_path / "a.xlsx")
+    found = lost_formats(tmp_path / "a.xlsx")
+    assert found == ["hyperlinks", "0%", '0.0 "kg"', "dd.mm.yy"]
+    assert lost_formats(tmp_path / "a.xlsx", "plain") == []

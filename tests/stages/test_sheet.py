@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +111,19 @@ def test_dropped_rows_are_left_out(tmp_path: Path) -> None:
         ["a", "train", "cat", "", "0"],
         ["c", "test", "dog", "", ""],
     ]
+
+
+def test_what_the_new_sheet_does_not_show_is_said_and_whole_numbers_stay_whole(augmented: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(augmented, folder)
+    book = openpyxl.load_workbook(folder / "labels.xlsx")
+    assert book.active is not None
+    for row in range(1, book.active.max_row + 1):
+        book.active.cell(row, 5, "taken" if row == 1 else 7)
+        book.active.cell(row, 6, "share" if row == 1 else 0.5).number_format = "0%"
+    book.save(folder / "labels.xlsx")
+    log = run_stage(folder, "sheet", *SHEET).stderr
+    assert "augmented/balanced.xlsx has the values of cells alone, not what labels.xlsx shows: 0%" in log
+    sheet = openpyxl.load_workbook(folder / "augmented/balanced.xlsx").active
+    assert sheet is not None
+    assert {(type(row[4]), row[4], row[5]) for row in sheet.iter_rows(2, values_only=True)} == {(int, 7, 0.5)}
