@@ -1,6 +1,7 @@
 """Images in one array."""
 
 import hashlib
+import tokenize
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,11 @@ from counterweight.images.perceptual_hash import perceptual_hashes
 
 # Bytes of an array to scan at a time, since it may be larger than memory.
 BLOCK_BYTES = 2**26
+# What numpy raises for headers that are damaged: they are parsed as Python, and shapes are multiplied.
+_UNREADABLE = (
+    OSError, ValueError, EOFError, OverflowError, SyntaxError, RecursionError, MemoryError, TypeError,
+    tokenize.TokenError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,11 +104,13 @@ def zero_padded(number: int, count: int) -> str:
 
 def _open_array(path: Path, named: str = "data.images in params.yaml") -> NDArray[Any]:
     """Map an array of images from disk."""
+    if path.exists() and not path.is_file():  # To open a pipe would wait for good.
+        raise InputError(f"{path}: is no regular file. Set {named} to your array.")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file. Set {named} to your array.") from None
-    except (OSError, ValueError) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{path}: not an array of images: {error}. Write it with numpy.save.") from None
     if not isinstance(array, np.memmap) or array.dtype.kind not in "buif":
         raise InputError(f"{path}: not an array of numbers. Write one with numpy.save.")

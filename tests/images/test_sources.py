@@ -1,3 +1,4 @@
+import os
 import pickle
 import subprocess
 import sys
@@ -151,6 +152,29 @@ def test_an_array_without_images_is_refused(values: Any, tmp_path: Path) -> None
 def test_a_file_that_is_not_an_array_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.npy").write_bytes(b"not an array")
     assert error_of(tmp_path / "x.npy").endswith("Write it with numpy.save.")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"", b"{'descr': '|u1', 'fortran_order': False, 'shape': (-3, 8, 8), }",
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (-3, -8, 8), }",
+        b"{'descr': " + b"(" * 3_000 + b", }",
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (9" + b"0" * 40 + b", 8, 8), }",
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': ('a', 8, 8), }",
+    ],
+)  # fmt: skip
+def test_an_array_whose_header_is_damaged_is_refused(header: bytes, tmp_path: Path) -> None:
+    path, padded = tmp_path / "images.npy", header.ljust(-(-(len(header) + 11) // 64) * 64 - 11) + b"\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded if header else b"")
+    with pytest.raises(InputError, match=r"images\.npy: not an array of images: "):
+        open_images(path)
+
+
+def test_a_pipe_is_no_array_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "images.npy")
+    with pytest.raises(InputError, match=r"images\.npy: is no regular file\. Set data\.images"):
+        open_images(tmp_path / "images.npy")
 
 
 def test_a_truncated_array_is_refused(tmp_path: Path) -> None:
