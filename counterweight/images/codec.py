@@ -41,7 +41,7 @@ SUFFIXES = frozenset(
 # Minimum side of a sketch in pixels, unless the image is smaller.
 SKETCH_SIDE = 128
 
-_EXTRA_SAMPLES = 338  # TIFF's tag
+_SAMPLES, _EXTRA_SAMPLES = 277, 338  # TIFF's tags
 
 # Reported as an error of the machine: the image may be fine, so it is never dropped as unreadable.
 OUT_OF_MEMORY = (
@@ -139,6 +139,12 @@ def decode(data: bytes, target: TargetSize | None = None) -> Pixels:
 def has_unmarked_band(image: Image.Image) -> bool:
     """Whether a TIFF has a fourth band without a tag that says what it is, which Pillow takes for transparency."""
     return isinstance(image, TiffImageFile) and image.mode == "RGBA" and _EXTRA_SAMPLES not in image.tag_v2
+
+
+def drops_band(image: Image.Image) -> bool:
+    """Whether a TIFF has a band that is neither color nor marked as transparency, and so is not read."""
+    is_tiff = isinstance(image, TiffImageFile)
+    return has_unmarked_band(image) or (is_tiff and image.tag_v2.get(_SAMPLES, 1) > len(image.getbands()))
 
 
 def _shrink(image: Image.Image) -> Image.Image:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from counterweight.images.codec import FORMATS, has_unmarked_band
+from counterweight.images.codec import FORMATS, drops_band
 
 # Images of 16 bits are dark if no value reaches an eighth of the full range.
 _DARK = 2**13
@@ -29,7 +29,7 @@ def peculiarity(data: bytes) -> str | None:
     if not is_deep_png and data[:2] not in (b"II", b"MM", b"P5"):
         return None
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        if has_unmarked_band(image):
+        if drops_band(image):
             return "have a fourth band that is not marked as transparency; it is dropped"
         if image.mode.startswith("I") and int(np.asarray(image).max()) < _DARK:
             return f"have 16 bits, but no value above {_DARK - 1:,} of 65,535, and come out dark; multiply their values"

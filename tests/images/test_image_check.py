@@ -8,9 +8,9 @@ from counterweight.images.image_check import peculiarity
 from tests.pictures import tiff_with_four_bands
 
 
-def test_a_fourth_band_that_no_tag_explains_is_said() -> None:
+def test_a_fourth_band_that_is_not_marked_as_transparency_is_said() -> None:
     said = "have a fourth band that is not marked as transparency; it is dropped"
-    assert [peculiarity(tiff_with_four_bands(tag)[0]) for tag in (None, 0, 2)] == [said, None, None]
+    assert [peculiarity(tiff_with_four_bands(tag)[0]) for tag in (None, 0, 2)] == [said, said, None]
 
 
 @pytest.mark.parametrize(("largest", "is_dark"), [(4080, True), (8191, True), (8192, False), (65535, False)])
