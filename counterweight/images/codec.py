@@ -143,8 +143,9 @@ def has_unmarked_band(image: Image.Image) -> bool:
 
 def drops_band(image: Image.Image) -> bool:
     """Whether a TIFF has a band that is neither color nor marked as transparency, and so is not read."""
-    is_tiff = isinstance(image, TiffImageFile)
-    return has_unmarked_band(image) or (is_tiff and image.tag_v2.get(_SAMPLES, 1) > len(image.getbands()))
+    if not isinstance(image, TiffImageFile):
+        return False
+    return has_unmarked_band(image) or image.tag_v2.get(_SAMPLES, 1) > len(image.getbands())
 
 
 def _shrink(image: Image.Image) -> Image.Image:
