@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -12,7 +12,15 @@ from counterweight.base.errors import MAX_SHOWN, name_some, raise_problems
 from counterweight.base.manifest import MISSING
 from counterweight.dataset.label_matrix import read_names, targets_from_flags, targets_from_names
 from counterweight.dataset.label_sheet import LabelSheet
-from counterweight.sheets.cells import SPLIT_NAMES, cell_text, flag_values, merge_spellings, other_spellings
+from counterweight.sheets.cells import (
+    SPLIT_NAMES,
+    cell_text,
+    flag_values,
+    merge_spellings,
+    other_spellings,
+    unknown_hint,
+    unknown_names,
+)
 from counterweight.sheets.spreadsheet import Place
 
 # Groups of labels with other spellings that are warned of.
@@ -40,6 +48,7 @@ class Annotations:
     missing: NDArray[np.bool_]  # whether the cell is missing in the sheet, even if targets has 0 there
     problems: list[str]  # one message per cell that breaks a rule
     groups: list[str] | None = None  # cells of the column of groups, which may be empty; None without such a column
+    unknown: Mapping[str, int] = field(default_factory=dict)  # how many classes of the sheet say NA, by its spelling
 
 
 def read_annotations(
@@ -105,7 +114,7 @@ def read_annotations(
     at = {name: sheet.columns.index(name) for name in columns}
     image_ids = [cell_text(row[at[rows.image]]) for row in sheet.rows]
     problems = _id_problems(image_ids, place)
-    splits = None
+    splits, unknown = None, {}
     if rows.split:
         words = [cell_text(row[at[rows.split]]).lower() for row in sheet.rows]
         splits = [SPLIT_NAMES.get(word, "") for word in words]
@@ -116,6 +125,7 @@ def read_annotations(
         ]
     if isinstance(rows.labels, str):
         cells = [row[at[rows.labels]] for row in sheet.rows]
+        unknown = unknown_names(cells, rows.label_names)
         named, unreadable = read_names(cells, separator, rows.label_names, task, place)
         named, allowed = merge_spellings(named, rows.label_names) if merge else (named, rows.label_names)
         names, targets, label_problems = targets_from_names(named, allowed, place)
@@ -142,7 +152,7 @@ def read_annotations(
     groups = [cell_text(row[at[rows.group]]) for row in sheet.rows] if rows.group else None
     if groups is None and group_pattern is not None:
         groups = _groups_in_names(image_ids, group_pattern)
-    return Annotations(image_ids, splits, names, targets, missing, problems, groups)
+    return Annotations(image_ids, splits, names, targets, missing, problems, groups, unknown)
 
 
 def select_rows(rows: Annotations, rows_kept: Sequence[int]) -> Annotations:
@@ -168,6 +178,8 @@ def label_warnings(rows: Annotations, missing: str) -> list[str]:
         counts = zip(rows.labels, rows.missing.sum(axis=0), strict=True)
         cells = name_some([f"{count} of '{name}'" for name, count in counts if count], MAX_SHOWN)
         warnings.append(f"label cells are missing, {cells}: {_TREATMENT[missing]}")
+    if rows.unknown:
+        warnings.append(unknown_hint(rows.unknown))
     unlabeled = int(((rows.targets == 0) & ~rows.missing).all(axis=1).sum())
     if unlabeled:
         warnings.append(f"{unlabeled} rows have no label; they count as images that show none")

@@ -64,6 +64,8 @@ class SheetSchema:
         Whether images have several rows, whose labels were joined.
     nearly : list of (str, str)
         Ids that match an image only by `counterweight.images.near_names.near_names`, and that image.
+    unknown : mapping of str to int
+        Spellings of "unknown", such as NA, in the column of label names, and how often.
     """
 
     image: str | None
@@ -80,9 +82,10 @@ class SheetSchema:
     group: str | None = None
     repeats: bool = False
     nearly: list[tuple[str, str]] = field(default_factory=list)
+    unknown: Mapping[str, int] = field(default_factory=dict)
 
 
-def infer_schema(sheet: Sheet, source: ImageSource, *, in_order: bool) -> SheetSchema:
+def infer_schema(sheet: Sheet, source: ImageSource, *, in_order: bool, classes: list[str] | None = None) -> SheetSchema:
     """Infer the columns and the task of a sheet.
 
     Parameters
@@ -93,6 +96,8 @@ def infer_schema(sheet: Sheet, source: ImageSource, *, in_order: bool) -> SheetS
         The images.
     in_order : bool
         Whether a sheet without an image column is accepted; row i is then image i.
+    classes : list of str, optional
+        The label names, if they are known, as from class folders.
 
     Raises
     ------
@@ -112,9 +117,9 @@ def infer_schema(sheet: Sheet, source: ImageSource, *, in_order: bool) -> SheetS
     odd_splits = Counter(cell for cell in rest.pop(split or "", []) if cell.lower() not in SPLIT_NAMES)
     group = _group_column(rest)
     rest.pop(group or "", None)
-    labels, separator = find_label_columns(rest)
+    labels, separator = find_label_columns(rest, classes)
     values = find_flag_values([rest[name] for name in labels]) if isinstance(labels, list) else None
-    rows = LabelSheet(sheet, image or sheet.columns[0], split, labels, None, group)
+    rows = LabelSheet(sheet, image or sheet.columns[0], split, labels, classes, group)
     ids = [cell for cell in columns[image] if cell] if image else []
     repeats = len(ids) - len(set(ids)) >= max(_MIN_REPEATED * len(ids), 1)  # Few are mistakes, which ingest names.
     if repeats:
@@ -139,6 +144,7 @@ def infer_schema(sheet: Sheet, source: ImageSource, *, in_order: bool) -> SheetS
     return SheetSchema(
         image, split, labels, separator, task, dict(counts.most_common()), int(np.count_nonzero(read.missing)), without,
         files, values, dict(odd_splits), group, repeats, [(ids[i], name) for i, name in nearly],
+        read.unknown,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from counterweight.images.folder_images import FolderImages
 from counterweight.images.sources import ImageSource
 from counterweight.onboarding.column_inference import SheetSchema, infer_schema
 from counterweight.onboarding.suggested_params import Sizes
+from counterweight.sheets.cells import unknown_hint
 from counterweight.sheets.folder_sheets import sheets_of_splits
 from counterweight.sheets.spreadsheet import worksheet_names
 
@@ -55,9 +56,9 @@ def inspect_sheet(path: Path, source: ImageSource, links: Collection[Path]) -> I
     for worksheet in [None, *worksheet_names(path)[1:]]:
         config = SheetConfig(image, split=None, labels="class", worksheet=worksheet)
         try:
-            sheet = open_label_sheet(path, config, links).sheet
-            in_order = not isinstance(source, FolderImages)
-            return Inspection(infer_schema(sheet, source, in_order=in_order), sheet.notes, worksheet)
+            rows, in_order = open_label_sheet(path, config, links), not isinstance(source, FolderImages)
+            schema = infer_schema(rows.sheet, source, in_order=in_order, classes=rows.label_names)
+            return Inspection(schema, rows.sheet.notes, worksheet)
         except InputError as error:
             first_error = first_error or error
     assert first_error is not None  # The first worksheet was tried.
@@ -110,6 +111,7 @@ def describe(found: Inspection, images: Sequence[str], sizes: Sizes, sheet: Path
         f"rarest    {rarest}, {schema.counts[rarest]:,} images",
         f"unmatched {len(set(images) - matched):,} images without a row, {absent:,} rows without an image",
         f"missing   {schema.missing:,} label cells; {schema.without:,} rows without a label",
+        *([f"unknown   {unknown_hint(schema.unknown)}"] if schema.unknown else []),
     ]
 
 

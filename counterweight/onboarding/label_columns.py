@@ -9,6 +9,8 @@ from counterweight.sheets.cells import (
     POSITIVE_WORDS,
     UnreadableCellError,
     label_names,
+    unknown_hint,
+    unknown_names,
 )
 
 # Common names of label columns, in lower case.
@@ -22,13 +24,17 @@ _WORDS, _NUMBERS = POSITIVE_WORDS | NEGATIVE_WORDS, frozenset({"-1", "0", "1", "
 _MAX_LABELS = 20_000
 
 
-def find_label_columns(columns: Mapping[str, Sequence[str]]) -> tuple[str | list[str], str]:
+def find_label_columns(
+    columns: Mapping[str, Sequence[str]], classes: Sequence[str] | None = None
+) -> tuple[str | list[str], str]:
     """Return the column of label names or the 0/1 columns, and the separator of the names.
 
     Parameters
     ----------
     columns : mapping of str to sequence of str
         The cells of the columns that hold neither images nor splits or groups.
+    classes : sequence of str, optional
+        The label names, if they are known.
 
     Raises
     ------
@@ -37,11 +43,15 @@ def find_label_columns(columns: Mapping[str, Sequence[str]]) -> tuple[str | list
     """
     flags = [name for name, cells in columns.items() if _is_binary(cells)]
     others = {name: cells for name, cells in columns.items() if name not in flags}
-    separators = {name: found for name, cells in others.items() if (found := _infer_separator(cells)) is not None}
+    separators = {
+        name: found for name, cells in others.items() if (found := _infer_separator(cells, classes)) is not None
+    }
     if not separators and not flags:
+        unknown = [unknown_names(cells, None) for cells in columns.values()]
+        hint = next((f" {unknown_hint(words)}." for words in unknown if words), "")
         raise InputError(
             "no column holds labels: neither 0 and 1 in several columns, nor names that repeat. The columns are "
-            f"{', '.join(columns) or 'none'}. Add one, or set data.columns.labels by hand."
+            f"{', '.join(columns) or 'none'}. Add one, or set data.columns.labels by hand.{hint}"
         )
     usual = [name for name in (*separators, *flags) if name.lower() in _LABEL_COLUMN_NAMES]
     if flags and not (usual and usual[0] in separators):
@@ -76,13 +86,13 @@ def find_flag_values(columns: Sequence[Sequence[str]]) -> dict[str, list[str]] |
     }  # fmt: skip
 
 
-def _infer_separator(cells: Sequence[str]) -> str | None:
+def _infer_separator(cells: Sequence[str], classes: Sequence[str] | None) -> str | None:
     """Return the separator of a column of label names; None if the column holds none."""
-    full = [cell for cell in cells if cell and cell.lower() not in MISSING_WORDS]
+    full = [cell for cell in cells if cell and (cell.lower() not in MISSING_WORDS or cell in (classes or []))]
     candidates = []
     for separator in _SEPARATORS:
         try:
-            rows = [label_names(cell, separator, None) or [] for cell in full]
+            rows = [label_names(cell, separator, classes) or [] for cell in full]
         except UnreadableCellError:
             return None
         # A list of flags in one cell, or a sentence, repeats its parts.

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from unicodedata import normalize
 
+from counterweight.base.errors import name_some
 from counterweight.base.manifest import MISSING
 from counterweight.sheets.table_header import Cell
 
@@ -74,6 +75,19 @@ def label_names(cell: Cell, separator: str, allowed: Sequence[str] | None) -> li
         return None
     parts = _list(text) if _looks_like_list(text) else text.split(separator)
     return [name for part in parts if (name := part.strip())]
+
+
+def unknown_names(cells: Iterable[Cell], allowed: Sequence[str] | None) -> dict[str, int]:
+    """Count the cells of a column of names that say "unknown", such as NA, by their spelling."""
+    texts = Counter(cell.strip() for cell in cells if isinstance(cell, str))
+    named = {*MISSING_WORDS} - {"#n/a"}  # which is an error in Excel
+    return {text: count for text, count in texts.items() if text.lower() in named and text not in (allowed or [])}
+
+
+def unknown_hint(unknown: Mapping[str, int]) -> str:
+    """Say what to do if the cells that `unknown_names` counts are a class."""
+    words = name_some([f"'{text}' in {count:,} label cells" for text, count in unknown.items()])
+    return f"{words} is read as unknown. If it is a class, set data.labels to the names of all classes"
 
 
 def join_names(names: Sequence[str], separator: str) -> str:

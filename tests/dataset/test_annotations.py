@@ -388,6 +388,13 @@ def test_missing_cells_are_counted_per_label_with_their_treatment() -> None:
     ]
 
 
+def test_classes_that_say_na_are_told() -> None:
+    rows = read(NAMES, ["a", "train", "NA"], ["b", "train", "cat"], ["c", "train", "dog"], task="multiclass")
+    assert label_warnings(rows, "mask")[1:] == [
+        "'NA' in 1 label cells is read as unknown. If it is a class, set data.labels to the names of all classes"
+    ]
+
+
 def test_images_without_a_label_are_counted() -> None:
     rows = read(FLAGS, ["a", "train", 0, 0], ["b", "train", 1, 0], labels=["cat", "dog"])
     assert label_warnings(rows, "mask") == ["1 rows have no label; they count as images that show none"]

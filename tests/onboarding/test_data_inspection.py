@@ -41,6 +41,24 @@ def test_a_class_may_be_called_photo(tmp_path: Path) -> None:
     assert schema.counts == {"photo": 30, "drawing": 20}
 
 
+def test_a_class_folder_may_be_called_na(tmp_path: Path) -> None:
+    put(tmp_path, *(f"{name}/{i}.jpg" for name in ("NA", "EU") for i in range(9)))
+    schema = inspect_sheet(tmp_path, open_images(tmp_path), []).schema
+    assert (schema.counts, schema.missing, schema.unknown) == ({"EU": 9, "NA": 9}, 0, {})
+
+
+def test_na_in_a_sheet_is_said_to_be_read_as_unknown(tmp_path: Path) -> None:
+    put(tmp_path / "images", *(f"{i}.jpg" for i in range(12)))
+    sheet, source = tmp_path / "labels.csv", open_images(tmp_path / "images")
+    said = "'NA' in {} label cells is read as unknown. If it is a class, set data.labels to the names of all classes"
+    sheet.write_text("id,area\n" + "".join(f"{i}.jpg,{('NA', 'EU', 'AS')[i % 3]}\n" for i in range(12)))
+    lines = describe(inspect_sheet(sheet, source, []), source.names(), Sizes((8, 8), (8, 8), (8, 8)), sheet)
+    assert lines[-1] == f"unknown   {said.format(4)}"
+    sheet.write_text("id,area\n" + "".join(f"{i}.jpg,{('NA', 'EU')[i % 2]}\n" for i in range(12)))
+    with pytest.raises(InputError, match=f"set data.columns.labels by hand. {said.format(6)}."):
+        inspect_sheet(sheet, source, [])
+
+
 def test_the_first_worksheet_with_images_and_labels_is_found_and_described(tmp_path: Path) -> None:
     put(tmp_path / "images", *(f"{i:03}.jpg" for i in range(30)))
     book = openpyxl.Workbook()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterweight.sheets.cells import UnreadableCellError, flag_values, label_names
+from counterweight.sheets.cells import UnreadableCellError, flag_values, label_names, unknown_hint, unknown_names
 from counterweight.sheets.table_header import Cell
 
 LABELS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(lambda label: label.strip())
@@ -62,3 +62,15 @@ def test_named_texts_take_precedence_over_missing_ones() -> None:
     assert flag_values({"positive": ["NA"], "negative": [""], "missing": ["?"]}) == {
         "na": 1, "": 0, "?": -1, "nan": -1, "n/a": -1, "#n/a": -1,
     }  # fmt: skip
+
+
+def test_cells_that_say_unknown_are_counted_unless_they_are_a_class() -> None:
+    cells: list[Cell] = ["NA", " NA ", "nan", "#N/A", float("nan"), "", "cat", "NA,cat"]
+    assert unknown_names(cells, None) == {"NA": 2, "nan": 1}
+    assert unknown_names(cells, ["NA", "cat"]) == {"nan": 1}
+
+
+def test_the_hint_says_what_to_do_if_unknown_is_a_class() -> None:
+    assert unknown_hint({"NA": 1200}) == (
+        "'NA' in 1,200 label cells is read as unknown. If it is a class, set data.labels to the names of all classes"
+    )
