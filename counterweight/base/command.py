@@ -1,7 +1,6 @@
 """Command line shared by all stages: options, help text, log and exit code."""
 
 import argparse
-import errno
 import gc
 import logging
 import multiprocessing
@@ -14,10 +13,12 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from counterweight.base import timing
 from counterweight.base.errors import InputError
+from counterweight.base.limits import disk_message
 from counterweight.base.params import Params
 from counterweight.base.schema import Section
 
@@ -32,12 +33,8 @@ ENVIRONMENT = {
     "COUNTERWEIGHT_CACHE_GB": "maximum size of the cache in gigabytes, 0 to disable it; by default 20",
     "TORCH_HOME": "folder for downloaded weights; by default PyTorch's own",
 }
-# Errors of the disk and its permissions, which are the user's to fix.
-DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 # How long a stage that is asked to end may take.
 _GRACE_SECONDS = 20
-# Bytes of shared memory below which it counts as full.
-_MIN_SHARED_MEMORY = 2**20
 
 
 def parse_options(
@@ -140,30 +137,6 @@ def run(main: Callable[[], str]) -> None:
     log.info("%s", timing.summary(elapsed))
 
 
-def disk_message(error: OSError, shared_memory: Path = Path("/dev/shm")) -> str | None:
-    """Say what a disk's error means; return None for an error that may be a bug, which needs its traceback.
-
-    Without a file's name it may be the shared memory that is full.
-
-    Examples
-    --------
-    >>> disk_message(OSError(errno.EIO, "Input/output error", "data/a.csv"))
-    'data/a.csv: Input/output error. Check the file and its disk, then run dvc repro.'
-    """
-    if error.errno not in DISK_ERRORS or (error.filename is None and error.errno not in (errno.EIO, errno.ENOSPC)):
-        return None
-    name = error.filename or "a disk"
-    of_memory = str(name).startswith(f"{shared_memory}/")
-    if error.filename is None and error.errno == errno.ENOSPC and shared_memory.is_dir():
-        of_memory = shutil.disk_usage(shared_memory).free < _MIN_SHARED_MEMORY
-    if of_memory and error.errno == errno.ENOSPC:
-        return (
-            f"{shared_memory}, the memory that processes share, is full. End what fills it, or give it more (docker "
-            "run --shm-size 2g), then run dvc repro."
-        )
-    return f"{name}: {error.strerror}. Check the file and its disk, then run dvc repro."
-
-
 class _InterruptedError(KeyboardInterrupt):
     """The process was asked to end, by the signal of this number."""
 
@@ -185,7 +158,9 @@ def _end(number: int) -> None:
     """End the process and its children as shells do, at once, since other threads may be in the middle of work."""
     logging.getLogger(Path(sys.argv[0]).stem).error("stopped. Finished work is kept: dvc repro goes on with it")
     for child in multiprocessing.active_children():
-        child.kill()
+        if child.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)
     sys.stderr.flush()
     os._exit(128 + number)
 

@@ -39,10 +39,10 @@ def raise_problems(problems: Sequence[str], what: str) -> None:
     """
     if not problems:
         return
-    total = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
+    total = f"{len(problems):,} problem" + ("s" if len(problems) > 1 else "")
     lines = [f"{what}: {total}", *(f"  {problem}" for problem in problems[:MAX_SHOWN])]
     if len(problems) > MAX_SHOWN:
-        lines.append(f"  ... and {len(problems) - MAX_SHOWN} more")
+        lines.append(f"  ... and {len(problems) - MAX_SHOWN:,} more")
     raise InputError("\n".join(lines))
 
 

@@ -8,6 +8,10 @@ from pathlib import Path
 from counterweight.base.errors import InputError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+# Errors of the disk and its permissions, which are the user's to fix.
+_DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+# Bytes of shared memory below which it counts as full.
+_MIN_SHARED_MEMORY = 2**20
 EXCEL_ROWS = 1_048_576
 # Bytes per pixel of an image as `counterweight.images.codec.write` encodes it; an upper estimate for photographs.
 BYTES_PER_PIXEL = {"jpg": 0.8, "png": 2.2}
@@ -65,6 +69,30 @@ def disk_error(error: Exception, path: Path, written: int) -> InputError | None:
             "run dvc repro."
         )
     return None
+
+
+def disk_message(error: OSError, shared_memory: Path = Path("/dev/shm")) -> str | None:
+    """Say what a disk's error means; return None for an error that may be a bug, which needs its traceback.
+
+    Without a file's name it may be the shared memory that is full.
+
+    Examples
+    --------
+    >>> disk_message(OSError(errno.EIO, "Input/output error", "data/a.csv"))
+    'data/a.csv: Input/output error. Check the file and its disk, then run dvc repro.'
+    """
+    if error.errno not in _DISK_ERRORS or (error.filename is None and error.errno not in (errno.EIO, errno.ENOSPC)):
+        return None
+    name = error.filename or "a disk"
+    of_memory = str(name).startswith(f"{shared_memory}/")
+    if error.filename is None and error.errno == errno.ENOSPC and shared_memory.is_dir():
+        of_memory = shutil.disk_usage(shared_memory).free < _MIN_SHARED_MEMORY
+    if of_memory and error.errno == errno.ENOSPC:
+        return (
+            f"{shared_memory}, the memory that processes share, is full. End what fills it, or give it more (docker "
+            "run --shm-size 2g), then run dvc repro."
+        )
+    return f"{name}: {error.strerror}. Check the file and its disk, then run dvc repro."
 
 
 def _has_errno(error: BaseException | None, numbers: Sequence[int]) -> bool:

@@ -111,7 +111,7 @@ def _open_array(path: Path, named: str = "data.images in params.yaml") -> NDArra
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file. Set {named} to your array.") from None
     except _UNREADABLE as error:
-        raise InputError(f"{path}: not an array of images: {error}. Write it with numpy.save.") from None
+        raise InputError(f"{path}: not an array of images: {error!s:.200}. Write it with numpy.save.") from None
     if not isinstance(array, np.memmap) or array.dtype.kind not in "buif":
         raise InputError(f"{path}: not an array of numbers. Write one with numpy.save.")
     if not array.size:

@@ -1,6 +1,7 @@
 """Parallel map over images: batches on several processes, results in the order of the items."""
 
 import math
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -8,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from multiprocessing import resource_tracker
 from typing import TypeVar, cast
 
 from joblib import Parallel, delayed
@@ -134,4 +136,16 @@ def _map_batches(
         return executor.map(partial(_map_batch, function), list(batches))
     tasks = [delayed(_map_batch)(function, batch) for batch in batches]
     parallel = Parallel(n_jobs=min(workers, len(tasks)), return_as="generator")
-    return cast(Iterator[tuple[list[Result], timing.Timings]], parallel(tasks))
+    with _without_interrupts():
+        return cast(Iterator[tuple[list[Result], timing.Timings]], parallel(tasks))
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Start no process in the block that gets Ctrl-C, which the terminal sends to all: this one ends the others."""
+    resource_tracker.ensure_running()  # Its start, with the first process, would let the signal through again.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

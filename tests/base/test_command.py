@@ -1,4 +1,3 @@
-import errno
 import os
 import re
 import signal
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from counterweight.base.command import device_name, disk_message, help_text, params_of, parse_options, worker_count
+from counterweight.base.command import device_name, help_text, params_of, parse_options, worker_count
 from counterweight.base.errors import InputError
 
 PROJECT = Path(__file__).parents[2]
@@ -231,26 +230,35 @@ def test_a_stage_that_is_stopped_says_so_in_a_line_and_leaves_no_process_behind(
     assert {path.suffix for path in tmp_path.iterdir()} == {".pid"}
 
 
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stage_may_be_stopped_while_its_libraries_load(sent: signal.Signals, code: int) -> None:
+    stage = subprocess.Popen(
+        [sys.executable, "-m", "stages.train"], cwd=PROJECT, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    status = Path("/proc", str(stage.pid), "status")
+    wait_until(lambda: bool(int(status.read_text().split("SigCgt:")[1].split()[0], 16) >> (signal.SIGTERM - 1) & 1))
+    stage.send_signal(sent)
+    message = stage.communicate(timeout=60)[1]
+    assert (stage.returncode, message) == (code, "train: stopped. Finished work is kept: dvc repro goes on with it\n")
+
+
+def test_ctrl_c_is_a_line_while_the_workers_start_too(tmp_path: Path) -> None:
+    stage = subprocess.Popen(
+        [sys.executable, "-c", STAGE], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    children = Path("/proc", str(stage.pid), "task", str(stage.pid), "children")
+    wait_until(lambda: len(children.read_text().split()) == 4)  # two workers, and two trackers of shared resources
+    os.killpg(stage.pid, signal.SIGINT)  # as a terminal does
+    message = stage.communicate(timeout=60)[1]
+    assert (stage.returncode, message) == (130, "nap: stopped. Finished work is kept: dvc repro goes on with it\n")
+
+
 def wait_until(is_so: Callable[[], bool]) -> None:
     for _ in range(600):
         if is_so():
             return
         time.sleep(0.1)
     raise AssertionError
-
-
-def test_a_full_shared_memory_is_not_called_a_full_disk(tmp_path: Path) -> None:
-    full = "is full. End what fills it, or give it more (docker run --shm-size 2g), then run dvc repro."
-    named = OSError(errno.ENOSPC, "No space left on device", "/dev/shm/joblib_1")
-    assert disk_message(named) == f"/dev/shm, the memory that processes share, {full}"
-    nameless = OSError(errno.ENOSPC, "No space left on device")
-    message = disk_message(nameless, shared_memory=tmp_path)  # That disk has space.
-    assert message == "a disk: No space left on device. Check the file and its disk, then run dvc repro."
-
-
-@pytest.mark.parametrize(
-    "error",
-    [OSError("8 bytes written"), OSError(errno.EACCES, "Permission denied"), OSError(errno.ENOENT, "", "a.csv")],
-)
-def test_an_error_that_is_not_the_disks_has_no_message(error: OSError) -> None:
-    assert disk_message(error) is None

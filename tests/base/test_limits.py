@@ -8,7 +8,7 @@ from xlsxwriter.exceptions import FileCreateError
 
 from counterweight.base import limits
 from counterweight.base.errors import InputError
-from counterweight.base.limits import check_space, disk_error, free_bytes
+from counterweight.base.limits import check_space, disk_error, disk_message, free_bytes
 
 
 @pytest.fixture
@@ -72,3 +72,20 @@ def test_a_failed_disk_is_an_input_error(tmp_path: Path) -> None:
 
 def test_any_other_error_is_not(tmp_path: Path) -> None:
     assert disk_error(OSError(errno.ENOENT, "No such file or directory"), tmp_path, 0) is None
+
+
+def test_a_full_shared_memory_is_not_called_a_full_disk(tmp_path: Path) -> None:
+    full = "is full. End what fills it, or give it more (docker run --shm-size 2g), then run dvc repro."
+    named = OSError(errno.ENOSPC, "No space left on device", "/dev/shm/joblib_1")
+    assert disk_message(named) == f"/dev/shm, the memory that processes share, {full}"
+    nameless = OSError(errno.ENOSPC, "No space left on device")
+    message = disk_message(nameless, shared_memory=tmp_path)  # That disk has space.
+    assert message == "a disk: No space left on device. Check the file and its disk, then run dvc repro."
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("8 bytes written"), OSError(errno.EACCES, "Permission denied"), OSError(errno.ENOENT, "", "a.csv")],
+)
+def test_an_error_that_is_not_the_disks_has_no_message(error: OSError) -> None:
+    assert disk_message(error) is None

@@ -29,8 +29,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from counterweight.base.command import disk_message
 from counterweight.base.errors import InputError
+from counterweight.base.limits import disk_message
 
 CACHE = Path(".counterweight")
 FAILURES = (errno.EIO, errno.ENOSPC)
