@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -20,6 +20,7 @@ from counterweight.evidence.linear_probe import (
 from counterweight.evidence.remedies import Training
 from counterweight.metrics import decisions
 from counterweight.metrics.decisions import DecisionRule
+from counterweight.runtime.parallel import run_tasks
 
 # Penalties of `fit_linear_probe` to choose from, the strongest first: each fit starts from the one before.
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
@@ -157,10 +158,9 @@ def cross_validate(
     with threadpool_limits(1):  # The number of threads changes sums, so the last digits.
         axes = principal_axes(data.features)
         rotated = data.rotated(axes)
-    results: list[Fold] = Parallel(n_jobs=min(workers, len(jobs)))(
-        delayed(_evaluate_fold)(rotated, of_repeat, fold, list(trainings), set(tuned)) for of_repeat, fold in jobs
-    )
-    return [replace(each, probe=each.probe.unrotated(axes)) for each in results]
+    evaluate = delayed(_evaluate_fold)
+    tasks = [evaluate(rotated, of_repeat, fold, list(trainings), set(tuned)) for of_repeat, fold in jobs]
+    return [replace(each, probe=each.probe.unrotated(axes)) for each in run_tasks(tasks, workers)]
 
 
 def _evaluate_fold(

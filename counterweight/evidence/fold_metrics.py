@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -23,6 +23,7 @@ from counterweight.metrics.per_label import (
     defined_mean,
     label_rates,
 )
+from counterweight.runtime.parallel import run_tasks
 
 # Between the names of a pipeline and of one of its augmenters; before nothing, the whole pipeline without a guard.
 ALONE = "\n"
@@ -58,12 +59,10 @@ def fold_table(
         and `METRICS`. Means are over the labels that a held-out image has.
     """
     rare = rarest_third(data.targets)
-    tables: list[list[dict[str, Any]]] = Parallel(n_jobs=min(workers, len(folds)))(
-        delayed(_fold_rows)(data.task, data.targets, remedies, fold, rare) for fold in folds
-    )
+    tasks = [delayed(_fold_rows)(data.task, data.targets, remedies, fold, rare) for fold in folds]
     rows = [
         {"repeat": number // n_folds, "fold": number % n_folds, **row}
-        for number, of_fold in enumerate(tables)
+        for number, of_fold in enumerate(run_tasks(tasks, workers))
         for row in of_fold
     ]
     return pd.DataFrame(rows)[["kind", "remedy", "repeat", "fold", *METRICS]]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from multiprocessing import resource_tracker
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from joblib import Parallel, delayed
 from joblib.externals.loky import ProcessPoolExecutor
@@ -135,9 +135,14 @@ def _map_batches(
     if executor is not None:
         return executor.map(partial(_map_batch, function), list(batches))
     tasks = [delayed(_map_batch)(function, batch) for batch in batches]
+    return run_tasks(tasks, workers)
+
+
+def run_tasks(tasks: Sequence[Any], workers: int) -> Iterator[Any]:
+    """Run calls that joblib delays on processes of their own, and return an iterator of the results in their order."""
     parallel = Parallel(n_jobs=min(workers, len(tasks)), return_as="generator")
     with _without_interrupts():
-        return cast(Iterator[tuple[list[Result], timing.Timings]], parallel(tasks))
+        return cast(Iterator[Any], parallel(tasks))
 
 
 @contextmanager
