@@ -46,6 +46,7 @@ bench: .venv/cpu .venv/peers
 	python -m benchmarks.explanations
 	python -m benchmarks.training
 	python -m benchmarks.many_labels
+	python -m benchmarks.many_labels --images 60000 --labels 200 --input-size 64
 
 # For COUNTERWEIGHT_SCHEDULER, features.engine, HEIC images, to load augmented/dataset by Hugging Face's datasets, for
 # sheets in Parquet, and for networks of timm.
