@@ -1,10 +1,11 @@
 """How time, memory and DVC's own share grow with the number of images.
 
-    python -m benchmarks.scale [1000 8000 60000]
+    python -m benchmarks.scale [1000 8000 60000 1000000]
 
 The images are put together from those of the bundled example: four of them, each in other colors, so that no two are
-alike. For each number the pipeline runs up to the balanced sheet, then again with nothing changed, then `dvc status`.
-What each stage logs goes into a table in benchmarks/README.md; a number that is not named keeps its rows.
+alike. They have 128 x 128 pixels; a million of them, which take an hour and a half, 32 x 32. For each number the
+pipeline runs up to the balanced sheet, then again with nothing changed, then `dvc status`. What each stage logs goes
+into a table in benchmarks/README.md; a number that is not named keeps its rows.
 """
 
 import argparse
@@ -26,20 +27,20 @@ from tests.workspace import PROJECT, make_workspace, run
 
 EXAMPLE = PROJECT / "data/example"
 HEAD = "| images | stage | stage's seconds | ms an image | peak memory of a process, GB |\n|---:|:---|---:|---:|---:|\n"
-# Pixels of a side; the example's images are of several sizes.
-TILE = 64
+# Pixels of a side of one of the four; the example's images are of several sizes.
+TILE, SMALL_TILE, MANY = 64, 16, 1_000_000
 STAGES = ("ingest", "resize", "features", "impute", "cluster", "augment", "sheet")
 
 
-def make_images(count: int, folder: Path) -> Path:
-    """Images and their sheet."""
+def make_images(count: int, folder: Path, tile: int = TILE) -> Path:
+    """Images of twice ``tile`` pixels and their sheet."""
     (folder / "images").mkdir(parents=True)
     cv2.setNumThreads(1)
     random = np.random.default_rng(0)
     sheet = read_sheet(EXAMPLE / "labels.xlsx")
     id_at, target_at = sheet.columns.index("id"), sheet.columns.index("target")
     files = [EXAMPLE / "images" / f"{str(row[id_at]).removesuffix('.jpg')}.jpg" for row in sheet.rows]
-    tiles = [cv2.resize(cv2.imread(str(file)), (TILE, TILE)) for file in files]
+    tiles = [cv2.resize(cv2.imread(str(file)), (tile, tile)) for file in files]
     rows = []
     for number in range(count):
         four = random.choice(len(tiles), 4, replace=False)
@@ -61,8 +62,13 @@ def _recolored(tile: NDArray[np.uint8], random: np.random.Generator) -> NDArray[
 def rows_of(count: int) -> list[str]:
     """Run the pipeline on so many images, and give its rows of the table."""
     with tempfile.TemporaryDirectory() as temporary:
-        data = make_images(count, Path(temporary) / "data")
-        changes = {"data.images": str(data / "images"), "data.sheet": str(data / "labels.csv"), "sheet.format": "csv"}
+        tile = SMALL_TILE if count >= MANY else TILE
+        data = make_images(count, Path(temporary) / "data", tile)
+        changes = {
+            "data.images": str(data / "images"), "data.sheet": str(data / "labels.csv"), "sheet.format": "csv",
+            "resize.width": 2 * tile, "resize.height": 2 * tile, "features.input_size": 2 * tile,
+            "features.weights": str(EXAMPLE / "handwriting.safetensors"),
+        }  # fmt: skip
         project = make_workspace(Path(temporary) / "project", changes)
         started = time.perf_counter()
         log = run(project, "dvc", "repro", "sheet").stderr
@@ -87,7 +93,8 @@ def rows_of(count: int) -> list[str]:
 def write(lines: Sequence[str]) -> None:
     """Write the section."""
     section = (
-        "## scale\n\nThe example's params, up to the balanced sheet; pictures of 2 x 2 of the example's.\n\n"
+        "## scale\n\nThe example's params, up to the balanced sheet; pictures of 2 x 2 of the example's, of 128 x 128 "
+        "pixels, a million of 32 x 32.\n\n"
         + measured_by("benchmarks.scale", ("dvc", "torch", "scikit-learn", "imaug"))
         + f"\n\n{HEAD}"
         + "\n".join(lines)
