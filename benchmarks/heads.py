@@ -18,11 +18,10 @@ from counterweight.networks.distributed import ProcessGroup
 from counterweight.networks.inference import Compute, extract_features
 from counterweight.networks.loader import ImageFiles, Preprocessing
 from counterweight.networks.weights import load_weights
-from counterweight.training.losses import build_loss
-from counterweight.training.module import Objective
-from counterweight.training.optimizer import OptimizerConfig
+from counterweight.training.losses import Objective, build_loss
+from counterweight.training.optimizer import FitConfig, OptimizerConfig
 from counterweight.training.sampler import build_sampler
-from counterweight.training.trainer import FitConfig, fit
+from counterweight.training.trainer import fit
 
 SIZE = (224, 224)
 

@@ -16,8 +16,7 @@ from counterweight.evidence.fold_metrics import fold_table
 from counterweight.evidence.folds import repeated_folds
 from counterweight.evidence.remedies import build_remedies
 from counterweight.training.linear_head import PENALTIES, fit_linear_head
-from counterweight.training.losses import build_loss
-from counterweight.training.module import Objective
+from counterweight.training.losses import Objective, build_loss
 
 
 def probe_beside_scikit_learn(data: ProbeData, workers: int) -> list[dict[str, Any]]:

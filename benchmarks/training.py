@@ -38,11 +38,10 @@ from counterweight.networks.distributed import ProcessGroup
 from counterweight.networks.loader import ArrayDataset, ImageFiles, Preprocessing
 from counterweight.runtime.cache import Cache
 from counterweight.training.datasets import ArmImages
-from counterweight.training.losses import build_loss
-from counterweight.training.module import Objective
-from counterweight.training.optimizer import OptimizerConfig
+from counterweight.training.losses import Objective, build_loss
+from counterweight.training.optimizer import FitConfig, OptimizerConfig
 from counterweight.training.sampler import SeededSampler, build_sampler
-from counterweight.training.trainer import Examples, FitConfig, fit
+from counterweight.training.trainer import Examples, fit
 from counterweight.training.transforms import TransformedDataset
 from tests.workspace import make_workspace, run
 

@@ -34,8 +34,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     from counterweight.training import arm
     from counterweight.training.datasets import ArmImages
     from counterweight.training.losses import score_function
-    from counterweight.training.optimizer import OptimizerConfig
-    from counterweight.training.trainer import FitConfig
+    from counterweight.training.optimizer import FitConfig, OptimizerConfig
 
     train, group = params.train, init_process_group(os.environ, resolve_device(device_name()))
     torch.set_num_threads(train.threads)

@@ -19,21 +19,23 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @contextmanager
-def _compiler_stand_in() -> Iterator[None]:
-    """Let torchvision import without loading ``torch._dynamo``, which takes 1.2 s.
+def compiler_stand_in() -> Iterator[None]:
+    """Let torchvision import, or an optimizer start, without loading ``torch._dynamo``, which takes 1.2 s.
 
-    It asks whether one operation, which no classifier contains, can be compiled: `torchvision.ops.roi_align`.
+    Torchvision asks whether one operation, which no classifier contains, can be compiled: `torchvision.ops.roi_align`.
+    An optimizer asks for its functions as those that are never compiled, which they are as they stand.
     """
     names = {"torch._dynamo", "torch._dynamo.utils"} - sys.modules.keys()
     for name in names:
         sys.modules[name] = ModuleType(name)
         sys.modules[name].is_compile_supported = lambda device: False  # type: ignore[attr-defined]
+        sys.modules[name].disable = lambda function, *_, **__: function  # type: ignore[attr-defined]
     yield
     for name in names:
         del sys.modules[name]
 
 
-with _compiler_stand_in():
+with compiler_stand_in():
     from torchvision.models import get_model
     from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 

@@ -26,12 +26,10 @@ from counterweight.runtime.cache import Cache, cache_key
 from counterweight.runtime.fingerprint import fingerprint
 from counterweight.training.datasets import ArmImages, all_of, build_dataset
 from counterweight.training.linear_head import fit_linear_head
-from counterweight.training.losses import build_loss
-from counterweight.training.module import Objective
+from counterweight.training.losses import Objective, build_loss
+from counterweight.training.optimizer import FitConfig
 from counterweight.training.pretrained_body import fit_pretrained_body
 from counterweight.training.sampler import SeededSampler, build_sampler
-from counterweight.training.trainer import FitConfig, fit
-from counterweight.training.transforms import TransformedDataset
 
 # What a training depends on, beside the packages of `codec` and the code of this module and of all that it imports.
 PACKAGES = ("lightning", "torch", "torchvision")
@@ -99,6 +97,9 @@ def train_arm(
     weights = irlbl_weights(targets) if config.weighting == "sampler" else None
     sampler: Sampler[Any] = build_sampler(len(targets), config.seed, weights)
     if config.transforms:
+        # Torchvision's transforms, and Lightning below, take seconds to load; a head of frozen features needs neither.
+        from counterweight.training.transforms import TransformedDataset
+
         examples = TransformedDataset(examples, config.transforms, model.input_size)
         sampler = SeededSampler(sampler, config.seed)
     objective = Objective(
@@ -112,6 +113,8 @@ def train_arm(
             classifier.head, objective, [part[order] for part in all_of(examples)], all_of(validation)
         )
     else:
+        from counterweight.training.trainer import fit
+
         history = fit(
             classifier.head if model.frozen else classifier, objective, examples, validation,
             sampler=sampler,

@@ -9,8 +9,9 @@ from torch.nn.functional import pad
 
 from counterweight.base.errors import InputError
 from counterweight.metrics.training_history import best_epoch
+from counterweight.networks.backbones import compiler_stand_in
 from counterweight.training.epoch_metrics import epoch_metrics
-from counterweight.training.module import Objective
+from counterweight.training.losses import Objective
 
 # Strengths of the L2 penalty, from strong to weak, each half a power of ten apart.
 PENALTIES = tuple(round(10 ** (-half / 2), 6) for half in range(9))
@@ -119,13 +120,14 @@ def _minimize(loss: Callable[[Tensor], Tensor], start: Tensor, penalty: float, c
     penalties[:, -1] = 0
     scales = (curvatures + penalties).rsqrt()
     scaled = (start / scales).requires_grad_()
-    optimizer = torch.optim.LBFGS(
-        [scaled], max_iter=_MAX_ITERATIONS, tolerance_grad=_TOLERANCE, tolerance_change=1e-9, history_size=10,
-        line_search_fn="strong_wolfe",
-    )  # fmt: skip
+    with compiler_stand_in():
+        optimizer = torch.optim.LBFGS(
+            [scaled], max_iter=_MAX_ITERATIONS, tolerance_grad=_TOLERANCE, tolerance_change=1e-9, history_size=10,
+            line_search_fn="strong_wolfe",
+        )  # fmt: skip
 
     def closure() -> Tensor:
-        optimizer.zero_grad()
+        scaled.grad = None
         coefficients = scaled * scales
         value = loss(coefficients) + (penalties * coefficients.square()).sum() / 2
         value.backward()  # type: ignore[no-untyped-call]

@@ -1,6 +1,7 @@
 """Loss functions for rare labels. All ignore missing cells, whose target is -1."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,6 +9,28 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid, softplus
 from torchvision.ops import sigmoid_focal_loss
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The losses of a training and the metric that chooses its best epoch.
+
+    Attributes
+    ----------
+    loss : Module
+        Maps logits and targets (1, 0, or -1 if missing) to a scalar; for training only.
+    validation_loss : Module
+        The loss without weights, so that runs with different losses and train rows can be compared.
+    scores : str
+        ``sigmoid`` or ``softmax``.
+    monitor : str
+        Validation metric that chooses the best epoch: ``loss``, ``f1``, ``auc`` or ``average_precision``.
+    """
+
+    loss: nn.Module
+    validation_loss: nn.Module
+    scores: str
+    monitor: str
 
 
 def label_weights(targets: NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,6 +1,5 @@
 """The LightningModule that trains a classifier."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from lightning.pytorch import LightningModule
@@ -8,29 +7,8 @@ from torch import Tensor, nn
 
 from counterweight.networks.classifier import pretrained_parameters
 from counterweight.networks.distributed import ProcessGroup
+from counterweight.training.losses import Objective
 from counterweight.training.optimizer import OptimizerConfig
-
-
-@dataclass(frozen=True)
-class Objective:
-    """The losses of a training and the metric that chooses its best epoch.
-
-    Attributes
-    ----------
-    loss : Module
-        Maps logits and targets (1, 0, or -1 if missing) to a scalar; for training only.
-    validation_loss : Module
-        The loss without weights, so that runs with different losses and train rows can be compared.
-    scores : str
-        ``sigmoid`` or ``softmax``.
-    monitor : str
-        Validation metric that chooses the best epoch: ``loss``, ``f1``, ``auc`` or ``average_precision``.
-    """
-
-    loss: nn.Module
-    validation_loss: nn.Module
-    scores: str
-    monitor: str
 
 
 class LitClassifier(LightningModule):

@@ -86,3 +86,25 @@ class OptimizerConfig:
                 return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "validation_loss"}}
             case _:
                 return {"optimizer": optimizer}
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How weights are fitted.
+
+    Attributes
+    ----------
+    optimizer : OptimizerConfig
+        Optimizer and schedule, with the most epochs.
+    patience : int
+        Epochs that may follow the best one.
+    batch_size : int
+        Examples per step. A last batch of one example is left out, since batch norm cannot use it.
+    workers : int
+        Processes that read images; 0 reads in this one. They change only the speed.
+    """
+
+    optimizer: OptimizerConfig
+    patience: int
+    batch_size: int
+    workers: int = 0

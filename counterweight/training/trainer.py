@@ -3,7 +3,6 @@
 import logging
 import sys
 import warnings
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,33 +18,12 @@ from counterweight.networks.loader import build_loader, worker_errors
 from counterweight.runtime.heap import keep_freed_memory
 from counterweight.runtime.progress import LogProgress
 from counterweight.training.callbacks import History, ResumeCheckpoint
-from counterweight.training.module import LitClassifier, Objective
-from counterweight.training.optimizer import OptimizerConfig
+from counterweight.training.losses import Objective
+from counterweight.training.module import LitClassifier
+from counterweight.training.optimizer import FitConfig
 from counterweight.training.sampler import generators_of
 
 Examples = Dataset[tuple[Tensor, ...]]
-
-
-@dataclass(frozen=True)
-class FitConfig:
-    """How weights are fitted.
-
-    Attributes
-    ----------
-    optimizer : OptimizerConfig
-        Optimizer and schedule, with the most epochs.
-    patience : int
-        Epochs that may follow the best one.
-    batch_size : int
-        Examples per step. A last batch of one example is left out, since batch norm cannot use it.
-    workers : int
-        Processes that read images; 0 reads in this one. They change only the speed.
-    """
-
-    optimizer: OptimizerConfig
-    patience: int
-    batch_size: int
-    workers: int = 0
 
 
 def fit(

@@ -32,11 +32,9 @@ from counterweight.training.arm import (
 )  # fmt: skip
 from counterweight.training.datasets import ArmImages, all_of, build_dataset
 from counterweight.training.linear_head import fit_linear_head
-from counterweight.training.losses import build_loss
-from counterweight.training.module import Objective
-from counterweight.training.optimizer import OptimizerConfig
+from counterweight.training.losses import Objective, build_loss
+from counterweight.training.optimizer import FitConfig, OptimizerConfig
 from counterweight.training.sampler import build_sampler
-from counterweight.training.trainer import FitConfig
 from tests.designs import design
 
 CONFIG = ArmConfig("bce", None, "loss", [], False, "f1", 0)

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,10 +17,23 @@ from counterweight.metrics.training_history import best_epoch
 from counterweight.training import linear_head
 from counterweight.training.epoch_metrics import epoch_metrics
 from counterweight.training.linear_head import PENALTIES, fit_linear_head
-from counterweight.training.losses import CellLoss, build_loss
-from counterweight.training.module import Objective
+from counterweight.training.losses import CellLoss, Objective, build_loss
 
 Part = tuple[Tensor, Tensor]
+
+# In a new process, in which nothing has loaded these yet.
+PROGRAM = """
+import sys, torch
+from counterweight.training import arm
+from counterweight.training.linear_head import fit_linear_head
+from counterweight.training.losses import Objective, build_loss
+
+features, targets = torch.arange(8.0)[:, None], torch.tensor([[0.0]] * 3 + [[1.0]] * 2 + [[0.0]] * 3)
+loss = build_loss("bce", targets.numpy().astype("int8"), weighted=False)
+fit_linear_head(torch.nn.Linear(1, 1), Objective(loss, loss, "sigmoid", "loss"), [features, targets], [features, targets])
+print(sorted({name.split(".")[0] for name in sys.modules} & {"lightning", "torchmetrics"}))
+print([name for name in sys.modules if name.startswith("torch._dynamo")])
+"""
 N_TRAIN, N_FEATURES, N_LABELS = 90, 6, 3
 
 
@@ -321,3 +336,8 @@ def test_correlated_features_and_rare_labels_are_fitted_in_few_steps() -> None:
     fit_linear_head(nn.Linear(20, 3), goal, train, validation)
     # 165, where coefficients that were not scaled by their curvatures took 932.
     assert len(calls) < 300
+
+
+def test_a_linear_head_needs_neither_lightning_nor_the_compiler() -> None:
+    found = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True, text=True).stdout
+    assert found == "[]\n[]\n"

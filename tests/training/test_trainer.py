@@ -16,11 +16,10 @@ from counterweight.networks.classifier import Classifier
 from counterweight.networks.distributed import ProcessGroup
 from counterweight.networks.loader import ImageDataset, ImageFiles, Preprocessing
 from counterweight.training.epoch_metrics import epoch_metrics
-from counterweight.training.losses import BinaryCrossEntropy
-from counterweight.training.module import Objective
-from counterweight.training.optimizer import OptimizerConfig
+from counterweight.training.losses import BinaryCrossEntropy, Objective
+from counterweight.training.optimizer import FitConfig, OptimizerConfig
 from counterweight.training.sampler import SeededSampler, build_sampler
-from counterweight.training.trainer import FitConfig, fit
+from counterweight.training.trainer import fit
 from counterweight.training.transforms import TransformedDataset
 from tests.designs import design
 
