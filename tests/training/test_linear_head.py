@@ -30,7 +30,8 @@ from counterweight.training.losses import Objective, build_loss
 
 features, targets = torch.arange(8.0)[:, None], torch.tensor([[0.0]] * 3 + [[1.0]] * 2 + [[0.0]] * 3)
 loss = build_loss("bce", targets.numpy().astype("int8"), weighted=False)
-fit_linear_head(torch.nn.Linear(1, 1), Objective(loss, loss, "sigmoid", "loss"), [features, targets], [features, targets])
+part = [features, targets]
+fit_linear_head(torch.nn.Linear(1, 1), Objective(loss, loss, "sigmoid", "loss"), part, part)
 print(sorted({name.split(".")[0] for name in sys.modules} & {"lightning", "torchmetrics"}))
 print([name for name in sys.modules if name.startswith("torch._dynamo")])
 """
