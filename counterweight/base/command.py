@@ -135,6 +135,8 @@ def run(main: Callable[[], str]) -> None:
         log.info("%s", line)
     log.info("%s, in %.1f s", last, elapsed)
     log.info("%s", timing.summary(elapsed))
+    # With PyTorch loaded, the last search for garbage takes half a second, and the end of the process frees all anyway.
+    gc.freeze()
 
 
 class _InterruptedError(KeyboardInterrupt):
