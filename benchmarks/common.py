@@ -58,6 +58,11 @@ def measured_by(module: str, packages: Sequence[str], seconds: float | None = No
     return f"`python -m {module}`, {date.today()}, {machine}, {versions}{took}."
 
 
+def has_section(name: str) -> bool:
+    """Whether the README has the marks of a section."""
+    return f"<!-- {name} -->\n" in README.read_text(encoding="utf-8")
+
+
 def write_section(name: str, section: str) -> None:
     """Put a section between its two marks in the README."""
     begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"

@@ -1,12 +1,12 @@
 """How fast networks are trained, beside a plain PyTorch loop over the same images.
 
-    python -m benchmarks.training [--data ../shared]
+    python -m benchmarks.training [--data ../shared] [--another-loss]
 
 Both train the same architecture from scratch, with the same batches and optimizer, and look at the validation images
 after each epoch. The plain loop holds normalized tensors in memory; where images are decoded, it is torchvision's
 reference loop, whose loader has as many worker processes. They run in turn, and the best of three counts, in a process
-each, as a stage does. The last row is the whole command of another loss on a frozen body. The table goes into
-benchmarks/README.md.
+each, as a stage does. With --another-loss, only the whole command of another loss on a frozen body is measured, which
+otherwise comes first. The results go into benchmarks/README.md.
 """
 
 import json

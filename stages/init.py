@@ -2,6 +2,7 @@
 
 Reads   a folder of images or a .npy array; a sheet or class folders; params.yaml
 Writes  params.yaml (its comments stay), unless --dry-run is given
+Obeys   COUNTERWEIGHT_WORKERS
 """
 
 import argparse
@@ -9,11 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from counterweight.base.command import build_parser, run
+from counterweight.base.command import build_parser, run, worker_count
 from counterweight.base.errors import InputError
 from counterweight.base.params import load_params
 from counterweight.images.sources import open_images
 from counterweight.onboarding.data_inspection import describe, inspect_sheet
+from counterweight.onboarding.next_steps import next_steps
 from counterweight.onboarding.params_file import apply_overlay, as_yaml, overlay
 from counterweight.onboarding.suggested_params import sample_sizes, suggest_params
 from counterweight.runtime.dvc_cache import dvc_cache_folder
@@ -40,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Run the command."""
     args = options(argv)
     sheet = args.sheet or sheet_in(args.images) or args.images
-    data = load_params(args.params).data
+    params = load_params(args.params)
+    data = params.data
     source = open_images(args.images, links := [dvc_cache_folder(Path()), *map(Path, data.follow_links)])
     if data.images not in (EXAMPLE, str(args.images)) and not (args.force or args.dry_run):
         raise InputError(f"{args.params}: data.images is already {data.images}. Give --force to change it.")
@@ -56,8 +59,10 @@ def main(argv: Sequence[str] | None = None) -> str:
     lines = describe(found, names, sizes, sheet)
     lines += [f"{name}: {as_yaml(old)} -> {as_yaml(new)}" for name, (old, new) in changes.items()]
     sys.stdout.write("\n".join(lines) + "\n")
+    matched = len({name for files in found.schema.files for name in files})
+    steps = next_steps(matched, len(params.train.arms) * values["train.repeats"], worker_count())
     verb = "would change" if args.dry_run else "changed"
-    return f"{len(changes)} params {verb} in {args.params}. Next: dvc repro"
+    return "\n".join([*steps, f"{len(changes)} params {verb} in {args.params}"])
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class Annotations:
     missing: NDArray[np.bool_]  # whether the cell is missing in the sheet, even if targets has 0 there
     problems: list[str]  # one message per cell that breaks a rule
     groups: list[str] | None = None  # cells of the column of groups, which may be empty; None without such a column
-    unknown: Mapping[str, int] = field(default_factory=dict)  # how many classes of the sheet say NA, by its spelling
+    unknown: Mapping[str, int] = field(default_factory=dict)  # label cells of the whole sheet that say NA, by spelling
 
 
 def read_annotations(
@@ -114,7 +114,7 @@ def read_annotations(
     at = {name: sheet.columns.index(name) for name in columns}
     image_ids = [cell_text(row[at[rows.image]]) for row in sheet.rows]
     problems = _id_problems(image_ids, place)
-    splits, unknown = None, {}
+    splits, unknown = None, rows.unknown or {}
     if rows.split:
         words = [cell_text(row[at[rows.split]]).lower() for row in sheet.rows]
         splits = [SPLIT_NAMES.get(word, "") for word in words]
@@ -125,7 +125,7 @@ def read_annotations(
         ]
     if isinstance(rows.labels, str):
         cells = [row[at[rows.labels]] for row in sheet.rows]
-        unknown = unknown_names(cells, rows.label_names)
+        unknown = unknown_names(cells, rows.label_names) if rows.unknown is None else rows.unknown
         named, unreadable = read_names(cells, separator, rows.label_names, task, place)
         named, allowed = merge_spellings(named, rows.label_names) if merge else (named, rows.label_names)
         names, targets, label_problems = targets_from_names(named, allowed, place)

@@ -9,6 +9,7 @@ from counterweight.base.errors import InputError
 from counterweight.images.array_images import zero_padded
 from counterweight.images.folder_scan import scan_folder
 from counterweight.images.sources import ImageSource
+from counterweight.sheets.cells import unknown_names
 from counterweight.sheets.folder_sheets import class_folder_sheet, image_column, read_sheets_of_splits, sheets_of_splits
 from counterweight.sheets.long_form import join_rows
 from counterweight.sheets.spreadsheet import Sheet, free_name, read_sheet
@@ -65,6 +66,7 @@ class LabelSheet:
     labels: str | list[str]  # the column of label names, or the 0/1 columns, one per label
     label_names: list[str] | None  # the allowed labels; None allows any
     group: str | None = None  # the column of groups that stay in one split
+    unknown: dict[str, int] | None = None  # what `unknown_names` counts in the rows before they were joined
     in_order: bool = False  # whether row i is image i of an array because the user's sheet has no image column
 
 
@@ -111,7 +113,11 @@ def joined(rows: LabelSheet, config: SheetConfig, where: str) -> LabelSheet:
         rows.sheet, image=rows.image, labels=rows.labels, same=same, separator=config.separator,
         allowed=rows.label_names, values=config.values, where=where,
     )  # fmt: skip
-    return replace(rows, sheet=sheet)
+    unknown = None
+    if isinstance(rows.labels, str):
+        at = rows.sheet.columns.index(rows.labels)
+        unknown = unknown_names((row[at] for row in rows.sheet.rows), rows.label_names)
+    return replace(rows, sheet=sheet, unknown=unknown)
 
 
 def check_source(rows: LabelSheet, sheet: Path, images: Path, source: ImageSource) -> None:

@@ -23,16 +23,19 @@ def compiler_stand_in() -> Iterator[None]:
     """Let torchvision import, or an optimizer start, without loading ``torch._dynamo``, which takes 1.2 s.
 
     Torchvision asks whether one operation, which no classifier contains, can be compiled: `torchvision.ops.roi_align`.
-    An optimizer asks for its functions as those that are never compiled, which they are as they stand.
+    An optimizer asks for versions of its methods that are never compiled; the plain methods serve, and PyTorch keeps
+    them for the rest of the process.
     """
     names = {"torch._dynamo", "torch._dynamo.utils"} - sys.modules.keys()
     for name in names:
         sys.modules[name] = ModuleType(name)
         sys.modules[name].is_compile_supported = lambda device: False  # type: ignore[attr-defined]
         sys.modules[name].disable = lambda function, *_, **__: function  # type: ignore[attr-defined]
-    yield
-    for name in names:
-        del sys.modules[name]
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
 
 
 with compiler_stand_in():

@@ -47,8 +47,12 @@ def find_label_columns(
         name: found for name, cells in others.items() if (found := _infer_separator(cells, classes)) is not None
     }
     if not separators and not flags:
-        unknown = [unknown_names(cells, None) for cells in columns.values()]
-        hint = next((f" {unknown_hint(words)}." for words in unknown if words), "")
+        unknown = [
+            words
+            for cells in columns.values()
+            if (words := unknown_names(cells, classes)) and _infer_separator(cells, [*words]) is not None
+        ]
+        hint = f" {unknown_hint(unknown[0])}." if unknown else ""
         raise InputError(
             "no column holds labels: neither 0 and 1 in several columns, nor names that repeat. The columns are "
             f"{', '.join(columns) or 'none'}. Add one, or set data.columns.labels by hand.{hint}"
@@ -88,11 +92,12 @@ def find_flag_values(columns: Sequence[Sequence[str]]) -> dict[str, list[str]] |
 
 def _infer_separator(cells: Sequence[str], classes: Sequence[str] | None) -> str | None:
     """Return the separator of a column of label names; None if the column holds none."""
-    full = [cell for cell in cells if cell and (cell.lower() not in MISSING_WORDS or cell in (classes or []))]
-    candidates = []
+    known = frozenset(classes or [])
+    full = [cell for cell in cells if cell and (cell.lower() not in MISSING_WORDS or cell in known)]
+    distinct, candidates = list(dict.fromkeys(full)), []
     for separator in _SEPARATORS:
         try:
-            rows = [label_names(cell, separator, classes) or [] for cell in full]
+            rows = [label_names(cell, separator, known) or [] for cell in distinct]
         except UnreadableCellError:
             return None
         # A list of flags in one cell, or a sentence, repeats its parts.
@@ -100,7 +105,7 @@ def _infer_separator(cells: Sequence[str], classes: Sequence[str] | None) -> str
             return None
         names = {name for row in rows for name in row}
         # Classes such as "red apple" have spaces, too, but their words do not stand alone.
-        if separator != " " or (len(names) <= len(set(full)) and names.intersection(full)):
+        if separator != " " or (len(names) <= len(distinct) and names.intersection(full)):
             candidates.append((len(names), all(len(row) < 2 for row in rows), separator))
     fewest, _, best = min(candidates, key=lambda candidate: candidate[:2])
     return best if 2 <= fewest <= min(_MAX_LABELS, len(full) / 2) else None

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
 from multiprocessing import resource_tracker
@@ -140,14 +140,15 @@ def _map_batches(
 
 def run_tasks(tasks: Sequence[Any], workers: int) -> Iterator[Any]:
     """Run calls that joblib delays on processes of their own, and return an iterator of the results in their order."""
-    parallel = Parallel(n_jobs=min(workers, len(tasks)), return_as="generator")
-    with _without_interrupts():
+    processes = min(workers, len(tasks))
+    parallel = Parallel(n_jobs=processes, return_as="generator")
+    with _without_interrupts() if processes > 1 else nullcontext():
         return cast(Iterator[Any], parallel(tasks))
 
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Start no process in the block that gets Ctrl-C, which the terminal sends to all: this one ends the others."""
+    """Start processes that do not get Ctrl-C, which the terminal sends to all: this one ends the others."""
     resource_tracker.ensure_running()  # Its start, with the first process, would let the signal through again.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -4,7 +4,7 @@ import ast
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from unicodedata import normalize
 
 from counterweight.base.errors import name_some
@@ -46,7 +46,7 @@ def cell_text(cell: Cell) -> str:
     return str(cell).strip()
 
 
-def label_names(cell: Cell, separator: str, allowed: Sequence[str] | None) -> list[str] | None:
+def label_names(cell: Cell, separator: str, allowed: Collection[str] | None) -> list[str] | None:
     """Return the label names in a cell, without surrounding spaces and empty ones, or None if it is missing.
 
     Parameters
@@ -55,7 +55,7 @@ def label_names(cell: Cell, separator: str, allowed: Sequence[str] | None) -> li
         Names between separators, or a list as Python, NumPy or JSON writes it.
     separator : str
         Separates names.
-    allowed : sequence of str or None
+    allowed : collection of str or None
         Names that are not divided, though they may have a separator or brackets.
 
     Raises
@@ -77,17 +77,19 @@ def label_names(cell: Cell, separator: str, allowed: Sequence[str] | None) -> li
     return [name for part in parts if (name := part.strip())]
 
 
-def unknown_names(cells: Iterable[Cell], allowed: Sequence[str] | None) -> dict[str, int]:
-    """Count the cells of a column of names that say "unknown", such as NA, by their spelling."""
+def unknown_names(cells: Iterable[Cell], allowed: Collection[str] | None) -> dict[str, int]:
+    """Count the cells of a column of names that say "unknown", such as NA, by spelling; none if the names are known."""
+    if allowed is not None:
+        return {}
     texts = Counter(cell.strip() for cell in cells if isinstance(cell, str))
     named = {*MISSING_WORDS} - {"#n/a"}  # which is an error in Excel
-    return {text: count for text, count in texts.items() if text.lower() in named and text not in (allowed or [])}
+    return {text: count for text, count in texts.items() if text.lower() in named}
 
 
 def unknown_hint(unknown: Mapping[str, int]) -> str:
     """Say what to do if the cells that `unknown_names` counts are a class."""
-    words = name_some([f"'{text}' in {count:,} label cells" for text, count in unknown.items()])
-    return f"{words} is read as unknown. If it is a class, set data.labels to the names of all classes"
+    words = name_some([f"{count:,} '{text}'" for text, count in unknown.items()])
+    return f"label cells read as unknown: {words}. If one of these is a class, name all classes in data.labels"
 
 
 def join_names(names: Sequence[str], separator: str) -> str:

@@ -231,16 +231,29 @@ def test_a_stage_that_is_stopped_says_so_in_a_line_and_leaves_no_process_behind(
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stage_may_be_stopped_while_its_libraries_load(sent: signal.Signals, code: int) -> None:
+def test_a_stage_may_be_stopped_while_its_libraries_load(sent: signal.Signals, code: int, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "params.yaml")  # Nobody writes to it, so the stage does not end by itself.
+    options = (f"--{name}={tmp_path / name}" for name in ("table", "resized", "copies", "models", "history"))
     stage = subprocess.Popen(
-        [sys.executable, "-m", "stages.train"], cwd=PROJECT, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        [sys.executable, "-um", "stages.train", *options, f"--params={tmp_path / 'params.yaml'}"], cwd=PROJECT,
+        stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     status = Path("/proc", str(stage.pid), "status")
     wait_until(lambda: bool(int(status.read_text().split("SigCgt:")[1].split()[0], 16) >> (signal.SIGTERM - 1) & 1))
     stage.send_signal(sent)
     message = stage.communicate(timeout=60)[1]
     assert (stage.returncode, message) == (code, "train: stopped. Finished work is kept: dvc repro goes on with it\n")
+
+
+def test_another_command_whose_package_imports_the_stages_is_stopped_as_usual(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/__init__.py").write_text("import stages\n")
+    (tmp_path / "mine/__main__.py").write_text("import signal; print(signal.getsignal(signal.SIGTERM).name)\n")
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    printed = subprocess.run(
+        [sys.executable, "-m", "mine"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert printed.stdout == "SIG_DFL\n"
 
 
 def test_ctrl_c_is_a_line_while_the_workers_start_too(tmp_path: Path) -> None:

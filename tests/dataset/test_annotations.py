@@ -391,7 +391,7 @@ def test_missing_cells_are_counted_per_label_with_their_treatment() -> None:
 def test_classes_that_say_na_are_told() -> None:
     rows = read(NAMES, ["a", "train", "NA"], ["b", "train", "cat"], ["c", "train", "dog"], task="multiclass")
     assert label_warnings(rows, "mask")[1:] == [
-        "'NA' in 1 label cells is read as unknown. If it is a class, set data.labels to the names of all classes"
+        "label cells read as unknown: 1 'NA'. If one of these is a class, name all classes in data.labels"
     ]
 
 

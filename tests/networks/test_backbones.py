@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from counterweight.base.errors import InputError
-from counterweight.networks.backbones import Backbone, normalize, resolve_device
+from counterweight.networks.backbones import Backbone, compiler_stand_in, normalize, resolve_device
 from tests.workspace import PROJECT
 
 SIZE = (64, 64)
@@ -223,6 +223,12 @@ def test_device_that_torch_cannot_use_is_an_error(name: str) -> None:
 
 def test_backbones_import_without_the_compiler_which_loads_as_usual_afterwards() -> None:
     subprocess.run([sys.executable, "-c", PROGRAM], cwd=PROJECT, check=True)
+
+
+def test_the_compiler_works_after_an_error_in_a_block_without_it() -> None:
+    with pytest.raises(ZeroDivisionError), compiler_stand_in():
+        1 / 0
+    assert "torch._dynamo" not in sys.modules or sys.modules["torch._dynamo"].__file__
 
 
 def test_loaded_compiler_stays_as_it_is() -> None:

@@ -50,13 +50,23 @@ def test_a_class_folder_may_be_called_na(tmp_path: Path) -> None:
 def test_na_in_a_sheet_is_said_to_be_read_as_unknown(tmp_path: Path) -> None:
     put(tmp_path / "images", *(f"{i}.jpg" for i in range(12)))
     sheet, source = tmp_path / "labels.csv", open_images(tmp_path / "images")
-    said = "'NA' in {} label cells is read as unknown. If it is a class, set data.labels to the names of all classes"
+    said = "label cells read as unknown: {} 'NA'. If one of these is a class, name all classes in data.labels"
     sheet.write_text("id,area\n" + "".join(f"{i}.jpg,{('NA', 'EU', 'AS')[i % 3]}\n" for i in range(12)))
     lines = describe(inspect_sheet(sheet, source, []), source.names(), Sizes((8, 8), (8, 8), (8, 8)), sheet)
     assert lines[-1] == f"unknown   {said.format(4)}"
     sheet.write_text("id,area\n" + "".join(f"{i}.jpg,{('NA', 'EU')[i % 2]}\n" for i in range(12)))
     with pytest.raises(InputError, match=f"set data.columns.labels by hand. {said.format(6)}."):
         inspect_sheet(sheet, source, [])
+    sheet.write_text("id,age,area\n" + "".join(f"{i}.jpg,{('NA', 30 + i)[i % 2]},{i}\n" for i in range(12)))
+    with pytest.raises(InputError, match="set data.columns.labels by hand.$"):  # Numbers are no classes beside NA.
+        inspect_sheet(sheet, source, [])
+
+
+def test_na_of_an_image_with_several_rows_is_said_too(tmp_path: Path) -> None:
+    put(tmp_path / "images", *(f"{i}.jpg" for i in range(12)))
+    sheet, source = tmp_path / "labels.csv", open_images(tmp_path / "images")
+    sheet.write_text("id,area\n" + "".join(f"{i}.jpg,NA\n{i}.jpg,{('EU', 'AS')[i % 2]}\n" for i in range(12)))
+    assert inspect_sheet(sheet, source, []).schema.unknown == {"NA": 12}
 
 
 def test_the_first_worksheet_with_images_and_labels_is_found_and_described(tmp_path: Path) -> None:

@@ -64,13 +64,13 @@ def test_named_texts_take_precedence_over_missing_ones() -> None:
     }  # fmt: skip
 
 
-def test_cells_that_say_unknown_are_counted_unless_they_are_a_class() -> None:
+def test_cells_that_say_unknown_are_counted_unless_the_classes_are_named() -> None:
     cells: list[Cell] = ["NA", " NA ", "nan", "#N/A", float("nan"), "", "cat", "NA,cat"]
     assert unknown_names(cells, None) == {"NA": 2, "nan": 1}
-    assert unknown_names(cells, ["NA", "cat"]) == {"nan": 1}
+    assert unknown_names(cells, ["EU", "cat"]) == {}  # Whoever names the classes has decided.
 
 
 def test_the_hint_says_what_to_do_if_unknown_is_a_class() -> None:
-    assert unknown_hint({"NA": 1200}) == (
-        "'NA' in 1,200 label cells is read as unknown. If it is a class, set data.labels to the names of all classes"
+    assert unknown_hint({"NA": 1200, "nan": 1}) == (
+        "label cells read as unknown: 1,200 'NA', 1 'nan'. If one of these is a class, name all classes in data.labels"
     )

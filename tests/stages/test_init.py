@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,11 @@ def test_params_point_at_the_data_and_ingest_accepts_them(folder: Path) -> None:
     result = run_stage(folder, "init", "--images", "images", "--sheet", "labels.xlsx")
     assert "multilabel, names in the column target" in result.stdout
     assert "data.images: data/example/images -> images" in result.stdout
-    assert "Next: dvc repro" in result.stderr
+    work, time, then, changed = result.stderr.splitlines()[:4]
+    assert work.startswith("init: next: dvc repro resizes 80 images, ")
+    assert re.fullmatch(r"init: time: about \d minutes? on \d+ cores; a GPU shortens all but the resizing", time)
+    assert then == "init: then: open results/report.html"
+    assert re.fullmatch(r"init: \d+ params changed in params.yaml, in .*", changed)
     text = (folder / "params.yaml").read_text()
     assert "images: images # your folder, anywhere" in text
     assert load_params(folder / "params.yaml").data.columns.labels == "target"
