@@ -249,11 +249,9 @@ def test_another_command_whose_package_imports_the_stages_is_stopped_as_usual(tm
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/__init__.py").write_text("import stages\n")
     (tmp_path / "mine/__main__.py").write_text("import signal; print(signal.getsignal(signal.SIGTERM).name)\n")
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    printed = subprocess.run(
-        [sys.executable, "-m", "mine"], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert printed.stdout == "SIG_DFL\n"
+    environment, command = {**os.environ, "PYTHONPATH": str(PROJECT)}, [sys.executable, "-m", "mine"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout == "SIG_DFL\n"
 
 
 def test_ctrl_c_is_a_line_while_the_workers_start_too(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_na_in_a_sheet_is_said_to_be_read_as_unknown(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"set data.columns.labels by hand. {said.format(6)}."):
         inspect_sheet(sheet, source, [])
     sheet.write_text("id,age,area\n" + "".join(f"{i}.jpg,{('NA', 30 + i)[i % 2]},{i}\n" for i in range(12)))
-    with pytest.raises(InputError, match="set data.columns.labels by hand.$"):  # Numbers are no classes beside NA.
+    with pytest.raises(InputError, match=r"set data.columns.labels by hand\.$"):  # Numbers are no classes beside NA.
         inspect_sheet(sheet, source, [])
 
 
