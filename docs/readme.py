@@ -29,8 +29,11 @@ from tests.browser import CHROMIUM, look_at
 
 PROJECT = Path(__file__).parent.parent
 PAIRS_SHOWN = 4
-# Pixels of the report that its picture shows, and lines of a page above which it begins with a list of its sections.
-TOP, MAX_LINES, MIN_SECTIONS = 760, 100, 3
+# Sections of the report that have a picture of their own; the pixels that one shows, and those above its title.
+SECTIONS = ("remedies", "doubts")
+TOP, MARGIN = 760, 24
+# Lines of a page above which it begins with a list of its sections, if it has as many.
+MAX_LINES, MIN_SECTIONS = 100, 3
 
 # The rooms of the library; each imports only itself and rooms before it.
 ROOMS = (
@@ -113,12 +116,15 @@ def _sections(page: str) -> list[str]:
     return re.findall(r"^## (.+)$", re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
 
 
-def top_of_the_report(path: Path) -> None:
-    """Picture what readers see first of the example's report, where there is a Chromium."""
+def pictures_of_the_report(folder: Path) -> None:
+    """Picture the beginning of the example's report, and of some of its sections, where there is a Chromium."""
     if CHROMIUM:
-        view = look_at(PROJECT / "results/report.html", width=1080, scheme="light", questions={})
+        begins = {name: f"document.getElementById('{name}').getBoundingClientRect().top" for name in SECTIONS}
+        view = look_at(PROJECT / "results/report.html", width=1080, scheme="light", questions=begins)
         pixels = cv2.imdecode(np.frombuffer(view.screenshot, np.uint8), cv2.IMREAD_COLOR)
-        cv2.imwrite(str(path), pixels[:TOP], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        for name, begin in {"report": 0, **view.answers}.items():
+            cut = pixels[max(int(begin) - MARGIN, 0) :][:TOP]
+            cv2.imwrite(str(folder / f"{name}.png"), cut, [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
 def picture(path: Path) -> None:
@@ -178,4 +184,4 @@ if __name__ == "__main__":
     for long_page in long_pages():
         put_between(long_page, {"contents": contents(long_page.read_text(encoding="utf-8"))})
     picture(PROJECT / "docs/example.png")
-    top_of_the_report(PROJECT / "docs/report.png")
+    pictures_of_the_report(PROJECT / "docs")
