@@ -115,20 +115,20 @@ def verdict(difference: Interval, images: int, seeds: int, arm: str, *, copies: 
 
     Examples
     --------
-    >>> verdict(Interval(-0.004, -0.048, 0.043), 200, 3, "copies")
-    'Inconclusive on 200 test images and 3 seeds: macro F1 -0.004 (95 % CI -0.048 to +0.043).'
+    >>> verdict(Interval(-0.004, -0.048, 0.043), 200, 1, "copies")
+    'Inconclusive whether the copies helped on these 200 test images: macro F1 -0.004 (95 % CI -0.048 to +0.043).'
     >>> verdict(Interval(0.05, 0.01, 0.09), 200, 1, "copies+weights")
     'The copies and the weighting helped on these 200 test images: macro F1 +0.050 (95 % CI +0.010 to +0.090).'
     """
     parts, names = arm.split("+"), {"copies": copies, "weights": "the weighting"}
     subject = " and ".join(names[part] for part in parts) if {*parts} <= {*names} else f"the arm {arm}"
-    subject = subject[0].upper() + subject[1:]
+    at_start = subject[0].upper() + subject[1:]
     basis = f"{images} test images" + f" and {seeds} seeds" * (seeds > 1)
     if min(difference.value, difference.low) > 0:
-        return f"{subject} helped on these {basis}: {change(difference)}."
+        return f"{at_start} helped on these {basis}: {change(difference)}."
     if max(difference.value, difference.high) < 0:
-        return f"{subject} did harm on these {basis}: {change(difference)}."
-    return f"Inconclusive on {basis}: {change(difference)}."
+        return f"{at_start} did harm on these {basis}: {change(difference)}."
+    return f"Inconclusive whether {subject} helped on these {basis}: {change(difference)}."
 
 
 def change(difference: Interval) -> str:

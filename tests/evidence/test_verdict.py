@@ -57,7 +57,12 @@ EQUAL = {"nothing": 0.5, "copies": 0.5}
     [
         (0.05, 0.15, "The copies helped on these 20 test images: macro F1 +0.100 (95 % CI +0.050 to +0.150)."),
         (-0.15, -0.05, "The copies did harm on these 20 test images: macro F1 -0.100 (95 % CI -0.150 to -0.050)."),
-        (-0.05, 0.15, "Inconclusive on 20 test images: macro F1 +0.050 (95 % CI -0.050 to +0.150)."),
+        (
+            -0.05,
+            0.15,
+            "Inconclusive whether the copies helped on these 20 test images: "
+            "macro F1 +0.050 (95 % CI -0.050 to +0.150).",
+        ),
     ],
 )
 def test_the_verdict_is_of_copies_against_nothing(low: float, high: float, sentence: str) -> None:
@@ -75,7 +80,8 @@ def test_the_other_arms_are_named_and_have_sentences_of_their_own() -> None:
     basis = "20 test images and 3 seeds"
     assert verdict["others"] == [
         f"weights: The weighting helped on these {basis}: macro F1 +0.150 (95 % CI +0.100 to +0.200).",
-        f"copies+weights: Inconclusive on {basis}: macro F1 +0.000 (95 % CI -0.100 to +0.100).",
+        "copies+weights: Inconclusive whether the copies and the weighting helped on these "
+        f"{basis}: macro F1 +0.000 (95 % CI -0.100 to +0.100).",
     ]
 
 

@@ -134,7 +134,8 @@ def test_copies_that_do_harm_are_not_used_though_validation_prefers_them(copied:
     assert verdict["deploy"] == "nothing"
     assert "copies, which is better there, did harm on the test images" in verdict["deploy_sentence"]
     assert verdict["others"][0].startswith(
-        "copies+weights: Inconclusive on 20 test images and 2 seeds: macro F1 +0.000"
+        "copies+weights: Inconclusive whether the copies and the weighting helped on these 20 test images and 2 seeds: "
+        "macro F1 +0.000"
     )
 
 
