@@ -34,10 +34,15 @@ def write_sheet(columns: Sequence[str], rows: Iterable[Sequence[Cell]], path: Pa
     with atomic_file(path) as aside:
         if format == "csv":
             with aside.open("w", encoding="utf-8", newline="") as file:
-                csv.writer(file).writerows([columns, *rows])
+                csv.writer(file).writerows(map(_without_points, [columns, *rows]))
         else:
             with scratch_folder(path) as scratch:
                 _write_xlsx([columns, *rows], aside, scratch)
+
+
+def _without_points(row: Sequence[Cell]) -> list[Cell]:
+    """Write whole numbers as 12 instead of 12.0, so that readers take them for integers."""
+    return [int(c) if isinstance(c, float) and c.is_integer() and abs(c) < _EXACT else c for c in row]
 
 
 class _ExactFloat(float):
