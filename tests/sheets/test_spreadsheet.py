@@ -348,5 +348,5 @@ def test_a_damaged_workbook_is_read_or_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["labels.csv", "labels.xlsx"])
 def test_whole_numbers_are_integers_for_another_reader(name: str, tmp_path: Path) -> None:
     write_sheet(["age", "height"], [[12.0, 1.0], [7.0, 1.5]], tmp_path / name, name.split(".")[1])
-    table = pd.read_csv(tmp_path / name) if name.endswith("csv") else pd.read_excel(tmp_path / name)
+    table = pd.read_csv(tmp_path / name) if name.endswith("csv") else pd.read_excel(tmp_path / name, engine="openpyxl")
     assert table.dtypes.astype(str).tolist() == ["int64", "float64"]
