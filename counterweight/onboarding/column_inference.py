@@ -66,6 +66,8 @@ class SheetSchema:
         Ids that match an image only by `counterweight.images.near_names.near_names`, and that image.
     unknown : mapping of str to int
         Spellings of "unknown", such as NA, in the column of label names, and how often.
+    absent_splits : list of str
+        Those of train and test that no cell of the column of splits says.
     """
 
     image: str | None
@@ -83,6 +85,7 @@ class SheetSchema:
     repeats: bool = False
     nearly: list[tuple[str, str]] = field(default_factory=list)
     unknown: Mapping[str, int] = field(default_factory=dict)
+    absent_splits: list[str] = field(default_factory=list)
 
 
 def infer_schema(sheet: Sheet, source: ImageSource, *, in_order: bool, classes: list[str] | None = None) -> SheetSchema:
@@ -114,7 +117,10 @@ def infer_schema(sheet: Sheet, source: ImageSource, *, in_order: bool, classes: 
         )
     rest = {name: cells for name, cells in columns.items() if name != image}
     split = _split_column(rest)
-    odd_splits = Counter(cell for cell in rest.pop(split or "", []) if cell.lower() not in SPLIT_NAMES)
+    cells_of_split = rest.pop(split or "", [])
+    odd_splits = Counter(cell for cell in cells_of_split if cell.lower() not in SPLIT_NAMES)
+    said = {SPLIT_NAMES.get(cell.lower()) for cell in cells_of_split}
+    absent = [name for name in ("train", "test") if split and name not in said]
     group = _group_column(rest)
     rest.pop(group or "", None)
     labels, separator = find_label_columns(rest, classes)
@@ -144,7 +150,7 @@ def infer_schema(sheet: Sheet, source: ImageSource, *, in_order: bool, classes: 
     return SheetSchema(
         image, split, labels, separator, task, dict(counts.most_common()), int(np.count_nonzero(read.missing)), without,
         files, values, dict(odd_splits), group, repeats, [(ids[i], name) for i, name in nearly],
-        read.unknown,
+        read.unknown, absent,
     )  # fmt: skip
 
 
@@ -162,9 +168,11 @@ def _group_column(columns: Mapping[str, Sequence[str]]) -> str | None:
 
 
 def _split_column(columns: Mapping[str, Sequence[str]]) -> str | None:
-    """Return the column in which most cells say a split, if there is one."""
+    """Return the column in which most cells say a split, if there is one; not one that says the same of all rows."""
     shares = {
-        name: sum(cell.lower() in SPLIT_NAMES for cell in cells) / max(len(cells), 1) for name, cells in columns.items()
+        name: sum(cell.lower() in SPLIT_NAMES for cell in cells) / len(cells)
+        for name, cells in columns.items()
+        if len({cell.lower() for cell in cells}) > 1
     }
     best = max(shares, key=lambda name: shares[name], default=None)
     return best if best is not None and shares[best] >= _MIN_SPLITS else None

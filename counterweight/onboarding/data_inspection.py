@@ -57,6 +57,11 @@ def inspect_sheet(path: Path, source: ImageSource, links: Collection[Path]) -> I
         config = SheetConfig(image, split=None, labels="class", worksheet=worksheet)
         try:
             rows, in_order = open_label_sheet(path, config, links), not isinstance(source, FolderImages)
+            if rows.label_names is not None and len(rows.label_names) < 2:
+                raise InputError(
+                    f"{path}: all images are in one class folder, {name_some(rows.label_names)}. Give --images a "
+                    "folder with a folder for each class, or --sheet your sheet."
+                )
             schema = infer_schema(rows.sheet, source, in_order=in_order, classes=rows.label_names)
             return Inspection(schema, rows.sheet.notes, worksheet)
         except InputError as error:
@@ -106,6 +111,10 @@ def describe(found: Inspection, images: Sequence[str], sizes: Sizes, sheet: Path
         *(["rows      images have several rows, which are merged"] if schema.repeats else []),
         *_stem_hint(images),
         *([f"splits    {odd} say no split. Correct these cells before dvc repro"] if odd else []),
+        *(
+            f"splits    no row says {split}. Give some rows that split, or set data.columns.split to null"
+            for split in schema.absent_splits
+        ),
         f"labels    {len(schema.counts):,}, {schema.task}, {shape}: "
         + name_some([f"{name} {count:,}" for name, count in schema.counts.items()], 12),
         f"rarest    {rarest}, {schema.counts[rarest]:,} images",

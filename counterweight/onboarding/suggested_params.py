@@ -20,6 +20,8 @@ _MIN_PHOTOGRAPH_SIDE = 200
 _PHOTOGRAPH_SIZE = 400
 # The article's number of components; fewer for few images, since PCA needs more train images than components.
 _COMPONENTS, _IMAGES_PER_COMPONENT = 50, 4
+# The article's number of clusters; fewer for few images.
+_CLUSTERS, _IMAGES_PER_CLUSTER = 5, 8
 
 Size = tuple[int, int]
 
@@ -102,7 +104,9 @@ def suggest_params(
     layer, multilabel = deepest_layer(weights), schema.task == "multilabel"
     photographs = min(sizes.median) >= _MIN_PHOTOGRAPH_SIDE
     width, height = (_PHOTOGRAPH_SIZE, _PHOTOGRAPH_SIZE) if photographs else (max(side, 8) for side in sizes.median)
+    clusters = max(min(_CLUSTERS, count // _IMAGES_PER_CLUSTER), 2)
     return {
+        **({"cluster.n_clusters": clusters} if clusters < _CLUSTERS else {}),
         "data.images": images,
         "data.sheet": sheet,
         "data.worksheet": worksheet,

@@ -108,6 +108,17 @@ def test_a_column_of_splits_is_kept_though_some_cells_say_none() -> None:
     assert (schema.split, schema.odd_splits) == ("set", {"tset": 2, "": 1})
 
 
+def test_a_column_that_says_one_split_of_all_rows_is_none() -> None:
+    schema = inferred(["id", "split", "tag"], IDS, ["train"], ["a", "b"])
+    assert (schema.split, schema.labels, schema.absent_splits) == (None, "tag", [])
+
+
+def test_splits_that_no_row_says_are_told() -> None:
+    assert inferred(["id", "split", "tag"], IDS, ["train", "val"], ["a", "b"]).absent_splits == ["test"]
+    assert inferred(["id", "split", "tag"], IDS, ["test", "val"], ["a", "b"]).absent_splits == ["train"]
+    assert inferred(["id", "split", "tag"], IDS, ["train", "test"], ["a", "b"]).absent_splits == []
+
+
 def test_a_column_in_which_few_cells_say_a_split_is_none() -> None:
     assert inferred(["id", "kind", "class"], IDS, ["train", "plane", "ship"], ["cat", "dog"]).split is None
 

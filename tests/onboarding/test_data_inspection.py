@@ -41,6 +41,26 @@ def test_a_class_may_be_called_photo(tmp_path: Path) -> None:
     assert schema.counts == {"photo": 30, "drawing": 20}
 
 
+def test_one_class_folder_is_told(tmp_path: Path) -> None:
+    put(tmp_path, *(f"cat/{i}.jpg" for i in range(9)))
+    with pytest.raises(InputError) as error:
+        inspect_sheet(tmp_path, open_images(tmp_path), [])
+    assert str(error.value) == (
+        f"{tmp_path}: all images are in one class folder, cat. Give --images a folder with a folder for each class, or "
+        "--sheet your sheet."
+    )
+
+
+def test_a_sheet_without_test_rows_is_told(tmp_path: Path) -> None:
+    put(tmp_path / "images", *(f"{i}.jpg" for i in range(12)))
+    sheet, source = tmp_path / "labels.csv", open_images(tmp_path / "images")
+    rows = [f"{i}.jpg,{('train', 'val')[i % 2]},{('sea', 'sky')[i % 3 % 2]}\n" for i in range(12)]
+    sheet.write_text("".join(["id,split,tag\n", *rows]))
+    lines = describe(inspect_sheet(sheet, source, []), source.names(), Sizes((8, 8), (8, 8), (8, 8)), sheet)
+    said = "splits    no row says test. Give some rows that split, or set data.columns.split to null"
+    assert [line for line in lines if line.startswith("splits")] == [said]
+
+
 def test_a_class_folder_may_be_called_na(tmp_path: Path) -> None:
     put(tmp_path, *(f"{name}/{i}.jpg" for name in ("NA", "EU") for i in range(9)))
     schema = inspect_sheet(tmp_path, open_images(tmp_path), []).schema

@@ -27,6 +27,11 @@ def test_photographs_get_the_values_of_the_article() -> None:
     assert (params["features.crop"], params["cluster.n_components"]) == ("none", 50)
 
 
+@pytest.mark.parametrize(("count", "clusters"), [(4, 2), (31, 3), (39, 4), (40, None), (1_000, None)])
+def test_few_images_get_fewer_clusters(count: int, clusters: int | None) -> None:
+    assert suggested(ANIMALS, (32, 28), count).get("cluster.n_clusters") == clusters
+
+
 def test_small_images_keep_their_size_and_are_not_cropped() -> None:
     params = suggested(ANIMALS, (32, 28))
     assert [params[f"resize.{name}"] for name in ("width", "height", "format")] == [32, 28, "png"]
