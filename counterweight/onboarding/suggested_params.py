@@ -20,8 +20,9 @@ _MIN_PHOTOGRAPH_SIDE = 200
 _PHOTOGRAPH_SIZE = 400
 # The article's number of components; fewer for few images, since PCA needs more train images than components.
 _COMPONENTS, _IMAGES_PER_COMPONENT = 50, 4
-# The article's number of clusters; fewer for few images.
+# The article's number of clusters, and the folds of the probe; fewer for few images.
 _CLUSTERS, _IMAGES_PER_CLUSTER = 5, 8
+_FOLDS, _IMAGES_PER_FOLD = 5, 2
 
 Size = tuple[int, int]
 
@@ -104,9 +105,10 @@ def suggest_params(
     layer, multilabel = deepest_layer(weights), schema.task == "multilabel"
     photographs = min(sizes.median) >= _MIN_PHOTOGRAPH_SIDE
     width, height = (_PHOTOGRAPH_SIZE, _PHOTOGRAPH_SIZE) if photographs else (max(side, 8) for side in sizes.median)
-    clusters = max(min(_CLUSTERS, count // _IMAGES_PER_CLUSTER), 2)
+    clusters, folds = max(count // _IMAGES_PER_CLUSTER, 2), max(count // _IMAGES_PER_FOLD, 2)
     return {
         **({"cluster.n_clusters": clusters} if clusters < _CLUSTERS else {}),
+        **({"probe.folds": folds} if folds < _FOLDS else {}),
         "data.images": images,
         "data.sheet": sheet,
         "data.worksheet": worksheet,

@@ -27,9 +27,13 @@ def test_photographs_get_the_values_of_the_article() -> None:
     assert (params["features.crop"], params["cluster.n_components"]) == ("none", 50)
 
 
-@pytest.mark.parametrize(("count", "clusters"), [(4, 2), (31, 3), (39, 4), (40, None), (1_000, None)])
-def test_few_images_get_fewer_clusters(count: int, clusters: int | None) -> None:
-    assert suggested(ANIMALS, (32, 28), count).get("cluster.n_clusters") == clusters
+@pytest.mark.parametrize(
+    ("count", "clusters", "folds"),
+    [(4, 2, 2), (9, 2, 4), (31, 3, None), (39, 4, None), (40, None, None), (1_000, None, None)],
+)
+def test_few_images_get_fewer_clusters_and_folds(count: int, clusters: int | None, folds: int | None) -> None:
+    params = suggested(ANIMALS, (32, 28), count)
+    assert (params.get("cluster.n_clusters"), params.get("probe.folds")) == (clusters, folds)
 
 
 def test_small_images_keep_their_size_and_are_not_cropped() -> None:
