@@ -64,7 +64,7 @@ def measure(n_images: int, n_labels: int, input_size: int) -> str:
         log = run(project, "dvc", "repro").stderr
         whole = time.perf_counter() - started
         seconds = re.findall(r"^(\w+): .*, in ([\d.]+) s$", log, re.MULTILINE)
-        memory = re.findall(r"^\w+: .*at most ([\d.]+) GB", log, re.MULTILINE)
+        memory = re.findall(r"^\w+: .*at most ([\d.]+) GB per process$", log, re.MULTILINE)
         table = pd.DataFrame(
             [
                 {"stage": name, "s": float(took), "GB": float(most)}
