@@ -136,7 +136,9 @@ def run(main: Callable[[], str]) -> None:
     log.info("%s, in %.1f s", last, elapsed)
     log.info("%s", timing.summary(elapsed))
     # With PyTorch loaded, the last search for garbage takes half a second, and the end of the process frees all anyway.
-    gc.freeze()
+    # PyTorch's compiler loads triton, which would complain of what is not freed before.
+    if "triton" not in sys.modules:
+        gc.freeze()
 
 
 class _InterruptedError(KeyboardInterrupt):

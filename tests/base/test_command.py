@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -193,6 +194,7 @@ def test_descriptions_are_shown_without_the_backticks_of_the_docs() -> None:
 STAGE = """
 import os, sys, time
 from pathlib import Path
+from unittest.mock import ANY
 from counterweight.base.command import run
 from counterweight.base.outputs import atomic_folder
 from counterweight.runtime.parallel import parallel_map
@@ -243,6 +245,15 @@ def test_a_stage_may_be_stopped_while_its_libraries_load(sent: signal.Signals, c
     stage.send_signal(sent)
     message = stage.communicate(timeout=60)[1]
     assert (stage.returncode, message) == (code, "train: stopped. Finished work is kept: dvc repro goes on with it\n")
+
+
+def test_a_stage_ends_without_a_word_of_what_it_has_not_freed(tmp_path: Path) -> None:
+    pytest.importorskip("triton", reason="PyTorch has it in its builds for CUDA")
+    program = "import triton; from counterweight.base.command import run; run(lambda: 'done')"
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert [line.split(",")[0] for line in result.stderr.splitlines()] == ["-c: done", ANY]
 
 
 def test_another_command_whose_package_imports_the_stages_is_stopped_as_usual(tmp_path: Path) -> None:
