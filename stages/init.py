@@ -59,8 +59,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     lines = describe(found, names, sizes, sheet)
     lines += [f"{name}: {as_yaml(old)} -> {as_yaml(new)}" for name, (old, new) in changes.items()]
     sys.stdout.write("\n".join(lines) + "\n")
-    matched = len({name for files in found.schema.files for name in files})
-    steps = next_steps(matched, len(params.train.arms) * values["train.repeats"], worker_count())
+    steps = next_steps(len(found.schema.matched), len(params.train.arms) * values["train.repeats"], worker_count())
     verb = "would change" if args.dry_run else "changed"
     return "\n".join([*steps, f"{len(changes)} params {verb} in {args.params}"])
 

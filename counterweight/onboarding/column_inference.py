@@ -87,6 +87,11 @@ class SheetSchema:
     unknown: Mapping[str, int] = field(default_factory=dict)
     absent_splits: list[str] = field(default_factory=list)
 
+    @property
+    def matched(self) -> set[str]:
+        """The images that have a row."""
+        return {name for names in self.files for name in names}
+
 
 def infer_schema(sheet: Sheet, source: ImageSource, *, in_order: bool, classes: list[str] | None = None) -> SheetSchema:
     """Infer the columns and the task of a sheet.

@@ -97,7 +97,6 @@ def describe(found: Inspection, images: Sequence[str], sizes: Sizes, sheet: Path
     """
     schema = found.schema
     rarest = list(schema.counts)[-1]
-    matched = {name for names in schema.files for name in names}
     absent = sum(not names for names in schema.files)
     odd = name_some([f"{count:,} '{cell}'" for cell, count in schema.odd_splits.items()])
     near = name_some([f"'{image_id}' for {name}" for image_id, name in schema.nearly])
@@ -118,7 +117,7 @@ def describe(found: Inspection, images: Sequence[str], sizes: Sizes, sheet: Path
         f"labels    {len(schema.counts):,}, {schema.task}, {shape}: "
         + name_some([f"{name} {count:,}" for name, count in schema.counts.items()], 12),
         f"rarest    {rarest}, {schema.counts[rarest]:,} images",
-        f"unmatched {len(set(images) - matched):,} images without a row, {absent:,} rows without an image",
+        f"unmatched {len(set(images) - schema.matched):,} images without a row, {absent:,} rows without an image",
         f"missing   {schema.missing:,} label cells; {schema.without:,} rows without a label",
         *([f"unknown   {unknown_hint(schema.unknown)}"] if schema.unknown else []),
     ]
