@@ -144,9 +144,8 @@ def fit_clusters(
 @np.errstate(invalid="ignore")  # The explained variance of identical images is 0 / 0.
 def _pca(features: NDArray[np.float32], n_components: int) -> tuple[NDArray[np.float32], float]:
     pca = fit_pca(features)
-    ascending = pca.scatter[::-1]
-    share = float(ascending[-n_components:].sum() / ascending.sum())
-    return pca.project(features, pca.axes[:, :n_components]), share
+    share = pca.scatter[:n_components].sum() / pca.scatter.sum()
+    return pca.project(features, pca.axes[:, :n_components]), float(share)
 
 
 @np.errstate(invalid="ignore")

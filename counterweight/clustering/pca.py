@@ -50,5 +50,6 @@ def fit_pca(features: NDArray[np.float32]) -> PrincipalComponents:
     return PrincipalComponents(mean, axes, scatter[::-1])
 
 
+# Scikit-learn's gen_batches does the same, but the stage leaks would load all of it for this alone.
 def _batches(count: int) -> list[slice]:
     return [slice(start, start + BATCH_SIZE) for start in range(0, count, BATCH_SIZE)]
