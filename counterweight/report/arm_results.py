@@ -17,6 +17,8 @@ from counterweight.metrics.decisions import HEADLINE, DecisionRule, is_single_la
 from counterweight.metrics.seed_means import scores_by_seed
 
 _TEXT = {"image_id": "str", "label": "str"}
+# What the page calls the networks of the two arms that it shows side by side.
+NETWORKS = {"nothing": "without copies", "copies": "with copies"}
 # The confusion matrices and tables of more labels would fill pages.
 MAX_CONFUSED = 20
 

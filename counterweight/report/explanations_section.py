@@ -8,10 +8,10 @@ import pandas as pd
 
 from counterweight.explanation.thumbnails import thumbnail
 from counterweight.images import codec
+from counterweight.report.arm_results import NETWORKS
 
 # Pixels along the longer side of a picture.
 _SIDE = 160
-_NETWORKS = {"nothing": "without copies", "copies": "with copies"}
 _METHODS = {
     "gradcam": "the last feature maps, weighted by their gradients (Grad-CAM)",
     "occlusion": "how much squares that are painted over change the score (occlusion)",
@@ -49,14 +49,14 @@ def explanations_section(table: pd.DataFrame, summary: Mapping[str, Any], pictur
 
 def _title(reason: str) -> str:
     arm = reason.removeprefix("only right by ")
-    return f"Right {_NETWORKS[arm]} alone" if arm != reason else reason.capitalize()
+    return f"Right {NETWORKS[arm]} alone" if arm != reason else reason.capitalize()
 
 
 def _caption(row: Mapping[Any, Any]) -> str:
     labeled = {1: "labeled", 0: "not labeled", -1: "unknown whether labeled"}[row["labeled"]]
     predictions = (
         f"{network} {'yes' if row[f'predicted_{arm}'] else 'no'} ({row[f'probability_{arm}']:.0%})"
-        for arm, network in _NETWORKS.items()
+        for arm, network in NETWORKS.items()
     )
     return f"{row['image_id']}: {labeled} {row['label']}; {', '.join(predictions)}"
 

@@ -15,13 +15,12 @@ from counterweight.metrics.charts import head_and_tail
 from counterweight.metrics.decisions import HEADLINE, TUNED
 from counterweight.metrics.per_label import label_rates
 from counterweight.report import figures
-from counterweight.report.arm_results import MAX_CONFUSED, Arm, confusion_tables
+from counterweight.report.arm_results import MAX_CONFUSED, NETWORKS, Arm, confusion_tables
 
 # Labels whose precision-recall curves are shown, the rarest first.
 _MAX_CURVES = 6
 # Points of a drawn curve.
 _MAX_POINTS = 120
-_NETWORKS = {"nothing": "without copies", "copies": "with copies"}
 # Thresholds at which F1 is drawn.
 _THRESHOLDS = np.linspace(0.02, 0.98, 49)
 
@@ -168,7 +167,7 @@ def _correct_in_one_arm(
         shown = test.iloc[chosen]
         captions = [
             f"{image}: {', '.join(labels[cells == 1]) or ('unknown' if (cells < 0).any() else 'no label')}; "
-            f"predicted {_NETWORKS[other]}: {', '.join(labels[predicted]) or 'no label'}"
+            f"predicted {NETWORKS[other]}: {', '.join(labels[predicted]) or 'no label'}"
             for image, cells, predicted in zip(
                 shown["image_id"], targets[chosen], predictions[other][chosen], strict=True
             )
