@@ -124,7 +124,10 @@ def test_a_click_shows_an_image_with_all_that_is_known(width: int, scheme: str, 
     assert (found["inside"], found["closed"]) == (True, False)
 
 
-def test_a_count_of_predictions_leads_to_its_images_until_all_are_shown_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("width", "scheme"), SCREENS)
+def test_a_count_of_predictions_leads_to_its_images_until_all_are_shown_again(
+    width: int, scheme: str, tmp_path: Path
+) -> None:
     questions = {
         "says": "location.hash = '#browse:split=test&predicted=1:1'",
         "says wait": WAIT,
@@ -136,7 +139,7 @@ def test_a_count_of_predictions_leads_to_its_images_until_all_are_shown_again(tm
         "reset wait": WAIT,
         "all": "tiles().length",
     }
-    found = browse(tmp_path, questions)
+    found = browse(tmp_path, questions, width=width, scheme=scheme)
     assert found["said"] == [
         ["x", "y"],
         "2 of the 5 images that this page holds, for which the arm copies predicts dog & co",
@@ -147,7 +150,8 @@ def test_a_count_of_predictions_leads_to_its_images_until_all_are_shown_again(tm
     assert found["all"] == 5
 
 
-def test_a_link_of_an_image_opens_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("width", "scheme"), SCREENS)
+def test_a_link_of_an_image_opens_it(width: int, scheme: str, tmp_path: Path) -> None:
     questions = {
         "follow": "location.hash = '#browse:image=3'",
         "wait": WAIT,
@@ -157,11 +161,12 @@ def test_a_link_of_an_image_opens_it(tmp_path: Path) -> None:
         "wait again": WAIT,
         "closed": "part('dialog').open",
     }
-    found = browse(tmp_path, questions)
+    found = browse(tmp_path, questions, width=width, scheme=scheme)
     assert (found["open"], found["closed"]) == ([True, "x"], False)
 
 
-def test_a_link_in_the_page_filters_and_leads_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("width", "scheme"), SCREENS)
+def test_a_link_in_the_page_filters_and_leads_there(width: int, scheme: str, tmp_path: Path) -> None:
     questions = {
         "links": "[...document.querySelectorAll('.browse-link')].filter(link => link.hidden).length",
         "follow": "document.querySelector('[href=\"#browse:label=1\"]').click()",
@@ -171,7 +176,7 @@ def test_a_link_in_the_page_filters_and_leads_there(tmp_path: Path) -> None:
         "seen": "(top => top >= 0 && top < innerHeight)(document.getElementById('browse').getBoundingClientRect().top)",
         "focus": "document.activeElement === part('filters').elements.label",
     }
-    found = browse(tmp_path, questions)
+    found = browse(tmp_path, questions, width=width, scheme=scheme)
     assert (found["links"], found["label"], found["tiles"], found["seen"], found["focus"]) == (
         0, "1", ["b", "b+1"], True, True
     )  # fmt: skip
@@ -220,7 +225,8 @@ def test_focus_stays_in_the_dialog_when_its_images_change(tmp_path: Path) -> Non
     assert (found["last"], found["at"], found["inside"]) == ("true", True, True)
 
 
-def test_the_keyboard_alone_filters_opens_and_closes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("width", "scheme"), SCREENS)
+def test_the_keyboard_alone_filters_opens_and_closes(width: int, scheme: str, tmp_path: Path) -> None:
     questions = {
         "start": "part('filters').elements.split.focus()",
         "train": "key:ArrowDown",
@@ -232,19 +238,20 @@ def test_the_keyboard_alone_filters_opens_and_closes(tmp_path: Path) -> None:
         "escape": "key:Escape",
         "closed": "[part('dialog').open, document.activeElement.title]",
     }
-    found = browse(tmp_path, questions)
+    found = browse(tmp_path, questions, width=width, scheme=scheme)
     assert found["chosen"] == ["train", ["a", "b", "b+1"]]
     assert (found["at"], found["open"], found["closed"]) == ("a", [True, "a"], [False, "a"])
 
 
-def test_more_images_are_shown_when_they_are_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("width", "scheme"), SCREENS)
+def test_more_images_are_shown_when_they_are_asked_for(width: int, scheme: str, tmp_path: Path) -> None:
     many = DATA | {"images": [image(f"{i}") for i in range(60)]}
     questions = {
         "first": "[tiles().length, part('more').hidden]",
         "then": "part('more').click(), [tiles().length, part('more').hidden]",
         "focus": "document.activeElement.title",
     }
-    found = browse(tmp_path, questions, data=many)
+    found = browse(tmp_path, questions, data=many, width=width, scheme=scheme)
     assert (found["first"], found["then"], found["focus"]) == ([48, False], [60, True], "48")
 
 
