@@ -10,8 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 README = Path(__file__).parent / "README.md"
 WEIGHTS = "weights/resnet18-imagenet-through-layer3.safetensors"
 
@@ -51,6 +49,8 @@ def scenes(data: Path) -> dict[str, Any]:
 
 def measured_by(module: str, packages: Sequence[str], seconds: float | None = None) -> str:
     """Say by which command, when, where and with which versions a table was made."""
+    import torch  # Here, because most of what is measured does not need it.
+
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     took = "" if seconds is None else f": {seconds:.0f} s"
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"

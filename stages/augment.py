@@ -42,9 +42,8 @@ def main(argv: Sequence[str] | None = None) -> str:
     )  # fmt: skip
     params = load_params(args.params)
     augment, options = params.augment, params.augment.model_dump()
-
     table, features = manifest.read(args.clusters), np.load(args.features, mmap_mode="r", allow_pickle=False)
-    images = TrainImages.of_rows(train := manifest.rows_of_split(table, "train"))
+    images = TrainImages.of_rows(manifest.rows_of_split(table.drop(columns=["path", "checksum"]), "train"))
     limits = AllocationConfig.from_params(options), UndersamplingConfig.from_params(options)
     plan, left_out = plan_balance(augment.strategy, images, features, *limits)
     check_row_count(len(table) + (n_copies := len(plan.next_copies({}, set()))), params.sheet.format)
@@ -57,10 +56,11 @@ def main(argv: Sequence[str] | None = None) -> str:
         from counterweight.networks.inference import Compute
         from counterweight.networks.loader import ImageFiles
 
+        train = manifest.rows_of_split(table, "train")
+        duplicates = pd.read_csv(args.duplicates, dtype={"image_id": "str"})
         compute, files = Compute(resolve_device(device_name()), worker_count()), ImageFiles.of_rows(train, args.resized)
         network = build_feature_extractor(FeatureConfig(**params.features.model_dump()), files, compute, cache)
         config = GuardConfig.from_params(options, params.data.task, params.resize.format)
-        duplicates = pd.read_csv(args.duplicates, dtype={"image_id": "str"})
         guard = build_label_guard(train, features, duplicates, network, config)
     with dask_workers(os.environ, worker_count()) as workers, atomic_folder(args.images) as folder:
         result = oversampling.make_copies(

@@ -26,14 +26,16 @@ def main(argv: Sequence[str] | None = None) -> str:
     args = parse_options(__doc__, argv, "table", "features", "clusters", "plane", "sweep", "metrics")
     params = load_params(args.params).cluster
 
-    table = manifest.read(args.table)
     features = np.load(args.features, mmap_mode="r", allow_pickle=False)
     result = fit_clusters(features, **params.model_dump())
-    table.loc[table["split"] == "train", "cluster"] = result.assignments
+    # Read only now: for millions of images, it needs as much memory as their principal components.
+    table = manifest.read(args.table)
+    is_train = table["split"] == "train"
+    table.loc[is_train, "cluster"] = result.assignments
 
     positions = np.column_stack([result.plane, result.distances]).round(DIGITS) + 0.0  # Turns -0. into 0.
     plane = pd.DataFrame(positions, columns=["first", "second", "distance"])
-    plane.insert(0, "image_id", manifest.rows_of_split(table, "train")["image_id"])
+    plane.insert(0, "image_id", table["image_id"][is_train].array)
 
     manifest.write(table, args.clusters)
     write_table(plane, args.plane)

@@ -26,8 +26,10 @@ def main(argv: Sequence[str] | None = None) -> str:
     params = load_params(args.params)
 
     table = manifest.read(args.table)
-    features = np.load(args.features, allow_pickle=False)
-    train, labels = manifest.rows_of_split(table, "train"), manifest.label_names(table)
+    features = np.load(args.features, mmap_mode="r", allow_pickle=False)
+    # Without the columns that take most of the memory.
+    train = manifest.rows_of_split(table.drop(columns=["path", "checksum"]), "train")
+    labels = manifest.label_names(table)
     if params.data.missing == "self_train":
         # Imports scikit-learn, which takes a second and is seldom needed.
         from counterweight.dataset.self_training import impute_missing
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         imputation = unchanged(manifest.targets(train))
 
     manifest.write(manifest.with_targets(table, "train", imputation.targets), args.labeled)
-    imputed = imputed_table(train["image_id"].tolist(), labels, imputation)
+    imputed = imputed_table(train["image_id"], labels, imputation)
     write_table(imputed, args.imputed)
     write_json(summary(imputation, labels), args.metrics)
 

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     params = load_params(args.params)
     sheet = args.sheet or Path(params.data.sheet)
 
-    table = manifest.read(args.manifest)
+    table = manifest.read(args.manifest, without=("path", "checksum"))
     check_row_count(len(table), params.sheet.format)
     links = [dvc_cache_folder(Path()), *map(Path, params.data.follow_links)]
     own = open_label_sheet(sheet, SheetConfig.from_params(params.data.model_dump()), links)

@@ -1,12 +1,13 @@
 """How many copies each group of images needs, and which images they are made from."""
 
-import heapq
-import itertools
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 Group = TypeVar("Group", int, str)
 
@@ -37,7 +38,7 @@ class AllocationConfig:
         return cls(of_share, fill_smallest, augment["copies_per_image"], augment["seed"])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Copy:
     """A copy to make of the image ``source_id``; ``number`` is 1 for the first copy of that image."""
 
@@ -45,7 +46,7 @@ class Copy:
     number: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """An image to copy: its id, its file in the resized folder, and the checksum of that file."""
 
@@ -54,7 +55,7 @@ class Source:
     checksum: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MadeCopy:
     """A finished copy: its id, its file, its source, the file's checksum, and why earlier draws were rejected.
 
@@ -162,12 +163,45 @@ def allocate_copies(
     """
     order = sorted(members)
     random.Random(seed).shuffle(order)
+    order = [image for image in order if image not in unusable]
     counts, weight_of = existing or {}, weights or {}
+    first = np.array([counts.get(image, 0) for image in order], dtype=np.int64) + 1
+    weight = np.array([weight_of.get(image, 1.0) for image in order], dtype=np.float64)
+    last = _last_claims(first, weight, copies, max_per_image)
+    claims = np.maximum(last - first + 1, 0)
+    # Each image's numbers, from its first to its last.
+    position = np.repeat(np.arange(len(order)), claims)
+    number = np.arange(len(position)) + np.repeat(first - claims.cumsum() + claims, claims)
+    strongest = (number / weight[position]).argsort(kind="stable")[: max(copies, 0)]
+    pairs = zip(position[strongest].tolist(), number[strongest].tolist(), strict=True)
+    return [Copy(order[i], n) for i, n in pairs]
 
-    def claims(position: int, image: str) -> Iterator[tuple[float, int, int]]:
-        first = counts.get(image, 0) + 1
-        for number in itertools.count(first) if max_per_image is None else range(first, max_per_image + 1):
-            yield number / weight_of.get(image, 1.0), position, number
 
-    queue = heapq.merge(*(claims(i, image) for i, image in enumerate(order) if image not in unusable))
-    return [Copy(order[position], number) for _, position, number in itertools.islice(queue, copies)]
+def _last_claims(
+    first: NDArray[np.int64], weight: NDArray[np.float64], copies: int, max_per_image: int | None
+) -> NDArray[np.int64]:
+    """Return a last number of each image such that the copies up to it include those that `allocate_copies` chooses.
+
+    The strongest claims are those with a quotient, number / weight, up to some limit, which a bisection finds.
+    """
+
+    def numbers_below(limit: float) -> NDArray[np.int64]:
+        numbers = np.floor(limit * weight).astype(np.int64)
+        return numbers if max_per_image is None else np.minimum(numbers, max_per_image)
+
+    def n_below(limit: float) -> int:
+        return int(np.maximum(numbers_below(limit) - first + 1, 0).sum())
+
+    if not len(first) or copies <= 0:
+        return first - 1
+    if max_per_image is not None and np.maximum(max_per_image - first + 1, 0).sum() <= copies:
+        return np.full_like(first, max_per_image)
+    low, high = 0.0, 1.0
+    while n_below(high) < copies:
+        low, high = high, 2 * high
+    while n_below(high) > copies + len(first):
+        middle = (low + high) / 2
+        low, high = (middle, high) if n_below(middle) < copies else (low, middle)
+    # One more, because a quotient may be rounded to the limit.
+    more = numbers_below(high) + 1
+    return more if max_per_image is None else np.minimum(more, max_per_image)

@@ -48,7 +48,7 @@ class CopyConfig:
         return cls(mode, steps, augment["composition"], augment["seed"], image_format, **augment["quality"])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CopyJob:
     """A copy to make: its source, its number, its index in the plan, its cache key and the cache's entry for it.
 

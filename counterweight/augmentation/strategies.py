@@ -6,7 +6,7 @@ Multi-label random oversampling driven by IRLbl (ML-ROS): F. Charte, A. J. River
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import compress
@@ -126,13 +126,14 @@ def group_members(strategy: str, train: TrainImages) -> dict[Any, list[str]]:
     if strategy == "labels":
         columns = zip(train.labels, (train.targets == 1).T, strict=True)
         return {label: list(compress(train.ids, has_label)) for label, has_label in columns}
-    group_of: Mapping[str, Any] = dict(zip(train.ids, train.clusters, strict=True))
+    groups: Iterable[Any] = train.clusters
     if strategy == "classes":
-        rows = zip(train.ids, train.targets.tolist(), strict=True)
-        group_of = {image: train.labels[row.index(1)] for image, row in rows if 1 in row}
+        has_class, first = (train.targets == 1).any(axis=1).tolist(), (train.targets == 1).argmax(axis=1).tolist()
+        groups = (train.labels[label] if has else None for has, label in zip(has_class, first, strict=True))
     members: dict[Any, list[str]] = {}
-    for image, group in group_of.items():
-        members.setdefault(group, []).append(image)
+    for image, group in zip(train.ids, groups, strict=True):
+        if group is not None:
+            members.setdefault(group, []).append(image)
     return members
 
 

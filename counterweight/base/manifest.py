@@ -7,7 +7,7 @@ unknown label is empty, and ``MISSING``, -1, in memory. So test for ``targets(ta
 The split of a train image that undersampling left out is ``unused``; it keeps its cluster.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from counterweight.base.errors import raise_problems
-from counterweight.base.outputs import write_table
+from counterweight.base.outputs import rows_at_once, write_table
 
 SPLITS = ("train", "val", "test")
 UNUSED = "unused"
@@ -66,10 +66,11 @@ def build(
     return _validated(table.sort_values("image_id", ignore_index=True), "table")
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: Path, without: Collection[str] = ()) -> pd.DataFrame:
     """Read a manifest; raise InputError with all problems if it is invalid.
 
-    Text columns are str (empty, never missing), ``cluster`` is Int64, labels are int8, -1 if unknown.
+    Text columns are str (empty, never missing), ``cluster`` is Int64, labels are int8, -1 if unknown. ``path`` and
+    ``checksum`` may be left out: they take most of the memory.
     """
     columns = pd.read_csv(path, dtype="str", nrows=0).columns
     _raise_problems([f"there is no column '{name}'" for name in (*TEXT, "cluster") if name not in columns], path)
@@ -77,28 +78,40 @@ def read(path: Path) -> pd.DataFrame:
     # Numbers, and words that repeat, are read several times faster and into less memory than a text per cell.
     numbers = {"cluster": "float64", **dict.fromkeys(labels, "float32")}
     types, empty = dict.fromkeys(TEXT, "str") | {"split": "category"} | numbers, {name: [""] for name in numbers}
+    kept = [name for name in columns if name not in without]
+    rows = rows_at_once(len(columns))
     try:
-        table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=empty)
+        with pd.read_csv(
+            path, dtype=types, keep_default_na=False, na_values=empty, usecols=kept, chunksize=rows
+        ) as parts:
+            table = pd.concat([_with_integers(part, labels, path)[kept] for part in parts], ignore_index=True)
     except ValueError:
         _raise_problems([f"{_WRONG_LABEL}, or {_WRONG_CLUSTER}"], path)
-    clusters = table["cluster"].dropna()
-    if not ((clusters >= 0) & (clusters < _MAX_CLUSTER) & (clusters % 1 == 0)).all():
-        _raise_problems([_WRONG_CLUSTER], path)
-    cells = table[labels].to_numpy()
-    if not (np.isnan(cells) | (cells == 0) | (cells == 1)).all():
-        _raise_problems([_WRONG_LABEL], path)
-    integers = pd.DataFrame(np.nan_to_num(cells, nan=MISSING).astype(np.int8), columns=labels)
-    others = table.drop(columns=labels).astype({"split": "str", "cluster": "Int64"})
-    table = pd.concat([others, integers], axis=1)[list(columns)]
     return _validated(table, path)
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
     """Validate a manifest and write it atomically."""
     labels = [LABEL + name for name in label_names(_validated(table, path))]
-    # One array for all: with thousands of labels, a column at a time takes minutes.
-    cells = pd.DataFrame(_CELLS[table[labels].to_numpy()], index=table.index, columns=labels, dtype=object)
-    write_table(pd.concat([table.drop(columns=labels), cells], axis=1)[table.columns], path)
+
+    def with_text(part: pd.DataFrame) -> pd.DataFrame:
+        # One array for all: with thousands of labels, a column at a time takes minutes.
+        cells = pd.DataFrame(_CELLS[part[labels].to_numpy()], index=part.index, columns=labels, dtype=object)
+        return pd.concat([part.drop(columns=labels), cells], axis=1)[table.columns]
+
+    write_table(table, path, with_text)
+
+
+def _with_integers(part: pd.DataFrame, labels: list[str], path: Path) -> pd.DataFrame:
+    """Turn the numbers of some rows into integers; raise if they are none that a manifest has."""
+    clusters = part["cluster"].dropna()
+    if not ((clusters >= 0) & (clusters < _MAX_CLUSTER) & (clusters % 1 == 0)).all():
+        _raise_problems([_WRONG_CLUSTER], path)
+    cells = part[labels].to_numpy()
+    if not (np.isnan(cells) | (cells == 0) | (cells == 1)).all():
+        _raise_problems([_WRONG_LABEL], path)
+    integers = pd.DataFrame(np.nan_to_num(cells, nan=MISSING).astype(np.int8), columns=labels, index=part.index)
+    return pd.concat([part.drop(columns=labels).astype({"split": "str", "cluster": "Int64"}), integers], axis=1)
 
 
 def label_names(table: pd.DataFrame) -> list[str]:
@@ -113,10 +126,11 @@ def targets(table: pd.DataFrame) -> NDArray[np.int8]:
 
 def with_targets(table: pd.DataFrame, split: str, targets: NDArray[np.integer]) -> pd.DataFrame:
     """Return a copy of the manifest with new labels, shape (n_rows, n_labels), for the rows of one split."""
-    changed = table.copy()
-    for i, name in enumerate(label_names(table)):
-        changed.loc[table["split"] == split, LABEL + name] = np.asarray(targets)[:, i].astype(np.int8)
-    return changed
+    labels = [LABEL + name for name in label_names(table)]
+    changed = table[labels].to_numpy(dtype=np.int8, copy=True)
+    changed[(table["split"] == split).to_numpy()] = targets
+    cells = pd.DataFrame(changed, columns=labels, index=table.index)
+    return pd.concat([table.drop(columns=labels), cells], axis=1)[list(table.columns)]
 
 
 def rows_of_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -127,21 +141,29 @@ def rows_of_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
 def _validated(table: pd.DataFrame, where: Path | str) -> pd.DataFrame:
     """Return the table if it is valid; raise with all problems otherwise."""
     ids, in_train, is_copy = table["image_id"], table["split"] == "train", table["source_id"] != ""
-    wrong = [f"image_id '{image_id}' occurs twice" for image_id in ids[ids.duplicated()].head(1)]
-    if not ids.is_monotonic_increasing:
-        wrong.append("the rows are not sorted by image_id")
+    wrong = []
+    if not (ids.array[1:] > ids.array[:-1]).all():
+        wrong = [f"image_id '{image_id}' occurs twice" for image_id in ids[ids.duplicated()].head(1)]
+        wrong += ["the rows are not sorted by image_id"] if not ids.is_monotonic_increasing else []
     unknown = sorted(set(table["split"].unique()) - {*SPLITS, UNUSED})
     wrong += [f"split '{split}' is none of {', '.join(SPLITS)}" for split in unknown]
     if not label_names(table):
         wrong.append("there is no label column")
-    elif not np.isin(targets(table), (0, 1, MISSING)).all():
+    elif not ((targets(table) >= MISSING) & (targets(table) <= 1)).all():
         wrong.append(_WRONG_LABEL)
     if (table["cluster"].notna() & ~in_train & (table["split"] != UNUSED)).any():
         wrong.append("a row outside train has a cluster")
-    if (is_copy & ~in_train).any() or not table["source_id"][is_copy].isin(ids[in_train & ~is_copy]).all():
+    if (is_copy & ~in_train).any() or not _are_among(table["source_id"][is_copy], ids[in_train & ~is_copy]):
         wrong.append("a copy is not in train, or its source is not")
     _raise_problems(wrong, where)
     return table
+
+
+def _are_among(wanted: pd.Series, ids: pd.Series) -> bool:
+    """Whether each text is one of several different ids, without an index of all ids, which takes more than they do."""
+    index, rows = pd.Index(wanted.unique()), rows_at_once(1)
+    found = (index.get_indexer(ids.iloc[start : start + rows]) >= 0 for start in range(0, len(ids), rows))
+    return bool(sum(np.count_nonzero(part) for part in found) >= len(index))
 
 
 def _raise_problems(wrong: Sequence[str], where: Path | str) -> None:

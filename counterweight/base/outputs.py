@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import json
-import mmap
 import os
 import shutil
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -23,8 +22,8 @@ from counterweight.base.limits import check_space, disk_error
 if sys.platform != "win32":
     import fcntl
 
-# Cells that pandas turns into text at a time. Its own 100,000 are nine rows of ten thousand labels.
-_CELLS_AT_ONCE = 5_000_000
+# Cells that are made from text, or into text, at a time: as text, each takes some hundred bytes.
+_CELLS_AT_ONCE = 1_000_000
 
 
 @contextmanager
@@ -180,19 +179,41 @@ def atomic_rows(path: Path, shape: tuple[int, int]) -> Iterator[Callable[[int, N
         yield put
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV without its index; `pandas.read_csv` reads every text of it as it was."""
-    rows = max(_CELLS_AT_ONCE // max(len(table.columns), 1), 1)
+def write_table(
+    table: pd.DataFrame, path: Path, prepare: Callable[[pd.DataFrame], pd.DataFrame] = lambda part: part
+) -> None:
+    """Write a table as CSV without its index; `pandas.read_csv` reads every text of it as it was.
+
+    ``prepare`` turns some rows at a time into what is written of them.
+    """
     with atomic_file(path) as aside:
-        table.to_csv(aside, index=False, lineterminator="\n", chunksize=rows)
+        _write_rows(table, aside, prepare)
         # Python's csv module leaves a carriage return without quotes, and pandas reads it as the end of the row.
         if _has_return(aside):
-            table.to_csv(aside, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+            _write_rows(table, aside, prepare, csv.QUOTE_NONNUMERIC)
+
+
+def rows_at_once(columns: int) -> int:
+    """Return how many rows of a table are made from text, or into text, at a time."""
+    return max(_CELLS_AT_ONCE // max(columns, 1), 1)
+
+
+def _write_rows(
+    table: pd.DataFrame,
+    path: Path,
+    prepare: Callable[[pd.DataFrame], pd.DataFrame],
+    quoting: Literal[0, 2] = csv.QUOTE_MINIMAL,
+) -> None:
+    rows = rows_at_once(len(table.columns))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        for start in range(0, max(len(table), 1), rows):
+            part = prepare(table.iloc[start : start + rows])
+            part.to_csv(file, index=False, header=start == 0, lineterminator="\n", quoting=quoting)
 
 
 def _has_return(path: Path) -> bool:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(b"\r") >= 0
+    with path.open("rb") as file:
+        return any(b"\r" in block for block in iter(partial(file.read, 2**20), b""))
 
 
 def read_label_table(path: Path, names: Sequence[str] = ("label",)) -> pd.DataFrame:

@@ -155,7 +155,10 @@ def _incremental_pca(features: NDArray[np.float32], n_components: int) -> tuple[
     batches = list(gen_batches(len(features), max(BATCH_SIZE, n_components), min_batch_size=n_components + 1))
     for batch in batches:
         pca.partial_fit(features[batch])
-    reduced = np.concatenate([pca.transform(features[batch]).astype(np.float32) for batch in batches])
+    # Filled, not put together from parts, which would take twice the memory.
+    reduced = np.empty((len(features), n_components), np.float32)
+    for batch in batches:
+        reduced[batch] = pca.transform(features[batch])
     return reduced, float(pca.explained_variance_ratio_.sum())
 
 

@@ -33,8 +33,10 @@ class PrincipalComponents:
 
     def project(self, features: NDArray[np.float32], axes: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return features, less the mean, along some axes, shape (n_images, n_axes)."""
-        parts = [((features[batch] - self.mean) @ axes).astype(np.float32) for batch in _batches(len(features))]
-        return np.concatenate([np.empty((0, axes.shape[1]), np.float32), *parts])
+        projected = np.empty((len(features), axes.shape[1]), np.float32)
+        for batch in _batches(len(features)):
+            projected[batch] = (features[batch] - self.mean) @ axes
+        return projected
 
 
 def fit_pca(features: NDArray[np.float32]) -> PrincipalComponents:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import chain
 
+import numpy as np
 import pandas as pd
 
 from counterweight.base.manifest import UNUSED
@@ -36,27 +37,35 @@ def balanced_sheet(
     columns = [*sheet.columns, *([] if split else [split_name])]
     added = [free_name("source_id", columns), free_name("cluster", columns)]
     at_image, at_split = columns.index(image), columns.index(split_name)
-    by_id = table.set_index("image_id")
-    split_of = by_id["split"].to_dict()
-    cluster_of = {image_id: "" if pd.isna(c) else int(c) for image_id, c in by_id["cluster"].items()}
+    row_of = {cell_text(cells[at_image]): i for i, cells in enumerate(sheet.rows)}
+    # Where the table has each row of the sheet. Numbers, because a text per image takes several times the memory.
+    place = np.full(len(sheet.rows), -1)
+    for position, image_id in enumerate(table["image_id"]):
+        if image_id in row_of:
+            place[row_of[image_id]] = position
+    split_codes, splits = pd.factorize(table["split"])
+    clusters = table["cluster"].to_numpy(np.int64, na_value=-1)
 
     def own_rows() -> Iterator[list[Cell]]:
-        for cells in sheet.rows:
-            image_id = cell_text(cells[at_image])
-            if image_id not in split_of:
+        for cells, position in zip(sheet.rows, place, strict=True):
+            if position < 0:
                 continue
-            row = [*cells, *([] if split else [split_of[image_id]])]
-            made = split_of[image_id]
+            made = splits[split_codes[position]]
+            row = [*cells, *([] if split else [made])]
             if made in ("val", UNUSED) and SPLIT_NAMES.get(cell_text(row[at_split]).lower()) != made:
                 row[at_split] = made
-            yield [*row, "", cluster_of[image_id]]
+            yield [*row, "", _cluster_cell(clusters[position])]
 
     def copy_rows() -> Iterator[list[Cell]]:
-        cells_of = {cell_text(cells[at_image]): cells for cells in sheet.rows}
-        copies = table[table["source_id"] != ""]
-        for image_id, source_id in zip(copies["image_id"], copies["source_id"], strict=True):
-            row = [*cells_of[source_id], *([] if split else ["train"])]
+        is_copy = table["source_id"] != ""
+        ids, source_ids = table["image_id"][is_copy], table["source_id"][is_copy]
+        for image_id, source_id, cluster in zip(ids, source_ids, clusters[is_copy], strict=True):
+            row = [*sheet.rows[row_of[source_id]], *([] if split else ["train"])]
             row[at_image] = image_id
-            yield [*row, source_id, cluster_of[image_id]]
+            yield [*row, source_id, _cluster_cell(cluster)]
 
     return columns + added, chain(own_rows(), copy_rows())
+
+
+def _cluster_cell(cluster: np.int64) -> Cell:
+    return "" if cluster < 0 else int(cluster)

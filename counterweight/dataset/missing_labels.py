@@ -28,10 +28,10 @@ class Imputation:
 
 def unchanged(targets: NDArray[np.int8]) -> Imputation:
     """Return the result of leaving missing cells as they are."""
-    return Imputation(targets, np.full(targets.shape, np.nan), {}, [])
+    return Imputation(targets, np.broadcast_to(np.nan, targets.shape), {}, [])
 
 
-def imputed_table(image_ids: Sequence[str], labels: Sequence[str], filling: Imputation) -> pd.DataFrame:
+def imputed_table(image_ids: "pd.Series[str]", labels: Sequence[str], filling: Imputation) -> pd.DataFrame:
     """List every imputed cell: ``image_id``, ``label``, ``probability`` and ``value``, by image and then label.
 
     ``image_ids`` and ``labels`` are the names of the rows and columns of the targets.
@@ -39,7 +39,7 @@ def imputed_table(image_ids: Sequence[str], labels: Sequence[str], filling: Impu
     rows, columns = np.nonzero(~np.isnan(filling.probabilities))
     return pd.DataFrame(
         {
-            "image_id": np.array(image_ids, dtype=object)[rows],
+            "image_id": image_ids.iloc[rows].array,
             "label": np.array(labels, dtype=object)[columns],
             "probability": filling.probabilities[rows, columns].round(6),
             "value": filling.targets[rows, columns],

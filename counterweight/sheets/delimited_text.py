@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +15,8 @@ DELIMITED = tuple(_DELIMITERS)
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "spaces"}
 # What Excel takes for the delimiter of a file.
 _NAMED = re.compile(r"sep=(.)\s*")
+# Different cells that are kept once. Those that come later, such as ids, are seldom repeated.
+_SHARED = 100_000
 # Rows by which the delimiter is told.
 _SAMPLE = 20
 
@@ -41,7 +43,7 @@ def read_delimited(path: Path) -> tuple[list[list[Cell]], list[str]]:
         if not named and not found[delimiter]:  # Perhaps a misplaced quote keeps another from being it.
             delimiter = next((other for other in delimiters if found[other] < 0), delimiters[0])
         with path.open(encoding=encoding, newline="") as file:
-            grid: list[list[Cell]] = [list(row) for row in _rows(file, delimiter)]
+            grid = _shared(_rows(file, delimiter))
     except (UnicodeError, csv.Error) as error:
         raise InputError(f"{path}: not a CSV in UTF-8: {error}. Save it as 'CSV UTF-8'.") from None
     if named:
@@ -55,6 +57,15 @@ def _rows(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
     if delimiter == " ":  # Spaces that align columns are one delimiter.
         return csv.reader((line.strip() for line in lines), delimiter=" ", skipinitialspace=True, strict=True)
     return csv.reader(lines, delimiter=delimiter, strict=True)
+
+
+def _shared(rows: Iterable[list[str]]) -> list[list[Cell]]:
+    """Return rows in which equal cells are one text, so that splits and labels take no memory for each image."""
+    known: dict[str, str] = {}
+    return [
+        [known.get(cell, cell) if len(known) >= _SHARED else known.setdefault(cell, cell) for cell in row]
+        for row in rows
+    ]
 
 
 def _agreement(path: Path, encoding: str, delimiter: str) -> float:

@@ -4,6 +4,7 @@ import csv
 import datetime
 import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import xlsxwriter
@@ -34,10 +35,10 @@ def write_sheet(columns: Sequence[str], rows: Iterable[Sequence[Cell]], path: Pa
     with atomic_file(path) as aside:
         if format == "csv":
             with aside.open("w", encoding="utf-8", newline="") as file:
-                csv.writer(file).writerows(map(_without_points, [columns, *rows]))
+                csv.writer(file).writerows(map(_without_points, chain([columns], rows)))
         else:
             with scratch_folder(path) as scratch:
-                _write_xlsx([columns, *rows], aside, scratch)
+                _write_xlsx(chain([columns], rows), aside, scratch)
 
 
 def _without_points(row: Sequence[Cell]) -> list[Cell]:

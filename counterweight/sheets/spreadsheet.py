@@ -135,7 +135,7 @@ def _from_grid(grid: list[list[Cell]], notes: list[str], path: Path, *, has_name
         raise InputError(f"{where}: the column name '{repeated[0]}' occurs twice. Rename one of them.")
     # The column names of records are in no row.
     width, first = len(columns), 1 if has_names else header.row + 1 + header.is_named
-    rows = [[*row[:width], *[""] * (width - len(row))] for row in body]
+    rows = [row if len(row) == width else [*row[:width], *[""] * (width - len(row))] for row in body]
     return Sheet(columns, rows, None if first == excel_row(0) else range(first, first + len(rows)), notes=tuple(notes))
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from counterweight.base import manifest
+from counterweight.base import manifest, outputs
 from counterweight.base.errors import InputError
 
 
@@ -112,6 +112,21 @@ def test_a_table_without_rows_survives_a_round_trip(tmp_path: Path) -> None:
 def test_an_id_stays_text(image_id: str, tmp_path: Path) -> None:
     manifest.write(train_rows([image_id]), tmp_path / "manifest.csv")
     assert manifest.read(tmp_path / "manifest.csv")["image_id"].tolist() == [image_id]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_a_table_survives_a_round_trip_in_parts_of_a_few_rows(
+    two_train_and_a_copy: pd.DataFrame, rows: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(outputs, "_CELLS_AT_ONCE", rows * len(two_train_and_a_copy.columns))
+    manifest.write(two_train_and_a_copy, tmp_path / "m.csv")
+    pd.testing.assert_frame_equal(manifest.read(tmp_path / "m.csv"), two_train_and_a_copy)
+
+
+def test_a_table_is_read_without_paths_and_checksums(two_train_and_a_copy: pd.DataFrame, tmp_path: Path) -> None:
+    manifest.write(two_train_and_a_copy, tmp_path / "m.csv")
+    read = manifest.read(tmp_path / "m.csv", without=("path", "checksum"))
+    pd.testing.assert_frame_equal(read, two_train_and_a_copy.drop(columns=["path", "checksum"]))
 
 
 def test_a_label_may_have_the_name_of_a_column(tmp_path: Path) -> None:

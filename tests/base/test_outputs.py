@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from counterweight.base import outputs
 from counterweight.base.errors import InputError
 from counterweight.base.outputs import (
     atomic_file,
@@ -184,6 +185,21 @@ def test_every_text_is_read_as_it_was_written(text: str, tmp_path: Path) -> None
     assert back["first"].tolist() == list(range(len(texts)))
     write_table(pd.DataFrame([[1] * len(texts)], columns=texts), tmp_path / "b.csv")
     assert pd.read_csv(tmp_path / "b.csv", header=None, dtype="str", keep_default_na=False).iloc[0].tolist() == texts
+
+
+def test_parts_of_a_table_are_prepared_and_written_below_one_header(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(outputs, "_CELLS_AT_ONCE", 2)
+    lengths = []
+
+    def doubled(part: pd.DataFrame) -> pd.DataFrame:
+        lengths.append(len(part))
+        return part * 2
+
+    write_table(pd.DataFrame({"a": [1, 2, 3]}), tmp_path / "t.csv", doubled)
+    assert (tmp_path / "t.csv").read_text() == "a\n2\n4\n6\n"
+    assert lengths == [2, 1]
 
 
 def test_a_label_called_na_is_a_label_and_an_empty_metric_is_missing(tmp_path: Path) -> None:
