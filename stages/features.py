@@ -3,8 +3,8 @@
 Reads   data/resized.csv, data/resized/
 Writes  features/features.npy (row i is the i-th train row of the table)
 Params  features
-Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_DEVICES, COUNTERWEIGHT_NODES, COUNTERWEIGHT_WORKERS,
-        COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB, TORCH_HOME
+Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_DEVICES, COUNTERWEIGHT_NODES, COUNTERWEIGHT_SCHEDULER,
+        COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB, TORCH_HOME
 """
 
 import logging
@@ -16,6 +16,7 @@ from counterweight.base.command import device_name, parse_options, run, worker_c
 from counterweight.base.outputs import atomic_rows, write_array
 from counterweight.base.params import load_params
 from counterweight.runtime.cache import open_cache
+from counterweight.runtime.dask_pool import dask_workers
 
 log = logging.getLogger("features")
 
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     # Imported here, so that --help, wrong options and wrong params do not wait for PyTorch.
     from counterweight.networks.backbones import resolve_device
     from counterweight.networks.distributed import init_process_group
-    from counterweight.networks.feature_extractor import FeatureConfig, build_feature_extractor
+    from counterweight.networks.feature_extractor import FeatureConfig, build_feature_extractor, extract_remotely
     from counterweight.networks.inference import Compute
     from counterweight.networks.loader import ImageFiles
 
@@ -38,11 +39,16 @@ def main(argv: Sequence[str] | None = None) -> str:
         log.warning("weights are random: such features see color and texture only, not what an image shows")
     train = manifest.rows_of_split(manifest.read(args.table), "train")
     files = ImageFiles.of_rows(train, args.resized)
-    compute = Compute(group.device, worker_count())
-    extractor = build_feature_extractor(FeatureConfig(**params.model_dump()), files, compute, cache)
+    config, compute = FeatureConfig(**params.model_dump()), Compute(group.device, worker_count())
+    extractor, devices = build_feature_extractor(config, files, compute, cache), str(group)
     if group.size == 1:
-        with atomic_rows(args.out, (len(train), extractor.n_features)) as put:
-            extractor.extract(files, put)
+        shape = (len(train), extractor.n_features)
+        with dask_workers(os.environ, 0) as remote_workers, atomic_rows(args.out, shape) as put:
+            if remote_workers:
+                extract_remotely(config, files, cache, remote_workers, put)
+                devices = f"{remote_workers} workers"
+            else:
+                extractor.extract(files, put)
     else:
         rows = group.all_gather_array(extractor.features(files.take(group.shard(len(train)))), len(train))
         if group.rank == 0:
@@ -50,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     if group.rank == 0:
         cache.prune()
 
-    return f"{len(train)} train images, {extractor.n_features} features each, on {group}"
+    return f"{len(train)} train images, {extractor.n_features} features each, on {devices}"
 
 
 if __name__ == "__main__":

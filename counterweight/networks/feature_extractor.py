@@ -9,14 +9,19 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from torch import Tensor, nn
 
+from counterweight.base.command import device_name
 from counterweight.base.schema import width_and_height
-from counterweight.networks.backbones import Backbone
+from counterweight.networks.backbones import Backbone, resolve_device
 from counterweight.networks.classifier import Classifier
 from counterweight.networks.inference import Compute, extract_features, extract_features_cached
 from counterweight.networks.loader import ImageFiles, Preprocessing
-from counterweight.networks.openvino import build_engine, fuse_conv_bn
+from counterweight.networks.openvino import CALIBRATION_IMAGES, build_engine, fuse_conv_bn
 from counterweight.networks.weights import load_weights
 from counterweight.runtime.cache import Cache
+from counterweight.runtime.parallel import parallel_map
+
+# Images that a worker of another machine takes at a time, and those whose rows are on their way to this one at most.
+_PART, _AT_ONCE = 256, 65_536
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,63 @@ def build_feature_extractor(
     runner, engine = build_engine(config.engine, network, files, preprocessing, compute.device)
     name = f"{config.model} to {config.layer} by {engine}"
     return FeatureExtractor(runner, name, network.n_features, config.is_random, preprocessing, compute, cache)
+
+
+def extract_remotely(
+    config: FeatureConfig,
+    files: ImageFiles,
+    cache: Cache,
+    workers: int,
+    on_row: Callable[[int, NDArray[np.float32]], None],
+) -> None:
+    """Extract features on the workers of `counterweight.runtime.parallel.use_executor`, each on its own device.
+
+    Parameters
+    ----------
+    config, files, cache
+        As in `build_feature_extractor`.
+    workers : int
+        Number of workers.
+    on_row : callable
+        Called with the position of each image and its features.
+    """
+    extract = _RemoteExtractor(config, files.sample(CALIBRATION_IMAGES), cache)
+    for start in range(0, len(files), _AT_ONCE):
+        ends = range(start, min(start + _AT_ONCE, len(files)), _PART)
+        parts = [files.take(range(first, min(first + _PART, len(files)))) for first in ends]
+        made = parallel_map(
+            extract, parts, workers=workers, what=f"parts of {_PART} images", name=_first_and_last, max_batch=1
+        )
+        for first, rows in zip(ends, made, strict=True):
+            for i, row in enumerate(rows):
+                on_row(first + i, row)
+
+
+def _first_and_last(files: ImageFiles) -> str:
+    return f"{files.paths[0]} or another up to {files.paths[-1]}"
+
+
+@dataclass(frozen=True)
+class _RemoteExtractor:
+    """Extracts features in a process that builds the network with the first part, and keeps it for the next ones."""
+
+    config: FeatureConfig
+    calibration: ImageFiles
+    cache: Cache
+
+    def __call__(self, files: ImageFiles) -> NDArray[np.float32]:
+        key = repr(self)
+        if key not in _remote:
+            # One process per core, so each computes by one thread and decodes by itself.
+            torch.set_num_threads(1)
+            compute = Compute(resolve_device(device_name()), 0)
+            _remote.clear()
+            _remote[key] = build_feature_extractor(self.config, self.calibration, compute, self.cache)
+        return _remote[key].features(files)
+
+
+# The extractor of this process, by the repr of its `_RemoteExtractor`.
+_remote: dict[str, FeatureExtractor] = {}
 
 
 def body_features(

@@ -214,8 +214,7 @@ def build_engine(
     if name != "openvino_int8":
         compiled = OpenVINOModule(network, preprocessing.size, "bf16" if name == "openvino_bf16" else "f32")
         return compiled, f"{name} {version('openvino')}, {code}"
-    order = sorted(range(len(files)), key=lambda i: (files.checksums[i], files.paths[i]))
-    chosen = files.take(order[:CALIBRATION_IMAGES])
+    chosen = files.sample(CALIBRATION_IMAGES)
     dataset = ImageDataset(chosen, preprocessing)
     images = [dataset[i][0] for i in range(len(dataset))]
     images += images[-1:] * (-len(images) % CPU_BATCH)  # Fills the last batch.

@@ -16,7 +16,7 @@ from counterweight.base.errors import InputError
 from counterweight.runtime import dask_pool
 from counterweight.runtime.dask_pool import dask_workers
 from counterweight.runtime.parallel import MAX_BATCH, parallel_map
-from tests.conftest import AUGMENT, RESIZE
+from tests.conftest import AUGMENT, FEATURES, RESIZE
 from tests.workspace import PROJECT, run
 
 pytest.importorskip("distributed", reason="make cluster installs Dask")
@@ -114,12 +114,14 @@ def test_stages_write_the_same_bytes_as_on_one_machine(
     start: Callable[..., subprocess.Popen[str]], address: str, augmented: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "project"
-    shutil.copytree(augmented, folder, ignore=shutil.ignore_patterns(".counterweight", "resized", "augmented"))
+    shutil.copytree(
+        augmented, folder, ignore=shutil.ignore_patterns(".counterweight", "resized", "features.npy", "augmented")
+    )
     start(folder, "worker", address, "--nthreads", "1", "--no-dashboard")
-    for stage, options in (("resize", RESIZE), ("augment", AUGMENT)):
+    for stage, options in (("resize", RESIZE), ("features", FEATURES), ("augment", AUGMENT)):
         command = ["python", "-m", f"stages.{stage}", *options]
         run(folder, *command, PYTHONPATH=str(PROJECT), COUNTERWEIGHT_SCHEDULER=address)
-    for outs in ("data/resized", "augmented"):
+    for outs in ("data/resized", "features", "augmented"):
         expected, written = (
             {
                 path.relative_to(project): path.read_bytes()
@@ -129,7 +131,7 @@ def test_stages_write_the_same_bytes_as_on_one_machine(
             }
             for project in (augmented, folder)
         )
-        assert len(expected) > 20
+        assert len(expected) > 5
         assert written == expected
 
 
