@@ -13,8 +13,10 @@ import re
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 
 import cv2
 import numpy as np
@@ -73,23 +75,49 @@ def rows_of(count: int) -> list[str]:
         }  # fmt: skip
         project = make_workspace(Path(temporary) / "project", changes)
         started = time.perf_counter()
-        log = run(project, "dvc", "repro", "sheet").stderr
+        with dvc_memory() as peak:
+            log = run(project, "dvc", "repro", "sheet").stderr
         whole = time.perf_counter() - started
         seconds = stage_seconds(log)
         memory = dict(re.findall(r"^(\w+): .*at most ([\d.]+) GB", log, re.MULTILINE))
-        lines = [
-            f"| {count:,} | {name} | {seconds[name]:.1f} | {1000 * seconds[name] / count:.2f} | {memory[name]} |"
-            for name in STAGES
-        ]
+        lines = [_row(count, name, seconds[name], float(memory[name])) for name in STAGES]
         rest = whole - sum(seconds.values())
-        lines.append(f"| {count:,} | start-up of the stages, and DVC | {rest:.1f} | {1000 * rest / count:.2f} | |")
+        lines.append(_row(count, "start-up of the stages, and DVC", rest, peak[0]))
         unchanged = {"dvc repro": ("repro", "sheet"), "dvc status": ("status", "--with-deps", "sheet")}
         for what, command in unchanged.items():
             started = time.perf_counter()
-            run(project, "dvc", *command)
+            with dvc_memory() as peak:
+                run(project, "dvc", *command)
             elapsed = time.perf_counter() - started
-            lines.append(f"| {count:,} | nothing changed: {what} | {elapsed:.1f} | {1000 * elapsed / count:.2f} | |")
+            lines.append(_row(count, f"nothing changed: {what}", elapsed, peak[0]))
     return lines
+
+
+def _row(count: int, what: str, seconds: float, memory: float) -> str:
+    return f"| {count:,} | {what} | {seconds:.1f} | {1000 * seconds / count:.2f} | {memory:.2f} |"
+
+
+@contextmanager
+def dvc_memory() -> Iterator[list[float]]:
+    """Yield a list whose only item becomes the peak memory of the processes that are started here, in GB."""
+    peak, ended = [0.0], Event()
+
+    def watch() -> None:
+        while not ended.wait(0.1):
+            files = Path("/proc/self/task").glob("*/children")
+            for child in (pid for file in files for pid in file.read_text(encoding="ascii").split()):
+                with suppress(OSError, StopIteration):  # It has just ended.
+                    status = Path(f"/proc/{child}/status").read_text(encoding="utf-8")
+                    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+                    peak[0] = max(peak[0], 1024 * int(line.split()[1]) / 1e9)
+
+    thread = Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+        thread.join()
 
 
 def write(lines: Sequence[str]) -> None:

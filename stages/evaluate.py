@@ -3,7 +3,7 @@
 Reads   results/arms/<arm>/models/, augmented/arms/<arm>.csv, data/resized/
 Writes  results/arms/<arm>/metrics.json and labels.csv (means over the seeds), scores.csv (of each seed);
         of the first seed, report.txt, roc.csv, precision_recall.csv, confusion.csv and confusion.svg
-Params  evaluate
+Params  evaluate, train.portable
 Obeys   COUNTERWEIGHT_DEVICE, COUNTERWEIGHT_WORKERS, COUNTERWEIGHT_CACHE, COUNTERWEIGHT_CACHE_GB
 """
 
@@ -21,6 +21,7 @@ from counterweight.metrics.charts import confusion_chart
 from counterweight.metrics.classification import LabelRoles
 from counterweight.metrics.seed_means import deviations, evaluate_seed, mean_metrics, mean_table, score_table
 from counterweight.runtime.cache import open_cache
+from counterweight.runtime.portable_kernels import use_portable_kernels
 
 log = logging.getLogger("evaluate")
 
@@ -32,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> str:
         "models", "table", "resized", "metrics", "labels", "scores", "report", "roc", "precision-recall", "confusion",
         "confusion-chart",
     )  # fmt: skip
-    params = load_params(args.params).evaluate
+    params = load_params(args.params)
+    if params.train.portable:
+        use_portable_kernels(os.environ)
 
     # PyTorch takes seconds that --help and wrong options or params need not wait for.
     from counterweight.networks.backbones import resolve_device
@@ -51,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     cache.prune()
 
     rule = next(iter(rules.values()))
-    labels, names = rule.labels, decisions.decision_names(rule.task, params.thresholds)
+    labels, names = rule.labels, decisions.decision_names(rule.task, params.evaluate.thresholds)
     originals = manifest.targets(train[train["source_id"] == ""])
     roles = LabelRoles.from_train_targets(rule.task, labels, rule.positive, originals)
     images = (manifest.targets(train) == 1).sum(axis=0)

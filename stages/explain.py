@@ -3,9 +3,10 @@
 Reads   augmented/arms/nothing.csv, data/resized/, results/arms/<arm>/models/ and scores.csv of both arms
 Writes  results/explanations.csv, results/explanations/ (pictures: what the networks see, and what speaks for the label
         in the eyes of each arm's first network), results/explanations.json (metrics)
-Params  explain
+Params  explain, train.portable
 """
 
+import os
 from collections.abc import Sequence
 
 from counterweight.base import manifest
@@ -16,6 +17,7 @@ from counterweight.explanation.chosen_images import choose_images, explanations_
 from counterweight.explanation.overlay import border_shares, write_pictures
 from counterweight.metrics import decisions
 from counterweight.metrics.seed_means import first_scores
+from counterweight.runtime.portable_kernels import use_portable_kernels
 
 ARMS = ("nothing", "copies")
 
@@ -23,7 +25,10 @@ ARMS = ("nothing", "copies")
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = parse_options(__doc__, argv, "tables", "resized", "arms", "explanations", "pictures", "metrics")
-    params = load_params(args.params).explain
+    params = load_params(args.params)
+    options = params.explain
+    if params.train.portable:
+        use_portable_kernels(os.environ)
 
     # PyTorch takes seconds that --help and wrong options or params need not wait for.
     from counterweight.explanation.attribution import ExplainConfig, explain
@@ -38,13 +43,13 @@ def main(argv: Sequence[str] | None = None) -> str:
     scores = {arm: first_scores(args.arms / arm / "scores.csv", image_ids) for arm in ARMS}
     predictions = {arm: rule.apply(scores[arm], decisions.HEADLINE[rule.task]) for arm, rule in rules.items()}
     probabilities = {arm: rule.probabilities(scores[arm]) for arm, rule in rules.items()}
-    wanted = params.images_per_reason if params.method != "none" else 0
+    wanted = options.images_per_reason if options.method != "none" else 0
     counts = (manifest.targets(train) == 1).sum(axis=0)
-    chosen = choose_images(targets, probabilities, predictions, counts, per_reason=wanted, seed=params.seed)
+    chosen = choose_images(targets, probabilities, predictions, counts, per_reason=wanted, seed=options.seed)
 
     files = ImageFiles.of_rows(test.iloc[[each.position for each in chosen]], args.resized)
-    columns, maps, method = [each.column for each in chosen], {}, str(params.method)
-    config = ExplainConfig(method, params.patches, params.samples, params.seed)
+    columns, maps, method = [each.column for each in chosen], {}, str(options.method)
+    config = ExplainConfig(method, options.patches, options.samples, options.seed)
     with atomic_folder(args.pictures) as pictures:
         for arm in ARMS if chosen else ():
             classifier = load(models[arm])

@@ -17,12 +17,15 @@ from counterweight.base.command import device_name, parse_options, run, worker_c
 from counterweight.base.outputs import atomic_folder, write_text
 from counterweight.base.params import load_params
 from counterweight.runtime.cache import open_cache
+from counterweight.runtime.portable_kernels import use_portable_kernels
 
 
 def main(argv: Sequence[str] | None = None) -> str:
     """Run the stage."""
     args = parse_options(__doc__, argv, "table", "resized", "copies", "models", "history")
     params = load_params(args.params)
+    if params.train.portable:
+        use_portable_kernels(os.environ)
 
     # These load PyTorch, whose seconds neither --help nor a wrong option or param should wait for.
     import torch
@@ -58,7 +61,9 @@ def main(argv: Sequence[str] | None = None) -> str:
     for seed in range(train.seed, train.seed + train.repeats):
         classifier = build_classifier(model, train.weights, train.pretrained_until, seed)
         config = replace(config, seed=seed)
-        key = arm.arm_key(classifier, args.table.read_bytes(), config, fitting, group, train.threads)
+        key = arm.arm_key(
+            classifier, args.table.read_bytes(), config, fitting, group, train.threads, portable=train.portable
+        )
         checkpoints.append(cache.scratch_path("training", key))
         # Several processes would have to agree on what each of them finds.
         files = arm.kept_files(cache, key) if group.size == 1 else None

@@ -144,8 +144,11 @@ def label_plan(train: TrainImages, target_counts: Mapping[str, int], seed: int, 
     """
     is_common = [label not in target_counts for label in train.labels]
     weights = 1 / (1 + (train.targets == 1)[:, is_common].sum(axis=1))
-    members = group_members("labels", train)
-    return Plan(members, target_counts, seed, max_per_image, dict(zip(train.ids, weights.tolist(), strict=True)))
+    columns = {label: train.targets[:, train.labels.index(label)] == 1 for label in target_counts}
+    members = {label: list(compress(train.ids, has_label)) for label, has_label in columns.items()}
+    is_source = np.logical_or.reduce([*columns.values(), np.zeros(len(train.ids), dtype=bool)])
+    weight_of = dict(zip(compress(train.ids, is_source), weights[is_source].tolist(), strict=True))
+    return Plan(members, target_counts, seed, max_per_image, weight_of)
 
 
 def _label_targets(train: TrainImages, config: AllocationConfig) -> dict[str, int]:

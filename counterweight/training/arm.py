@@ -155,7 +155,14 @@ def model_files(classifier: Classifier, rule: DecisionRule, history: list[dict[s
 
 
 def arm_key(
-    classifier: Classifier, table: bytes, config: ArmConfig, fitting: FitConfig, group: ProcessGroup, threads: int
+    classifier: Classifier,
+    table: bytes,
+    config: ArmConfig,
+    fitting: FitConfig,
+    group: ProcessGroup,
+    threads: int,
+    *,
+    portable: bool,
 ) -> str:
     """Cache key of a training.
 
@@ -169,6 +176,8 @@ def arm_key(
         The processes that train.
     threads : int
         CPU threads, which change the order of sums.
+    portable : bool
+        See `counterweight.runtime.portable_kernels.use_portable_kernels`.
     """
     depends = {
         "model": asdict(classifier.config),
@@ -178,6 +187,7 @@ def arm_key(
         "device": group.device.type,
         "processes": group.size,
         "threads": threads,
+        "portable": portable,
     }
     return cache_key(fingerprint([__name__], (*codec.PACKAGES, *PACKAGES)), codec.checksum(table), depends)
 

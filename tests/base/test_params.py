@@ -113,6 +113,7 @@ train:
   threshold_metric: f1
   batch_size: 32
   threads: 2
+  portable: false
   seed: 0
 evaluate:
   thresholds: [0.2, 0.5]
@@ -290,12 +291,12 @@ def test_a_label_called_no_is_a_label(tmp_path: Path) -> None:
             "learning_rate: -1",
             "line 93: train.learning_rate: Input should be greater than 0, found -1",
         ),
-        ("[0.2, 0.5]", "[0.2, 1.5]", "line 105: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
-        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 105: evaluate.thresholds: 0.5 occurs twice. Delete one"),
+        ("[0.2, 0.5]", "[0.2, 1.5]", "line 106: evaluate.thresholds.1: Input should be less than 1, found 1.5"),
+        ("[0.2, 0.5]", "[0.5, 0.2, 0.5]", "line 106: evaluate.thresholds: 0.5 occurs twice. Delete one"),
         (
             "[folders, webdataset]",
             "[]",
-            "line 126: export.formats: List should have at least 1 item after validation, not 0, found []",
+            "line 127: export.formats: List should have at least 1 item after validation, not 0, found []",
         ),
         (
             "sheet:\n  format: xlsx",
@@ -564,7 +565,7 @@ def test_arms_are_remedies_each_of_them_once(arms: str, problem: str, tmp_path: 
         (
             "bootstrap_samples: 2000",
             "bootstrap_samples: 99",
-            "line 107: compare.bootstrap_samples: Input should be greater than or equal to 100, found 99",
+            "line 108: compare.bootstrap_samples: Input should be greater than or equal to 100, found 99",
         ),
     ],
 )

@@ -143,5 +143,8 @@ def test_one_more_seed_is_trained_beside_those_that_are_kept(trained: Path, tmp_
 
 
 @pytest.mark.slow
-def test_other_threads_are_another_training(trained: Path, tmp_path: Path) -> None:
-    assert "kept from an earlier run" not in train(trained, tmp_path, {"train.threads": 1, "train.repeats": 1})
+@pytest.mark.parametrize("change", [{"train.threads": 1}, {"train.portable": True}])
+def test_other_threads_or_kernels_are_another_training(
+    trained: Path, tmp_path: Path, change: dict[str, object]
+) -> None:
+    assert "kept from an earlier run" not in train(trained, tmp_path, change | {"train.repeats": 1})

@@ -60,7 +60,7 @@ def files(classifier: Classifier) -> dict[str, bytes]:
 
 
 def key(classifier: Classifier, config: ArmConfig = CONFIG, fitting: FitConfig = FITTING) -> str:
-    return arm_key(classifier, b"table", config, fitting, GROUP, 2)
+    return arm_key(classifier, b"table", config, fitting, GROUP, 2, portable=False)
 
 
 def test_files_of_an_arm_are_read_as_the_classifier(
@@ -104,9 +104,10 @@ def test_key_depends_on_whatever_changes_the_weights(classifier: Classifier) -> 
         key(classifier, fitting=replace(FITTING, patience=5)),
         key(classifier, fitting=replace(FITTING, optimizer=replace(FITTING.optimizer, learning_rate=0.1))),
         key(classifier, fitting=replace(FITTING, optimizer=replace(FITTING.optimizer, optimizer="lbfgs"))),
-        arm_key(classifier, b"other table", CONFIG, FITTING, GROUP, 2),
-        arm_key(classifier, b"table", CONFIG, FITTING, GROUP, 1),
-        arm_key(classifier, b"table", CONFIG, FITTING, ProcessGroup(torch.device("cpu"), 0, 2), 2),
+        arm_key(classifier, b"other table", CONFIG, FITTING, GROUP, 2, portable=False),
+        arm_key(classifier, b"table", CONFIG, FITTING, GROUP, 1, portable=False),
+        arm_key(classifier, b"table", CONFIG, FITTING, GROUP, 2, portable=True),
+        arm_key(classifier, b"table", CONFIG, FITTING, ProcessGroup(torch.device("cpu"), 0, 2), 2, portable=False),
     }
     frozen = Classifier(replace(classifier.config, frozen=True))
     frozen.load_state_dict(classifier.state_dict())
@@ -114,7 +115,7 @@ def test_key_depends_on_whatever_changes_the_weights(classifier: Classifier) -> 
     with torch.no_grad():
         next(classifier.parameters()).add_(1)
     keys.add(key(classifier))
-    assert len(keys) == 16
+    assert len(keys) == 17
 
 
 def test_key_does_not_depend_on_workers(classifier: Classifier) -> None:

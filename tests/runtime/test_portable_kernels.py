@@ -1,0 +1,27 @@
+import os
+import subprocess
+import sys
+
+from counterweight.runtime.portable_kernels import use_portable_kernels
+
+PROGRAM = """
+import os
+from counterweight.runtime.portable_kernels import use_portable_kernels
+use_portable_kernels(os.environ)
+import torch
+print(torch.backends.cpu.get_cpu_capability())
+"""
+
+
+def test_libraries_are_told_before_pytorch_is_imported() -> None:
+    environment = {"PATH": "/usr/bin"}
+    use_portable_kernels(environment)
+    assert environment == {
+        "PATH": "/usr/bin", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE",
+    }  # fmt: skip
+
+
+def test_pytorch_uses_no_wider_instructions() -> None:
+    plain = {name: value for name, value in os.environ.items() if name != "ATEN_CPU_CAPABILITY"}
+    result = subprocess.run([sys.executable, "-c", PROGRAM], env=plain, capture_output=True, text=True, check=True)
+    assert result.stdout == "AVX2\n"
