@@ -29,7 +29,8 @@ _FOLDS = 5
 # Groups of duplicates, one of one image included, below which a probe cannot be judged.
 MIN_GROUPS = 50
 MAX_IMAGES, MAX_LABELS, LABELS_AT_FULL_SIZE = 10_000, 100, 40  # See `draw_sample`.
-_CHUNK = 4096  # Copies that are judged at a time.
+# Numbers that are judged at a time. The cache of features is searched for each part, so they must not be few.
+_NUMBERS_AT_ONCE = 2**24
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,13 @@ class LabelGuard:
             shows its labels, as a copy with the bytes of its source does; infinite if it has none.
         """
         rows = self._rows([copy.source.image_id for copy in copies])
-        parts = [self._judge(copies[part], folder, rows[part]) for part in _chunks(len(rows))]
+        parts = [self._judge(copies[part], folder, rows[part]) for part in self._parts(len(rows))]
         return np.concatenate(parts) if parts else np.empty(0)
+
+    def _parts(self, count: int) -> list[slice]:
+        """Divide rows so that the features of millions of copies need little memory."""
+        size = max(_NUMBERS_AT_ONCE // self.data.features.shape[1], 1)
+        return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
     def _judge(self, copies: Sequence[MadeCopy], folder: Path, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         files = ImageFiles([folder / copy.path for copy in copies], [copy.checksum for copy in copies])
@@ -148,7 +154,7 @@ class LabelGuard:
             rounded to four digits.
         """
         rows, found = self._rows(image_ids), []
-        for part in _chunks(len(rows)):
+        for part in self._parts(len(rows)):
             features = standardize(self.data.features[rows[part]], self.reference)
             scores, seen = self._scores(features, rows[part])
             for i, j in np.argwhere((self.data.targets[np.ix_(rows[part], self.judged)] == 1) & ~seen):
@@ -170,11 +176,6 @@ class LabelGuard:
                 scores[chosen] = fold.probe.scores(features[chosen])
                 seen[chosen] = fold.by_training[Training()].rule.apply(scores[chosen], decision)
         return scores, seen
-
-
-def _chunks(count: int) -> list[slice]:
-    """Divide rows so that the features of millions of copies need little memory."""
-    return [slice(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
 
 
 def build_label_guard(

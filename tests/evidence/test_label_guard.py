@@ -179,13 +179,13 @@ def test_a_copy_with_the_bytes_of_its_source_shows_its_labels_under_the_strictes
     assert (guard(config=strictest, of_copies=of_copies)(copies, Path("copies")) >= 1).all()
 
 
-def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_of_four_copies_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = list(range(25))
     of_copies = {f"{row}.png": (data().features[row] * 0.8).tolist() for row in rows}
     copies = [MadeCopy(f"{row}", f"{row}.png", Source(f"{row}", f"{row}.png", "source"), "copy", ()) for row in rows]
     judged = guard(of_copies=of_copies)
     whole, hidden = judged(copies, Path("copies")), judged.hidden_labels([f"{row}" for row in rows])
-    monkeypatch.setattr(label_guard, "_CHUNK", 4)
+    monkeypatch.setattr(label_guard, "_NUMBERS_AT_ONCE", 4 * data().features.shape[1])
     np.testing.assert_allclose(judged(copies, Path("copies")), whole, rtol=1e-5)
     pd.testing.assert_frame_equal(judged.hidden_labels([f"{row}" for row in rows]), hidden)
     assert hidden["image_id"].tolist() == ["0"]
