@@ -40,9 +40,9 @@ def main(argv: Sequence[str] | None = None) -> str:
     # PyTorch takes seconds that --help and wrong options or params need not wait for.
     from counterweight.networks.backbones import resolve_device
     from counterweight.networks.classifier import load
-    from counterweight.networks.feature_extractor import predict_scores
     from counterweight.networks.inference import Compute
     from counterweight.networks.loader import ImageFiles
+    from counterweight.networks.prediction import predict_scores
 
     table, folders = manifest.read(args.table), decisions.seed_folders(args.models)
     evaluated, train = table[table["split"] != "train"].reset_index(drop=True), manifest.rows_of_split(table, "train")

@@ -45,8 +45,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         shape = (len(train), extractor.n_features)
         with dask_workers(os.environ, 0) as remote_workers, atomic_rows(args.out, shape) as put:
             if remote_workers:
-                extract_remotely(config, files, cache, remote_workers, put)
-                devices = f"{remote_workers} workers"
+                devices = extract_remotely(extractor, config, files, remote_workers, device_name, put)
             else:
                 extractor.extract(files, put)
     else:

@@ -103,7 +103,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
 
 def _with_integers(part: pd.DataFrame, labels: list[str], path: Path) -> pd.DataFrame:
-    """Turn the numbers of some rows into integers; raise if they are none that a manifest has."""
+    """Convert labels and clusters to integers; raise if one is not what a manifest has."""
     clusters = part["cluster"].dropna()
     if not ((clusters >= 0) & (clusters < _MAX_CLUSTER) & (clusters % 1 == 0)).all():
         _raise_problems([_WRONG_CLUSTER], path)
@@ -160,10 +160,10 @@ def _validated(table: pd.DataFrame, where: Path | str) -> pd.DataFrame:
 
 
 def _are_among(wanted: pd.Series, ids: pd.Series) -> bool:
-    """Whether each text is one of several different ids, without an index of all ids, which takes more than they do."""
+    """Return whether every text is among different ids. The texts are indexed, since they are fewer than the ids."""
     index, rows = pd.Index(wanted.unique()), rows_at_once(1)
-    found = (index.get_indexer(ids.iloc[start : start + rows]) >= 0 for start in range(0, len(ids), rows))
-    return bool(sum(np.count_nonzero(part) for part in found) >= len(index))
+    parts = (index.get_indexer(ids.iloc[start : start + rows]) >= 0 for start in range(0, len(ids), rows))
+    return bool(sum(np.count_nonzero(part) for part in parts) >= len(index))
 
 
 def _raise_problems(wrong: Sequence[str], where: Path | str) -> None:

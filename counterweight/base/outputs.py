@@ -24,6 +24,8 @@ if sys.platform != "win32":
 
 # Cells that are made from text, or into text, at a time: as text, each takes some hundred bytes.
 _CELLS_AT_ONCE = 1_000_000
+# Rows of a wide table, at least: each part takes some time per column.
+_ROWS_AT_ONCE = 2_000
 
 
 @contextmanager
@@ -195,7 +197,7 @@ def write_table(
 
 def rows_at_once(columns: int) -> int:
     """Return how many rows of a table are made from text, or into text, at a time."""
-    return max(_CELLS_AT_ONCE // max(columns, 1), 1)
+    return max(_CELLS_AT_ONCE // max(columns, 1), _ROWS_AT_ONCE)
 
 
 def _write_rows(

@@ -91,7 +91,7 @@ class Train(Section):
     batch_size: int = Field(ge=2, description="images per step")
     threads: int = Field(ge=1, description="CPU threads; they affect the order of sums, so the last digits")
     portable: bool = Field(
-        description="compute networks alike, to the last digit, on all x86-64 processors with AVX2, if trained on a CPU"
+        description="the same kernels on every x86-64 processor with AVX2, for the same last digits; not on a GPU"
     )
     seed: Seed = Field(description="seed of the initial weights, the order of images and the transforms")
 

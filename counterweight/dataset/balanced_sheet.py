@@ -38,23 +38,25 @@ def balanced_sheet(
     added = [free_name("source_id", columns), free_name("cluster", columns)]
     at_image, at_split = columns.index(image), columns.index(split_name)
     row_of = {cell_text(cells[at_image]): i for i, cells in enumerate(sheet.rows)}
-    # Where the table has each row of the sheet. Numbers, because a text per image takes several times the memory.
-    place = np.full(len(sheet.rows), -1)
-    for position, image_id in enumerate(table["image_id"]):
+    # The table's row of each row of the sheet. Numbers, because a text per image takes several times the memory.
+    table_rows = np.full(len(sheet.rows), -1)
+    for table_row, image_id in enumerate(table["image_id"]):
         if image_id in row_of:
-            place[row_of[image_id]] = position
+            table_rows[row_of[image_id]] = table_row
+    for i, cells in enumerate(sheet.rows):  # Rows of the same image have the same one.
+        table_rows[i] = table_rows[row_of[cell_text(cells[at_image])]]
     split_codes, splits = pd.factorize(table["split"])
     clusters = table["cluster"].to_numpy(np.int64, na_value=-1)
 
     def own_rows() -> Iterator[list[Cell]]:
-        for cells, position in zip(sheet.rows, place, strict=True):
-            if position < 0:
+        for cells, table_row in zip(sheet.rows, table_rows, strict=True):
+            if table_row < 0:
                 continue
-            made = splits[split_codes[position]]
+            made = splits[split_codes[table_row]]
             row = [*cells, *([] if split else [made])]
             if made in ("val", UNUSED) and SPLIT_NAMES.get(cell_text(row[at_split]).lower()) != made:
                 row[at_split] = made
-            yield [*row, "", _cluster_cell(clusters[position])]
+            yield [*row, "", _cluster_cell(clusters[table_row])]
 
     def copy_rows() -> Iterator[list[Cell]]:
         is_copy = table["source_id"] != ""

@@ -34,7 +34,7 @@ def unchanged(targets: NDArray[np.int8]) -> Imputation:
 def imputed_table(image_ids: "pd.Series[str]", labels: Sequence[str], filling: Imputation) -> pd.DataFrame:
     """List every imputed cell: ``image_id``, ``label``, ``probability`` and ``value``, by image and then label.
 
-    ``image_ids`` and ``labels`` are the names of the rows and columns of the targets.
+    ``image_ids``, a series of str, and ``labels`` are the names of the rows and columns of the targets.
     """
     rows, columns = np.nonzero(~np.isnan(filling.probabilities))
     return pd.DataFrame(

@@ -1,26 +1,26 @@
-"""Features of image files, by the network of the section ``features`` or by a classifier's frozen body."""
+"""Features of image files, by the network of the section ``features``."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
 from torch import Tensor, nn
 
-from counterweight.base.command import device_name
+from counterweight.base.errors import InputError
 from counterweight.base.schema import width_and_height
 from counterweight.networks.backbones import Backbone, resolve_device
-from counterweight.networks.classifier import Classifier
-from counterweight.networks.inference import Compute, extract_features, extract_features_cached
+from counterweight.networks.inference import Compute, OnRow, extract_features, extract_features_cached
 from counterweight.networks.loader import ImageFiles, Preprocessing
-from counterweight.networks.openvino import CALIBRATION_IMAGES, build_engine, fuse_conv_bn
-from counterweight.networks.weights import load_weights
+from counterweight.networks.openvino import CALIBRATION_IMAGES, build_engine
+from counterweight.networks.weights import load_weights, weights_checksum
 from counterweight.runtime.cache import Cache
-from counterweight.runtime.parallel import parallel_map
+from counterweight.runtime.parallel import ask_workers, parallel_map
 
-# Images that a worker of another machine takes at a time, and those whose rows are on their way to this one at most.
+# Images per task of a worker, and images whose rows are awaited at a time, at least.
 _PART, _AT_ONCE = 256, 65_536
 
 
@@ -73,7 +73,7 @@ class FeatureExtractor:
     compute: Compute
     cache: Cache
 
-    def extract(self, files: ImageFiles, on_row: Callable[[int, NDArray[np.float32]], None]) -> None:
+    def extract(self, files: ImageFiles, on_row: OnRow) -> None:
         """Call a function with the position of each image and its features; see `extract_features_cached`."""
         extract_features_cached(
             self.network, files, self.preprocessing, self.compute, name=self.name, cache=self.cache, on_row=on_row
@@ -133,37 +133,79 @@ def build_feature_extractor(
 
 
 def extract_remotely(
+    extractor: FeatureExtractor,
     config: FeatureConfig,
     files: ImageFiles,
-    cache: Cache,
     workers: int,
-    on_row: Callable[[int, NDArray[np.float32]], None],
-) -> None:
+    device_name: Callable[[], str],
+    on_row: OnRow,
+) -> str:
     """Extract features on the workers of `counterweight.runtime.parallel.use_executor`, each on its own device.
 
     Parameters
     ----------
-    config, files, cache
+    extractor : FeatureExtractor
+        Built here from the same config. Its cache is searched before images are sent to the workers.
+    config, files
         As in `build_feature_extractor`.
     workers : int
         Number of workers.
+    device_name : callable
+        Called in a worker, it returns the worker's device.
     on_row : callable
         Called with the position of each image and its features.
+
+    Returns
+    -------
+    str
+        Number and kind of the devices, for a log.
+
+    Raises
+    ------
+    InputError
+        If devices are of several kinds, whose rows would differ.
     """
-    extract = _RemoteExtractor(config, files.sample(CALIBRATION_IMAGES), cache)
-    for start in range(0, len(files), _AT_ONCE):
-        ends = range(start, min(start + _AT_ONCE, len(files)), _PART)
-        parts = [files.take(range(first, min(first + _PART, len(files)))) for first in ends]
-        made = parallel_map(
-            extract, parts, workers=workers, what=f"parts of {_PART} images", name=_first_and_last, max_batch=1
+    kinds = {str(kind) for kind in ask_workers(_DeviceKind(device_name))}
+    if len(kinds) > 1:
+        raise InputError(
+            f"environment: the workers compute on {' and '.join(sorted(kinds))}, whose features differ in the third "
+            "digit. Set COUNTERWEIGHT_DEVICE=cpu for all of them, or start only those with a GPU."
         )
-        for first, rows in zip(ends, made, strict=True):
-            for i, row in enumerate(rows):
-                on_row(first + i, row)
+    kind = kinds.pop()
+    checksum = weights_checksum(extractor.network)
+    extract = _RemoteExtractor(config, files.sample(CALIBRATION_IMAGES), device_name, checksum)
+    at_once = max(_AT_ONCE, 4 * workers * _PART)
+
+    def forward(missing: ImageFiles, keep: OnRow) -> None:
+        for start in range(0, len(missing), at_once):
+            firsts = range(start, min(start + at_once, len(missing)), _PART)
+            parts = [missing.take(range(first, min(first + _PART, len(missing)))) for first in firsts]
+            what = f"parts of {_PART} images"
+            made = parallel_map(extract, parts, workers=workers, what=what, name=_first_and_last, max_batch=1)
+            for first, rows in zip(firsts, made, strict=True):
+                for i, row in enumerate(rows):
+                    keep(first + i, row)
+
+    compute = Compute(torch.device(kind), 0)
+    extract_features_cached(
+        extractor.network, files, extractor.preprocessing, compute, name=extractor.name, cache=extractor.cache,
+        on_row=on_row, forward=forward,
+    )  # fmt: skip
+    return f"{workers} workers, each on {kind}"
 
 
 def _first_and_last(files: ImageFiles) -> str:
     return f"{files.paths[0]} or another up to {files.paths[-1]}"
+
+
+@dataclass(frozen=True)
+class _DeviceKind:
+    """Says in a worker on what kind of device it computes."""
+
+    device_name: Callable[[], str]
+
+    def __call__(self) -> str:
+        return resolve_device(self.device_name()).type
 
 
 @dataclass(frozen=True)
@@ -172,57 +214,22 @@ class _RemoteExtractor:
 
     config: FeatureConfig
     calibration: ImageFiles
-    cache: Cache
+    device_name: Callable[[], str]
+    checksum: str  # of the weights: a worker may outlive the file that it read
 
     def __call__(self, files: ImageFiles) -> NDArray[np.float32]:
         key = repr(self)
-        if key not in _remote:
-            # One process per core, so each computes by one thread and decodes by itself.
-            torch.set_num_threads(1)
-            compute = Compute(resolve_device(device_name()), 0)
-            _remote.clear()
-            _remote[key] = build_feature_extractor(self.config, self.calibration, compute, self.cache)
-        return _remote[key].features(files)
+        with _building:
+            if key not in _built:
+                # Workers are as many as there are cores, so each computes by one thread and decodes by itself.
+                torch.set_num_threads(1)
+                compute = Compute(resolve_device(self.device_name()), 0)
+                _built.clear()
+                _built[key] = build_feature_extractor(self.config, self.calibration, compute, Cache(Path(), 0))
+            extractor = _built[key]
+        return extract_features(extractor.network, files, extractor.preprocessing, extractor.compute)
 
 
-# The extractor of this process, by the repr of its `_RemoteExtractor`.
-_remote: dict[str, FeatureExtractor] = {}
-
-
-def body_features(
-    classifier: Classifier, files: ImageFiles, compute: Compute, cache: Cache | None
-) -> NDArray[np.float32]:
-    """Return the outputs of a classifier's frozen body, one row per image.
-
-    They are the rows of the section ``features`` if network, weights, layer, crop and size are the same. With a cache,
-    all arms, seeds and stages share them.
-    """
-    body, config = classifier.body, classifier.config
-    name = f"{config.model}, frozen"
-    if isinstance(body, Backbone):
-        name = f"{config.model} to {config.layer} by torch"
-        if config.pooling != "average" or config.flip_tta:
-            name += f", {config.pooling} pooling{', mirrored' * config.flip_tta}"
-        body = fuse_conv_bn(body) if compute.device.type == "cpu" else body
-    if cache is None:
-        return extract_features(body, files, config.preprocessing, compute)
-    rows: dict[int, NDArray[np.float32]] = {}
-    extract_features_cached(body, files, config.preprocessing, compute, name=name, cache=cache, on_row=rows.__setitem__)
-    return np.stack([rows[i] for i in range(len(files))]) if rows else np.empty((0, 0), dtype=np.float32)
-
-
-def predict_scores(
-    classifier: Classifier, files: ImageFiles, compute: Compute, cache: Cache | None
-) -> NDArray[np.float64]:
-    """Scores from 0 to 1, shape (n_images, n_labels), by the classifier's sigmoid or softmax; see `body_features`."""
-    if classifier.config.frozen:
-        # One row at a time, since in a batch rounding may depend on a row's position.
-        features = torch.from_numpy(body_features(classifier, files, compute, cache))
-        head = classifier.head.cpu().eval()
-        with torch.inference_mode():
-            rows = [head(row[None].clone()) for row in features]
-        logits = torch.cat(rows).double().numpy() if rows else np.empty((0, len(classifier.config.labels)))
-    else:
-        logits = extract_features(classifier, files, classifier.config.preprocessing, compute).astype(np.float64)
-    scores: NDArray[np.float64] = expit(logits) if classifier.config.scores == "sigmoid" else softmax(logits, axis=1)
-    return scores
+# The extractor of this process, by the repr of its `_RemoteExtractor`, and the lock of those who build it.
+_built: dict[str, FeatureExtractor] = {}
+_building = Lock()

@@ -1,6 +1,7 @@
 """Run networks on image files: one row of outputs per image."""
 
 import itertools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from counterweight.runtime.cache import Cache, cache_key
 from counterweight.runtime.fingerprint import fingerprint
 from counterweight.runtime.heap import trim_heap
 from counterweight.runtime.parallel import map_isolated
+from counterweight.runtime.portable_kernels import uses_portable_kernels
 from counterweight.runtime.progress import track_progress
 
 # Packages that rows depend on, besides those of `codec` and the code of this module.
@@ -35,7 +37,8 @@ _TRIM_EVERY = 16
 # A further death of a worker is an error.
 _MAX_WORKER_DEATHS = 5
 
-_OnRow = Callable[[int, NDArray[np.float32]], None]  # It may be called twice with the same row.
+OnRow = Callable[[int, NDArray[np.float32]], None]  # It may be called twice with the same row.
+Forward = Callable[[ImageFiles, OnRow], None]
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ def extract_features_cached(
     *,
     name: str,
     cache: Cache,
-    on_row: _OnRow,
+    on_row: OnRow,
+    forward: Forward | None = None,
 ) -> None:
     """Run images through a network as `extract_features` does, but take the rows of known images from a cache.
 
@@ -93,6 +97,8 @@ def extract_features_cached(
         Each new row is put there as soon as it is computed.
     on_row : callable
         Called with the position of an image and its row: first for cached rows, then for new ones.
+    forward : callable, optional
+        Runs the images that are not cached, and calls a function with the position and row of each; by default here.
     """
     code = fingerprint([__name__], (*codec.PACKAGES, *PACKAGES))
     depends = {
@@ -101,6 +107,7 @@ def extract_features_cached(
         "crop": preprocessing.crop,
         "size": preprocessing.size,
         "device": compute.device.type,
+        "portable": uses_portable_kernels(os.environ),
     }
     keys = [cache_key(code, checksum, depends) for checksum in files.checksums]
     entries = cache.find(keys)
@@ -118,11 +125,14 @@ def extract_features_cached(
         cache.put_bytes(keys[i], row.tobytes(), "x".join(map(str, row.shape)))
         on_row(i, row)
 
-    _forward_with_retry(network, files.take(missing), preprocessing, compute, keep)
+    if forward is None:
+        _forward_with_retry(network, files.take(missing), preprocessing, compute, keep)
+    else:
+        forward(files.take(missing), keep)
 
 
 def _forward_with_retry(
-    network: nn.Module, files: ImageFiles, preprocessing: Preprocessing, compute: Compute, on_row: _OnRow
+    network: nn.Module, files: ImageFiles, preprocessing: Preprocessing, compute: Compute, on_row: OnRow
 ) -> None:
     """Pass each image's position and row to a callback, in order, restarting workers that die."""
     device, workers, done, deaths = compute.device, compute.workers, 0, 0

@@ -50,7 +50,7 @@ class ImageFiles:
         return ImageFiles([self.paths[i] for i in chosen], [self.checksums[i] for i in chosen])
 
     def sample(self, count: int) -> "ImageFiles":
-        """Return the files with the smallest checksums, which are the same in any order, and sampled again."""
+        """Return the ``count`` files with the smallest checksums: the same in any order."""
         order = sorted(range(len(self)), key=lambda i: (self.checksums[i], self.paths[i]))
         return self.take(order[:count])
 

@@ -1,4 +1,4 @@
-"""Label new images, each resized as the images of the dataset were."""
+"""Scores of a classifier: of images of the dataset, and of new ones, which are resized as those were."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from counterweight.base.errors import InputError
 from counterweight.base.limits import EXCEL_ROWS
@@ -17,11 +19,55 @@ from counterweight.images import codec
 from counterweight.images.geometry import TargetSize, resize
 from counterweight.images.sources import ImageSource
 from counterweight.metrics.decisions import DEPLOYED, DecisionRule
+from counterweight.networks.backbones import Backbone
 from counterweight.networks.classifier import Classifier, ModelConfig
-from counterweight.networks.feature_extractor import predict_scores
-from counterweight.networks.inference import Compute
+from counterweight.networks.inference import Compute, extract_features, extract_features_cached
 from counterweight.networks.loader import ImageFiles
+from counterweight.networks.openvino import fuse_conv_bn
+from counterweight.runtime.cache import Cache
 from counterweight.runtime.parallel import parallel_map
+
+
+def body_features(
+    classifier: Classifier, files: ImageFiles, compute: Compute, cache: Cache | None
+) -> NDArray[np.float32]:
+    """Return the outputs of a classifier's frozen body, one row per image.
+
+    They are the rows of the section ``features`` if network, weights, layer, crop and size are the same. With a cache,
+    all arms, seeds and stages share them.
+    """
+    body, config = classifier.body, classifier.config
+    name = f"{config.model}, frozen"
+    if isinstance(body, Backbone):
+        name = f"{config.model} to {config.layer} by torch"
+        if config.pooling != "average" or config.flip_tta:
+            name += f", {config.pooling} pooling{', mirrored' * config.flip_tta}"
+        body = fuse_conv_bn(body) if compute.device.type == "cpu" else body
+    if cache is None:
+        return extract_features(body, files, config.preprocessing, compute)
+    rows: dict[int, NDArray[np.float32]] = {}
+    extract_features_cached(body, files, config.preprocessing, compute, name=name, cache=cache, on_row=rows.__setitem__)
+    return np.stack([rows[i] for i in range(len(files))]) if rows else np.empty((0, 0), dtype=np.float32)
+
+
+def predict_scores(
+    classifier: Classifier, files: ImageFiles, compute: Compute, cache: Cache | None
+) -> NDArray[np.float64]:
+    """Scores from 0 to 1, shape (n_images, n_labels), by the classifier's sigmoid or softmax; see `body_features`."""
+    if classifier.config.frozen:
+        # One row at a time, since in a batch rounding may depend on a row's position.
+        features = torch.from_numpy(body_features(classifier, files, compute, cache))
+        head = classifier.head.cpu().eval()
+        with torch.inference_mode():
+            rows = [head(row[None].clone()) for row in features]
+        logits = torch.cat(rows).double().numpy() if rows else np.empty((0, len(classifier.config.labels)))
+    else:
+        logits = extract_features(classifier, files, classifier.config.preprocessing, compute).astype(np.float64)
+    # NumPy's exponential, and so softmax by SciPy, depends on the processor; PyTorch's can be told not to.
+    scores: NDArray[np.float64] = (
+        expit(logits) if classifier.config.scores == "sigmoid" else torch.from_numpy(logits).softmax(dim=1).numpy()
+    )
+    return scores
 
 
 def predict(

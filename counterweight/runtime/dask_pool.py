@@ -61,5 +61,5 @@ def dask_workers(environment: Mapping[str, str], workers: int) -> Iterator[int]:
             if folder != here:
                 raise InputError(f"environment: worker {worker} runs in {folder}. Start it in {here}.")
         # Not joblib's backend for Dask, which waits forever for a batch that kills its workers.
-        with use_executor(client.get_executor(pure=False)):
+        with use_executor(client.get_executor(pure=False), lambda function: client.run(function).values()):
             yield sum(client.nthreads().values())

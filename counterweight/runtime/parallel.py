@@ -3,7 +3,7 @@
 import math
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
@@ -25,7 +25,10 @@ MIN_BATCH, MAX_BATCH = 16, 128
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+Ask = Callable[[Callable[[], Any]], Collection[Any]]
+
 _executor: ContextVar[Executor | None] = ContextVar("_executor", default=None)
+_ask: ContextVar[Ask | None] = ContextVar("_ask", default=None)
 
 
 def _map_batch(function: Callable[[Item], Result], items: Sequence[Item]) -> tuple[list[Result], timing.Timings]:
@@ -112,13 +115,23 @@ def map_isolated(
 
 
 @contextmanager
-def use_executor(executor: Executor) -> Iterator[None]:
-    """Run the batches of `parallel_map` on an executor, perhaps on other machines, within the block."""
-    token = _executor.set(executor)
+def use_executor(executor: Executor, ask: Ask | None = None) -> Iterator[None]:
+    """Run the batches of `parallel_map` on an executor, perhaps on other machines, within the block.
+
+    ``ask`` calls a function on each of its workers, for `ask_workers`.
+    """
+    tokens = _executor.set(executor), _ask.set(ask)
     try:
         yield
     finally:
-        _executor.reset(token)
+        _executor.reset(tokens[0])
+        _ask.reset(tokens[1])
+
+
+def ask_workers(function: Callable[[], Result]) -> set[Result]:
+    """Return the different answers of all workers of `use_executor`; without one, this process answers."""
+    ask = _ask.get()
+    return {function()} if ask is None else set(ask(function))
 
 
 def _worker_death_errors() -> tuple[type[Exception], ...]:

@@ -1,16 +1,39 @@
 """The same last digits on different processors."""
 
-from collections.abc import MutableMapping
+import platform
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
 
-# The widest instructions that all processors of the last ten years have, for PyTorch's own kernels and oneDNN's; and
-# MKL's code for any processor, since what it computes with AVX2 depends on the manufacturer.
+from counterweight.base.errors import InputError
+
+# Instructions that nearly all processors since 2015 have, for PyTorch's own kernels and oneDNN's; MKL's code for any
+# processor, since what it computes with AVX2 depends on the manufacturer.
 _VARIABLES = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE"}
 
 
-def use_portable_kernels(environment: MutableMapping[str, str]) -> None:
+def use_portable_kernels(environment: MutableMapping[str, str], cpu_info: Path = Path("/proc/cpuinfo")) -> None:
     """Let PyTorch compute alike on all x86-64 processors with AVX2.
 
     Without it, each processor takes the widest instructions that it has, and sums in another order, which changes the
-    last digits. ``environment`` is that of this process, before it imports PyTorch.
+    last digits. A GPU and other kinds of processors are not affected.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        That of this process, which has not imported PyTorch yet.
+    cpu_info : Path
+        Where Linux describes the processor.
+
+    Raises
+    ------
+    InputError
+        If the processor has no AVX2.
     """
+    if platform.machine() == "x86_64" and cpu_info.is_file() and "avx2" not in cpu_info.read_text().split():
+        raise InputError("params.yaml: train.portable is true, but this processor has no AVX2. Set it to false.")
     environment.update(_VARIABLES)
+
+
+def uses_portable_kernels(environment: Mapping[str, str]) -> bool:
+    """Return whether `use_portable_kernels` was called."""
+    return all(environment.get(name) == value for name, value in _VARIABLES.items())

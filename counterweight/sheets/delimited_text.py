@@ -61,9 +61,9 @@ def _rows(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
 
 def _shared(rows: Iterable[list[str]]) -> list[list[Cell]]:
     """Return rows in which equal cells are one text, so that splits and labels take no memory for each image."""
-    known: dict[str, str] = {}
+    texts: dict[str, str] = {}
     return [
-        [known.get(cell, cell) if len(known) >= _SHARED else known.setdefault(cell, cell) for cell in row]
+        [texts.get(cell, cell) if len(texts) >= _SHARED else texts.setdefault(cell, cell) for cell in row]
         for row in rows
     ]
 

@@ -19,8 +19,8 @@ from counterweight.metrics.imbalance import irlbl_weights
 from counterweight.metrics.training_history import best_epoch
 from counterweight.networks.classifier import Classifier
 from counterweight.networks.distributed import ProcessGroup
-from counterweight.networks.feature_extractor import predict_scores
 from counterweight.networks.loader import ArrayDataset
+from counterweight.networks.prediction import predict_scores
 from counterweight.networks.weights import weights_checksum
 from counterweight.runtime.cache import Cache, cache_key
 from counterweight.runtime.fingerprint import fingerprint

@@ -14,9 +14,9 @@ from counterweight.base import manifest
 from counterweight.images.view_file import open_views
 from counterweight.networks.classifier import Classifier
 from counterweight.networks.distributed import ProcessGroup
-from counterweight.networks.feature_extractor import body_features
 from counterweight.networks.inference import Compute, extract_features
 from counterweight.networks.loader import ArrayDataset, ImageDataset, ImageFiles, Preprocessing
+from counterweight.networks.prediction import body_features
 from counterweight.runtime.cache import Cache
 
 

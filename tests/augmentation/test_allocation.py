@@ -1,3 +1,4 @@
+import random
 from collections import Counter
 from typing import Any
 
@@ -152,6 +153,40 @@ def test_no_copy_is_allocated_twice(
     )
     assert len(set(allocated)) == len(allocated)
     assert all(copy.number > existing.get(copy.source_id, 0) for copy in allocated)
+
+
+def one_by_one(
+    members: str, copies: int, max_per_image: int | None, existing: dict[str, int], weights: dict[str, float]
+) -> list[Copy]:
+    """What `allocate_copies` says, one copy after the other."""
+    order, counts, allocated = list(members), dict(existing), []
+    random.Random(0).shuffle(order)
+    for _ in range(copies):
+        free = [image for image in order if max_per_image is None or counts.get(image, 0) < max_per_image]
+        if not free:
+            break
+        image = min(free, key=lambda image: (counts.get(image, 0) + 1) / weights.get(image, 1.0))
+        counts[image] = counts.get(image, 0) + 1
+        allocated.append(Copy(image, counts[image]))
+    return allocated
+
+
+@settings(deadline=None, derandomize=True)
+@given(
+    copies=st.integers(0, 80),
+    existing=st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 5)),
+    weights=st.dictionaries(
+        st.sampled_from("abcdef"), st.floats(1e-3, 1e3) | st.sampled_from([1 / 3, 0.1, 0.2, 0.3, 2.0])
+    ),
+    max_per_image=st.none() | st.integers(1, 12),
+)
+def test_copies_are_allocated_as_if_one_by_one(
+    copies: int, existing: dict[str, int], weights: dict[str, float], max_per_image: int | None
+) -> None:
+    allocated = allocate_copies(
+        "abcdef", copies, seed=0, max_per_image=max_per_image, existing=existing, weights=weights
+    )
+    assert allocated == one_by_one("abcdef", copies, max_per_image, existing, weights)
 
 
 def test_groups_may_have_names() -> None:

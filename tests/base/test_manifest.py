@@ -119,6 +119,7 @@ def test_a_table_survives_a_round_trip_in_parts_of_a_few_rows(
     two_train_and_a_copy: pd.DataFrame, rows: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(outputs, "_CELLS_AT_ONCE", rows * len(two_train_and_a_copy.columns))
+    monkeypatch.setattr(outputs, "_ROWS_AT_ONCE", 1)
     manifest.write(two_train_and_a_copy, tmp_path / "m.csv")
     pd.testing.assert_frame_equal(manifest.read(tmp_path / "m.csv"), two_train_and_a_copy)
 

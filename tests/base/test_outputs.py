@@ -191,6 +191,7 @@ def test_parts_of_a_table_are_prepared_and_written_below_one_header(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(outputs, "_CELLS_AT_ONCE", 2)
+    monkeypatch.setattr(outputs, "_ROWS_AT_ONCE", 1)
     lengths = []
 
     def doubled(part: pd.DataFrame) -> pd.DataFrame:

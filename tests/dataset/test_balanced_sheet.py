@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,15 @@ def test_the_users_rows_come_first_unchanged_and_in_their_order(sheet: Sheet, wi
     _, rows = balanced_sheet(sheet, with_two_copies, image="id", split="split")
     assert [line[: len(COLUMNS)] for line in list(rows)[:5] if line[0] != "v.jpg"] == [
         line for line in sheet.rows if line[0] != "v.jpg"
+    ]
+
+
+def test_two_rows_of_an_image_both_stay(sheet: Sheet, with_two_copies: pd.DataFrame) -> None:
+    twice = replace(sheet, rows=[*sheet.rows, ["a.jpg", "train", "cat", 8.0]])
+    _, rows = balanced_sheet(twice, with_two_copies, image="id", split="split")
+    assert [line for line in rows if line[0] == "a.jpg"] == [
+        ["a.jpg", "TRAIN", "cat", 7.0, "", 0],
+        ["a.jpg", "train", "cat", 8.0, "", 0],
     ]
 
 

@@ -140,7 +140,7 @@ def test_command_does_its_work(
         keep_small(project)
     if "COUNTERWEIGHT_SCHEDULER" in line:
         # So that the stages that use the scheduler run again.
-        for stage in ("resize", "augment"):
+        for stage in ("resize", "features", "augment"):
             with (project / f"stages/{stage}.py").open("a") as code:
                 code.write("# more\n")
     shell(project, line)

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,20 +10,18 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
+from counterweight.base.errors import InputError
 from counterweight.images import codec
-from counterweight.networks import inference
+from counterweight.networks import feature_extractor, inference
 from counterweight.networks.backbones import Backbone
 from counterweight.networks.classifier import Classifier
-from counterweight.networks.feature_extractor import (
-    FeatureConfig,
-    body_features,
-    build_feature_extractor,
-    predict_scores,
-)
+from counterweight.networks.feature_extractor import FeatureConfig, build_feature_extractor, extract_remotely
 from counterweight.networks.inference import Compute, extract_features
 from counterweight.networks.loader import ImageFiles, Preprocessing
+from counterweight.networks.prediction import body_features, predict_scores
 from counterweight.networks.weights import build_classifier
 from counterweight.runtime.cache import Cache
+from counterweight.runtime.parallel import use_executor
 from tests.designs import design
 
 CPU = Compute(torch.device("cpu"), 0)
@@ -222,3 +221,57 @@ def test_scoring_changes_no_weight_of_a_frozen_classifier(nine_files: ImageFiles
     predict_scores(classifier, nine_files, CPU, cache)
     assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
     assert any(isinstance(layer, nn.BatchNorm1d) for layer in classifier.head)  # type: ignore[arg-type]
+
+
+def on_cpu() -> str:
+    return "cpu"
+
+
+def remote_rows(config: FeatureConfig, files: ImageFiles, cache: Cache) -> NDArray[np.float32]:
+    """Features by two workers of an executor, which stands for those of other machines."""
+    extractor = build_feature_extractor(config, files, CPU, cache)
+    rows = np.full((len(files), extractor.n_features), np.nan, dtype=np.float32)
+    with ThreadPoolExecutor(2) as executor, use_executor(executor, lambda function: [function(), function()]):
+        devices = extract_remotely(extractor, config, files, 2, on_cpu, rows.__setitem__)
+    assert devices == "2 workers, each on cpu"
+    return rows
+
+
+def test_workers_of_other_machines_extract_the_same_rows(
+    nine_files: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_extractor, "_PART", 2)
+    monkeypatch.setattr(feature_extractor, "_AT_ONCE", 4)
+    here = build_feature_extractor(SECTION, nine_files, CPU, Cache(tmp_path / "other", 10**9)).features(nine_files)
+    cache = Cache(tmp_path / "cache", 10**9)
+    first_five = nine_files.take(range(5))
+    assert np.array_equal(remote_rows(SECTION, first_five, cache), here[:5])
+    assert np.array_equal(remote_rows(SECTION, nine_files, cache), here)
+
+
+def test_workers_see_only_images_that_are_not_in_the_cache(
+    nine_files: ImageFiles, cache: Cache, seen: list[int]
+) -> None:
+    build_feature_extractor(SECTION, nine_files, CPU, cache).features(nine_files.take(range(6)))
+    seen.clear()
+    remote_rows(SECTION, nine_files, cache)
+    assert seen == [3]
+
+
+def test_workers_load_weights_again_that_have_changed(nine_files: ImageFiles, tmp_path: Path) -> None:
+    config, rows = replace(SECTION, weights=str(tmp_path / "weights.safetensors")), []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        save_file(Backbone("resnet18", "layer1", (224, 224)).trunk.state_dict(), tmp_path / "weights.safetensors")
+        rows.append(remote_rows(config, nine_files, Cache(tmp_path / f"cache{seed}", 10**9)))
+    assert not np.array_equal(rows[0], rows[1])
+
+
+def test_workers_with_other_kinds_of_devices_are_an_error(nine_files: ImageFiles, cache: Cache) -> None:
+    extractor = build_feature_extractor(SECTION, nine_files, CPU, cache)
+    with (
+        ThreadPoolExecutor(1) as executor,
+        use_executor(executor, lambda function: ["cuda", function()]),
+        pytest.raises(InputError, match="the workers compute on cpu and cuda, whose features differ"),
+    ):
+        extract_remotely(extractor, SECTION, nine_files, 2, on_cpu, lambda position, row: None)

@@ -55,6 +55,13 @@ def sizes(items: int, *, drop_single: bool) -> list[int]:
     return [len(batch) for (batch,) in loader]
 
 
+def test_a_sample_is_the_files_with_the_smallest_checksums_in_any_order() -> None:
+    files = ImageFiles([Path("a"), Path("b"), Path("c")], ["3", "1", "2"])
+    expected = ImageFiles([Path("b"), Path("c")], ["1", "2"])
+    assert files.sample(2) == files.take([2, 1, 0]).sample(2) == expected
+    assert expected.sample(2) == expected
+
+
 def test_item_is_the_preprocessed_image_and_its_targets(nine_files: ImageFiles) -> None:
     targets = torch.tensor([[0.0, 1.0]] * 3 + [[1.0, 1.0]] * 6)
     view, target = ImageDataset(nine_files, Preprocessing("center", (16, 24)), targets)[3]

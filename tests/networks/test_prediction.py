@@ -15,10 +15,9 @@ from counterweight.images.sources import open_images
 from counterweight.metrics.calibration import Calibration
 from counterweight.metrics.decisions import DecisionRule
 from counterweight.networks.classifier import Classifier, ModelConfig
-from counterweight.networks.feature_extractor import predict_scores
 from counterweight.networks.inference import Compute
 from counterweight.networks.loader import ImageFiles
-from counterweight.networks.prediction import predict, table_columns, table_files, table_rows
+from counterweight.networks.prediction import predict, predict_scores, table_columns, table_files, table_rows
 from tests.workspace import NO_CACHE
 
 CPU = Compute(torch.device("cpu"), 1)

@@ -121,7 +121,7 @@ def test_stages_write_the_same_bytes_as_on_one_machine(
     for stage, options in (("resize", RESIZE), ("features", FEATURES), ("augment", AUGMENT)):
         command = ["python", "-m", f"stages.{stage}", *options]
         run(folder, *command, PYTHONPATH=str(PROJECT), COUNTERWEIGHT_SCHEDULER=address)
-    for outs in ("data/resized", "features", "augmented"):
+    for outs, at_least in (("data/resized", 20), ("features", 5), ("augmented", 20)):
         expected, written = (
             {
                 path.relative_to(project): path.read_bytes()
@@ -131,7 +131,7 @@ def test_stages_write_the_same_bytes_as_on_one_machine(
             }
             for project in (augmented, folder)
         )
-        assert len(expected) > 5
+        assert len(expected) > at_least
         assert written == expected
 
 

@@ -15,7 +15,7 @@ from counterweight.metrics.decisions import DecisionRule
 from counterweight.metrics.imbalance import irlbl_weights
 from counterweight.networks.classifier import Classifier, load
 from counterweight.networks.distributed import ProcessGroup
-from counterweight.networks.feature_extractor import predict_scores
+from counterweight.networks.prediction import predict_scores
 from counterweight.networks.weights import weights_checksum
 from counterweight.runtime.cache import Cache
 from counterweight.runtime.fingerprint import ROOT, import_closure
@@ -132,7 +132,7 @@ def test_code_of_other_rooms_is_not_part_of_a_training() -> None:
         "per_label",
         "losses",
         "linear_head",
-        "feature_extractor",
+        "prediction",
         "training_history",
         "sampler",
         "transforms",

@@ -17,9 +17,9 @@ from counterweight.metrics.decisions import calibrate, tune
 from counterweight.networks.backbones import Backbone
 from counterweight.networks.classifier import Classifier
 from counterweight.networks.distributed import ProcessGroup
-from counterweight.networks.feature_extractor import body_features, predict_scores
 from counterweight.networks.inference import Compute, extract_features
 from counterweight.networks.loader import ArrayDataset, ImageDataset, ImageFiles, Preprocessing, build_loader
+from counterweight.networks.prediction import body_features, predict_scores
 from counterweight.runtime.cache import Cache
 from counterweight.training.arm import tune_on_validation
 from counterweight.training.datasets import ArmImages, all_of, build_dataset
