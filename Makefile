@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 EXTRAS := cluster cpu heif loaders parquet timm
 
-.PHONY: repro test test-all lint docs lock audit bench bench-gpu bench-scale $(EXTRAS) compare profile clean
+.PHONY: repro test test-all lint docs lock audit bench bench-gpu bench-processors bench-scale $(EXTRAS) compare profile clean
 
 repro: .venv/installed
 	python -m tools.repro
@@ -45,6 +45,7 @@ bench: .venv/cpu .venv/peers
 	python -m benchmarks.near_duplicates
 	python -m benchmarks.explanations
 	python -m benchmarks.training
+	python -m benchmarks.start_up
 	python -m benchmarks.many_labels
 	python -m benchmarks.many_labels --images 60000 --labels 200 --input-size 64
 
@@ -61,10 +62,16 @@ $(EXTRAS:%=.venv/%): .venv/%: requirements-%.lock .venv/installed
 bench-gpu: .venv/installed
 	python -m benchmarks.gpu
 
-# A quarter of an hour on two cores.
-bench-scale: .venv/installed
+# Needs an emulator: apt-get install qemu-user. Half an hour.
+bench-processors: .venv/installed
+	python -m benchmarks.processors
+
+# A quarter of an hour on two cores, as long for ten million rows without images, and over an hour for a million images.
+bench-scale: .venv/parquet
 	dvc repro data/example/dvc.yaml
 	python -m benchmarks.scale
+	python -m benchmarks.tables
+	python -m benchmarks.scale 1000000
 
 # What the speed is compared with, apart from what the project needs.
 .venv/peers: benchmarks/peers.txt .venv/installed

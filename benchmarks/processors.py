@@ -100,7 +100,9 @@ def run(emulator: list[str], *, portable: bool, factor: int) -> list[tuple[str, 
     # The emulator takes no link, and so no virtual environment.
     python = str(Path(sys.executable).resolve())
     command = [*emulator, python, "-m", "benchmarks.processors", "--factor", str(factor)]
-    result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise RuntimeError(result.stderr)
     return [(name, checksum, seconds) for name, checksum, seconds in json.loads(result.stdout)]
 
 

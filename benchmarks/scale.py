@@ -99,17 +99,17 @@ def _row(count: int, what: str, seconds: float, memory: float) -> str:
 
 @contextmanager
 def dvc_memory() -> Iterator[list[float]]:
-    """Yield a list whose only item becomes the peak memory of the processes that are started here, in GB."""
+    """Yield a list whose only item becomes the peak memory of this process's own children, in GB."""
     peak, ended = [0.0], Event()
 
     def watch() -> None:
         while not ended.wait(0.1):
-            files = Path("/proc/self/task").glob("*/children")
-            for child in (pid for file in files for pid in file.read_text(encoding="ascii").split()):
+            for file in Path("/proc/self/task").glob("*/children"):
                 with suppress(OSError, StopIteration):  # It has just ended.
-                    status = Path(f"/proc/{child}/status").read_text(encoding="utf-8")
-                    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-                    peak[0] = max(peak[0], 1024 * int(line.split()[1]) / 1e9)
+                    for child in file.read_text(encoding="ascii").split():
+                        status = Path(f"/proc/{child}/status").read_text(encoding="utf-8")
+                        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+                        peak[0] = max(peak[0], 1024 * int(line.split()[1]) / 1e9)
 
     thread = Thread(target=watch)
     thread.start()

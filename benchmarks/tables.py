@@ -32,7 +32,7 @@ LABELS = ["beach", "city", "desert", "forest", "mountains", "sea"]
 LABEL_SHARES = np.array([0.3, 0.3, 0.05, 0.2, 0.2, 0.3])
 CLUSTER_SHARES = [0.4, 0.3, 0.15, 0.1, 0.05]
 FEATURES = 64
-# Of 20 images, the first is in test, the second in validation, the third has a copy.
+# Every 20th image is in test, the one after it in validation, and the next one has a copy.
 PERIOD, COPIED = 20, 2
 # Rows that are made at a time.
 ROWS = 100_000
