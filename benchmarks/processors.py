@@ -117,13 +117,17 @@ def main() -> None:
     if shutil.which("qemu-x86_64") is None:
         parser.error("there is no qemu-x86_64. Install it: apt-get install qemu-user")
     lines = ["| training | kernels | " + " | ".join(PROCESSORS) + " | seconds |", "|:---|:---|:---|:---|:---|---:|"]
-    for portable in (False, True):
-        found = [run(emulator, portable=portable, factor=1) for emulator in PROCESSORS.values()]
-        timed = [run([], portable=portable, factor=16) for _ in range(REPEATS)]
-        for row, trainings in enumerate(zip(*found, strict=True)):
-            seconds = min(each[row][2] for each in timed)
+    kinds = {"own": False, "portable": True}
+    trained = {
+        kernels: [run(emulator, portable=portable, factor=1) for emulator in PROCESSORS.values()]
+        for kernels, portable in kinds.items()
+    }
+    # In turn, since other work on the machine comes and goes.
+    rounds = [{name: run([], portable=portable, factor=16) for name, portable in kinds.items()} for _ in range(REPEATS)]
+    for kernels, by_processor in trained.items():
+        for row, trainings in enumerate(zip(*by_processor, strict=True)):
+            seconds = min(timed[kernels][row][2] for timed in rounds)
             checksums = " | ".join(f"`{checksum}`" for _, checksum, _ in trainings)
-            kernels = "portable" if portable else "own"
             lines.append(f"| {trainings[0][0]} | {kernels} | {checksums} | {seconds:.2f} |")
     section = (
         "## processors\n\nChecksums of what was trained on 16 images (64 for the head), by processor, with kernels "
