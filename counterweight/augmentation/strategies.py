@@ -124,12 +124,12 @@ def build_plan(strategy: str, train: TrainImages, config: AllocationConfig) -> P
 def group_members(strategy: str, train: TrainImages) -> dict[Any, list[str]]:
     """Return the ids of the images of each cluster (an int), class or label that a strategy fills."""
     if strategy == "labels":
-        columns = zip(train.labels, (train.targets == 1).T, strict=True)
-        return {label: list(compress(train.ids, has_label)) for label, has_label in columns}
+        return _label_members(train, train.labels)
     groups: Iterable[Any] = train.clusters
     if strategy == "classes":
-        has_class, first = (train.targets == 1).any(axis=1).tolist(), (train.targets == 1).argmax(axis=1).tolist()
-        groups = (train.labels[label] if has else None for has, label in zip(has_class, first, strict=True))
+        has_label = train.targets == 1
+        columns = zip(has_label.any(axis=1).tolist(), has_label.argmax(axis=1).tolist(), strict=True)
+        groups = (train.labels[first] if has_any else None for has_any, first in columns)
     members: dict[Any, list[str]] = {}
     for image, group in zip(train.ids, groups, strict=True):
         if group is not None:
@@ -142,13 +142,17 @@ def label_plan(train: TrainImages, target_counts: Mapping[str, int], seed: int, 
 
     An image's weight is 1 / (1 + number of its labels that are not filled). See `Plan` for the parameters.
     """
-    is_common = [label not in target_counts for label in train.labels]
-    weights = 1 / (1 + (train.targets == 1)[:, is_common].sum(axis=1))
-    columns = {label: train.targets[:, train.labels.index(label)] == 1 for label in target_counts}
-    members = {label: list(compress(train.ids, has_label)) for label, has_label in columns.items()}
-    is_source = np.logical_or.reduce([*columns.values(), np.zeros(len(train.ids), dtype=bool)])
+    is_common = np.array([label not in target_counts for label in train.labels], dtype=bool)
+    has_label = train.targets == 1
+    weights, is_source = 1 / (1 + has_label[:, is_common].sum(axis=1)), has_label[:, ~is_common].any(axis=1)
     weight_of = dict(zip(compress(train.ids, is_source), weights[is_source].tolist(), strict=True))
-    return Plan(members, target_counts, seed, max_per_image, weight_of)
+    return Plan(_label_members(train, target_counts), target_counts, seed, max_per_image, weight_of)
+
+
+def _label_members(train: TrainImages, labels: Iterable[str]) -> dict[str, list[str]]:
+    """Return the ids of the images that have each of some labels."""
+    column_of = {label: column for column, label in enumerate(train.labels)}
+    return {label: list(compress(train.ids, train.targets[:, column_of[label]] == 1)) for label in labels}
 
 
 def _label_targets(train: TrainImages, config: AllocationConfig) -> dict[str, int]:

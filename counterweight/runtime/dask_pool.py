@@ -23,12 +23,12 @@ def dask_workers(environment: Mapping[str, str], workers: int) -> Iterator[int]:
         ``COUNTERWEIGHT_SCHEDULER`` is the scheduler's address, such as ``tcp://host:8786``; without it, this machine
         runs the batches.
     workers : int
-        Number of processes on this machine.
+        Number of processes on this machine; 0 if it does the work in another way.
 
     Yields
     ------
     int
-        Number of batches that run at a time.
+        Number of batches that run at a time: the workers of the scheduler, or without one ``workers``.
 
     Raises
     ------
