@@ -219,7 +219,8 @@ class _RemoteExtractor:
 
     def __call__(self, files: ImageFiles) -> NDArray[np.float32]:
         key = repr(self)
-        with _building:
+        # Threads of one process share the network, which an extraction changes: its layout, device and layers' methods.
+        with _extracting:
             if key not in _built:
                 # Workers are as many as there are cores, so each computes by one thread and decodes by itself.
                 torch.set_num_threads(1)
@@ -227,9 +228,9 @@ class _RemoteExtractor:
                 _built.clear()
                 _built[key] = build_feature_extractor(self.config, self.calibration, compute, Cache(Path(), 0))
             extractor = _built[key]
-        return extract_features(extractor.network, files, extractor.preprocessing, extractor.compute)
+            return extract_features(extractor.network, files, extractor.preprocessing, extractor.compute)
 
 
-# The extractor of this process, by the repr of its `_RemoteExtractor`, and the lock of those who build it.
+# The extractor of this process, by the repr of its `_RemoteExtractor`, and the lock of those who build or use it.
 _built: dict[str, FeatureExtractor] = {}
-_building = Lock()
+_extracting = Lock()
