@@ -106,8 +106,6 @@ def run(main: Callable[[], str]) -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     # joblib's tracker of semaphores, a process of its own, would warn of those that a stopped stage leaves to it.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
-    # By default the garbage collector runs every 700 allocations: with PyTorch loaded, 10 % of the time for nothing.
-    gc.set_threshold(50_000)
     stage = Path(sys.argv[0]).stem
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"{stage}: %(message)s")
     logging.captureWarnings(True)  # Warnings of libraries get the stage's name, too.

@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import json
 import os
+import random
 import re
 import secrets
 import time
@@ -26,6 +27,8 @@ from counterweight.runtime.file_links import file_checksum, link_or_copy
 
 # `prune` goes down to this fraction of the limit, so that not every run has to delete.
 _FILL_AFTER_PRUNE = 0.9
+# Folders by whose size `prune` guesses that of all: their names are hashes, so that files are spread evenly.
+_SAMPLED_FOLDERS = 16
 _NAME = re.compile(r"[0-9a-f]{64}-[0-9a-f]{64}-[a-z0-9]*")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 # Temporary files of this module, and unfinished work with its temporary files.
@@ -114,10 +117,9 @@ class Cache:
         wanted = set(keys)
         entries = {}
         for shard in {key[:2] for key in wanted}:
-            for file in _files(self.folder / shard, _NAME):
+            for file in _files(self.folder / shard, lambda name: name[:64] in wanted and _NAME.fullmatch(name)):
                 key, checksum, note = file.name.split("-")
-                if key in wanted:
-                    entries[key] = Entry(Path(file.path), checksum, note)
+                entries[key] = Entry(Path(file.path), checksum, note)
         return entries
 
     def read(self, entry: Entry) -> bytes | None:
@@ -161,14 +163,18 @@ class Cache:
         return None
 
     def prune(self) -> None:
-        """Delete the least recently used files of the cache until it is below its limit."""
-        files = []
-        for folder in _entries(self.folder) if _is_marked(self.folder) else ():
-            for file in _own_files(folder):
-                with contextlib.suppress(OSError):
-                    status = file.stat(follow_symlinks=False)
-                    files.append((status.st_atime_ns, status.st_size, Path(file.path)))
-        total = sum(size for _, size, _ in files)
+        """Delete the least recently used files of the cache until it is below its limit.
+
+        Where a sample of the folders says that less than half of the limit is used, the others are not looked at.
+        """
+        folders = _entries(self.folder) if _is_marked(self.folder) else []
+        shards = [folder for folder in folders if _SHARD.fullmatch(folder.name)]
+        sample = random.sample(shards, min(len(shards), _SAMPLED_FOLDERS))
+        guess = _size(_used(sample)) * len(shards) / max(len(sample), 1)
+        if guess + _size(_used([folder for folder in folders if folder.name in KINDS])) < self.limit / 2:
+            return
+        files = _used(folders)
+        total = _size(files)
         allowed = self.limit if total <= self.limit else self.limit * _FILL_AFTER_PRUNE
         for _, size, path in sorted(files):
             if total <= allowed:
@@ -238,16 +244,31 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
         return []
 
 
+def _used(folders: Iterable[os.DirEntry[str]]) -> list[tuple[int, int, Path]]:
+    """Return the time of the last use, size and path of the files that the cache wrote to folders."""
+    files = []
+    for folder in folders:
+        for file in _own_files(folder):
+            with contextlib.suppress(OSError):
+                status = file.stat(follow_symlinks=False)
+                files.append((status.st_atime_ns, status.st_size, Path(file.path)))
+    return files
+
+
+def _size(files: Iterable[tuple[int, int, Path]]) -> int:
+    return sum(size for _, size, _ in files)
+
+
 def _own_files(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
     """Return the files that the cache wrote to one of its folders; none if the folder is not its own."""
     if _SHARD.fullmatch(folder.name):
-        entries = [file for file in _files(folder.path, _NAME) if file.name.startswith(folder.name)]
-        return entries + _files(folder.path, _PARTIAL)
-    return _files(folder.path, _UNFINISHED) if folder.name in KINDS else []
+        entries = [file for file in _files(folder.path, _NAME.fullmatch) if file.name.startswith(folder.name)]
+        return entries + _files(folder.path, _PARTIAL.fullmatch)
+    return _files(folder.path, _UNFINISHED.fullmatch) if folder.name in KINDS else []
 
 
-def _files(folder: str | Path, pattern: re.Pattern[str]) -> list[os.DirEntry[str]]:
-    """Return the regular files of a folder whose names match a pattern; links count as neither."""
+def _files(folder: str | Path, is_wanted: Callable[[str], object]) -> list[os.DirEntry[str]]:
+    """Return the regular files of a folder with a wanted name; links count as neither."""
     if Path(folder).is_symlink():
         return []
-    return [file for file in _entries(folder) if pattern.fullmatch(file.name) and file.is_file(follow_symlinks=False)]
+    return [file for file in _entries(folder) if is_wanted(file.name) and file.is_file(follow_symlinks=False)]

@@ -1,9 +1,15 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.metrics import multilabel_confusion_matrix, precision_recall_fscore_support, recall_score
+from sklearn.metrics import (
+    average_precision_score,
+    multilabel_confusion_matrix,
+    precision_recall_fscore_support,
+    recall_score,
+    roc_auc_score,
+)
 
-from counterweight.metrics.per_label import as_indicator, label_rates
+from counterweight.metrics.per_label import as_indicator, aucs, average_precisions, label_rates
 
 Labels = tuple[NDArray[np.int8], NDArray[np.bool_]]
 
@@ -79,3 +85,37 @@ def test_counts_are_0_without_images() -> None:
 def test_single_label_is_not_read_as_two_classes() -> None:
     positive, predicted, columns = as_indicator(np.array([[1], [-1]]), np.array([[False], [True]]))
     assert (positive.tolist(), predicted.tolist(), columns) == ([[1, 0], [0, 0]], [[0, 0], [0, 0]], [0])
+
+
+@pytest.mark.parametrize("decimals", [1, 16])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_ranking_metrics_match_scikit_learn_with_and_without_equal_scores(
+    random_labels: Labels, decimals: int, dtype: type[np.floating]
+) -> None:
+    y_true, _ = random_labels
+    scores = np.random.default_rng(2).random(y_true.shape).round(decimals).astype(dtype)
+    assert aucs(y_true, scores) == pytest.approx(roc_auc_score(y_true, scores, average=None), rel=1e-14)
+    expected = average_precision_score(y_true, scores, average=None)
+    assert average_precisions(y_true, scores) == pytest.approx(expected, rel=1e-14)
+
+
+def test_ranking_metrics_ignore_unknown_cells(random_labels: Labels) -> None:
+    y_true, _ = random_labels
+    scores = np.random.default_rng(2).random(y_true.shape)
+    masked = np.where(np.random.default_rng(1).random(y_true.shape) < 0.3, -1, y_true)
+    for metric in (aucs, average_precisions):
+        alone = [metric(masked[masked[:, j] >= 0][:, [j]], scores[masked[:, j] >= 0][:, [j]])[0] for j in range(6)]
+        assert metric(masked, scores).tolist() == alone
+
+
+@pytest.mark.parametrize(
+    ("targets", "auc", "average_precision"),
+    [([1, 0], 1.0, 1.0), ([0, 1], 0.0, 0.5), ([1, 1], np.nan, 1.0), ([0, 0], np.nan, np.nan),
+     ([-1, 1], np.nan, 1.0), ([-1, -1], np.nan, np.nan), ([], np.nan, np.nan)],
+)  # fmt: skip
+def test_ranking_metrics_are_nan_where_they_are_not_defined(
+    targets: list[int], auc: float, average_precision: float
+) -> None:
+    y_true, scores = np.array(targets, np.int8)[:, None], np.array([0.8, 0.3][: len(targets)])[:, None]
+    np.testing.assert_array_equal(aucs(y_true, scores), [auc])
+    np.testing.assert_array_equal(average_precisions(y_true, scores), [average_precision])

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 
-from counterweight.metrics.platt import platt_threshold, platt_thresholds
+from counterweight.metrics.platt import fit_sigmoid, platt_threshold, platt_thresholds
 from counterweight.metrics.thresholds import label_thresholds
 
 
@@ -29,7 +30,7 @@ def test_threshold_does_not_depend_on_how_common_the_label_is(rate: float) -> No
 def test_on_few_images_the_sigmoid_generalizes_better_than_the_best_threshold() -> None:
     y_true, scores = samples(20_000, 0.5, seed=0)
     accuracies = []
-    for seed in range(40):
+    for seed in range(100):
         few = samples(90, 0.1, seed=1 + seed)
         thresholds = platt_thresholds(*few)[0], label_thresholds(*few, "balanced_accuracy")[0]
         accuracies.append([balanced_accuracy_score(y_true, scores >= threshold) for threshold in thresholds])
@@ -104,3 +105,14 @@ def test_a_label_with_images_on_one_side_alone_is_left_out() -> None:
 def test_scores_that_do_not_go_with_the_label_give_a_half() -> None:
     assert platt_threshold(np.array([[1], [0]]), np.array([[0.3], [0.3]])) == 0.5
     assert platt_threshold(np.array([[1], [0]]), np.array([[0.1], [0.9]])) == 0.5
+
+
+@pytest.mark.parametrize("distance", [0.5, 3, 10])  # From scores that overlap to such that do not.
+def test_sigmoid_is_that_of_a_logistic_regression_that_has_converged(distance: float) -> None:
+    rng = np.random.default_rng(0)
+    y_true = np.repeat([0, 1], [80, 20])
+    log_odds, weights = rng.normal(size=100) + distance * y_true - 2, rng.random(100)
+    weights /= weights.sum()
+    model = LogisticRegression(C=1e6, tol=1e-12, max_iter=10_000).fit(log_odds[:, None], y_true, weights)
+    expected = (model.coef_[0, 0], model.intercept_[0])
+    assert fit_sigmoid(log_odds, y_true, weights) == pytest.approx(expected, rel=1e-5)

@@ -100,6 +100,24 @@ def test_below_its_limit_nothing_is_deleted(cache: Cache) -> None:
     assert len(entries(cache)) == 1
 
 
+def test_a_cache_that_is_far_from_full_is_not_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = Cache(tmp_path / "cache", 64_000)
+    for i in range(300):
+        full.put_bytes(cache_key("code", str(i), {}), bytes(100))
+    looked_at: list[str] = []
+    monkeypatch.setattr(cache_module, "_own_files", lambda folder: looked_at.append(folder.name) or [])
+    full.prune()
+    assert (len(looked_at), len(list(full.folder.iterdir())) > 100) == (16, True)
+
+
+def test_a_cache_that_is_over_its_limit_is_seen_to_be_by_any_sample(tmp_path: Path) -> None:
+    full = Cache(tmp_path / "cache", 20_000)
+    for i in range(300):
+        full.put_bytes(cache_key("code", str(i), {}), bytes(100))
+    full.prune()
+    assert len(entries(full)) == 180
+
+
 def test_use_keeps_the_modification_time_of_a_linked_output(cache: Cache) -> None:
     (path,) = entries(cache)
     os.utime(path, ns=(1, 1))
