@@ -31,6 +31,9 @@ PACKAGES = ("torch", "torchvision")
 # A CPU is fastest with the largest batch whose layers stay in its cache; a GPU needs many images at once.
 CPU_BATCH = 8
 GPU_BATCH = 256
+# Images that a decoding process passes on together, at least: each time takes a millisecond, as the decoding of many
+# small ones does.
+_PASSED_ON = 32
 
 # Batches between two calls of `trim_heap`: few enough that free memory does not grow, enough that it costs no time.
 _TRIM_EVERY = 16
@@ -151,7 +154,7 @@ def _forward_with_retry(
                 raise
             # One death may be chance. From the second on, look for an image that kills its process among those that
             # were being read; not in this block, where the exception still holds the other workers.
-            read = _batch_size(device) * (_batches_at_once(network, device) + loader.PREFETCH * workers)
+            read = _passed_on(device) * (_passes_at_once(network, device) + loader.PREFETCH * workers)
             suspects = files.paths[done : done + read] if deaths > 1 else []
         if suspects:
             map_isolated(codec.read, suspects, str)
@@ -161,7 +164,7 @@ def _forward_with_retry(
 def _forward(network: nn.Module, dataset: ImageDataset, compute: Compute) -> Iterator[NDArray[np.float32]]:
     """Yield one row per image."""
     device = compute.device
-    on_gpu, batch_size, at_once = device.type == "cuda", _batch_size(device), _batches_at_once(network, device)
+    on_gpu, batch_size, at_once = device.type == "cuda", _batch_size(device), _passes_at_once(network, device)
     network.eval().to(device).to(memory_format=torch.channels_last)
     with (
         batch_runner(network, device, batch_size) as run,
@@ -170,7 +173,8 @@ def _forward(network: nn.Module, dataset: ImageDataset, compute: Compute) -> Ite
         track_progress(len(dataset), "images") as advance,
     ):
         group, workers = ProcessGroup(device), compute.workers
-        batches = iter(loader.build_loader(dataset, group, batch_size=batch_size, workers=workers, pin_memory=on_gpu))
+        passed_on = _passed_on(device)
+        batches = iter(loader.build_loader(dataset, group, batch_size=passed_on, workers=workers, pin_memory=on_gpu))
         for number in itertools.count(1):
             with timed("wait for decoded images"):
                 decoded = [images for images, _ in itertools.islice(batches, at_once)]
@@ -179,17 +183,26 @@ def _forward(network: nn.Module, dataset: ImageDataset, compute: Compute) -> Ite
             with timed("network"):
                 parts = [images.to(device, non_blocking=True) for images in decoded]
                 # Smaller batches may use kernels that round differently, so the last batch is padded.
-                padding = parts[-1][-1:].expand(batch_size - len(parts[-1]), -1, -1, -1)
+                padding = parts[-1][-1:].expand(-len(parts[-1]) % batch_size, -1, -1, -1)
                 rows = run(torch.cat([*parts, padding]))[: sum(map(len, parts))].float().cpu().numpy()
             yield from rows
             count("images seen by the network", len(rows))
             advance(len(rows))
-            if number % max(_TRIM_EVERY // at_once, 1) == 0:
+            if number % max(_TRIM_EVERY // (at_once * passed_on // batch_size), 1) == 0:
                 trim_heap()
 
 
 def _batch_size(device: torch.device) -> int:
     return GPU_BATCH if device.type == "cuda" else CPU_BATCH
+
+
+def _passed_on(device: torch.device) -> int:
+    """Images that a decoding process passes on together: whole batches."""
+    return max(_batch_size(device), _PASSED_ON)
+
+
+def _passes_at_once(network: nn.Module, device: torch.device) -> int:
+    return max(_batches_at_once(network, device) * _batch_size(device) // _passed_on(device), 1)
 
 
 def _batches_at_once(network: nn.Module, device: torch.device) -> int:

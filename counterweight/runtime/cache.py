@@ -197,9 +197,10 @@ class Cache:
         # Without the entry, because the disk is full or the folder was deleted, a later run only takes longer.
         with contextlib.suppress(OSError):
             if self.limit:
-                self._mark()
                 shard = self.folder / name[:2]
-                shard.mkdir(exist_ok=True)
+                if not shard.exists():
+                    self._mark()
+                    shard.mkdir(exist_ok=True)
                 _write_aside(shard / name, write)
 
     def _mark(self) -> None:

@@ -1,5 +1,6 @@
 import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,25 @@ def test_a_file_is_copied_if_it_can_be_neither_cloned_nor_linked(source: Path, m
     link_or_copy(source, source.with_name("target"))
     assert source.with_name("target").read_bytes() == b"pixels"
     assert not source.with_name("target").samefile(source)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="clones need Linux")
+@pytest.mark.parametrize(("number", "tries"), [(errno.EOPNOTSUPP, 1), (errno.EINVAL, 3)])
+def test_a_file_system_without_clones_is_asked_once(
+    number: int, tries: int, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def fail(clone: int, _request: int, _original: int) -> None:
+        asked.append(clone)
+        raise OSError(number, "not cloned")
+
+    monkeypatch.setattr(file_links, "_without_clones", set())
+    monkeypatch.setattr(file_links.fcntl, "ioctl", fail)
+    for name in ("first", "second", "third"):
+        link_or_copy(source, source.with_name(name))
+        assert source.with_name(name).samefile(source)
+    assert len(asked) == tries
 
 
 def test_an_existing_target_is_replaced_and_not_written_through(source: Path) -> None:
