@@ -39,7 +39,11 @@ def main(argv: Sequence[str] | None = None) -> str:
         log.warning("weights are random: such features see color and texture only, not what an image shows")
     train = manifest.rows_of_split(manifest.read(args.table), "train")
     files = ImageFiles.of_rows(train, args.resized)
-    config, compute = FeatureConfig(**params.model_dump()), Compute(group.device, worker_count())
+    alone = group.size == 1 and not os.environ.get("COUNTERWEIGHT_SCHEDULER")
+    config = FeatureConfig(**params.model_dump()).with_engine(group.device, alone=alone)
+    if params.engine == "auto":
+        log.info("engine: %s", config.engine)
+    compute = Compute(group.device, worker_count())
     extractor, devices = build_feature_extractor(config, files, compute, cache), str(group)
     if group.size == 1:
         shape = (len(train), extractor.n_features)

@@ -12,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -109,6 +110,8 @@ def run(main: Callable[[], str]) -> None:
     stage = Path(sys.argv[0]).stem
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"{stage}: %(message)s")
     logging.captureWarnings(True)  # Warnings of libraries get the stage's name, too.
+    # So joblib would count the tasks of a stage that is stopped.
+    warnings.filterwarnings("ignore", r"\d+ tasks (which were still being|have been successfully)", UserWarning)
     log = logging.getLogger(stage)
     start = time.perf_counter()
     for number in (signal.SIGINT, signal.SIGTERM):

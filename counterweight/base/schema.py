@@ -167,8 +167,9 @@ class Features(Section):
         description="input size of the network in pixels, side of a square or [width, height]; for small images, a "
         "smaller one is faster"
     )
-    engine: Literal["torch", "openvino", "openvino_bf16", "openvino_int8"] = Field(
-        description="`openvino` engines (`make cpu`) are faster on a CPU; each engine's features differ slightly"
+    engine: Literal["torch", "openvino", "openvino_bf16", "openvino_int8", "auto"] = Field(
+        description="`openvino` engines (`make cpu`) are faster on a CPU; each engine's features differ slightly; "
+        "`auto`: the fastest here whose clusters are those of `torch`"
     )
     seed: Seed = Field(description="seed of `random` weights")
 

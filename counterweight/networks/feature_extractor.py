@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
+from typing import Self
 
 import numpy as np
 import torch
@@ -35,6 +37,12 @@ class FeatureConfig:
     input_size: int | Sequence[int]
     engine: str
     seed: int
+
+    def with_engine(self, device: torch.device, *, alone: bool = True) -> Self:
+        """Replace ``auto`` by an engine that this machine has; by one of all, if it is not ``alone``."""
+        # The engines of fewer bits are faster, and change clusters; see benchmarks/README.md.
+        has_faster = alone and device.type == "cpu" and find_spec("openvino") is not None
+        return replace(self, engine="openvino" if has_faster else "torch") if self.engine == "auto" else self
 
     @property
     def is_random(self) -> bool:
@@ -123,6 +131,7 @@ def build_feature_extractor(
     InputError
         If the weights cannot be loaded, or the engine cannot run the network.
     """
+    config = config.with_engine(compute.device)
     torch.manual_seed(config.seed)
     network = Backbone(config.model, config.layer, config.size)
     load_weights(network, config.weights)

@@ -1,5 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +248,28 @@ def test_workers_of_other_machines_extract_the_same_rows(
     first_five = nine_files.take(range(5))
     assert np.array_equal(remote_rows(SECTION, first_five, cache), here[:5])
     assert np.array_equal(remote_rows(SECTION, nine_files, cache), here)
+
+
+@pytest.mark.parametrize(
+    ("device", "alone", "installed", "engine"),
+    [("cpu", True, True, "openvino"), ("cpu", True, False, "torch"), ("cpu", False, True, "torch"),
+     ("cuda", True, True, "torch"), ("mps", True, True, "torch")],
+)  # fmt: skip
+def test_engine_is_chosen_by_the_device_and_by_what_all_machines_have(
+    device: str, alone: bool, installed: bool, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_extractor, "find_spec", lambda name: object() if installed else None)
+    chosen = replace(SECTION, engine="auto").with_engine(torch.device(device), alone=alone)
+    assert chosen == replace(SECTION, engine=engine)
+    assert replace(SECTION, engine="openvino_int8").with_engine(torch.device(device)).engine == "openvino_int8"
+
+
+def test_engine_that_is_chosen_shares_the_cache_with_the_same_one_named(
+    nine_files: ImageFiles, cache: Cache, seen: list[int]
+) -> None:
+    for engine in ("auto", "openvino" if find_spec("openvino") else "torch"):
+        build_feature_extractor(replace(SECTION, engine=engine), nine_files, CPU, cache).features(nine_files)
+    assert seen == [9]
 
 
 def test_workers_see_only_images_that_are_not_in_the_cache(

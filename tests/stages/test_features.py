@@ -67,3 +67,15 @@ def test_other_engines_write_rows_close_to_torchs_and_log_nothing_else(
     assert result.stdout == ""
     assert "features: 48 train images, 64 features each, on cpu, in " in result.stderr
     assert all(line.startswith("features: ") for line in result.stderr.splitlines())
+
+
+def test_engine_that_is_chosen_here_is_the_one_named_in_the_log(featured: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="make cpu installs it")
+    logs, rows = [], []
+    for engine in ("auto", "openvino"):
+        write_params(tmp_path / "params.yaml", TINY | {"features.engine": engine})
+        options = [*FEATURES, "--params", str(tmp_path / "params.yaml"), "--out", str(tmp_path / "features.npy")]
+        logs.append(run_stage(featured, "features", *options).stderr)
+        rows.append((tmp_path / "features.npy").read_bytes())
+    assert ["features: engine: openvino\n" in log for log in logs] == [True, False]
+    assert rows[0] == rows[1]
