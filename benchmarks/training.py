@@ -242,8 +242,8 @@ def measure_another_loss(data: Path) -> None:
     measured = measured_by("benchmarks.training --another-loss", ("torch", "dvc"))
     sentence = (
         f"The whole `dvc exp run` with another loss, a frozen ResNet-18, {images_in:,} photographs: {one_arm:.0f} s "
-        f"for a training and its evaluation (`evaluate@copies`), {all_arms:.0f} s for those of four arms with comparison, "
-        "explanations and report"
+        f"for a training and its evaluation (`evaluate@copies`), {all_arms:.0f} s for those of four arms with "
+        "comparison, explanations and report"
     )
     write_section("another loss", f"{measured} {sentence}.\n")
 
