@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from counterweight.base import manifest
 from counterweight.base.command import device_name, parse_options, run, worker_count
+from counterweight.base.errors import InputError
 from counterweight.base.outputs import atomic_rows, write_array
 from counterweight.base.params import load_params
 from counterweight.runtime.cache import open_cache
@@ -39,9 +40,13 @@ def main(argv: Sequence[str] | None = None) -> str:
         log.warning("weights are random: such features see color and texture only, not what an image shows")
     train = manifest.rows_of_split(manifest.read(args.table), "train")
     files = ImageFiles.of_rows(train, args.resized)
-    alone = group.size == 1 and not os.environ.get("COUNTERWEIGHT_SCHEDULER")
-    config = FeatureConfig(**params.model_dump()).with_engine(group.device, alone=alone)
+    config = FeatureConfig(**params.model_dump()).with_engine(group.device)
     if params.engine == "auto":
+        if group.size > 1 or os.environ.get("COUNTERWEIGHT_SCHEDULER"):
+            raise InputError(
+                "params.yaml: features.engine is auto, which other machines may answer otherwise than this one. Set it "
+                f"to {config.engine}, or compute on this machine alone."
+            )
         log.info("engine: %s", config.engine)
     compute = Compute(group.device, worker_count())
     extractor, devices = build_feature_extractor(config, files, compute, cache), str(group)

@@ -120,6 +120,8 @@ def _by_label(
 
 def _cumulative_counts(target: Targets, score: Scores) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count images with and without a label, among those whose score is at least each of the distinct scores."""
+    if np.isnan(score).any():
+        raise ValueError("A score is not a number.")
     order = np.argsort(-score)
     score = score[order]
     last = np.append(score[1:] != score[:-1], True)[: len(score)]  # Of each group of equal scores.

@@ -19,7 +19,8 @@ from counterweight.metrics.per_label import Scores, Targets
 _REGULARIZATION = 1e-6
 # Scores are clipped, since softmax in float32 returns exact zeros and ones.
 _EPSILON = 1e-6
-_OPTIONS = {"ftol": 1e-14, "gtol": 1e-9, "maxiter": 1000}
+# Of the gradient; Newton's steps end far below it.
+_TOLERANCE = 1e-10
 
 
 def platt_threshold(y_true: Targets, scores: Scores) -> float:
@@ -64,13 +65,22 @@ def fit_sigmoid(log_odds: Scores, y_true: Targets, weights: NDArray[np.float64])
     # SciPy rather than scikit-learn's LogisticRegression, which takes most of a second to import, in each training.
     from scipy.optimize import minimize
 
+    signs = np.where(y_true == 1, -1, 1)
+
     def loss(line: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         slope, intercept = line
         logits = slope * log_odds + intercept
         residuals = weights * (expit(logits) - y_true)
         gradient = np.array([residuals @ log_odds + _REGULARIZATION * slope, residuals.sum()])
-        value = weights @ (np.logaddexp(0, logits) - y_true * logits) + _REGULARIZATION * slope**2 / 2
+        value = weights @ np.logaddexp(0, signs * logits) + _REGULARIZATION * slope**2 / 2
         return float(value), gradient
 
-    slope, intercept = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", options=_OPTIONS).x
+    def curvature(line: NDArray[np.float64]) -> NDArray[np.float64]:
+        scores = expit(line[0] * log_odds + line[1])
+        each = weights * scores * (1 - scores)
+        mixed = each @ log_odds
+        return np.array([[each @ log_odds**2 + _REGULARIZATION, mixed], [mixed, each.sum()]])
+
+    options = {"gtol": _TOLERANCE, "maxiter": 1000}
+    slope, intercept = minimize(loss, np.zeros(2), jac=True, hess=curvature, method="trust-exact", options=options).x
     return float(slope), float(intercept)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
+from importlib.metadata import distributions
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -38,11 +38,13 @@ class FeatureConfig:
     engine: str
     seed: int
 
-    def with_engine(self, device: torch.device, *, alone: bool = True) -> Self:
-        """Replace ``auto`` by an engine that this machine has; by one of all, if it is not ``alone``."""
+    def with_engine(self, device: torch.device) -> Self:
+        """Replace ``auto`` by the engine for a device that the installed packages have."""
+        if self.engine != "auto":
+            return self
         # The engines of fewer bits are faster, and change clusters; see benchmarks/README.md.
-        has_faster = alone and device.type == "cpu" and find_spec("openvino") is not None
-        return replace(self, engine="openvino" if has_faster else "torch") if self.engine == "auto" else self
+        has_faster = device.type == "cpu" and any(distributions(name="openvino"))
+        return replace(self, engine="openvino" if has_faster else "torch")
 
     @property
     def is_random(self) -> bool:

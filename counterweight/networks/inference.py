@@ -31,9 +31,9 @@ PACKAGES = ("torch", "torchvision")
 # A CPU is fastest with the largest batch whose layers stay in its cache; a GPU needs many images at once.
 CPU_BATCH = 8
 GPU_BATCH = 256
-# Images that a decoding process passes on together, at least: each time takes a millisecond, as the decoding of many
-# small ones does.
-_PASSED_ON = 32
+# A decoding process passes on up to so many batches together, of up to so many bytes: to pass on takes a millisecond,
+# as the decoding of a batch of small images does.
+_PASSED_ON, _PASSED_BYTES = 4, 2_000_000
 
 # Batches between two calls of `trim_heap`: few enough that free memory does not grow, enough that it costs no time.
 _TRIM_EVERY = 16
@@ -154,7 +154,8 @@ def _forward_with_retry(
                 raise
             # One death may be chance. From the second on, look for an image that kills its process among those that
             # were being read; not in this block, where the exception still holds the other workers.
-            read = _passed_on(device) * (_passes_at_once(network, device) + loader.PREFETCH * workers)
+            at_once, per_pass = _batches(network, device, preprocessing.size)
+            read = _batch_size(device) * (at_once + per_pass * loader.PREFETCH * workers)
             suspects = files.paths[done : done + read] if deaths > 1 else []
         if suspects:
             map_isolated(codec.read, suspects, str)
@@ -164,7 +165,8 @@ def _forward_with_retry(
 def _forward(network: nn.Module, dataset: ImageDataset, compute: Compute) -> Iterator[NDArray[np.float32]]:
     """Yield one row per image."""
     device = compute.device
-    on_gpu, batch_size, at_once = device.type == "cuda", _batch_size(device), _passes_at_once(network, device)
+    on_gpu, batch_size = device.type == "cuda", _batch_size(device)
+    at_once, per_pass = _batches(network, device, dataset.preprocessing.size)
     network.eval().to(device).to(memory_format=torch.channels_last)
     with (
         batch_runner(network, device, batch_size) as run,
@@ -173,11 +175,11 @@ def _forward(network: nn.Module, dataset: ImageDataset, compute: Compute) -> Ite
         track_progress(len(dataset), "images") as advance,
     ):
         group, workers = ProcessGroup(device), compute.workers
-        passed_on = _passed_on(device)
-        batches = iter(loader.build_loader(dataset, group, batch_size=passed_on, workers=workers, pin_memory=on_gpu))
+        passed_on = per_pass * batch_size
+        passes = iter(loader.build_loader(dataset, group, batch_size=passed_on, workers=workers, pin_memory=on_gpu))
         for number in itertools.count(1):
             with timed("wait for decoded images"):
-                decoded = [images for images, _ in itertools.islice(batches, at_once)]
+                decoded = [images for images, _ in itertools.islice(passes, at_once // per_pass)]
             if not decoded:
                 break
             with timed("network"):
@@ -188,7 +190,7 @@ def _forward(network: nn.Module, dataset: ImageDataset, compute: Compute) -> Ite
             yield from rows
             count("images seen by the network", len(rows))
             advance(len(rows))
-            if number % max(_TRIM_EVERY // (at_once * passed_on // batch_size), 1) == 0:
+            if number % max(_TRIM_EVERY // at_once, 1) == 0:
                 trim_heap()
 
 
@@ -196,13 +198,14 @@ def _batch_size(device: torch.device) -> int:
     return GPU_BATCH if device.type == "cuda" else CPU_BATCH
 
 
-def _passed_on(device: torch.device) -> int:
-    """Images that a decoding process passes on together: whole batches."""
-    return max(_batch_size(device), _PASSED_ON)
+def _batches(network: nn.Module, device: torch.device, size: tuple[int, int]) -> tuple[int, int]:
+    """Return the batches per call of the network, and of those the batches that a decoding process passes on together.
 
-
-def _passes_at_once(network: nn.Module, device: torch.device) -> int:
-    return max(_batches_at_once(network, device) * _batch_size(device) // _passed_on(device), 1)
+    ``size`` is the width and height of the images.
+    """
+    at_once = _batches_at_once(network, device)
+    most = min(_PASSED_ON, _PASSED_BYTES // (3 * size[0] * size[1] * _batch_size(device)))
+    return at_once, max(count for count in range(1, max(most, 1) + 1) if at_once % count == 0)
 
 
 def _batches_at_once(network: nn.Module, device: torch.device) -> int:

@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import json
 import os
-import random
 import re
 import secrets
 import time
@@ -27,8 +26,8 @@ from counterweight.runtime.file_links import file_checksum, link_or_copy
 
 # `prune` goes down to this fraction of the limit, so that not every run has to delete.
 _FILL_AFTER_PRUNE = 0.9
-# Folders by whose size `prune` guesses that of all: their names are hashes, so that files are spread evenly.
-_SAMPLED_FOLDERS = 16
+# For how many seconds `prune` believes that a cache is small which was less than half full when it looked.
+_BELIEVED_SECONDS = 600
 _NAME = re.compile(r"[0-9a-f]{64}-[0-9a-f]{64}-[a-z0-9]*")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 # Temporary files of this module, and unfinished work with its temporary files.
@@ -37,6 +36,7 @@ _UNFINISHED = re.compile(r"[0-9a-f]{64}|\.[0-9a-f]{64}\.partial")
 KINDS = ("training", "views")  # Folders of unfinished work.
 
 TAG = "CACHEDIR.TAG"
+_SMALL = "small"  # Has the limit by which the cache was found small.
 _MARK = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This file is a cache directory tag created by Counterweight. The folder holds finished work, and may be deleted.
 """
@@ -165,16 +165,20 @@ class Cache:
     def prune(self) -> None:
         """Delete the least recently used files of the cache until it is below its limit.
 
-        Where a sample of the folders says that less than half of the limit is used, the others are not looked at.
+        It does not look again for ten minutes after it has found the cache less than half full.
         """
-        folders = _entries(self.folder) if _is_marked(self.folder) else []
-        shards = [folder for folder in folders if _SHARD.fullmatch(folder.name)]
-        sample = random.sample(shards, min(len(shards), _SAMPLED_FOLDERS))
-        guess = _size(_used(sample)) * len(shards) / max(len(sample), 1)
-        if guess + _size(_used([folder for folder in folders if folder.name in KINDS])) < self.limit / 2:
+        if self._was_small():
             return
-        files = _used(folders)
-        total = _size(files)
+        files = []
+        for folder in _entries(self.folder) if _is_marked(self.folder) else ():
+            for file in _own_files(folder):
+                with contextlib.suppress(OSError):
+                    status = file.stat(follow_symlinks=False)
+                    files.append((status.st_atime_ns, status.st_size, Path(file.path)))
+        total = sum(size for _, size, _ in files)
+        if files and total < self.limit / 2:
+            with contextlib.suppress(OSError):
+                _write_aside(self.folder / _SMALL, lambda aside: aside.write_text(str(self.limit), encoding="ascii"))
         allowed = self.limit if total <= self.limit else self.limit * _FILL_AFTER_PRUNE
         for _, size, path in sorted(files):
             if total <= allowed:
@@ -182,6 +186,14 @@ class Cache:
             with contextlib.suppress(OSError):
                 path.unlink()
             total -= size
+
+    def _was_small(self) -> bool:
+        """Whether `prune` has found the cache less than half full, by this limit and not long ago."""
+        with contextlib.suppress(OSError):
+            small = self.folder / _SMALL
+            age = abs(time.time() - small.stat().st_mtime)
+            return age < _BELIEVED_SECONDS and small.read_text(encoding="ascii") == str(self.limit)
+        return False
 
     def _accept(self, entry: Entry, checksum: str) -> bool:
         """Delete a damaged entry, and record the use of any other."""
@@ -198,8 +210,10 @@ class Cache:
         with contextlib.suppress(OSError):
             if self.limit:
                 shard = self.folder / name[:2]
-                if not shard.exists():
+                # To look is ten times faster than to read the mark, or to try to make the folder.
+                if not (self.folder / TAG).exists():
                     self._mark()
+                if not shard.exists():
                     shard.mkdir(exist_ok=True)
                 _write_aside(shard / name, write)
 
@@ -243,21 +257,6 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError:
         return []
-
-
-def _used(folders: Iterable[os.DirEntry[str]]) -> list[tuple[int, int, Path]]:
-    """Return the time of the last use, size and path of the files that the cache wrote to folders."""
-    files = []
-    for folder in folders:
-        for file in _own_files(folder):
-            with contextlib.suppress(OSError):
-                status = file.stat(follow_symlinks=False)
-                files.append((status.st_atime_ns, status.st_size, Path(file.path)))
-    return files
-
-
-def _size(files: Iterable[tuple[int, int, Path]]) -> int:
-    return sum(size for _, size, _ in files)
 
 
 def _own_files(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:

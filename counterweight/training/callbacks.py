@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
+from counterweight.base.errors import InputError
 from counterweight.metrics.training_history import best_epoch
 from counterweight.training.epoch_metrics import epoch_metrics
 from counterweight.training.module import LitClassifier
@@ -53,6 +54,12 @@ class History(Callback):
 def _metrics(module: LightningModule, part: str) -> dict[str, float]:
     """Return the metrics of the batches that a module has seen in an epoch, and forget the batches."""
     assert isinstance(module, LitClassifier)
+    if not all(logits.isfinite().all() for logits, _ in module.seen[part]):
+        raise InputError(
+            f"params.yaml: train.learning_rate is {module.optimizer_config.learning_rate:g}, and in epoch "
+            f"{module.current_epoch + 1} the training diverged: the network's outputs on {part} images are not finite. "
+            "Set it to a tenth."
+        )
     metrics = epoch_metrics(module.seen[part], module.scores, ranked=part == "validation")
     module.seen[part] = []
     return {f"{part}_{name}": value for name, value in metrics.items()}

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from counterweight.base.errors import InputError
 from counterweight.metrics.per_label import aucs, average_precisions, defined_mean, label_rates
 from counterweight.metrics.thresholds import argmax_mask
 
@@ -28,18 +27,8 @@ def epoch_metrics(seen: Sequence[tuple[Tensor, Tensor]], scores: str, *, ranked:
     dict of str to float
         ``accuracy``, ``precision``, ``recall`` and ``f1``; ranked also ``auc`` and ``average_precision``, 0 where no
         label has both values.
-
-    Raises
-    ------
-    InputError
-        If a logit is not a finite number.
     """
     logits = torch.cat([batch[0] for batch in seen])
-    if not logits.isfinite().all():
-        raise InputError(
-            "params.yaml: train.learning_rate: the training diverged: after some steps, the network's outputs are no "
-            "numbers. Set it to a tenth, or train.weight_decay lower."
-        )
     targets = torch.cat([batch[1] for batch in seen]).numpy().astype(np.int8)
     if scores == "softmax":
         values = logits.softmax(dim=1).numpy().astype(np.float64)

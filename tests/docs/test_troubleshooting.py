@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import TensorDataset
 from torchvision.models import ResNet18_Weights
 
 from counterweight.base import limits
@@ -35,6 +36,7 @@ from counterweight.sheets.sheet_writer import write_sheet
 from recipes.experiments import clean_commit
 from stages import init
 from tests.test_bad_input import FEW, STAGES, Dataset
+from tests.training.test_trainer import fitted, line
 from tests.workspace import PROJECT, run, write_params
 
 GUIDE = (PROJECT / "docs/troubleshooting.md").read_text(encoding="utf-8")
@@ -177,6 +179,11 @@ def no_bfloat16(case: Case) -> None:
     OpenVINOModule(nn.Identity(), (8, 8), "bf16")
 
 
+def training_diverges(case: Case) -> None:
+    images = TensorDataset(torch.tensor([[-1.0, 1.0], [1.0, -1.0]]), torch.tensor([[0.0], [1.0]]))
+    fitted(line(), images, images, learning_rate=1e38)
+
+
 def params_not_committed(case: Case) -> None:
     Path("params.yaml").write_text("first")
     run(case.folder, "git", "init", "--quiet")
@@ -194,8 +201,8 @@ def no_model(case: Case) -> None:
 PROVOKED = [
     two_names_wrong, no_params, params_of_ones_own, rows_wrong, no_folder, image_in_two_parts, image_changed,
     no_network, random_weights, few_images, equal_images, copies_lack, image_unfit, label_rarer, disk_full,
-    stage_runs_twice, dvc_runs_twice, process_ends, no_gpus, no_dask, no_openvino, no_bfloat16, params_not_committed,
-    no_model,
+    stage_runs_twice, dvc_runs_twice, process_ends, no_gpus, no_dask, no_openvino, no_bfloat16, training_diverges,
+    params_not_committed, no_model,
 ]  # fmt: skip
 
 

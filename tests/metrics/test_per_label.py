@@ -119,3 +119,9 @@ def test_ranking_metrics_are_nan_where_they_are_not_defined(
     y_true, scores = np.array(targets, np.int8)[:, None], np.array([0.8, 0.3][: len(targets)])[:, None]
     np.testing.assert_array_equal(aucs(y_true, scores), [auc])
     np.testing.assert_array_equal(average_precisions(y_true, scores), [average_precision])
+
+
+def test_scores_that_are_no_numbers_rank_nothing() -> None:
+    for metric in (aucs, average_precisions):
+        with pytest.raises(ValueError, match=r"A score is not a number."):
+            metric(np.array([[1], [0]]), np.array([[np.nan], [0.5]]))

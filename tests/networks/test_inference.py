@@ -15,7 +15,7 @@ from counterweight.images.geometry import Pixels, network_view
 from counterweight.networks import inference
 from counterweight.networks.backbones import Backbone
 from counterweight.networks.classifier import Classifier
-from counterweight.networks.inference import Compute, _batches_at_once, extract_features, extract_features_cached
+from counterweight.networks.inference import Compute, _batches, extract_features, extract_features_cached
 from counterweight.networks.loader import ImageFiles, Preprocessing
 from counterweight.runtime.cache import Cache
 from counterweight.runtime.heap import trim_heap
@@ -147,7 +147,32 @@ def test_one_thread_computes_a_batch_and_the_number_of_threads_is_restored(nine_
 
 
 def test_gpu_computes_one_batch_at_once() -> None:
-    assert [_batches_at_once(nn.Flatten(), torch.device(name)) for name in ("cuda", "mps")] == [1, 1]
+    assert [_batches(nn.Flatten(), torch.device(name), (32, 32)) for name in ("cuda", "mps")] == [(1, 1), (1, 1)]
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize(
+    ("threads_used", "side", "batches"),
+    [(1, 32, (2, 2)), (2, 32, (4, 4)), (3, 32, (6, 3)), (2, 128, (4, 4)), (2, 224, (4, 1)), (2, 1000, (4, 1))],
+)
+def test_small_images_are_passed_on_by_several_batches(threads_used: int, side: int, batches: tuple[int, int]) -> None:
+    torch.set_num_threads(threads_used)
+    assert _batches(nn.Flatten(), torch.device("cpu"), (side, side)) == batches
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize(("threads_used", "workers"), [(1, 0), (2, 2), (3, 1)])
+def test_rows_do_not_depend_on_how_many_images_are_passed_on(
+    threads_used: int, workers: int, nine_files: ImageFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(threads_used)
+    network = resnet18()
+    for count in (8, 33, 75):
+        files = nine_files.take([*range(9)] * 9).take(range(count))
+        passed = extract_features(network, files, WHOLE, Compute(torch.device("cpu"), workers))
+        with monkeypatch.context() as patch:
+            patch.setattr(inference, "_PASSED_ON", 1)
+            assert np.array_equal(passed, extract_features(network, files, WHOLE, Compute(torch.device("cpu"), 0)))
 
 
 @pytest.mark.usefixtures("threads")

@@ -26,7 +26,7 @@ def cache(tmp_path: Path) -> Cache:
 
 
 def entries(cache: Cache) -> list[Path]:
-    return sorted(path for path in cache.folder.rglob("*") if path.is_file() and path.name != TAG)
+    return sorted(path for path in cache.folder.rglob("*") if path.is_file() and path.name not in (TAG, "small"))
 
 
 def test_an_entry_is_found_with_its_note_and_read(cache: Cache) -> None:
@@ -100,22 +100,37 @@ def test_below_its_limit_nothing_is_deleted(cache: Cache) -> None:
     assert len(entries(cache)) == 1
 
 
-def test_a_cache_that_is_far_from_full_is_not_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = Cache(tmp_path / "cache", 64_000)
-    for i in range(300):
-        full.put_bytes(cache_key("code", str(i), {}), bytes(100))
-    looked_at: list[str] = []
-    monkeypatch.setattr(cache_module, "_own_files", lambda folder: looked_at.append(folder.name) or [])
-    full.prune()
-    assert (len(looked_at), len(list(full.folder.iterdir())) > 100) == (16, True)
+@pytest.mark.parametrize(
+    ("limit", "age", "left"),
+    [(1000, 0, 3), (1000, -500, 3), (1000, -700, 1), (1001, 0, 1), (30, 0, 0)],
+)  # fmt: skip
+def test_a_cache_that_was_small_is_not_looked_through_for_ten_minutes(
+    limit: int, age: int, left: int, cache: Cache
+) -> None:
+    cache.prune()
+    cache.put_bytes(cache_key("code", "large", {}), bytes(500))
+    cache.put_bytes(cache_key("code", "larger", {}), bytes(600))
+    for number, file in enumerate(sorted(entries(cache), key=lambda path: path.stat().st_size)):
+        os.utime(file, ns=(number, number))
+    small = cache.folder / "small"
+    os.utime(small, (small.stat().st_mtime + age,) * 2)
+    Cache(cache.folder, limit).prune()
+    assert len(entries(cache)) == left
 
 
-def test_a_cache_that_is_over_its_limit_is_seen_to_be_by_any_sample(tmp_path: Path) -> None:
-    full = Cache(tmp_path / "cache", 20_000)
-    for i in range(300):
-        full.put_bytes(cache_key("code", str(i), {}), bytes(100))
-    full.prune()
-    assert len(entries(full)) == 180
+def test_a_cache_that_is_more_than_half_full_is_looked_through_each_time(tmp_path: Path) -> None:
+    full = Cache(tmp_path / "cache", 1000)
+    for i in range(4):
+        full.put_bytes(cache_key("code", str(i), {}), bytes(300))
+        if i:
+            full.prune()
+    assert len(entries(full)) == 3
+
+
+def test_the_mark_is_written_again_with_the_next_entry(cache: Cache) -> None:
+    (cache.folder / TAG).unlink()
+    cache.put_bytes(KEY, b"pixels")
+    assert open_cache({"COUNTERWEIGHT_CACHE": str(cache.folder)}).find([KEY])
 
 
 def test_use_keeps_the_modification_time_of_a_linked_output(cache: Cache) -> None:

@@ -79,3 +79,13 @@ def test_engine_that_is_chosen_here_is_the_one_named_in_the_log(featured: Path, 
         rows.append((tmp_path / "features.npy").read_bytes())
     assert ["features: engine: openvino\n" in log for log in logs] == [True, False]
     assert rows[0] == rows[1]
+
+
+def test_engine_is_not_chosen_where_other_machines_take_part(
+    featured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTERWEIGHT_SCHEDULER", "tcp://127.0.0.1:1")
+    write_params(tmp_path / "params.yaml", TINY | {"features.engine": "auto"})
+    result = run_stage(featured, "features", *FEATURES, "--params", str(tmp_path / "params.yaml"), check=False)
+    assert result.returncode == 1
+    assert "features: params.yaml: features.engine is auto, which other machines may answer" in result.stderr

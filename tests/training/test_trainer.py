@@ -277,6 +277,12 @@ def test_training_stops_by_what_it_monitors(separable: TensorDataset, opposite: 
     assert len(history) == measures.index(max(measures)) + 1 + 2
 
 
+def test_training_that_diverges_is_an_error_that_names_the_rate(separable: TensorDataset) -> None:
+    message = r"params.yaml: train.learning_rate is 1e\+38, and in epoch [12] the training diverged"
+    with pytest.raises(InputError, match=message):
+        fitted(line(), separable, separable, epochs=3, learning_rate=1e38)
+
+
 @pytest.mark.parametrize("schedule", ["none", "step", "cosine", "one_cycle", "plateau"])
 def test_every_schedule_trains(schedule: str, separable: TensorDataset) -> None:
     history = fitted(line(), separable, separable, epochs=4, schedule=schedule)
