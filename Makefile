@@ -4,6 +4,8 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
+# A stage that finds no bytecode compiles half a second of code at each start. Here it is kept beside the code.
+unexport PYTHONDONTWRITEBYTECODE
 EXTRAS := cluster cpu heif loaders parquet timm
 
 .PHONY: repro test test-all lint docs lock audit bench bench-gpu bench-processors bench-scale $(EXTRAS) compare profile clean
@@ -61,6 +63,7 @@ $(EXTRAS:%=.venv/%): .venv/%: requirements-%.lock .venv/installed
 # Where there is no GPU, the rows say so.
 bench-gpu: .venv/installed
 	python -m benchmarks.gpu
+	python -m benchmarks.training --gpu
 
 # Needs an emulator: apt-get install qemu-user. Half an hour.
 bench-processors: .venv/installed

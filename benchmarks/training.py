@@ -1,12 +1,13 @@
 """How fast networks are trained, beside a plain PyTorch loop over the same images.
 
-    python -m benchmarks.training [--data ../shared] [--another-loss]
+    python -m benchmarks.training [--data ../shared] [--another-loss | --gpu]
 
 Both train the same architecture from scratch, with the same batches and optimizer, and look at the validation images
 after each epoch. The plain loop holds normalized tensors in memory; where images are decoded, it is torchvision's
 reference loop, whose loader has as many worker processes. They run in turn, and the best of three counts, in a process
 each, as a stage does. With --another-loss, only the whole command of another loss on a frozen body is measured, which
-otherwise comes first. The results go into benchmarks/README.md.
+otherwise comes first. With --gpu, trainings on a GPU are, beside a loop in bfloat16 whose tensors are there already;
+where there is none, the section says so. The results go into benchmarks/README.md.
 """
 
 import json
@@ -46,7 +47,6 @@ from counterweight.training.transforms import TransformedDataset
 from tests.workspace import make_workspace, run
 
 THREADS, TURNS = 2, 3
-CPU = ProcessGroup(torch.device("cpu"))
 RANDOM_CROP: Sequence[Mapping[str, Mapping[str, Any]]] = [
     {"RandomResizedCrop": {}},
     {"RandomHorizontalFlip": {"p": 0.5}},
@@ -65,6 +65,7 @@ class Case:
     batch_size: int
     epochs: int
     files: Path | None = None  # Images to decode; without, random pixels are in memory.
+    device: str = "cpu"
 
     @property
     def name(self) -> str:
@@ -78,6 +79,12 @@ CASES = (
     Case("cnn0", 64, 1, 13_260, 1000, 128, 2),
     Case("cnn2_dropout", 64, 1, 13_260, 1000, 128, 1),
     Case("resnet18", 96, 3, 1600, 400, 32, 1),
+)
+
+GPU_CASES = (
+    Case("convnet6", 32, 3, 60_000, 6000, 256, 3, device="cuda"),
+    Case("resnet18", 96, 3, 12_000, 1200, 128, 3, device="cuda"),
+    Case("resnet18", 224, 3, 6000, 600, 128, 3, device="cuda"),
 )
 
 
@@ -122,7 +129,7 @@ def classifier(case: Case) -> Classifier:
 
 def train_here(case: Case) -> float:
     """Return the seconds of a training as the stage `train` does it."""
-    network, transformed = classifier(case), case.files is not None
+    network, transformed, group = classifier(case), case.files is not None, ProcessGroup(torch.device(case.device))
     objective = Objective(
         *(build_loss("cross_entropy", np.eye(2, dtype=np.int8), weighted=False),) * 2, "softmax", "f1"
     )
@@ -135,7 +142,7 @@ def train_here(case: Case) -> float:
         train: Examples
         if transformed:
             *parts, y_train, y_validation = files_of(case)
-            arm = ArmImages(Path(), Path(), CPU, THREADS, cache)
+            arm = ArmImages(Path(), Path(), group, THREADS, cache)
             checked = [ImageFiles(part, [codec.checksum(file.read_bytes()) for file in part]) for part in parts]
             views = [arm.views(part, Preprocessing("none", (case.side, case.side))) for part in checked]
             assert views[0] is not None
@@ -147,7 +154,7 @@ def train_here(case: Case) -> float:
             train, validation = ArrayDataset(x_train, y_train), ArrayDataset(x_validation, y_validation)
             started = time.perf_counter()
         fit(
-            network, objective, train, validation, sampler=sampler, config=fitting, group=CPU,
+            network, objective, train, validation, sampler=sampler, config=fitting, group=group,
             checkpoint=Path(folder) / "checkpoint",
         )  # fmt: skip
         return time.perf_counter() - started
@@ -174,10 +181,16 @@ def train_plainly(case: Case) -> float:
     body = built.body
     # Without the layer that normalizes: the tensors are normalized.
     network = nn.Sequential(*list(body)[1:], built.head) if isinstance(body, nn.Sequential) else resnet18(num_classes=2)
+    device, on_gpu = torch.device(case.device), case.device == "cuda"
+    network.to(device)
+    if on_gpu:
+        network.to(memory_format=torch.channels_last)
     optimizer, loss = torch.optim.Adam(network.parameters(), 1e-3), nn.CrossEntropyLoss()
     if case.files is None:
         x_train, x_validation, y_train, y_validation = images(case)
-        train, validation = _tensors(case, x_train), _tensors(case, x_validation)
+        train, validation, y_train, y_validation = (
+            part.to(device) for part in (_tensors(case, x_train), _tensors(case, x_validation), y_train, y_validation)
+        )
 
         def batches() -> Any:
             return ((train[rows], y_train[rows]) for rows in torch.split(torch.randperm(len(train)), case.batch_size))
@@ -200,12 +213,18 @@ def train_plainly(case: Case) -> float:
         network.train()
         for inputs, targets in batches():
             optimizer.zero_grad()
-            loss(network(inputs), targets).backward()
+            with torch.autocast(case.device, torch.bfloat16, enabled=on_gpu):
+                outputs = network(inputs)
+            loss(outputs.float(), targets).backward()
             optimizer.step()
         network.eval()
         with torch.inference_mode():
             for inputs, targets in checks():
-                loss(network(inputs), targets)
+                with torch.autocast(case.device, torch.bfloat16, enabled=on_gpu):
+                    outputs = network(inputs)
+                loss(outputs.float(), targets)
+    if on_gpu:
+        torch.cuda.synchronize()
     return time.perf_counter() - started
 
 
@@ -281,6 +300,17 @@ def measure(data: Path) -> None:
     write_section("training", f"## training\n\n{measured} Images a second, the best of three.\n\n{table}\n")
 
 
+def measure_on_gpu() -> None:
+    """Measure the cases of a GPU, if there is one, and write the section."""
+    rows = "Not measured yet: `make bench-gpu` on a machine with a GPU.\n"
+    if torch.cuda.is_available():
+        table = pd.DataFrame([in_turn(case) for case in GPU_CASES]).to_markdown(index=False)
+        device = torch.cuda.get_device_name()
+        measured = measured_by("benchmarks.training --gpu", ("torch", "lightning"))
+        rows = f"{measured} {device}. Images a second, the best of three.\n\n{table}\n"
+    write_section("gpu training", f"## gpu training\n\n{rows}")
+
+
 def one(way: str, case: str) -> float:
     """Return the seconds of one training."""
     torch.set_num_threads(THREADS)
@@ -293,9 +323,12 @@ if __name__ == "__main__":
     parser = data_parser(__doc__)
     parser.add_argument("--one", nargs=2, metavar=("WAY", "CASE"), help="used by this command itself")
     parser.add_argument("--another-loss", action="store_true", help="measure dvc exp run with another loss alone")
+    parser.add_argument("--gpu", action="store_true", help="measure trainings on a GPU alone")
     arguments = parser.parse_args()
     if arguments.one:
         print(one(*arguments.one))  # noqa: T201
+    elif arguments.gpu:
+        measure_on_gpu()
     else:
         measure_another_loss(arguments.data.resolve())
         if not arguments.another_loss:
