@@ -210,7 +210,7 @@ class Cache:
         with contextlib.suppress(OSError):
             if self.limit:
                 shard = self.folder / name[:2]
-                # To look is ten times faster than to read the mark, or to try to make the folder.
+                # To look is faster than to read the mark, or to try to make the folder.
                 if not (self.folder / TAG).exists():
                     self._mark()
                 if not shard.exists():

@@ -115,7 +115,7 @@ def test_sigmoid_is_that_of_a_logistic_regression_that_has_converged(distance: f
     weights /= weights.sum()
     model = LogisticRegression(C=1e6, tol=1e-12, max_iter=10_000).fit(log_odds[:, None], y_true, weights)
     expected = (model.coef_[0, 0], model.intercept_[0])
-    assert fit_sigmoid(log_odds, y_true, weights) == pytest.approx(expected, rel=1e-5)
+    assert fit_sigmoid(log_odds, y_true, weights) == pytest.approx(expected, rel=1e-6)
 
 
 def test_order_of_the_images_does_not_change_the_threshold() -> None:

@@ -1,7 +1,8 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -250,6 +251,24 @@ def test_workers_of_other_machines_extract_the_same_rows(
     assert np.array_equal(remote_rows(SECTION, nine_files, cache), here)
 
 
+def test_threads_of_a_worker_extract_one_after_the_other(
+    nine_files: ImageFiles, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extracting, together = Lock(), []
+
+    def extract(*arguments: Any) -> NDArray[np.float32]:
+        together.append(not extracting.acquire(blocking=False))
+        time.sleep(0.05)  # Long enough for the other thread to come in, if nothing holds it.
+        rows = extract_features(*arguments)
+        extracting.release()
+        return rows
+
+    monkeypatch.setattr(feature_extractor, "_PART", 2)
+    monkeypatch.setattr(feature_extractor, "extract_features", extract)
+    remote_rows(SECTION, nine_files, cache)
+    assert together == [False] * 5
+
+
 @pytest.mark.parametrize(
     ("device", "installed", "engine"),
     [("cpu", True, "openvino"), ("cpu", False, "torch"), ("cuda", True, "torch"), ("mps", True, "torch")],
@@ -265,8 +284,9 @@ def test_engine_is_chosen_by_the_device_and_by_what_is_installed(
 def test_engine_that_is_chosen_shares_the_cache_with_the_same_one_named(
     nine_files: ImageFiles, cache: Cache, seen: list[int]
 ) -> None:
-    for engine in ("auto", "openvino" if find_spec("openvino") else "torch"):
-        build_feature_extractor(replace(SECTION, engine=engine), nine_files, CPU, cache).features(nine_files)
+    auto = replace(SECTION, engine="auto")
+    for config in (auto, auto.with_engine(CPU.device)):
+        build_feature_extractor(config, nine_files, CPU, cache).features(nine_files)
     assert seen == [9]
 
 
