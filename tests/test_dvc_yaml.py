@@ -12,7 +12,7 @@ import pytest
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 
-from counterweight.base.params import Params
+from counterweight.base.params import Params, read_yaml
 from tests.rooms import imported, room_or_file
 from tests.workspace import PROJECT
 
@@ -68,6 +68,18 @@ def test_the_graph_is_short_enough_to_read() -> None:
 
 def test_what_python_keeps_beside_the_code_changes_no_dependency() -> None:
     assert Repo(PROJECT).dvcignore.is_ignored_dir(str(PROJECT / "counterweight/base/__pycache__"))
+
+
+def test_dvc_lists_all_params_even_where_its_own_index_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path))
+    index = Path(Repo(PROJECT).site_cache_dir, "index/data/db.db")
+    index.parent.mkdir(parents=True)
+    index.write_text("no database")
+    assert index.is_relative_to(tmp_path)
+    shown = Repo(PROJECT).params.show()[""]["data"]["params.yaml"]["data"]
+    assert shown == read_yaml(PROJECT / "params.yaml", "--params")
 
 
 @pytest.mark.parametrize("name", STAGES)

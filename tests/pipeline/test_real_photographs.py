@@ -50,7 +50,7 @@ def answers(page: Path, **questions: str) -> dict[str, object]:
 def test_the_page_is_small_and_ready_within_a_second_and_a_half(page: Path) -> None:
     assert page.stat().st_size < 10_000_000
     ready = answers(page, ready="performance.getEntriesByType('navigation')[0].domInteractive")["ready"]
-    assert isinstance(ready, float)
+    assert isinstance(ready, int | float)  # A page that is ready after whole milliseconds says an integer.
     assert ready < 1_500
 
 
