@@ -1,10 +1,7 @@
 """Classifiers of torchvision and timm as feature extractors: cut at a node, with pooled outputs."""
 
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from difflib import get_close_matches
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -13,32 +10,13 @@ from torch import Tensor, nn
 from counterweight.base.architectures import TIMM
 from counterweight.base.errors import InputError, name_some
 from counterweight.networks.pooling import BilinearPooling, pool
+from counterweight.runtime.stand_ins import stand_ins
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-@contextmanager
-def compiler_stand_in() -> Iterator[None]:
-    """Let torchvision import, or an optimizer start, without loading ``torch._dynamo``, which takes 1.2 s.
-
-    Torchvision asks whether one operation, which no classifier contains, can be compiled: `torchvision.ops.roi_align`.
-    An optimizer asks for versions of its methods that are never compiled; the plain methods serve, and PyTorch keeps
-    them for the rest of the process.
-    """
-    names = {"torch._dynamo", "torch._dynamo.utils"} - sys.modules.keys()
-    for name in names:
-        sys.modules[name] = ModuleType(name)
-        sys.modules[name].is_compile_supported = lambda device: False  # type: ignore[attr-defined]
-        sys.modules[name].disable = lambda function, *_, **__: function  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        for name in names:
-            del sys.modules[name]
-
-
-with compiler_stand_in():
+with stand_ins():
     from torchvision.models import get_model
     from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 

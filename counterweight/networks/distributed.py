@@ -18,6 +18,7 @@ from torch import Tensor, distributed
 from torch.utils.data import BatchSampler, Sampler
 
 from counterweight.base.errors import InputError
+from counterweight.runtime.stand_ins import stand_ins
 
 # Rows per process that are gathered at a time: those of all processes must fit on a GPU.
 _GATHER_ROWS = 4_096
@@ -152,7 +153,8 @@ def init_process_group(environment: Mapping[str, str], device: torch.device) -> 
             f"environment: COUNTERWEIGHT_DEVICES is {devices}, and this host has {torch.cuda.device_count()} GPUs. "
             "Set it to at most as many."
         )
-    from lightning.fabric import Fabric
+    with stand_ins():
+        from lightning.fabric import Fabric
 
     for name in ("lightning.fabric", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -9,7 +9,7 @@ from torch.nn.functional import pad
 
 from counterweight.base.errors import InputError
 from counterweight.metrics.training_history import best_epoch
-from counterweight.networks.backbones import compiler_stand_in
+from counterweight.runtime.stand_ins import stand_ins
 from counterweight.training.epoch_metrics import epoch_metrics
 from counterweight.training.losses import Objective
 
@@ -120,7 +120,7 @@ def _minimize(loss: Callable[[Tensor], Tensor], start: Tensor, penalty: float, c
     penalties[:, -1] = 0
     scales = (curvatures + penalties).rsqrt()
     scaled = (start / scales).requires_grad_()
-    with compiler_stand_in():
+    with stand_ins():
         optimizer = torch.optim.LBFGS(
             [scaled], max_iter=_MAX_ITERATIONS, tolerance_grad=_TOLERANCE, tolerance_change=1e-9, history_size=10,
             line_search_fn="strong_wolfe",

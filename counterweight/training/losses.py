@@ -8,7 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid, softplus
-from torchvision.ops import sigmoid_focal_loss
+
+from counterweight.runtime.stand_ins import stand_ins
+
+with stand_ins():
+    from torchvision.ops import sigmoid_focal_loss
 
 
 @dataclass(frozen=True)

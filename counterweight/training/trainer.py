@@ -1,15 +1,15 @@
 """Fit a network with Lightning: early stopping, the weights of the best epoch, and resuming after a kill."""
 
 import logging
+import os
 import sys
 import warnings
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback
-from torch import Tensor, channels_last, contiguous_format, nn, tensor
+from torch import Tensor, channels_last, contiguous_format, nn, set_deterministic_debug_mode, tensor
 from torch.utils.data import Dataset, Sampler
 
 from counterweight.base.errors import InputError
@@ -17,11 +17,17 @@ from counterweight.networks.distributed import ProcessGroup, peer_errors
 from counterweight.networks.loader import build_loader, worker_errors
 from counterweight.runtime.heap import keep_freed_memory
 from counterweight.runtime.progress import LogProgress
-from counterweight.training.callbacks import History, ResumeCheckpoint
+from counterweight.runtime.stand_ins import stand_ins
 from counterweight.training.losses import Objective
-from counterweight.training.module import LitClassifier
 from counterweight.training.optimizer import FitConfig
 from counterweight.training.sampler import generators_of
+
+with stand_ins():
+    from lightning.pytorch import Callback, Trainer
+    from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback
+
+    from counterweight.training.callbacks import History, ResumeCheckpoint
+    from counterweight.training.module import LitClassifier
 
 Examples = Dataset[tuple[Tensor, ...]]
 
@@ -83,6 +89,9 @@ def fit(
     # Convolutions are faster if their weights lie in memory as images do.
     trained.to(memory_format=channels_last)
     trained.train()  # Lightning leaves it as it is; what has looked at images before has put it into evaluation mode.
+    # As Lightning's deterministic="warn" does, which loads PyTorch's compiler for it.
+    set_deterministic_debug_mode("warn")
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     trainer = Trainer(
         accelerator="gpu" if on_gpu else device.type,
         devices=[device.index or 0] if on_gpu and group.size == 1 else group.size // group.nodes,
@@ -91,7 +100,6 @@ def fit(
         sync_batchnorm=on_gpu and group.size > 1,  # On the CPU, torch has none.
         use_distributed_sampler=False,
         precision="bf16-mixed" if on_gpu else "32-true",
-        deterministic="warn",
         # A training that had stopped early does not begin another epoch.
         max_epochs=epoch + 1 if stopped else config.optimizer.epochs,
         callbacks=callbacks if resume is None else [*callbacks, resume],
@@ -102,7 +110,9 @@ def fit(
         num_sanity_val_steps=0,
     )
     read = partial(build_loader, group=group, batch_size=config.batch_size, workers=config.workers, pin_memory=on_gpu)
-    with worker_errors(), peer_errors(), keep_freed_memory():
+    # DDP needs PyTorch's compiler, and what a GPU's libraries ask of it is not known.
+    plain = stand_ins() if group.size == 1 and not on_gpu else nullcontext()
+    with worker_errors(), peer_errors(), keep_freed_memory(), plain:
         trainer.fit(
             trained, read(train, sampler=sampler, drop_single=True), read(validation),
             ckpt_path=None if known is None else checkpoint, weights_only=True,

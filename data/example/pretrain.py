@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     from safetensors.torch import save_file
 
     torch.set_num_threads(2)  # Another number of threads would round differently.
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")
     state = pretrain(**params)
     with atomic_file(args.weights) as aside:
         save_file(state, aside)

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -8,29 +5,8 @@ from torch import Tensor
 
 from counterweight.base.errors import InputError
 from counterweight.networks.backbones import Backbone, normalize, resolve_device
-from tests.workspace import PROJECT
 
 SIZE = (64, 64)
-
-# A new process, in which nothing has loaded PyTorch's compiler yet.
-PROGRAM = """
-import sys
-import torch
-import counterweight.networks.backbones
-
-assert not [name for name in sys.modules if name.startswith("torch._dynamo")]
-assert "_dynamo" not in vars(torch)
-
-from torchvision.ops import roi_align
-corners = torch.tensor([[0.0, 0.0, 0.0, 2.0, 2.0]])
-assert roi_align(torch.ones(1, 1, 4, 4), corners, output_size=1).item() == 1
-
-import torch._dynamo
-assert torch._dynamo.__file__ and torch._dynamo.utils.__file__
-assert torch._dynamo.utils is sys.modules["torch._dynamo.utils"]
-double = torch.compile(lambda numbers: 2 * numbers, backend="eager")
-assert double(torch.ones(2)).tolist() == [2, 2]
-"""
 
 
 @pytest.fixture
@@ -219,29 +195,3 @@ def test_device_that_torch_cannot_use_is_an_error(name: str) -> None:
     start = f"environment: COUNTERWEIGHT_DEVICE is '{name}', and torch cannot use it here: "
     assert str(error.value).startswith(start)
     assert str(error.value).endswith("Set it to cpu, or unset it to use a GPU when there is one.")
-
-
-def test_backbones_import_without_the_compiler_which_loads_as_usual_afterwards() -> None:
-    subprocess.run([sys.executable, "-c", PROGRAM], cwd=PROJECT, check=True)
-
-
-def test_the_compiler_works_after_an_error_in_a_block_without_it() -> None:
-    program = """
-import sys
-from counterweight.networks.backbones import compiler_stand_in
-try:
-    with compiler_stand_in():
-        raise ValueError
-except ValueError:
-    print([name for name in sys.modules if name.startswith("torch._dynamo")])
-"""
-    result = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, check=True, capture_output=True, text=True)
-    assert result.stdout == "[]\n"
-
-
-def test_loaded_compiler_stays_as_it_is() -> None:
-    program = "import torch._dynamo.utils as utils, sys; import counterweight.networks.backbones; "
-    program += "assert sys.modules['torch._dynamo.utils'] is utils; "
-    program += "from torchvision.ops.roi_align import is_compile_supported; "
-    program += "assert is_compile_supported is utils.is_compile_supported"
-    subprocess.run([sys.executable, "-c", program], cwd=PROJECT, check=True)
