@@ -6,6 +6,16 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 # A stage that finds no bytecode compiles half a second of code at each start. Here it is kept beside the code.
 unexport PYTHONDONTWRITEBYTECODE
+# PyTorch's wheels. cpu: a third of the disk, and the same bytes; cuda: those of requirements.lock, which a GPU needs. As
+# last time, or else cpu on Linux without an NVIDIA driver, such as where a container is built: say TORCH=cuda there.
+ifndef TORCH
+TORCH := $(shell cat .venv/torch 2> /dev/null || { test "$$(uname)" = Linux && ! test -e /proc/driver/nvidia/version && \
+	! command -v nvidia-smi > /dev/null && echo cpu; } || echo cuda)
+endif
+ifeq ($(filter cpu cuda,$(TORCH)),)
+$(error TORCH is '$(TORCH)'. Set it to cpu or cuda)
+endif
+SYNC := .venv/bin/uv pip sync --python .venv/bin/python --system-certs --require-hashes --compile-bytecode
 EXTRAS := cluster cpu heif loaders parquet timm
 
 .PHONY: repro test test-all lint docs lock audit bench bench-gpu bench-processors bench-scale $(EXTRAS) compare profile clean
@@ -90,14 +100,22 @@ docs: .venv/installed
 	python -m docs.readme
 	python -m docs.augmenters
 
-# uv is installed first, by pip, from its own entry in the lock; uv then installs the rest and checks every hash.
-.venv/installed: requirements.lock
+.PHONY: FORCE
+.venv/torch: FORCE
+	@mkdir -p .venv; test "$$(cat $@ 2> /dev/null)" = $(TORCH) || echo $(TORCH) > $@
+
+# uv is installed first, by pip, from its own entry in the lock; uv then installs the rest and checks every hash. For uv,
+# PyTorch's 2.15.0+cpu would do where the lock has 2.15.0, so that one is installed anew.
+.venv/installed: requirements.lock .venv/torch
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed. Name yours: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	test -x .venv/bin/pip || $(PYTHON) -m venv .venv
 	sed -n '/^uv==/,/^ *# via/p' requirements.lock > .venv/uv.lock
 	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock
-	.venv/bin/uv pip sync --python .venv/bin/python --system-certs --require-hashes --compile-bytecode requirements.lock
+	test $(TORCH) = cuda || .venv/bin/python tools/cpu_lock.py .venv/cpu.lock || echo cuda > .venv/torch
+	if test $$(cat .venv/torch) = cpu; then $(SYNC) --torch-backend cpu .venv/cpu.lock; else $(SYNC) requirements.lock \
+		$$(test ! -e .venv/cpu.lock || echo --reinstall-package torch --reinstall-package torchvision) && \
+		rm -f .venv/cpu.lock; fi
 	touch $@
 
 # After a change of the dependencies in pyproject.toml.

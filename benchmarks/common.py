@@ -51,11 +51,11 @@ def measured_by(module: str, packages: Sequence[str], seconds: float | None = No
     """Say by which command, when, where and with which versions a table was made."""
     import torch  # Here, because most of what is measured does not need it.
 
-    versions = ", ".join(f"{package} {version(package)}" for package in packages)
+    versions = "".join(f", {package} {version(package)}" for package in packages)
     took = "" if seconds is None else f": {seconds:.0f} s"
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {device}"
-    return f"`python -m {module}`, {date.today()}, {machine}, {versions}{took}."
+    return f"`python -m {module}`, {date.today()}, {machine}{versions}{took}."
 
 
 def has_section(name: str) -> bool:

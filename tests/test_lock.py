@@ -61,6 +61,6 @@ def test_openvino_does_not_tell_its_makers_of_its_use() -> None:
 
 def test_packages_are_installed_by_their_hashes() -> None:
     makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
-    installs = re.findall(r"^\t\S*/(?:pip|uv) (?:pip )?(?:install|sync).*$", makefile, re.MULTILINE)
+    installs = re.findall(r"^(?:\t|SYNC := )\S*/(?:pip|uv) (?:pip )?(?:install|sync).*$", makefile, re.MULTILINE)
     assert len(installs) == 4
     assert all("--require-hashes" in install for install in installs)

@@ -1,7 +1,9 @@
 """Classifiers of torchvision and timm as feature extractors: cut at a node, with pooled outputs."""
 
+import logging
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +14,9 @@ from counterweight.base.errors import InputError, name_some
 from counterweight.networks.pooling import BilinearPooling, pool
 from counterweight.runtime.stand_ins import stand_ins
 
+_LOG = logging.getLogger(__name__)
+# Linux has this file where NVIDIA's driver runs.
+_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -222,7 +227,11 @@ def resolve_device(name: str) -> torch.device:
         If this machine has no such device.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        if _NVIDIA_DRIVER.exists() and torch.version.cuda is None:
+            _LOG.warning("a GPU is here, and PyTorch's CPU wheels cannot use it: make TORCH=cuda .venv/installed")
+        return torch.device("cpu")
     try:
         torch.zeros(1, device=name)
         return torch.device(name)

@@ -87,6 +87,7 @@ def mark_as_installed(folder: Path) -> None:
     shutil.copy(PROJECT / "Makefile", folder)
     shutil.copy(PROJECT / "requirements.lock", folder)
     (folder / ".venv").mkdir()
+    (folder / ".venv/torch").write_text("cuda\n", encoding="utf-8")
     (folder / ".venv/installed").touch()
 
 

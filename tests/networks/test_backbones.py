@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -181,6 +183,18 @@ def test_cpu_is_always_a_device() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_auto_is_the_cpu_without_a_gpu() -> None:
     assert resolve_device("auto") == torch.device("cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_cpu_wheels_cannot_use_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("torch.version.cuda", None)
+    resolve_device("auto")
+    assert caplog.messages == []
+    monkeypatch.setattr("counterweight.networks.backbones._NVIDIA_DRIVER", tmp_path)
+    assert resolve_device("auto") == torch.device("cpu")
+    assert caplog.messages == ["a GPU is here, and PyTorch's CPU wheels cannot use it: make TORCH=cuda .venv/installed"]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
