@@ -138,7 +138,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("counts", nargs="*", type=int, default=[1_000, 8_000, 60_000])
     counts = parser.parse_args().counts
-    text = README.read_text(encoding="utf-8").split("<!-- scale -->")[1]
+    text = README.read_text(encoding="utf-8")
+    text = text.split("<!-- scale -->")[1].split("<!-- end of scale -->")[0]
     kept = defaultdict(list)
     for line in re.findall(r"^\| [\d,]+ \|.*$", text, re.MULTILINE):
         kept[int(line.split("|")[1].replace(",", ""))].append(line)
