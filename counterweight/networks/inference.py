@@ -24,6 +24,7 @@ from counterweight.runtime.heap import trim_heap
 from counterweight.runtime.parallel import map_isolated
 from counterweight.runtime.portable_kernels import uses_portable_kernels
 from counterweight.runtime.progress import track_progress
+from counterweight.runtime.row_cache import RowCache
 
 # Packages that rows depend on, besides those of `codec` and the code of this module.
 PACKAGES = ("torch", "torchvision")
@@ -97,7 +98,7 @@ def extract_features_cached(
     name : str
         Identifies the architecture and what runs it; weights are identified by their checksum.
     cache : Cache
-        Each new row is put there as soon as it is computed.
+        New rows are put there, within seconds.
     on_row : callable
         Called with the position of an image and its row: first for cached rows, then for new ones.
     forward : callable, optional
@@ -112,26 +113,22 @@ def extract_features_cached(
         "device": compute.device.type,
         "portable": uses_portable_kernels(os.environ),
     }
-    keys = [cache_key(code, checksum, depends) for checksum in files.checksums]
-    entries = cache.find(keys)
-    missing: list[int] = []
-    for i, key in enumerate(keys):
-        content = cache.read(entries[key]) if key in entries else None
-        if content is None:
-            missing.append(i)
+    missing = np.ones(len(files), np.bool_)
+    with RowCache(cache, cache_key(code, "rows", depends)) as known:
+        for i, row in known.read(files.checksums):
+            missing[i] = False
+            on_row(i, row)
+        rest = np.flatnonzero(missing).tolist()
+
+        def keep(number: int, row: NDArray[np.float32]) -> None:
+            i = rest[number]
+            known.put(files.checksums[i], row)
+            on_row(i, row)
+
+        if forward is None:
+            _forward_with_retry(network, files.take(rest), preprocessing, compute, keep)
         else:
-            shape = [int(length) for length in entries[key].note.split("x")]
-            on_row(i, np.frombuffer(content, np.float32).reshape(shape))
-
-    def keep(number: int, row: NDArray[np.float32]) -> None:
-        i = missing[number]
-        cache.put_bytes(keys[i], row.tobytes(), "x".join(map(str, row.shape)))
-        on_row(i, row)
-
-    if forward is None:
-        _forward_with_retry(network, files.take(missing), preprocessing, compute, keep)
-    else:
-        forward(files.take(missing), keep)
+            forward(files.take(rest), keep)
 
 
 def _forward_with_retry(

@@ -26,6 +26,8 @@ from counterweight.networks.distributed import ProcessGroup, ShardedBatchSampler
 
 # Batches that each worker loads in advance.
 PREFETCH = 2
+# Bytes of the path of a folder in which Python still makes a socket: 104, as macOS has it, less a name and the end.
+_LONGEST_FOLDER = 85
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,12 @@ def build_loader(
     if workers:
         # Workers pass batches through sockets in a temporary folder, which they share if it exists before they start.
         # A folder that a worker creates itself would be left behind when the worker is killed.
-        get_temp_dir()
+        folder = Path(get_temp_dir())
+        if len(os.fsencode(folder)) > _LONGEST_FOLDER:
+            raise InputError(
+                f"environment: TMPDIR is '{folder.parent}', and processes cannot pass on images through sockets there: "
+                f"its path has {len(os.fsencode(folder.parent))} bytes. Set it to a folder whose path has at most 70."
+            )
     context, ending = None, None
     if workers and is_joined() and "forkserver" in multiprocessing.get_all_start_methods():
         # The threads that join processes may call Python at any moment, and where one does so during a fork, Python

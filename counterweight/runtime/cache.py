@@ -16,7 +16,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,12 +115,16 @@ class Cache:
     def find(self, keys: Iterable[str]) -> dict[str, Entry]:
         """Return the entries of those keys that have one, without reading them."""
         wanted = set(keys)
-        entries = {}
-        for shard in {key[:2] for key in wanted}:
-            for file in _files(self.folder / shard, lambda name: name[:64] in wanted and _NAME.fullmatch(name)):
-                key, checksum, note = file.name.split("-")
-                entries[key] = Entry(Path(file.path), checksum, note)
-        return entries
+        return {key: entry for shard in {key[:2] for key in wanted} for key, entry in self._find(shard, wanted)}
+
+    def find_all(self, key: str) -> list[Entry]:
+        """Return all entries of a key with different contents, without reading them."""
+        return [entry for _, entry in self._find(key[:2], {key})]
+
+    def _find(self, shard: str, wanted: Collection[str]) -> Iterator[tuple[str, Entry]]:
+        for file in _files(self.folder / shard, lambda name: name[:64] in wanted and _NAME.fullmatch(name)):
+            key, checksum, note = file.name.split("-")
+            yield key, Entry(Path(file.path), checksum, note)
 
     def read(self, entry: Entry) -> bytes | None:
         """Return the content of an entry; None if it is gone, or damaged and so deleted."""
@@ -228,11 +232,14 @@ def _write_aside(file: Path, write: Callable[[Path], object]) -> None:
     aside = file.with_name(f".{secrets.token_hex(8)}.partial")
     try:
         write(aside)
-        if file.is_dir() and not file.is_symlink():
+        try:
+            aside.replace(file)
+        except IsADirectoryError:
             file.rmdir()  # Whatever made it, an empty folder holds nothing; any other stays.
-        aside.replace(file)
-    finally:
+            aside.replace(file)
+    except BaseException:
         aside.unlink(missing_ok=True)
+        raise
 
 
 def _is_marked(folder: Path) -> bool:

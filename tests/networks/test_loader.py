@@ -2,7 +2,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -180,12 +182,44 @@ if __name__ == "__main__":
 """
 
 
-def test_killed_workers_leave_nothing_in_the_temporary_folder(tmp_path: Path) -> None:
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder with a short path, as sockets need it."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_killed_workers_leave_nothing_in_the_temporary_folder(temporary: Path) -> None:
+    environment = os.environ | {"TMPDIR": str(temporary)}
     command = [sys.executable, "-c", KILLED_WORKERS]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment, cwd=PROJECT)
     assert "is killed by signal" in result.stdout
-    assert list(tmp_path.iterdir()) == []
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(("length", "end"), [(70, "2 batches"), (72, "its path has 72 bytes")])
+def test_a_temporary_folder_whose_path_is_too_long_for_sockets_is_an_error(
+    temporary: Path, length: int, end: str
+) -> None:
+    folder = Path(f"{temporary}/{'x' * 99}"[:length])
+    folder.mkdir()
+    program = """
+import torch
+from counterweight.base.errors import InputError
+from counterweight.networks.distributed import ProcessGroup
+from counterweight.networks.loader import build_loader
+
+items = torch.utils.data.TensorDataset(torch.arange(2))
+try:
+    loader = build_loader(items, ProcessGroup(torch.device("cpu")), batch_size=1, workers=1)
+    print(len(list(loader)), "batches")
+except InputError as error:
+    print(error)
+"""
+    environment = os.environ | {"TMPDIR": str(folder)}
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment, cwd=PROJECT)
+    assert end in result.stdout
 
 
 AFTER_LARGE_IMAGES = """

@@ -74,7 +74,8 @@ def test_what_was_done_before_the_kill_is_not_done_again(stage: str, kept: int, 
     options, _ = STAGES[stage]
     # The stage is killed when its cache has so many entries.
     killer = (
-        "import os, sys\nfrom pathlib import Path\nfrom counterweight.runtime.cache import Cache\n"
+        "import os, sys\nfrom pathlib import Path\nfrom counterweight.runtime import row_cache\n"
+        "from counterweight.runtime.cache import Cache\nrow_cache._MAX_BYTES = 1\n"
         "def counted(put):\n"
         "    def put_or_die(self, *args):\n"
         f"        if len(list(Path({str(cache)!r}).glob('*/*'))) == {kept}:\n"
