@@ -66,8 +66,9 @@ bench: .venv/cpu .venv/peers
 $(EXTRAS): %: .venv/%
 
 $(EXTRAS:%=.venv/%): .venv/%: requirements-%.lock .venv/installed
+	.venv/bin/python tools/locks.py extra .venv/$*.lock $<
 	.venv/bin/uv pip install --no-config --python .venv/bin/python --system-certs --require-hashes --no-deps \
-		--compile-bytecode -r $<
+		--compile-bytecode -r .venv/$*.lock
 	touch $@
 
 # Where there is no GPU, the rows say so.
@@ -104,18 +105,21 @@ docs: .venv/installed
 .venv/torch: FORCE
 	@mkdir -p .venv; test "$$(cat $@ 2> /dev/null)" = $(TORCH) || echo $(TORCH) > $@
 
-# uv is installed first, by pip, from its own entry in the lock; uv then installs the rest and checks every hash. For uv,
-# PyTorch's 2.15.0+cpu would do where the lock has 2.15.0, so that one is installed anew.
+# uv is installed first, by pip, from its own entry in the lock; uv then installs the rest and checks every hash.
+# .venv/torch has what was chosen, and .venv/torch-cpu.lock exists where CPU wheels were installed. For uv, such a
+# 2.15.0+cpu would do where the lock has 2.15.0.
 .venv/installed: requirements.lock .venv/torch
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed. Name yours: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	test -x .venv/bin/pip || $(PYTHON) -m venv .venv
 	sed -n '/^uv==/,/^ *# via/p' requirements.lock > .venv/uv.lock
 	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock
-	test $(TORCH) = cuda || .venv/bin/python tools/cpu_lock.py .venv/cpu.lock || echo cuda > .venv/torch
-	if test $$(cat .venv/torch) = cpu; then $(SYNC) --torch-backend cpu .venv/cpu.lock; else $(SYNC) requirements.lock \
-		$$(test ! -e .venv/cpu.lock || echo --reinstall-package torch --reinstall-package torchvision) && \
-		rm -f .venv/cpu.lock; fi
+	rm -f .venv/found.lock
+	test $(TORCH) = cuda || .venv/bin/python tools/locks.py cpu .venv/found.lock || test $$? = 3
+	if test -e .venv/found.lock; then mv .venv/found.lock .venv/torch-cpu.lock && \
+		$(SYNC) --torch-backend cpu .venv/torch-cpu.lock; else $(SYNC) requirements.lock \
+		$$(test ! -e .venv/torch-cpu.lock || echo --reinstall-package torch --reinstall-package torchvision) && \
+		rm -f .venv/torch-cpu.lock; fi
 	touch $@
 
 # After a change of the dependencies in pyproject.toml.

@@ -73,7 +73,7 @@ print(torch.__version__, digest.hexdigest(), seconds)
 def main() -> None:
     """Run the program by each Python, and again, since the first run reads the wheels from the disk."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pythons", type=Path, nargs="+")
+    parser.add_argument("pythons", type=Path, nargs=2)
     rows = []
     for python in parser.parse_args().pythons:
         runs = [subprocess.run([python, "-c", PROGRAM], check=True, capture_output=True, text=True) for _ in range(4)]
@@ -85,6 +85,8 @@ def main() -> None:
         row = {"PyTorch": builds[0], "results, SHA-256": hashes[0][:16], "import, s": fastest}
         rows.append({**row, "environment, GB": size / 1e9})
     table = pd.DataFrame(rows)
+    if len({build.partition("+")[0] for build in table["PyTorch"]}) > 1:
+        raise SystemExit("the two have different versions of PyTorch")
     equal = "the same bytes" if len(set(table["results, SHA-256"])) == 1 else "DIFFERENT bytes"
     section = (
         "## torch_builds\n\n"

@@ -237,7 +237,9 @@ def resolve_device(name: str) -> torch.device:
         return torch.device(name)
     except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).splitlines()[0]
+        without_cuda = name.startswith("cuda") and torch.version.cuda is None
+        fix = "Run make TORCH=cuda .venv/installed, or set it to cpu" if without_cuda else "Set it to cpu"
         raise InputError(
             f"environment: COUNTERWEIGHT_DEVICE is '{name}', and torch cannot use it here: {reason} "
-            "Set it to cpu, or unset it to use a GPU when there is one."
+            f"{fix}, or unset it to use a GPU when there is one."
         ) from None

@@ -98,7 +98,7 @@ def extract_features_cached(
     name : str
         Identifies the architecture and what runs it; weights are identified by their checksum.
     cache : Cache
-        New rows are put there, within seconds.
+        New rows are put there; a kill loses those of a few seconds.
     on_row : callable
         Called with the position of an image and its row: first for cached rows, then for new ones.
     forward : callable, optional

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,8 +27,9 @@ from counterweight.networks.distributed import ProcessGroup, ShardedBatchSampler
 
 # Batches that each worker loads in advance.
 PREFETCH = 2
-# Bytes of the path of a folder in which Python still makes a socket: 104, as macOS has it, less a name and the end.
-_LONGEST_FOLDER = 85
+# Bytes of the path of a folder in which Python can make a socket, whose path may have 107 on Linux and 103 on macOS.
+_LONGEST_FOLDER = 89 if sys.platform == "linux" else 85
+_OWN_BYTES = len("/pymp-12345678")  # Of these, what Python adds to the temporary folder.
 
 
 @dataclass(frozen=True)
@@ -155,11 +157,11 @@ def build_loader(
     if workers:
         # Workers pass batches through sockets in a temporary folder, which they share if it exists before they start.
         # A folder that a worker creates itself would be left behind when the worker is killed.
-        folder = Path(get_temp_dir())
-        if len(os.fsencode(folder)) > _LONGEST_FOLDER:
+        length, longest = len(os.fsencode(get_temp_dir())) - _OWN_BYTES, _LONGEST_FOLDER - _OWN_BYTES
+        if length > longest:
             raise InputError(
-                f"environment: TMPDIR is '{folder.parent}', and processes cannot pass on images through sockets there: "
-                f"its path has {len(os.fsencode(folder.parent))} bytes. Set it to a folder whose path has at most 70."
+                f"environment: the path of the temporary folder has {length} bytes, and processes that pass on images "
+                f"make sockets there, with {longest} at most. Set TMPDIR to a shorter one."
             )
     context, ending = None, None
     if workers and is_joined() and "forkserver" in multiprocessing.get_all_start_methods():

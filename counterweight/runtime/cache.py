@@ -237,9 +237,8 @@ def _write_aside(file: Path, write: Callable[[Path], object]) -> None:
         except IsADirectoryError:
             file.rmdir()  # Whatever made it, an empty folder holds nothing; any other stays.
             aside.replace(file)
-    except BaseException:
+    finally:
         aside.unlink(missing_ok=True)
-        raise
 
 
 def _is_marked(folder: Path) -> bool:

@@ -4,6 +4,7 @@ To write a file for each of a million rows takes as long as the network does for
 than a file. An entry has the SHA-256 of each image, and then the rows. Its note is their number and the shape of a row.
 """
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from counterweight.runtime.cache import Cache
 
-# What may be lost by a kill.
+# Rows are written once they have so many bytes, or took so many seconds to compute, which a kill may lose.
 _MAX_BYTES = 1_000_000
 _MAX_SECONDS = 5.0
 _DIGEST = 32
@@ -36,9 +37,8 @@ class RowCache:
     def __init__(self, cache: Cache, key: str) -> None:
         self.cache = cache
         self.key = key
-        self._digests: list[bytes] = []
-        self._rows: list[NDArray[np.float32]] = []
-        self._written = time.monotonic()
+        self._unwritten: list[tuple[bytes, NDArray[np.float32]]] = []
+        self._count, self._started = 0, time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -62,33 +62,41 @@ class RowCache:
         starts, missing = starts[order], np.ones(len(wanted), np.bool_)
         for entry in self.cache.find_all(self.key):
             count, *shape = (int(length) for length in entry.note.split("x"))
-            present = _starts_in(entry.path, count)
+            try:
+                present = _starts_in(entry.path, count, 4 * math.prod(shape))
+            except (OSError, ValueError):
+                self.cache.is_whole(entry)  # It deletes a damaged one.
+                continue
             first, last = (np.searchsorted(starts, present, side) for side in ("left", "right"))
-            if not (found := np.flatnonzero(first < last)).size or (content := self.cache.read(entry)) is None:
+            candidates = [i for i in np.flatnonzero(first < last) if missing[order[first[i] : last[i]]].any()]
+            if not candidates or (content := self.cache.read(entry)) is None:
                 continue
             digests = np.frombuffer(content, np.uint8, count * _DIGEST).reshape(count, _DIGEST)
             rows = np.frombuffer(content, np.float32, offset=count * _DIGEST).reshape(count, *shape)
-            for i in found:
+            for i in candidates:
                 for position in order[first[i] : last[i]]:
                     if missing[position] and (wanted[position] == digests[i]).all():
                         missing[position] = False
                         yield int(position), rows[i].copy()
 
     def put(self, checksum: str, row: NDArray[np.float32]) -> None:
-        """Add a row, which is written with others: once they have a megabyte, or after five seconds."""
-        if self._rows and self._rows[0].shape != row.shape:
+        """Add a row, which is written with others: once they have a megabyte, or took five seconds to compute."""
+        if self._unwritten and self._unwritten[0][1].shape != row.shape:
             self.flush()
-        self._digests.append(bytes.fromhex(checksum))
-        self._rows.append(row)
-        if len(self._rows) * row.nbytes >= _MAX_BYTES or time.monotonic() - self._written >= _MAX_SECONDS:
+        self._unwritten.append((bytes.fromhex(checksum), row))
+        self._count += 1
+        # Rows come in bursts, so the time since the last one says nothing.
+        seconds = (time.monotonic() - self._started) / self._count * len(self._unwritten)
+        if len(self._unwritten) * row.nbytes >= _MAX_BYTES or seconds >= _MAX_SECONDS:
             self.flush()
 
     def flush(self) -> None:
         """Write what has not been written yet."""
-        if self._rows:
-            note = "x".join(map(str, (len(self._rows), *self._rows[0].shape)))
-            self.cache.put_bytes(self.key, b"".join(self._digests) + np.stack(self._rows).tobytes(), note)
-        self._digests, self._rows, self._written = [], [], time.monotonic()
+        if self._unwritten:
+            digests, rows = zip(*self._unwritten, strict=True)
+            note = "x".join(map(str, (len(rows), *rows[0].shape)))
+            self.cache.put_bytes(self.key, b"".join(digests) + np.stack(rows).tobytes(), note)
+        self._unwritten = []
 
 
 def _starts(digests: NDArray[np.uint8]) -> NDArray[np.uint64]:
@@ -97,10 +105,17 @@ def _starts(digests: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 
 @lru_cache(maxsize=8192)
-def _starts_in(path: Path, count: int) -> NDArray[np.uint64]:
-    """Return `_starts` of an entry, whose name says what it holds; none if it is gone or cut off."""
-    try:
-        digests = np.fromfile(path, np.uint8, count * _DIGEST)
-    except OSError:
-        return np.empty(0, np.uint64)
-    return _starts(digests[: len(digests) // _DIGEST * _DIGEST].reshape(-1, _DIGEST))
+def _starts_in(path: Path, count: int, row_bytes: int) -> NDArray[np.uint64]:
+    """Return `_starts` of an entry, whose name says what it holds.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it is gone, or damaged in a way that shows: cut off, or zeros, as a power failure leaves a file.
+    """
+    if path.stat().st_size != count * (_DIGEST + row_bytes):
+        raise ValueError("cut off")
+    starts = _starts(np.fromfile(path, np.uint8, count * _DIGEST).reshape(count, _DIGEST))
+    if not starts.all():
+        raise ValueError("zeros")
+    return starts

@@ -111,7 +111,7 @@ def fit(
     )
     read = partial(build_loader, group=group, batch_size=config.batch_size, workers=config.workers, pin_memory=on_gpu)
     # DDP needs PyTorch's compiler, and what a GPU's libraries ask of it is not known.
-    plain = stand_ins() if group.size == 1 and not on_gpu else nullcontext()
+    plain = stand_ins() if group.size == 1 and device.type == "cpu" else nullcontext()
     with worker_errors(), peer_errors(), keep_freed_memory(), plain:
         trainer.fit(
             trained, read(train, sampler=sampler, drop_single=True), read(validation),

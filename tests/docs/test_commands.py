@@ -49,6 +49,13 @@ HERE = [command for command in COMMANDS if command.line not in {*NOT_RUN, *ELSEW
 RECIPES = "docs/recipes.md"
 
 
+@pytest.fixture(autouse=True)
+def no_make_above(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests may run under make themselves, whose variables would hold for theirs."""
+    for name in ("MAKEFLAGS", "MAKELEVEL", "TORCH"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="module")
 def project(reproduced: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after `dvc repro` and a commit, marked as installed for make, with photos beside it."""

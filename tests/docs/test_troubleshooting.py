@@ -25,9 +25,9 @@ from counterweight.images import codec
 from counterweight.images.sources import open_images
 from counterweight.metrics import decisions
 from counterweight.metrics.imbalance import rarer_label_warnings
-from counterweight.networks import openvino
+from counterweight.networks import loader, openvino
 from counterweight.networks.backbones import Backbone
-from counterweight.networks.distributed import init_process_group
+from counterweight.networks.distributed import ProcessGroup, init_process_group
 from counterweight.networks.openvino import OpenVINOModule
 from counterweight.networks.weights import load_weights
 from counterweight.runtime.dask_pool import dask_workers
@@ -156,6 +156,11 @@ def process_ends(case: Case) -> None:
     map_isolated(os._exit, [1], lambda item: "0.png")
 
 
+def long_tmpdir(case: Case) -> None:
+    case.patch.setattr(loader, "get_temp_dir", lambda: f"/{'x' * 94}/pymp-12345678")
+    loader.build_loader(TensorDataset(torch.arange(2)), ProcessGroup(torch.device("cpu")), batch_size=1, workers=1)
+
+
 def no_gpus(case: Case) -> None:
     case.patch.setattr(torch.cuda, "device_count", lambda: 0)
     init_process_group({"COUNTERWEIGHT_DEVICES": "4"}, torch.device("cuda"))
@@ -201,8 +206,8 @@ def no_model(case: Case) -> None:
 PROVOKED = [
     two_names_wrong, no_params, params_of_ones_own, rows_wrong, no_folder, image_in_two_parts, image_changed,
     no_network, random_weights, few_images, equal_images, copies_lack, image_unfit, label_rarer, disk_full,
-    stage_runs_twice, dvc_runs_twice, process_ends, no_gpus, no_dask, no_openvino, no_bfloat16, training_diverges,
-    params_not_committed, no_model,
+    stage_runs_twice, dvc_runs_twice, process_ends, long_tmpdir, no_gpus, no_dask, no_openvino, no_bfloat16,
+    training_diverges, params_not_committed, no_model,
 ]  # fmt: skip
 
 

@@ -190,6 +190,7 @@ def test_a_gpu_that_cpu_wheels_cannot_use_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("torch.version.cuda", None)
+    monkeypatch.setattr("counterweight.networks.backbones._NVIDIA_DRIVER", tmp_path / "none")
     resolve_device("auto")
     assert caplog.messages == []
     monkeypatch.setattr("counterweight.networks.backbones._NVIDIA_DRIVER", tmp_path)
@@ -200,6 +201,12 @@ def test_a_gpu_that_cpu_wheels_cannot_use_is_named(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_auto_is_the_gpu_if_there_is_one() -> None:
     assert resolve_device("auto") == torch.device("cuda")
+
+
+def test_cuda_needs_other_wheels_than_those_for_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.version.cuda", None)
+    with pytest.raises(InputError, match=r"Run make TORCH=cuda \.venv/installed, or set it to cpu, or unset it"):
+        resolve_device("cuda:99")
 
 
 @pytest.mark.parametrize("name", ["banana", "", "cuda:99", "hpu"])

@@ -197,7 +197,7 @@ def test_killed_workers_leave_nothing_in_the_temporary_folder(temporary: Path) -
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize(("length", "end"), [(70, "2 batches"), (72, "its path has 72 bytes")])
+@pytest.mark.parametrize(("length", "end"), [(70, "2 batches"), (80, "the path of the temporary folder has 80 bytes")])
 def test_a_temporary_folder_whose_path_is_too_long_for_sockets_is_an_error(
     temporary: Path, length: int, end: str
 ) -> None:

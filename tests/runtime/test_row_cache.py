@@ -1,6 +1,7 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -81,12 +82,25 @@ def test_images_whose_checksums_begin_alike_are_told_apart(tmp_path: Path) -> No
     assert read(cache, alike) == {1: [2, 3], 2: [4, 5]}
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:40], lambda data: data[:-1] + b"\1"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-1],
+        lambda data: data[:40],
+        lambda data: b"",
+        lambda data: bytes(len(data)),
+        lambda data: data + b"1234",
+        lambda data: data[:-1] + b"\1",
+    ],
+)
 def test_damaged_rows_are_not_used_and_deleted(cache: Cache, damage: Callable[[bytes], bytes]) -> None:
     (file,) = entries(cache)
-    file.write_bytes(damage(file.read_bytes()))
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
     assert read(cache, IMAGES) == {}
     assert entries(cache) == []
+    file.write_bytes(whole)
+    assert len(read(cache, IMAGES)) == 3
 
 
 def test_rows_may_vanish(cache: Cache) -> None:
@@ -105,10 +119,16 @@ def test_rows_are_written_when_they_have_many_bytes(cache: Cache, monkeypatch: p
     assert len(read(cache, IMAGES, OTHER)) == 5
 
 
-def test_rows_are_written_after_some_seconds(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_cache, "_MAX_SECONDS", 0)
-    RowCache(cache, OTHER).put(IMAGES[0], ROWS[0])
-    assert read(cache, IMAGES, OTHER) == {0: [0, 1]}
+def test_rows_that_took_long_are_written_at_once(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([0.0, 6.0, 6.0, 6.0, 20.0])
+    monkeypatch.setattr(row_cache, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    rows = RowCache(cache, OTHER)
+    written = []
+    for i in range(4):
+        rows.put(IMAGES[i], ROWS[i])
+        written.append(len(list(rows.read(IMAGES))))
+    # The first took 6 s. Of three in 6 s, two took 4 s; and three more in 20 s, 15 s.
+    assert written == [1, 1, 1, 4]
 
 
 def test_rows_before_an_error_are_kept(cache: Cache) -> None:
@@ -120,6 +140,13 @@ def test_rows_before_an_error_are_kept(cache: Cache) -> None:
     with pytest.raises(ValueError, match="no image"):
         stop_after_one()
     assert read(cache, IMAGES, OTHER) == {0: [0, 1]}
+
+
+def test_rows_that_another_entry_has_too_are_yielded_once(cache: Cache) -> None:
+    with RowCache(cache, KEY) as rows:
+        rows.put(IMAGES[0], ROWS[0])
+    assert len(entries(cache)) == 2
+    assert read(cache, IMAGES[:1]) == {0: [0, 1]}
 
 
 def test_a_row_does_not_hold_the_memory_of_all(cache: Cache) -> None:

@@ -1,10 +1,14 @@
-"""Write a lock for computers without a GPU: requirements.lock with PyTorch's CPU wheels, without NVIDIA's libraries.
+"""Write the lock that is installed on this computer, by requirements.lock.
 
-    python tools/cpu_lock.py OUT [--lock requirements.lock]
+    python tools/locks.py cpu OUT
+    python tools/locks.py extra OUT requirements-NAME.lock
 
-uv looks up the CPU wheels of the locked versions, and their hashes, in PyTorch's own index. All other hashes are those
-of requirements.lock. The exit code is 1 if that index cannot be reached. The standard library is all that this needs,
-since it runs before anything is installed.
+`cpu` puts PyTorch's CPU wheels into requirements.lock, and leaves NVIDIA's libraries out. uv looks up the wheels of
+the locked versions, and their hashes, in PyTorch's own index. All other hashes are those of requirements.lock. `extra`
+takes from the lock of an extra what requirements.lock lacks.
+
+The exit code is 3 if PyTorch's index cannot be reached. The standard library is all that this needs, since it runs
+before anything is installed.
 """
 
 import argparse
@@ -17,24 +21,33 @@ from pathlib import Path
 
 TORCH = re.compile(r"torch(vision)?==")
 FOR_GPUS = re.compile(r"(cuda|nvidia)-|triton==")
+NOT_REACHED = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the lock, or say why not."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
     parser.add_argument("--lock", type=Path, default=Path("requirements.lock"))
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("cpu").add_argument("out", type=Path)
+    extra = commands.add_parser("extra")
+    extra.add_argument("out", type=Path)
+    extra.add_argument("extra", type=Path)
     options = parser.parse_args(argv)
     lock = split_lock(options.lock.read_text(encoding="utf-8"))
-    found = look_up([entry.split()[0] for entry in lock if TORCH.match(entry)])
-    if found.returncode:
-        reason = found.stderr.strip().splitlines()[-1].removeprefix("  cause: ")
-        sys.stderr.write(
-            f"PyTorch's CPU wheels cannot be looked up: {reason}. The wheels of {options.lock} serve as well, and take "
-            "5 GB more. To try again: make TORCH=cpu .venv/installed\n"
-        )
-        return 1
-    options.out.write_text(cpu_lock(lock, found.stdout), encoding="utf-8")
+    if options.command == "extra":
+        text = extra_lock(lock, split_lock(options.extra.read_text(encoding="utf-8")))
+    else:
+        found = look_up([entry.split()[0] for entry in lock if TORCH.match(entry)])
+        if found.returncode:
+            reason = (found.stderr.strip() or "uv says nothing").splitlines()[-1].removeprefix("  cause: ")
+            sys.stderr.write(
+                f"PyTorch's CPU wheels cannot be looked up: {reason}. The wheels of {options.lock} serve as well, and "
+                "take 5 GB more. To try again: rm .venv/installed && make .venv/installed\n"
+            )
+            return NOT_REACHED
+        text = cpu_lock(lock, found.stdout)
+    options.out.write_text(text, encoding="utf-8")
     return 0
 
 
@@ -68,6 +81,12 @@ def cpu_lock(lock: Sequence[str], wheels: str) -> str:
         The entries of PyTorch's CPU wheels.
     """
     return "".join(entry for entry in lock if not (TORCH.match(entry) or FOR_GPUS.match(entry))) + wheels
+
+
+def extra_lock(lock: Sequence[str], extra: Sequence[str]) -> str:
+    """Return the entries of an extra's lock for packages that the other lock does not have."""
+    names = {entry.partition("==")[0] for entry in lock}
+    return "".join(entry for entry in extra if entry.partition("==")[0] not in names)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pytest
 
 from tests.tools.local_index import LocalIndex, sha256, write_wheel
 from tests.workspace import PROJECT
-from tools.cpu_lock import cpu_lock, split_lock
+from tools.locks import NOT_REACHED, cpu_lock, extra_lock, split_lock
 
 LOCK = """\
 nvidia-cublas==13.4 ; sys_platform == 'linux' \\
@@ -59,7 +59,7 @@ def index(tmp_path: Path) -> Iterator[LocalIndex]:
 
 def run_tool(lock: Path, out: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "tools/cpu_lock.py", out, "--lock", lock],
+        [sys.executable, "tools/locks.py", "--lock", lock, "cpu", out],
         cwd=PROJECT, env={**os.environ, **environment}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -71,6 +71,11 @@ def test_torch_is_replaced_and_what_gpus_need_is_left_out() -> None:
         "torchmetrics==1.9 \\\n    --hash=sha256:5\n",
         "torch==2.15.0+cpu \\\n    --hash=sha256:8\n",
     ]
+
+
+def test_an_extra_adds_what_the_lock_lacks() -> None:
+    extra = split_lock(LOCK + "timm==1.0 \\\n    --hash=sha256:8\n")
+    assert extra_lock(split_lock(LOCK), extra) == "timm==1.0 \\\n    --hash=sha256:8\n"
 
 
 def test_nothing_that_the_project_itself_needs_is_left_out() -> None:
@@ -115,10 +120,10 @@ def test_without_the_index_a_line_says_what_is_installed_instead(tmp_path: Path)
     lock, out = tmp_path / "requirements.lock", tmp_path / "cpu.lock"
     lock.write_text(LOCK)
     done = run_tool(lock, out, UNREACHABLE)
-    assert (done.returncode, done.stdout, out.exists()) == (1, "", False)
+    assert (done.returncode, done.stdout, out.exists()) == (NOT_REACHED, "", False)
     assert re.fullmatch(
         rf"PyTorch's CPU wheels cannot be looked up: .*Connection refused.*\. The wheels of {re.escape(str(lock))} "
-        r"serve as well, and take 5 GB more\. To try again: make TORCH=cpu \.venv/installed\n",
+        r"serve as well, and take 5 GB more\. To try again: rm \.venv/installed && make \.venv/installed\n",
         done.stderr,
     )
 
@@ -129,7 +134,7 @@ def project(tmp_path: Path, index: LocalIndex) -> Path:
     folder = tmp_path / "project"
     (folder / "tools").mkdir(parents=True)
     shutil.copy(PROJECT / "Makefile", folder)
-    shutil.copy(PROJECT / "tools/cpu_lock.py", folder / "tools")
+    shutil.copy(PROJECT / "tools/locks.py", folder / "tools")
     subprocess.run([sys.executable, "-m", "venv", folder / ".venv"], check=True)
     shutil.copy(UV, folder / ".venv/bin")
     here, there = (Path(sysconfig.get_path("purelib", vars=root)) for root in ({}, {"base": str(folder / ".venv")}))
@@ -170,8 +175,27 @@ def test_make_installs_the_lock_where_the_index_cannot_be_reached(project: Path,
     version, said = installed_torch(project, "TORCH=cpu", **index.environment)
     assert version == "2.15.0"
     assert "PyTorch's CPU wheels cannot be looked up: " in said
+    # It does not look again each time, but when it is asked to.
+    assert installed_torch(project, **index.environment) == ("2.15.0", "")
     index.closed = False
-    assert installed_torch(project, "TORCH=cpu", **index.environment)[0] == "2.15.0+cpu"
+    (project / ".venv/installed").unlink()
+    assert installed_torch(project, **index.environment)[0] == "2.15.0+cpu"
+
+
+def test_an_extra_brings_nothing_for_gpus_along(project: Path, index: LocalIndex) -> None:
+    hashes = {"pandas": sha256(index.folder / "pandas-3.0-py3-none-any.whl")}
+    torch, gpus, pandas = (
+        "".join(f"{pin} \\\n    --hash=sha256:{hashes.get(pin.split('=')[0], '9' * 64)}\n" for pin in pins)
+        for pins in (["torch==2.15.0"], ["nvidia-cublas==13.4", "triton==3.9"], ["pandas==3.0"])
+    )
+    with (project / "requirements.lock").open("a") as lock:
+        lock.write(gpus)
+    (project / "requirements-cpu.lock").write_text(torch + gpus + pandas)
+    assert installed_torch(project, "cpu", "TORCH=cpu", **index.environment)[0] == "2.15.0+cpu"
+    listed = sorted(file.name for file in (project / ".venv").glob("lib/*/site-packages/*.dist-info"))
+    assert [name for name in listed if name.startswith(("nvidia", "pandas", "torch", "triton"))] == [
+        "pandas-3.0.dist-info", "torch-2.15.0+cpu.dist-info",
+    ]  # fmt: skip
 
 
 def test_make_names_the_builds_that_there_are(project: Path) -> None:
