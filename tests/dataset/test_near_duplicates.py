@@ -3,12 +3,15 @@ import itertools
 import numpy as np
 import pytest
 
+from counterweight.dataset import near_duplicates
 from counterweight.dataset.near_duplicates import (
     group_identical_images,
     mirror_pairs,
     near_duplicate_groups,
     near_pairs,
 )
+
+DIVIDE = near_duplicates._divide
 
 
 def test_images_with_the_same_bytes_or_near_hashes_are_a_group() -> None:
@@ -23,6 +26,17 @@ def test_a_group_is_a_chain_of_near_images() -> None:
 
 def test_images_without_a_hash_are_compared_by_their_bytes() -> None:
     assert near_duplicate_groups(group_identical_images(["a", "b", "a"], [None, None, None]), 4).tolist() == [0, 1, 0]
+
+
+@pytest.fixture(params=[100, 10**6, 10**9], autouse=True)
+def as_many(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare few hashes in the way in which so many are compared."""
+    monkeypatch.setattr(near_duplicates, "_divide", lambda distance, count: DIVIDE(distance, request.param))
+
+
+def test_the_more_hashes_the_more_parts_must_be_equal() -> None:
+    chosen = [DIVIDE(4, count)[1][0][0] for count in (100, 10**4, 10**6, 10**8)]
+    assert chosen == [(0,), (0, 1), (0, 1, 2), (0, 1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("distance", [0, 1, 4, 12])
