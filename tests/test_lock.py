@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.workspace import PROJECT
+from tools.locks import split_lock
 
 LOCKS = {
     name: (PROJECT / name).read_text(encoding="utf-8")
@@ -23,7 +24,7 @@ LOCKS = {
 
 @pytest.mark.parametrize(("name", "at_least"), [*zip(LOCKS, (100, 100, 100, 100, 100, 100, 100, 5), strict=True)])
 def test_every_package_is_pinned_and_has_hashes(name: str, at_least: int) -> None:
-    entries = re.split(r"^(?=[A-Za-z0-9])", LOCKS[name], flags=re.MULTILINE)[1:]
+    entries = split_lock(LOCKS[name])
     assert len(entries) > at_least
     for entry in entries:
         assert re.match(r"[A-Za-z0-9._-]+==[^ ;]+", entry), entry.splitlines()[0]
