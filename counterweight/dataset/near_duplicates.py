@@ -124,7 +124,7 @@ def _divide(distance: int, count: int) -> tuple[list[_Part], list[_Choice]]:
     """
 
     def nanoseconds(n_chosen: int) -> float:
-        # Measured; of a hash's bits, about a third says nothing new.
+        # Rough; of a hash's bits, about a third says nothing new. Only the speed depends on these figures.
         in_key = 0.65 * BITS * n_chosen / (distance + n_chosen)
         return comb(distance + n_chosen, n_chosen) * (300 * count + 40 * count**2 / 2**in_key)
 
