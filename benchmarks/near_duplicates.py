@@ -141,7 +141,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         counted = listed(data, Path(temporary)).to_markdown(index=False)
     table = changes_found(data).to_markdown(index=False, floatfmt=".2f")
-    packages = ["torch", "opencv-python-headless", "imagehash"]
+    packages = ["torch", "opencv-python-headless", "scipy"]
     note = measured_by("benchmarks.near_duplicates", packages, time.perf_counter() - start)
     write_section("near duplicates", f"{table}\n\n{counted}\n\n{note}\n")
 

@@ -1,7 +1,7 @@
 """Make all copies of a plan in worker processes, and replace those that are unusable."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,8 @@ def make_copies(
     n_planned = 0
 
     def draw(jobs: Sequence[CopyJob], config: CopyConfig) -> list[MadeCopy | None]:
-        keys = [_key(code, job, config) for job in jobs]
+        depends = asdict(config)
+        keys = [_key(code, job, depends) for job in jobs]
         entries = cache.find(keys)
         jobs = [replace(job, key=key, entry=entries.get(key)) for job, key in zip(jobs, keys, strict=True)]
         _check_disk_space(jobs, resized, folder)
@@ -143,8 +144,8 @@ def _check_disk_space(jobs: Sequence[CopyJob], resized: Path, folder: Path) -> N
     check_space(folder, mean * sum(job.entry is None for job in jobs), f"{len(jobs)} copies")
 
 
-def _key(code: str, job: CopyJob, config: CopyConfig) -> str:
+def _key(code: str, job: CopyJob, config: Mapping[str, Any]) -> str:
     """The cache key: all that a copy depends on, including its augmenter for ``equal_parts``."""
-    turn = job.plan_index % max(len(config.pipeline), 1) if config.composition == "equal_parts" else 0
+    turn = job.plan_index % max(len(config["pipeline"]), 1) if config["composition"] == "equal_parts" else 0
     of_job = {"image_id": job.source.image_id, "number": job.number, "after": job.after, "turn": turn}
-    return cache_key(code, job.source.checksum, asdict(config) | of_job)
+    return cache_key(code, job.source.checksum, {**config, **of_job})

@@ -1,6 +1,6 @@
 """Groups of images that show the same picture, byte for byte or nearly.
 
-Near duplicates are found by a 64-bit perceptual hash (the DCT of the brightness, as computed by ImageHash), which
+Near duplicates are found by a 64-bit perceptual hash (the DCT of the brightness, as ImageHash computes it), which
 hardly changes when a picture is scaled, re-encoded, or made brighter or more colorful.
 
 With a camera that does not move, all pictures are near each other. Pairs are therefore streamed and never held at once.

@@ -1,6 +1,7 @@
 """Run networks on image files: one row of outputs per image."""
 
 import itertools
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ PACKAGES = ("torch", "torchvision")
 # A CPU is fastest with the largest batch whose layers stay in its cache; a GPU needs many images at once.
 CPU_BATCH = 8
 GPU_BATCH = 256
+# Images of fewer pixels than these come in larger batches on a CPU, so that a layer's weights are read less often.
+_CPU_PIXELS, _MOST_SMALL = 128 * 128, 64
 # A decoding process passes on up to so many batches together, of up to so many bytes: to pass on takes a millisecond,
 # as the decoding of a batch of small images does.
 _PASSED_ON, _PASSED_BYTES = 4, 2_000_000
@@ -152,7 +155,7 @@ def _forward_with_retry(
             # One death may be chance. From the second on, look for an image that kills its process among those that
             # were being read; not in this block, where the exception still holds the other workers.
             at_once, per_pass = _batches(network, device, preprocessing.size)
-            read = _batch_size(device) * (at_once + per_pass * loader.PREFETCH * workers)
+            read = _batch_size(network, device, preprocessing.size) * (at_once + per_pass * loader.PREFETCH * workers)
             suspects = files.paths[done : done + read] if deaths > 1 else []
         if suspects:
             map_isolated(codec.read, suspects, str)
@@ -162,7 +165,7 @@ def _forward_with_retry(
 def _forward(network: nn.Module, dataset: ImageDataset, compute: Compute) -> Iterator[NDArray[np.float32]]:
     """Yield one row per image."""
     device = compute.device
-    on_gpu, batch_size = device.type == "cuda", _batch_size(device)
+    on_gpu, batch_size = device.type == "cuda", _batch_size(network, device, dataset.preprocessing.size)
     at_once, per_pass = _batches(network, device, dataset.preprocessing.size)
     network.eval().to(device).to(memory_format=torch.channels_last)
     with (
@@ -191,8 +194,14 @@ def _forward(network: nn.Module, dataset: ImageDataset, compute: Compute) -> Ite
                 trim_heap()
 
 
-def _batch_size(device: torch.device) -> int:
-    return GPU_BATCH if device.type == "cuda" else CPU_BATCH
+def _batch_size(network: nn.Module, device: torch.device, size: tuple[int, int]) -> int:
+    """Return the images per batch, for images of a width and height."""
+    if device.type == "cuda":
+        return GPU_BATCH
+    if device.type != "cpu" or hasattr(network, "batches_at_once"):
+        return CPU_BATCH
+    doublings = max(round(math.log2(_CPU_PIXELS / math.prod(size))), 0)
+    return min(CPU_BATCH << doublings, _MOST_SMALL)
 
 
 def _batches(network: nn.Module, device: torch.device, size: tuple[int, int]) -> tuple[int, int]:
@@ -201,7 +210,7 @@ def _batches(network: nn.Module, device: torch.device, size: tuple[int, int]) ->
     ``size`` is the width and height of the images.
     """
     at_once = _batches_at_once(network, device)
-    most = min(_PASSED_ON, _PASSED_BYTES // (3 * size[0] * size[1] * _batch_size(device)))
+    most = min(_PASSED_ON, _PASSED_BYTES // (3 * math.prod(size) * _batch_size(network, device, size)))
     return at_once, max(count for count in range(1, max(most, 1) + 1) if at_once % count == 0)
 
 

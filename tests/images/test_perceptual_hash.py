@@ -1,8 +1,10 @@
 from itertools import combinations
 
 import cv2
+import imagehash
 import numpy as np
 import pytest
+from PIL import Image
 
 from counterweight.images import codec
 from counterweight.images.geometry import Pixels
@@ -46,6 +48,19 @@ def test_a_uniform_image_has_no_hash(size: int) -> None:
 def test_a_hash_has_64_bits() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
     assert 2**56 < (perceptual_hash(noise) or 0) < 2**64
+
+
+@pytest.mark.parametrize(("width", "height"), [(32, 32), (9, 32), (32, 5), (20, 31), (1, 2)])
+def test_the_bits_are_those_of_imagehash(width: int, height: int) -> None:
+    random = np.random.default_rng(width)
+    pictures = [random.integers(0, 256, (height, width), dtype=np.uint8) for _ in range(100)]
+    # Whose frequencies are largely zero, but for rounding.
+    half, stripes = np.zeros((2, height, width), dtype=np.uint8)
+    half[:, : (width + 1) // 2], stripes[::2] = 255, 90
+    for gray in [*pictures, half, half[:, ::-1], stripes]:
+        if gray.std() >= 2:
+            expected = int(str(imagehash.phash(Image.fromarray(gray))), 16)
+            assert perceptual_hash(np.repeat(gray[..., None], 3, axis=2)) == expected
 
 
 def test_the_second_hash_is_that_of_the_mirror_image(drawings: list[Pixels]) -> None:

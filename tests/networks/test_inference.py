@@ -15,7 +15,7 @@ from counterweight.images.geometry import Pixels, network_view
 from counterweight.networks import inference
 from counterweight.networks.backbones import Backbone
 from counterweight.networks.classifier import Classifier
-from counterweight.networks.inference import Compute, _batches, extract_features, extract_features_cached
+from counterweight.networks.inference import Compute, _batch_size, _batches, extract_features, extract_features_cached
 from counterweight.networks.loader import ImageFiles, Preprocessing
 from counterweight.runtime.cache import Cache
 from counterweight.runtime.heap import trim_heap
@@ -45,12 +45,18 @@ def killed_each_time(path: Path, checksum: str | None = None) -> Pixels:
 
 @pytest.fixture(scope="module")
 def nine_files(tmp_path_factory: pytest.TempPathFactory) -> ImageFiles:
-    """Noise of different sizes; one image more than a batch on the CPU."""
+    """Noise of different sizes; one image more than a batch on the CPU, if the network sees 128 pixels."""
     folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     paths = [folder / f"{i}.png" for i in range(9)]
     noise = [rng.integers(0, 256, (40 + i, 50 + 2 * i, 3), dtype=np.uint8) for i in range(9)]
     return ImageFiles(paths, [codec.write(pixels, path, "png") for pixels, path in zip(noise, paths, strict=True)])
+
+
+@pytest.fixture(scope="module")
+def three_batches(nine_files: ImageFiles) -> ImageFiles:
+    """The nine images again and again: two whole batches of 64, of what sees 32 pixels, and seven images."""
+    return nine_files.take([*range(9)] * 15)
 
 
 def cnn7() -> nn.Module:
@@ -94,16 +100,16 @@ def test_crop_and_size_are_those_of_the_preprocessing(nine_files: ImageFiles) ->
     assert np.array_equal(features[0], network_view(codec.read(nine_files.paths[0]), "center", (12, 16)).ravel())
 
 
-def test_rows_are_the_same_for_no_worker_and_for_two(network: nn.Module, nine_files: ImageFiles) -> None:
-    assert np.array_equal(rows(network, nine_files, workers=2), rows(network, nine_files))
+def test_rows_are_the_same_for_no_worker_and_for_two(network: nn.Module, three_batches: ImageFiles) -> None:
+    assert np.array_equal(rows(network, three_batches, workers=2), rows(network, three_batches))
 
 
-def test_rows_are_the_same_for_another_order_of_the_files(network: nn.Module, nine_files: ImageFiles) -> None:
-    reverse = rows(network, nine_files.take(range(8, -1, -1)))
-    assert np.array_equal(reverse[::-1], rows(network, nine_files))
+def test_rows_are_the_same_for_another_order_of_the_files(network: nn.Module, three_batches: ImageFiles) -> None:
+    reverse = rows(network, three_batches.take(range(134, -1, -1)))
+    assert np.array_equal(reverse[::-1], rows(network, three_batches))
 
 
-@pytest.mark.parametrize("size", [32, 64])
+@pytest.mark.parametrize("size", [32, 64, 128])
 def test_row_of_an_image_alone_is_its_row_among_nine(size: int, network: nn.Module, nine_files: ImageFiles) -> None:
     preprocessing = Preprocessing("none", (size, size))
     among_nine = rows(network, nine_files, preprocessing)
@@ -120,11 +126,11 @@ def threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("threads")
-def test_rows_are_the_same_for_any_number_of_threads(network: nn.Module, nine_files: ImageFiles) -> None:
+def test_rows_are_the_same_for_any_number_of_threads(network: nn.Module, three_batches: ImageFiles) -> None:
     results = []
     for count in (1, 2, 5):
         torch.set_num_threads(count)
-        results.append(rows(network, nine_files))
+        results.append(rows(network, three_batches))
     assert np.array_equal(results[0], results[1])
     assert np.array_equal(results[0], results[2])
 
@@ -144,6 +150,15 @@ def test_one_thread_computes_a_batch_and_the_number_of_threads_is_restored(nine_
     with pytest.raises(InputError):
         rows(CountThreads(), ImageFiles(nine_files.paths, nine_files.checksums[::-1]))
     assert torch.get_num_threads() == 3
+
+
+@pytest.mark.parametrize(
+    ("size", "images"),
+    [((16, 16), 64), ((32, 32), 64), ((64, 64), 32), ((96, 96), 16), ((128, 128), 8), ((400, 300), 8)],
+)
+def test_small_images_come_in_larger_batches_on_a_cpu(size: tuple[int, int], images: int) -> None:
+    assert _batch_size(nn.Flatten(), torch.device("cpu"), size) == images
+    assert _batch_size(nn.Flatten(), torch.device("cuda"), size) == 256
 
 
 def test_gpu_computes_one_batch_at_once() -> None:
@@ -167,8 +182,8 @@ def test_rows_do_not_depend_on_how_many_images_are_passed_on(
 ) -> None:
     torch.set_num_threads(threads_used)
     network = resnet18()
-    for count in (8, 33, 75):
-        files = nine_files.take([*range(9)] * 9).take(range(count))
+    for count in (64, 265, 600):
+        files = nine_files.take([*range(9)] * 67).take(range(count))
         passed = extract_features(network, files, WHOLE, Compute(torch.device("cpu"), workers))
         with monkeypatch.context() as patch:
             patch.setattr(inference, "_PASSED_ON", 1)
@@ -187,7 +202,9 @@ def test_free_memory_is_returned_after_every_sixteen_batches(
 
     monkeypatch.setattr(inference, "trim_heap", trim)
     torch.set_num_threads(2)
-    rows(resnet18(), nine_files.take([*range(9)] * 29))  # 261 images are 32 batches of eight, and a last one.
+    sees_128 = Backbone("resnet18", "layer1", (128, 128))
+    # 261 images are 32 batches of eight, and a last one.
+    rows(sees_128, nine_files.take([*range(9)] * 29), Preprocessing("none", (128, 128)))
     assert len(calls) == 2
 
 
