@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import dctn
 
 BITS = 64
 
@@ -33,6 +32,8 @@ def perceptual_hash(pixels: NDArray[np.uint8]) -> int | None:
     pixels : array of uint8, shape (h, w, 3)
         RGB.
     """
+    from scipy.fft import dctn  # It takes a tenth of a second that stages without hashes need not wait.
+
     height, width = pixels.shape[:2]
     size = (min(width, _SIDE), min(height, _SIDE))
     gray = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
