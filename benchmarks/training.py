@@ -1,22 +1,25 @@
 """How fast networks are trained, beside a plain PyTorch loop over the same images.
 
-    python -m benchmarks.training [--data ../shared] [--another-loss | --gpu]
+    python -m benchmarks.training [--data ../shared] [--model resnet18 | --another-loss | --gpu]
 
 Both train the same architecture from scratch, with the same batches and optimizer, and look at the validation images
 after each epoch. The plain loop holds normalized tensors in memory; where images are decoded, it is torchvision's
 reference loop, whose loader has as many worker processes. They run in turn, and the best of three counts, in a process
-each, as a stage does. With --another-loss, only the whole command of another loss on a frozen body is measured, which
-otherwise comes first. With --gpu, trainings on a GPU are, beside a loop in bfloat16 whose tensors are there already;
-where there is none, the section says so. The results go into benchmarks/README.md.
+each, as a stage does. With --model, only its rows are measured, and the others stay. With --another-loss, only the
+whole command of another loss on a frozen body is measured, which otherwise comes first. With --gpu, trainings on a GPU
+are, beside a loop in bfloat16 whose tensors are there already; where there is none, the section says so. The results go
+into benchmarks/README.md.
 """
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +34,7 @@ from torchvision.models import resnet18
 from torchvision.transforms import v2
 
 from benchmarks import as_written
-from benchmarks.common import data_parser, measured_by, scenes, write_section
+from benchmarks.common import README, data_parser, measured_by, scenes, write_section
 from counterweight.images import codec
 from counterweight.networks.backbones import normalize
 from counterweight.networks.classifier import Classifier, ModelConfig
@@ -249,6 +252,7 @@ def in_turn(case: Case) -> dict[str, Any]:
         "plain loop": round(plain),
         "here": round(here),
         "times faster": round(here / plain, 2),
+        "measured": str(date.today()),
     }
     print(row, flush=True)  # noqa: T201
     return row
@@ -287,17 +291,26 @@ def another_loss(data: Path, project: Path) -> tuple[float, float, int]:
     return one_arm, all_arms, len(pd.read_csv(project / "data/manifest.csv"))
 
 
-def measure(data: Path) -> None:
-    """Measure all cases, and write the section."""
-    started = time.perf_counter()
+def measure(data: Path, model: str | None) -> None:
+    """Measure the cases of a model, or all, and write the section."""
+    kept = _rows_so_far()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "resized"
         as_written.resize(sorted((data / "datasets/miml_scenes/images").iterdir())[:1000], folder)
         decoded = Case("resnet18", 224, 3, 480, 120, 32, 2, folder)
-        rows = [in_turn(case) for case in (*CASES, decoded)]
+        rows = [in_turn(case) if model in {None, case.model} else kept[case.name] for case in (*CASES, decoded)]
     table = pd.DataFrame(rows).to_markdown(index=False)
-    measured = measured_by("benchmarks.training", ("torch", "lightning"), time.perf_counter() - started)
+    measured = measured_by("benchmarks.training", ("torch", "lightning"))
     write_section("training", f"## training\n\n{measured} Images a second, the best of three.\n\n{table}\n")
+
+
+def _rows_so_far() -> dict[str, dict[str, str]]:
+    """Return the rows of the section, by their names."""
+    text = README.read_text(encoding="utf-8").split("<!-- training -->")[1].split("<!-- end of training -->")[0]
+    head, _, *rows = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in re.findall(r"^\|.*$", text, re.M)
+    )
+    return {row[0]: dict(zip(head, row, strict=True)) for row in rows}
 
 
 def measure_on_gpu() -> None:
@@ -322,6 +335,7 @@ def one(way: str, case: str) -> float:
 if __name__ == "__main__":
     parser = data_parser(__doc__)
     parser.add_argument("--one", nargs=2, metavar=("WAY", "CASE"), help="used by this command itself")
+    parser.add_argument("--model", choices=sorted({case.model for case in CASES}), help="measure its rows alone")
     parser.add_argument("--another-loss", action="store_true", help="measure dvc exp run with another loss alone")
     parser.add_argument("--gpu", action="store_true", help="measure trainings on a GPU alone")
     arguments = parser.parse_args()
@@ -330,6 +344,7 @@ if __name__ == "__main__":
     elif arguments.gpu:
         measure_on_gpu()
     else:
-        measure_another_loss(arguments.data.resolve())
+        if arguments.model is None:
+            measure_another_loss(arguments.data.resolve())
         if not arguments.another_loss:
-            measure(arguments.data.resolve())
+            measure(arguments.data.resolve(), arguments.model)

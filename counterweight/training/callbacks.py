@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from counterweight.base.errors import InputError
@@ -120,3 +121,14 @@ class ResumeCheckpoint(Checkpoint):
                 return state
         self.file.unlink(missing_ok=True)
         return None
+
+
+class DirectCheckpointIO(TorchCheckpointIO):
+    """Write a checkpoint straight to its file. Lightning's own builds its bytes twice in memory before."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint; an OSError says that it cannot be written."""
+        try:
+            torch.save(checkpoint, path)
+        except RuntimeError as error:  # PyTorch's, such as for a full disk.
+            raise OSError(str(error)) from error

@@ -26,7 +26,7 @@ with stand_ins():
     from lightning.pytorch import Callback, Trainer
     from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback
 
-    from counterweight.training.callbacks import History, ResumeCheckpoint
+    from counterweight.training.callbacks import DirectCheckpointIO, History, ResumeCheckpoint
     from counterweight.training.module import LitClassifier
 
 Examples = Dataset[tuple[Tensor, ...]]
@@ -103,6 +103,7 @@ def fit(
         # A training that had stopped early does not begin another epoch.
         max_epochs=epoch + 1 if stopped else config.optimizer.epochs,
         callbacks=callbacks if resume is None else [*callbacks, resume],
+        plugins=[DirectCheckpointIO()],
         logger=False,
         enable_checkpointing=resume is not None,
         enable_model_summary=False,

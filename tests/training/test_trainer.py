@@ -396,3 +396,8 @@ def test_damaged_file_to_go_on_from_is_as_none(content: bytes, separable: Tensor
     (tmp_path / "a.ckpt").write_bytes(content)
     history = fitted(line(), separable, separable, checkpoint=tmp_path / "a.ckpt")
     assert history == fitted(line(), separable, separable)
+
+
+def test_training_does_without_a_file_that_cannot_be_written(separable: TensorDataset, tmp_path: Path) -> None:
+    history = fitted(line(), separable, separable, checkpoint=tmp_path / "no folder" / "a.ckpt")
+    assert history == fitted(line(), separable, separable)
