@@ -3,9 +3,9 @@
     python -m benchmarks.scale [1000 8000 60000]
 
 The images are put together from those of the bundled example: four of them, each in other colors, so that no two are
-alike. They have 128 x 128 pixels, or 32 x 32 from 300,000 images on; a million take three quarters of an hour. For each number the
-pipeline runs up to the balanced sheet, then again with nothing changed, then `dvc status`. What each stage logs goes
-into a table in benchmarks/README.md; a number that is not named keeps its rows.
+alike. They have 128 x 128 pixels, or 32 x 32 from 300,000 images on; a million take three quarters of an hour. For each
+number the pipeline runs up to the balanced sheet, then again with nothing changed, then `dvc status`. What each stage
+logs goes into a table in benchmarks/README.md; a number that is not named keeps its rows.
 """
 
 import argparse
