@@ -84,7 +84,9 @@ def rows_of(count: int) -> list[str]:
         whole = time.perf_counter() - started
         seconds = stage_seconds(log)
         memory = dict(re.findall(r"^(\w+): .*at most ([\d.]+) GB", log, re.MULTILINE))
-        lines = [_row(count, name, seconds[name], float(memory[name])) for name in STAGES]
+        copies = int(re.findall(r"^augment: (\d+) copies", log, re.MULTILINE)[0])
+        named = {"augment": f"augment, {copies:,} copies"}
+        lines = [_row(count, named.get(name, name), seconds[name], float(memory[name])) for name in STAGES]
         rest = whole - sum(seconds.values())
         lines.append(_row(count, "start-up of the stages, and DVC", rest, peak[0]))
         unchanged = {"dvc repro": ("repro", "sheet"), "dvc status": ("status", "--with-deps", "sheet")}
@@ -130,7 +132,7 @@ def write(lines: Sequence[str]) -> None:
         "## scale\n\nThe example's params, up to the balanced sheet; pictures of 2 x 2 of the example's, of 128 x 128 "
         "pixels, or of 32 x 32 from 300,000 on.\n\n"
         + measured_by("benchmarks.scale", ("dvc", "torch", "scikit-learn", "imaug"))
-        + f"\n\n{HEAD}"
+        + f" The versions are those of the last rows.\n\n{HEAD}"
         + "\n".join(lines)
         + "\n"
     )

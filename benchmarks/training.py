@@ -300,8 +300,11 @@ def measure(data: Path, model: str | None) -> None:
         decoded = Case("resnet18", 224, 3, 480, 120, 32, 2, folder)
         rows = [in_turn(case) if model in {None, case.model} else kept[case.name] for case in (*CASES, decoded)]
     table = pd.DataFrame(rows).to_markdown(index=False)
-    measured = measured_by("benchmarks.training", ("torch", "lightning"))
-    write_section("training", f"## training\n\n{measured} Images a second, the best of three.\n\n{table}\n")
+    measured = (
+        f"{measured_by('benchmarks.training', ('torch', 'lightning'))} The versions are those of the last rows. "
+        "Images a second, the best of three, rounded, but not for the ratio."
+    )
+    write_section("training", f"## training\n\n{measured}\n\n{table}\n")
 
 
 def _rows_so_far() -> dict[str, dict[str, str]]:
@@ -335,9 +338,10 @@ def one(way: str, case: str) -> float:
 if __name__ == "__main__":
     parser = data_parser(__doc__)
     parser.add_argument("--one", nargs=2, metavar=("WAY", "CASE"), help="used by this command itself")
-    parser.add_argument("--model", choices=sorted({case.model for case in CASES}), help="measure its rows alone")
-    parser.add_argument("--another-loss", action="store_true", help="measure dvc exp run with another loss alone")
-    parser.add_argument("--gpu", action="store_true", help="measure trainings on a GPU alone")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--model", choices=sorted({case.model for case in CASES}), help="measure its rows alone")
+    part.add_argument("--another-loss", action="store_true", help="measure dvc exp run with another loss alone")
+    part.add_argument("--gpu", action="store_true", help="measure trainings on a GPU alone")
     arguments = parser.parse_args()
     if arguments.one:
         print(one(*arguments.one))  # noqa: T201

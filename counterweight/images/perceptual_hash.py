@@ -37,7 +37,7 @@ def perceptual_hash(pixels: NDArray[np.uint8]) -> int | None:
     height, width = pixels.shape[:2]
     size = (min(width, _SIDE), min(height, _SIDE))
     gray = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    if float(cv2.meanStdDev(gray)[1][0, 0]) < _MIN_STD:
+    if float(np.std(gray)) < _MIN_STD:
         return None
     if size != (_SIDE, _SIDE):
         gray = np.asarray(Image.fromarray(gray).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS))

@@ -33,7 +33,7 @@ PACKAGES = ("torch", "torchvision")
 # A CPU is fastest with the largest batch whose layers stay in its cache; a GPU needs many images at once.
 CPU_BATCH = 8
 GPU_BATCH = 256
-# Images of fewer pixels than these come in larger batches on a CPU, so that a layer's weights are read less often.
+# On a CPU, a batch of smaller images has about as many pixels as one of these: a layer's weights are read less often.
 _CPU_PIXELS, _MOST_SMALL = 128 * 128, 64
 # A decoding process passes on up to so many batches together, of up to so many bytes: to pass on takes a millisecond,
 # as the decoding of a batch of small images does.

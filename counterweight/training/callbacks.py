@@ -124,11 +124,16 @@ class ResumeCheckpoint(Checkpoint):
 
 
 class DirectCheckpointIO(TorchCheckpointIO):
-    """Write a checkpoint straight to its file. Lightning's own builds its bytes twice in memory before."""
+    """Write a checkpoint straight to its file. Lightning's own first builds all of it in memory."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write a checkpoint; an OSError says that it cannot be written."""
+        """Write a checkpoint, in a folder that it creates if need be; an OSError says why it cannot be written."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         try:
-            torch.save(checkpoint, path)
-        except RuntimeError as error:  # PyTorch's, such as for a full disk.
-            raise OSError(str(error)) from error
+            with Path(path).open("wb") as file:
+                torch.save(checkpoint, file)
+        except RuntimeError as error:
+            # Where a write fails, PyTorch complains that it cannot end the file.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise

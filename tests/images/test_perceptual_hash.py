@@ -45,6 +45,12 @@ def test_a_uniform_image_has_no_hash(size: int) -> None:
     assert perceptual_hash(np.full((size, size, 3), 200, np.uint8)) is None
 
 
+def test_an_image_with_the_least_contrast_has_a_hash() -> None:
+    gray = np.full((5, 30), 251, np.uint8)
+    gray[:, ::2] = 255
+    assert perceptual_hash(np.repeat(gray[..., None], 3, axis=2)) is not None
+
+
 def test_a_hash_has_64_bits() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
     assert 2**56 < (perceptual_hash(noise) or 0) < 2**64

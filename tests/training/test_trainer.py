@@ -15,6 +15,7 @@ from counterweight.metrics.training_history import best_epoch
 from counterweight.networks.classifier import Classifier
 from counterweight.networks.distributed import ProcessGroup
 from counterweight.networks.loader import ImageDataset, ImageFiles, Preprocessing
+from counterweight.runtime.cache import Cache
 from counterweight.training.epoch_metrics import epoch_metrics
 from counterweight.training.losses import BinaryCrossEntropy, Objective
 from counterweight.training.optimizer import FitConfig, OptimizerConfig
@@ -398,6 +399,16 @@ def test_damaged_file_to_go_on_from_is_as_none(content: bytes, separable: Tensor
     assert history == fitted(line(), separable, separable)
 
 
-def test_training_does_without_a_file_that_cannot_be_written(separable: TensorDataset, tmp_path: Path) -> None:
-    history = fitted(line(), separable, separable, checkpoint=tmp_path / "no folder" / "a.ckpt")
-    assert history == fitted(line(), separable, separable)
+def test_file_to_go_on_from_is_written_to_a_new_cache(separable: TensorDataset, tmp_path: Path) -> None:
+    checkpoint = Cache(tmp_path / "cache", 10**9).scratch_path("training", "a")
+    fitted(line(), separable, separable, checkpoint=checkpoint)
+    assert checkpoint is not None
+    assert [file.name for file in checkpoint.parent.iterdir()] == ["a"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_training_does_without_a_file_if_the_disk_is_full(separable: TensorDataset, tmp_path: Path) -> None:
+    (tmp_path / ".a.ckpt.partial").symlink_to("/dev/full")
+    history = fitted(line(), separable, separable, epochs=1, checkpoint=tmp_path / "a.ckpt")
+    assert history == fitted(line(), separable, separable, epochs=1)
+    assert list(tmp_path.iterdir()) == []
