@@ -63,6 +63,13 @@ def has_section(name: str) -> bool:
     return f"<!-- {name} -->\n" in README.read_text(encoding="utf-8")
 
 
+def read_rows(name: str) -> list[list[str]]:
+    """Return the cells of a section's table, by rows, without the two lines of its head."""
+    text = README.read_text(encoding="utf-8").split(f"<!-- {name} -->")[1].split(f"<!-- end of {name} -->")[0]
+    lines = re.findall(r"^\|(.*)\|$", text, re.MULTILINE)
+    return [[cell.strip() for cell in line.split("|")] for line in lines[2:]]
+
+
 def write_section(name: str, section: str) -> None:
     """Put a section between its two marks in the README."""
     begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"

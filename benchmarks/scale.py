@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import README, measured_by, stage_seconds, write_section
+from benchmarks.common import measured_by, read_rows, stage_seconds, write_section
 from counterweight.sheets.sheet_writer import write_sheet
 from counterweight.sheets.spreadsheet import read_sheet
 from tests.workspace import PROJECT, make_workspace, run
@@ -144,11 +144,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("counts", nargs="*", type=int, default=[1_000, 8_000, 60_000])
     counts = parser.parse_args().counts
-    text = README.read_text(encoding="utf-8")
-    text = text.split("<!-- scale -->")[1].split("<!-- end of scale -->")[0]
     kept = defaultdict(list)
-    for line in re.findall(r"^\| [\d,]+ \|.*$", text, re.MULTILINE):
-        kept[int(line.split("|")[1].replace(",", ""))].append(line)
+    for row in read_rows("scale"):
+        kept[int(row[0].replace(",", ""))].append(f"| {' | '.join(row)} |")
     for count in counts:
         kept[count] = rows_of(count)
         write([line for _, lines in sorted(kept.items()) for line in lines])
