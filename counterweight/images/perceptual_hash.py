@@ -25,7 +25,7 @@ def perceptual_hash(pixels: NDArray[np.uint8]) -> int | None:
     """Return the 64-bit perceptual hash (pHash) of an RGB image, or None if the image is nearly uniform.
 
     A bit says whether a frequency of the brightness, by the discrete cosine transform, is above their median. The bits
-    are those of ImageHash's ``phash``, which takes three times as long.
+    are those of ImageHash's ``phash``, which takes nearly twice as long.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ PACKAGES = ("torch", "torchvision")
 CPU_BATCH = 8
 GPU_BATCH = 256
 # On a CPU, a batch of smaller images has about as many pixels as one of these: a layer's weights are read less often.
-_CPU_PIXELS, _MOST_SMALL = 128 * 128, 64
+_FULL_PIXELS, _MAX_CPU_BATCH = 128 * 128, 64
 # A decoding process passes on up to so many batches together, of up to so many bytes: to pass on takes a millisecond,
 # as the decoding of a batch of small images does.
 _PASSED_ON, _PASSED_BYTES = 4, 2_000_000
@@ -195,13 +195,13 @@ def _forward(network: nn.Module, dataset: ImageDataset, compute: Compute) -> Ite
 
 
 def _batch_size(network: nn.Module, device: torch.device, size: tuple[int, int]) -> int:
-    """Return the images per batch, for images of a width and height."""
+    """Return the images per batch. ``size`` is their width and height."""
     if device.type == "cuda":
         return GPU_BATCH
     if device.type != "cpu" or hasattr(network, "batches_at_once"):
         return CPU_BATCH
-    doublings = max(round(math.log2(_CPU_PIXELS / math.prod(size))), 0)
-    return min(CPU_BATCH << doublings, _MOST_SMALL)
+    doublings = max(round(math.log2(_FULL_PIXELS / math.prod(size))), 0)
+    return min(CPU_BATCH << doublings, _MAX_CPU_BATCH)
 
 
 def _batches(network: nn.Module, device: torch.device, size: tuple[int, int]) -> tuple[int, int]:

@@ -159,6 +159,9 @@ def test_one_thread_computes_a_batch_and_the_number_of_threads_is_restored(nine_
 def test_small_images_come_in_larger_batches_on_a_cpu(size: tuple[int, int], images: int) -> None:
     assert _batch_size(nn.Flatten(), torch.device("cpu"), size) == images
     assert _batch_size(nn.Flatten(), torch.device("cuda"), size) == 256
+    network = nn.Flatten()
+    network.batches_at_once = 4  # As an engine has that is compiled for batches of eight.
+    assert _batch_size(network, torch.device("cpu"), size) == 8
 
 
 def test_gpu_computes_one_batch_at_once() -> None:
