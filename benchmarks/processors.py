@@ -1,4 +1,4 @@
-"""Whether a training is the same to the byte on other processors, with and without `train.portable`, and what it costs.
+"""Whether features and trainings are the same to the byte on other processors, and what `train.portable` costs.
 
     python -m benchmarks.processors
 
@@ -31,6 +31,7 @@ PROCESSORS = {
     "Milan by AMD": ["qemu-x86_64", "-cpu", "EPYC-Milan"],
 }
 LABELS = ["common", "rare"]
+CONVOLUTIONAL = {"resnet18": "layer4", "resnet50": "layer4", "densenet121": "features.norm5"}
 # Threads that wait for each other take processor time, too, so what is timed has one.
 THREADS, REPEATS, FACTOR = 2, 3, 4
 
@@ -91,8 +92,28 @@ def train(factor: int) -> Iterator[tuple[str, str, float]]:
         yield f"{model}, {pixels} x {pixels}, {optimizer}", checksum(classifier), time.process_time() - started
 
 
+def features(factor: int) -> Iterator[tuple[str, str, float]]:
+    """Extract features of so many times 8 images; yield name, checksum and seconds of the processor of each network."""
+    import torch
+
+    from counterweight.networks.backbones import Backbone
+    from counterweight.networks.determinism import batch_runner
+    from counterweight.networks.openvino import fuse_conv_bn
+
+    torch.set_num_threads(1)
+    for model, layer in CONVOLUTIONAL.items():
+        torch.manual_seed(0)
+        network = fuse_conv_bn(Backbone(model, layer, (32, 32)).eval()).to(memory_format=torch.channels_last)
+        images = torch.randint(256, (8 * factor, 32, 32, 3), dtype=torch.uint8)
+        with batch_runner(network, torch.device("cpu"), 8) as run_batches:
+            started = time.process_time()
+            rows = run_batches(images).numpy()
+            seconds = time.process_time() - started
+        yield f"features of {model}, 32 x 32", hashlib.sha256(rows.tobytes()).hexdigest()[:12], seconds
+
+
 def run(emulator: list[str], *, portable: bool, factor: int) -> list[tuple[str, str, float]]:
-    """Train in a process of its own, perhaps on another processor."""
+    """Extract features and train in a process of its own, perhaps on another processor."""
     packages = sysconfig.get_paths()["purelib"]
     project = str(Path(__file__).parent.parent)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([packages, project])}
@@ -113,13 +134,13 @@ def main() -> None:
     parser.add_argument("--factor", type=int, help=argparse.SUPPRESS)
     factor = parser.parse_args().factor
     if factor:
-        print(json.dumps(list(train(factor))))  # noqa: T201
+        print(json.dumps([*features(factor), *train(factor)]))  # noqa: T201
         return
     if shutil.which("qemu-x86_64") is None:
         parser.error("there is no qemu-x86_64. Install it: apt-get install qemu-user")
-    lines = ["| training | kernels | " + " | ".join(PROCESSORS) + " | seconds |", "|:---|:---|:---|:---|:---|---:|"]
+    lines = ["| computation | kernels | " + " | ".join(PROCESSORS) + " | seconds |", "|:---|:---|:---|:---|:---|---:|"]
     kinds = {"own": False, "portable": True}
-    trained = {
+    computed = {
         kernels: [run(emulator, portable=portable, factor=1) for emulator in PROCESSORS.values()]
         for kernels, portable in kinds.items()
     }
@@ -127,15 +148,15 @@ def main() -> None:
     rounds = [
         {name: run([], portable=portable, factor=FACTOR) for name, portable in kinds.items()} for _ in range(REPEATS)
     ]
-    for kernels, by_processor in trained.items():
-        for row, trainings in enumerate(zip(*by_processor, strict=True)):
+    for kernels, by_processor in computed.items():
+        for row, computations in enumerate(zip(*by_processor, strict=True)):
             seconds = min(timed[kernels][row][2] for timed in rounds)
-            checksums = " | ".join(f"`{checksum}`" for _, checksum, _ in trainings)
-            lines.append(f"| {trainings[0][0]} | {kernels} | {checksums} | {seconds:.2f} |")
+            checksums = " | ".join(f"`{checksum}`" for _, checksum, _ in computations)
+            lines.append(f"| {computations[0][0]} | {kernels} | {checksums} | {seconds:.2f} |")
     section = (
-        "## processors\n\nChecksums of what was trained on 16 images (64 for the head), by processor, with kernels "
-        "that each chooses itself or those of `train.portable`; and the least seconds of this processor, of "
-        f"{REPEATS} trainings by one thread on {FACTOR} times as many images.\n\n"
+        "## processors\n\nChecksums of the features of 8 images, and of what was trained on 16 (64 for the head), by "
+        "processor, with kernels that each chooses itself or those of `train.portable`; and the least seconds of this "
+        f"processor, of {REPEATS} runs by one thread on {FACTOR} times as many images.\n\n"
         + measured_by("benchmarks.processors", ("torch", "lightning"))
         + "\n\n"
         + "\n".join(lines)

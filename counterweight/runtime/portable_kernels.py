@@ -15,7 +15,7 @@ def use_portable_kernels(environment: MutableMapping[str, str], cpu_info: Path =
     """Let PyTorch compute alike on all x86-64 processors with AVX2.
 
     Without it, each processor takes the widest instructions that it has, and sums in another order, which changes the
-    last digits. A GPU and other kinds of processors are not affected.
+    last digits. On other kinds of processors this does nothing, and a GPU is not affected.
 
     Parameters
     ----------
@@ -29,7 +29,9 @@ def use_portable_kernels(environment: MutableMapping[str, str], cpu_info: Path =
     InputError
         If the processor has no AVX2.
     """
-    if platform.machine() == "x86_64" and cpu_info.is_file() and "avx2" not in cpu_info.read_text().split():
+    if platform.machine() not in {"x86_64", "AMD64"}:
+        return
+    if cpu_info.is_file() and "avx2" not in cpu_info.read_text().split():
         raise InputError("params.yaml: train.portable is true, but this processor has no AVX2. Set it to false.")
     environment.update(_VARIABLES)
 
