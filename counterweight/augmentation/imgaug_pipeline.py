@@ -5,6 +5,7 @@ from typing import Any
 
 import imgaug.augmenters as iaa
 import numpy as np
+from imgaug.random import RNG
 
 from counterweight.augmentation.median_filter import median_blur
 from counterweight.base.errors import InputError
@@ -31,7 +32,7 @@ class AugmentationPipeline:
 
     def __call__(self, pixels: Pixels, seed: int) -> Pixels:
         """Return a copy of an image of uint8, shape (height, width, 3), in the same shape."""
-        self._steps.seed_(seed)
+        _seed(self._steps, RNG(seed))
         return np.ascontiguousarray(self._steps(image=pixels), dtype=np.uint8)
 
 
@@ -44,6 +45,16 @@ class _MedianBlur(iaa.MedianBlur):  # type: ignore[misc]  # imgaug has no types
             if side > 1:
                 batch.images[i] = median_blur(batch.images[i], int(side) | 1)
         return batch
+
+
+def _seed(augmenter: iaa.Augmenter, generator: RNG) -> None:
+    """Seed an augmenter and its children as imgaug's `seed_` does, which takes longer: it copies every generator."""
+    children = [child for group in augmenter.get_children_lists() for child in group]
+    if not augmenter.deterministic:
+        # Deriving the children's generators changes this one.
+        augmenter.random_state = generator.copy() if children else generator
+    for child in children:
+        _seed(child, generator.derive_rng_())
 
 
 def _augmenters(steps: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[iaa.Augmenter]:

@@ -105,6 +105,15 @@ def test_list_of_two_words_is_a_choice(noise: Pixels) -> None:
     assert len({augmentation(noise, seed).tobytes() for seed in range(50)}) == 2
 
 
+@pytest.mark.parametrize("step", STEPS, ids=name_of)
+def test_augmenters_are_seeded_as_imgaug_seeds_them(step: dict[str, Any], noise: Pixels) -> None:
+    pipeline = AugmentationPipeline([step, step])
+    theirs = pipeline._steps.deepcopy()
+    for seed in range(10):
+        theirs.seed_(seed)
+        assert np.array_equal(pipeline(noise, seed), theirs(image=noise))
+
+
 def test_steps_are_applied_in_order(noise: Pixels) -> None:
     square_last = AugmentationPipeline([{"AverageBlur": {"k": 5}}, GRAY_SQUARE])(noise, 0)
     blur_last = AugmentationPipeline([GRAY_SQUARE, {"AverageBlur": {"k": 5}}])(noise, 0)
