@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import imgaug.augmenters as iaa
 import numpy as np
-from imgaug.random import RNG
 
 from counterweight.augmentation.median_filter import median_blur
 from counterweight.base.errors import InputError
 from counterweight.images.geometry import Pixels
+from counterweight.runtime.stand_ins import STATISTICS, stand_ins
+
+with stand_ins(STATISTICS):
+    import imgaug.augmenters as iaa
+    from imgaug.random import RNG
 
 
 class AugmentationPipeline:

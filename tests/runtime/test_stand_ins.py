@@ -73,3 +73,20 @@ print(len(history), loaded, torch.are_deterministic_algorithms_enabled())
 """
     result = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, check=True, capture_output=True, text=True)
     assert result.stdout == "2 [] True\n"
+
+
+def test_imgaug_imports_without_statistics_and_numba_which_load_as_usual_afterwards() -> None:
+    program = """
+import sys
+import numpy as np
+from counterweight.augmentation.imgaug_pipeline import AugmentationPipeline, iaa
+assert not [name for name in sys.modules if name.startswith(("scipy.stats", "scipy.spatial", "numba"))]
+
+pixels = np.zeros((8, 8, 3), np.uint8)
+assert AugmentationPipeline([{"Add": {"value": 9}}])(pixels, 0).min() == 9
+import imgaug.parameters as iap
+assert abs(iap.TruncatedNormal(5.0, 1e-3, 4.0, 6.0).draw_sample() - 5) < 0.1
+import numba, scipy.spatial.distance, scipy.stats
+assert numba.__file__ and scipy.stats.norm.cdf(0) == 0.5 and scipy.spatial.distance.cdist([[0]], [[3]]) == 3
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=PROJECT, check=True)
