@@ -69,7 +69,7 @@ def datasets(data: Path, folder: Path) -> dict[str, dict[str, Any]]:
         "train.input_size": 32, "train.optimizer": "adamw", "train.learning_rate": 4e-3, "train.weight_decay": 0.05,
         "train.schedule": "one_cycle", "train.epochs": 12, "train.patience": 12, "train.monitor": "loss",
         # Two trainings at a time: with two threads each, they took three times as long as one after the other.
-        "train.batch_size": 64, "train.threads": 1, "train.portable": False,
+        "train.batch_size": 64, "train.threads": 1,
     }  # fmt: skip
     example = {
         "data.images": str(PROJECT / "data/example/images"), "data.sheet": str(PROJECT / "data/example/labels.xlsx")

@@ -40,7 +40,6 @@ TINY = {
     "train.weights": "random",
     "train.layer": "layer1",
     "train.freeze": False,
-    "train.portable": False,
     "train.input_size": 32,
     "train.optimizer": "adam",
     "train.epochs": 2,

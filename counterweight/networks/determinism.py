@@ -1,5 +1,6 @@
-"""Run networks on a CPU so that a row depends on its image alone, to the last bit, and little on the processor."""
+"""Run networks on a CPU so that a row depends on its image alone, to the last bit."""
 
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,15 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from counterweight.networks.pooling import BilinearPooling
-
 _HAS_ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-# Input channels whose products oneDNN adds up one after the other, for all processors alike.
-_MAX_CHANNELS = 512
-# Layers without a kernel that rounds by the processor, given the convolutions below.
-_ROUND_ALIKE = (
-    nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Identity,
-)  # fmt: skip
+# Products of an output, and input channels, up to which oneDNN adds one after the other on all processors. More of them
+# it divides into blocks, by the width of the processor's instructions and the size of its cache.
+_MAX_PRODUCTS, _MAX_CHANNELS = 2304, 256
 
 
 @contextmanager
@@ -51,22 +47,6 @@ def batch_runner(network: nn.Module, device: torch.device, batch_size: int) -> I
         torch.set_num_threads(threads)
 
 
-def rounds_alike(network: nn.Module) -> bool:
-    """Return whether `batch_runner` gives the same rows on all x86-64 processors with AVX2, by whatever kernels.
-
-    That holds of convolutional networks for color images. Matrix products, norms and activations of other networks
-    round by the processor.
-    """
-    modules = list(network.modules())
-    layers = [module for module in modules if next(module.children(), None) is None]
-    return (
-        _HAS_ONEDNN
-        and all(isinstance(layer, _ROUND_ALIKE) for layer in layers)
-        and all(layer.in_channels > 1 for layer in layers if isinstance(layer, nn.Conv2d))
-        and not any(isinstance(module, BilinearPooling) for module in modules)
-    )
-
-
 @contextmanager
 def _own_forward(network: nn.Module) -> Iterator[None]:
     """Let linear layers and some convolutions compute as the functions below do."""
@@ -74,7 +54,7 @@ def _own_forward(network: nn.Module) -> Iterator[None]:
     for module in network.modules():
         if isinstance(module, nn.Linear):
             changed[module] = partial(_linear_one_row_at_a_time, module)
-        elif type(module) is nn.Conv2d and _may_round_otherwise(module):
+        elif type(module) is nn.Conv2d and _rounds_by_processor(module):
             changed[module] = partial(_convolution_by_onednn, module)
     for module, forward in changed.items():
         module.forward = forward
@@ -91,25 +71,31 @@ def _linear_one_row_at_a_time(layer: nn.Linear, inputs: Tensor) -> Tensor:
     return torch.cat([linear(inputs[i : i + 1].clone(), layer.weight, layer.bias) for i in range(len(inputs))])
 
 
-def _may_round_otherwise(layer: nn.Conv2d) -> bool:
-    """Return whether PyTorch leaves a convolution of few images to MKL, or oneDNN may add it up in several parts."""
-    is_large = layer.groups == 1 and layer.in_channels > _MAX_CHANNELS
+def _channels_at_once(layer: nn.Conv2d) -> int:
+    """Return how many input channels are added up in one go."""
+    if layer.groups > 1:
+        return layer.in_channels
+    return max(1, min(_MAX_CHANNELS, _MAX_PRODUCTS // math.prod(layer.kernel_size)))
+
+
+def _rounds_by_processor(layer: nn.Conv2d) -> bool:
+    """Return whether PyTorch leaves a convolution of few images to MKL, or oneDNN may add it up in several blocks."""
     is_plain = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
-    return _HAS_ONEDNN and is_plain and (layer.kernel_size == (1, 1) or is_large)
+    is_large = layer.in_channels > _channels_at_once(layer)
+    is_single = layer.weight.dtype == torch.float32
+    return _HAS_ONEDNN and is_plain and is_single and (layer.kernel_size == (1, 1) or is_large)
 
 
 def _convolution_by_onednn(layer: nn.Conv2d, inputs: Tensor) -> Tensor:
-    # MKL's products differ from processor to processor, and so do the parts in which oneDNN adds up many channels.
     def convolve(part: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return torch.mkldnn_convolution(part, weight, bias, padding, layer.stride, layer.dilation, layer.groups)
 
     padding = cast(tuple[int, ...], layer.padding)
-    if layer.groups > 1:
+    size = _channels_at_once(layer)
+    if size >= layer.in_channels:
         return convolve(inputs, layer.weight, layer.bias)
-    first, *others = zip(
-        torch.split(inputs, _MAX_CHANNELS, 1), torch.split(layer.weight, _MAX_CHANNELS, 1), strict=True
-    )
-    outputs = convolve(*first, layer.bias)
-    for other in others:
-        outputs += convolve(*other, None)
+    parts, weights = (torch.split(tensor, size, 1) for tensor in (inputs, layer.weight))
+    outputs = convolve(parts[0], weights[0], layer.bias)
+    for part, weight in zip(parts[1:], weights[1:], strict=True):
+        outputs += convolve(part, weight, None)
     return outputs

@@ -15,7 +15,7 @@ from torch import nn
 from counterweight.base.timing import count, timed
 from counterweight.images import codec
 from counterweight.networks import loader
-from counterweight.networks.determinism import batch_runner, rounds_alike
+from counterweight.networks.determinism import batch_runner
 from counterweight.networks.distributed import ProcessGroup
 from counterweight.networks.loader import ImageDataset, ImageFiles, Preprocessing
 from counterweight.networks.weights import weights_checksum
@@ -114,7 +114,7 @@ def extract_features_cached(
         "crop": preprocessing.crop,
         "size": preprocessing.size,
         "device": compute.device.type,
-        "portable": uses_portable_kernels(os.environ) and not rounds_alike(network),
+        "portable": uses_portable_kernels(os.environ),
     }
     missing = np.ones(len(files), np.bool_)
     with RowCache(cache, cache_key(code, "rows", depends)) as known:

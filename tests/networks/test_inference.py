@@ -19,7 +19,6 @@ from counterweight.networks.inference import Compute, _batch_size, _batches, ext
 from counterweight.networks.loader import ImageFiles, Preprocessing
 from counterweight.runtime.cache import Cache
 from counterweight.runtime.heap import trim_heap
-from counterweight.runtime.portable_kernels import use_portable_kernels
 from tests.designs import design
 
 CPU = Compute(torch.device("cpu"), 0)
@@ -314,28 +313,3 @@ def test_rows_of_other_weights_are_computed_anew(nine_files: ImageFiles, tmp_pat
         torch.manual_seed(seed)
         network = resnet18()
         assert np.array_equal(cached_rows(network, nine_files, cache), rows(network, nine_files))
-
-
-def test_portable_kernels_take_cached_rows_of_a_network_that_rounds_alike(
-    nine_files: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network, cache = resnet18(), Cache(tmp_path / "cache", 10**9)
-    expected = cached_rows(network, nine_files, cache)
-    missing = ImageFiles([tmp_path / path.name for path in nine_files.paths], nine_files.checksums)
-    use_portable_kernels(portable := {})
-    for name, value in portable.items():
-        monkeypatch.setenv(name, value)
-    assert np.array_equal(cached_rows(network, missing, cache), expected)
-
-
-def test_portable_kernels_compute_rows_of_other_networks_anew(
-    nine_files: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network, cache = cnn7(), Cache(tmp_path / "cache", 10**9)
-    cached_rows(network, nine_files, cache)
-    missing = ImageFiles([tmp_path / path.name for path in nine_files.paths], nine_files.checksums)
-    use_portable_kernels(portable := {})
-    for name, value in portable.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(InputError, match=r"0\.png"):
-        cached_rows(network, missing, cache)

@@ -18,6 +18,7 @@ print(torch.backends.cpu.get_cpu_capability())
 """
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="another kind of processor has no AVX2")
 def test_libraries_are_told_before_pytorch_is_imported() -> None:
     environment = {"PATH": "/usr/bin"}
     use_portable_kernels(environment)
