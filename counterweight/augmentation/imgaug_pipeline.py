@@ -8,9 +8,9 @@ import numpy as np
 from counterweight.augmentation.median_filter import median_blur
 from counterweight.base.errors import InputError
 from counterweight.images.geometry import Pixels
-from counterweight.runtime.stand_ins import STATISTICS, stand_ins
+from counterweight.runtime.stand_ins import UNUSED_BY_IMGAUG, stand_ins
 
-with stand_ins(STATISTICS):
+with stand_ins(UNUSED_BY_IMGAUG):
     import imgaug.augmenters as iaa
     from imgaug.random import RNG
 

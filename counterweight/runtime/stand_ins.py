@@ -16,18 +16,18 @@ _COMPILER: dict[str, Any] = {
     "graph_break": lambda: None,
     "OptimizedModule": type("OptimizedModule", (), {}),
 }
-Attributes = Mapping[str, Mapping[str, Any] | None]
-COMPILER: Attributes = {
+StandIns = Mapping[str, Mapping[str, Any] | None]
+UNUSED_BY_TORCH: StandIns = {
     "torch._dynamo": _COMPILER,
     "torch._dynamo.utils": _COMPILER,
     "scipy.signal": {"hamming": None},
 }
 # imgaug looks for what it needs of SciPy when it needs it. Numba would compile augmenters that no pipeline may have.
-STATISTICS: Attributes = {"scipy.stats": {}, "scipy.spatial": {}, "scipy.spatial.distance": {}, "numba": None}
+UNUSED_BY_IMGAUG: StandIns = {"scipy.stats": {}, "scipy.spatial": {}, "scipy.spatial.distance": {}, "numba": None}
 
 
 @contextmanager
-def stand_ins(modules: Attributes = COMPILER) -> Iterator[None]:
+def stand_ins(modules: StandIns = UNUSED_BY_TORCH) -> Iterator[None]:
     """Let libraries import, or a network train, without some modules.
 
     After the block they load as usual. What is loaded already is not replaced.
@@ -35,9 +35,9 @@ def stand_ins(modules: Attributes = COMPILER) -> Iterator[None]:
     Parameters
     ----------
     modules : mapping of str to mapping or None
-        Names of modules, and what stands in for their attributes; None is for a module that is not to be found.
-        ``COMPILER`` are PyTorch's compiler and SciPy's signals, for PyTorch's libraries, which saves 1.5 s;
-        ``STATISTICS`` is for imgaug, which saves three quarters of its import.
+        By name, the attributes that stand in for a module's own; None lets its import fail. ``UNUSED_BY_TORCH``,
+        PyTorch's compiler and SciPy's signals, saves its libraries 1.5 s; ``UNUSED_BY_IMGAUG``, statistics and Numba,
+        saves imgaug three quarters of its import.
     """
     names = modules.keys() - sys.modules.keys()
     for name in names:

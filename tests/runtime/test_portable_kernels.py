@@ -29,6 +29,13 @@ def test_libraries_are_told_before_pytorch_is_imported() -> None:
     assert not uses_portable_kernels({"PATH": "/usr/bin"})
 
 
+def test_another_kind_of_processor_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+    environment: dict[str, str] = {}
+    use_portable_kernels(environment)
+    assert environment == {}
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="another kind of processor has no AVX2")
 def test_a_processor_without_avx2_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text("flags : fpu sse2 avx\n")
